@@ -1,0 +1,2 @@
+//! The famlens command line.
+fn main() {}

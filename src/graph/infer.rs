@@ -1,0 +1,155 @@
+//! Shape inference: one total `match` over [`Op`].
+
+use super::op::{Conv2d, Op};
+use crate::tensor::Shape;
+
+impl Op {
+    /// The shape of the output for inputs of these shapes (constants included, in the order stated at the variant).
+    ///
+    /// # Errors
+    /// Says in words which shapes do not fit; the caller adds the node's name.
+    pub fn output_shape(&self, inputs: &[&Shape]) -> Result<Shape, String> {
+        let arity = |n: usize| match inputs.len() == n {
+            true => Ok(()),
+            false => Err(format!("takes {n} inputs and has {}", inputs.len())),
+        };
+        match self {
+            Self::Conv2d(conv) => {
+                arity(3 + usize::from(conv.residual))?;
+                let out = conv_shape(conv, inputs[0], inputs[1])?;
+                if inputs[2].dims() != [out.dims()[1]] {
+                    return Err(format!("bias {} does not fit {} output channels", inputs[2], out.dims()[1]));
+                }
+                match inputs.get(3) {
+                    Some(residual) if **residual != out => Err(format!("residual {residual} is not {out}")),
+                    _ => Ok(out),
+                }
+            }
+            Self::Linear(_) => {
+                arity(3)?;
+                let (x, weight) = (inputs[0].dims(), inputs[1].dims());
+                match (x.split_last(), weight) {
+                    (Some((k, lead)), [o, wk]) if k == wk && inputs[2].dims() == [*o] => {
+                        Ok(Shape::new([lead, &[*o]].concat()))
+                    }
+                    _ => Err(format!("input {}, weight {} and bias {} do not fit", inputs[0], inputs[1], inputs[2])),
+                }
+            }
+            Self::MatMul => {
+                arity(2)?;
+                match (inputs[0].dims(), inputs[1].dims()) {
+                    ([la @ .., m, k], [lb @ .., kb, n]) if la == lb && k == kb => {
+                        Ok(Shape::new([la, &[*m, *n]].concat()))
+                    }
+                    _ => Err(format!("{} and {} cannot be multiplied", inputs[0], inputs[1])),
+                }
+            }
+            Self::Activation(_) => arity(1).map(|()| inputs[0].clone()),
+            Self::Softmax { axis } => {
+                arity(1)?;
+                axis_in(*axis, inputs[0]).map(|()| inputs[0].clone())
+            }
+            Self::Binary(_) => {
+                arity(2)?;
+                broadcast(inputs[0], inputs[1])
+            }
+            Self::Pool2d(p) => {
+                arity(1)?;
+                let [n, c, h, w] = four(inputs[0])?;
+                let oh = window(h, p.kernel[0], p.strides[0], p.dilations[0], p.pads[0] + p.pads[2])?;
+                let ow = window(w, p.kernel[1], p.strides[1], p.dilations[1], p.pads[1] + p.pads[3])?;
+                Ok(Shape::from([n, c, oh, ow]))
+            }
+            Self::Reduce { axes, keep_dims, .. } => {
+                arity(1)?;
+                axes.iter().try_for_each(|&a| axis_in(a, inputs[0]))?;
+                let dims = inputs[0].dims().iter().enumerate();
+                let dims = dims.filter_map(|(i, &d)| match axes.contains(&i) {
+                    true => keep_dims.then_some(1),
+                    false => Some(d),
+                });
+                Ok(Shape::new(dims.collect::<Vec<_>>()))
+            }
+            Self::Reshape(shape) => {
+                arity(1)?;
+                match shape.checked_len() == inputs[0].checked_len() {
+                    true => Ok(shape.clone()),
+                    false => Err(format!("{} cannot be reshaped to {shape}", inputs[0])),
+                }
+            }
+            Self::Transpose { perm } => {
+                arity(1)?;
+                let mut sorted = perm.clone();
+                sorted.sort_unstable();
+                match sorted.iter().copied().eq(0..inputs[0].rank()) {
+                    true => Ok(Shape::new(perm.iter().map(|&p| inputs[0].dims()[p]).collect::<Vec<_>>())),
+                    false => Err(format!("{perm:?} is not a permutation of the dimensions of {}", inputs[0])),
+                }
+            }
+            Self::Concat { axis } => {
+                let first = inputs.first().ok_or("has no inputs")?;
+                axis_in(*axis, first)?;
+                let mut dims = first.dims().to_vec();
+                for other in &inputs[1..] {
+                    let fits =
+                        other.rank() == dims.len() && (0..dims.len()).all(|i| i == *axis || other.dims()[i] == dims[i]);
+                    if !fits {
+                        return Err(format!("{first} and {other} cannot be joined along axis {axis}"));
+                    }
+                    dims[*axis] += other.dims()[*axis];
+                }
+                Ok(Shape::new(dims))
+            }
+            Self::Pad { before, after, .. } => {
+                arity(1)?;
+                let dims = inputs[0].dims();
+                if before.len() != dims.len() || after.len() != dims.len() {
+                    return Err(format!("{before:?} and {after:?} do not fit {}", inputs[0]));
+                }
+                let padded = dims.iter().zip(before).zip(after).map(|((&d, &b), &a)| d + b + a);
+                Ok(Shape::new(padded.collect::<Vec<_>>()))
+            }
+        }
+    }
+}
+
+/// The numpy broadcast of two shapes.
+pub(crate) fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
+    let rank = a.rank().max(b.rank());
+    let dim = |s: &Shape, i: usize| (i + s.rank()).checked_sub(rank).map_or(1, |i| s.dims()[i]);
+    let dims = (0..rank).map(|i| match (dim(a, i), dim(b, i)) {
+        (x, y) if x == y => Ok(x),
+        (1, y) => Ok(y),
+        (x, 1) => Ok(x),
+        _ => Err(format!("{a} and {b} cannot be broadcast together")),
+    });
+    dims.collect::<Result<Vec<_>, _>>().map(Shape::new)
+}
+
+fn conv_shape(conv: &Conv2d, x: &Shape, weight: &Shape) -> Result<Shape, String> {
+    let ([n, c, h, w], [o, ci, kh, kw]) = (four(x)?, four(weight)?);
+    if conv.groups == 0 || ci * conv.groups != c || o % conv.groups != 0 {
+        return Err(format!("weight {weight} in {} groups does not fit input {x}", conv.groups));
+    }
+    let oh = window(h, kh, conv.strides[0], conv.dilations[0], conv.pads[0] + conv.pads[2])?;
+    let ow = window(w, kw, conv.strides[1], conv.dilations[1], conv.pads[1] + conv.pads[3])?;
+    Ok(Shape::from([n, o, oh, ow]))
+}
+
+fn window(size: usize, kernel: usize, stride: usize, dilation: usize, pad: usize) -> Result<usize, String> {
+    if kernel == 0 || stride == 0 || dilation == 0 {
+        return Err("kernel, stride and dilation must be at least 1".into());
+    }
+    let extent = (kernel - 1).checked_mul(dilation).and_then(|n| n.checked_add(1));
+    let room = extent.and_then(|e| size.checked_add(pad)?.checked_sub(e));
+    room.map(|r| r / stride + 1)
+        .ok_or_else(|| format!("a window of {kernel} does not fit into {size} cells padded by {pad}"))
+}
+
+fn four(s: &Shape) -> Result<[usize; 4], String> {
+    s.dims().try_into().map_err(|_| format!("{s} does not have four dimensions"))
+}
+
+fn axis_in(axis: usize, s: &Shape) -> Result<(), String> {
+    if axis < s.rank() { Ok(()) } else { Err(format!("axis {axis} is outside {s}")) }
+}
