@@ -50,12 +50,15 @@ pub fn resize(photo: &Photo, geometry: &Geometry) -> Result<Photo> {
 /// [`Error::Argument`] if the rectangle is empty or reaches outside the photo, or the new size is zero.
 pub fn scale(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Photo> {
     let refused = |e: &dyn std::fmt::Display| Error::argument("photo", format!("it cannot be resized: {e}"));
-    if !(source.area() > 0.0) {
-        return Err(refused(&"the rectangle to take is empty"));
+    let within = |from: f64, to: f64, side: u32| from >= 0.0 && from < to && to <= f64::from(side);
+    if !within(source.x0, source.x1, photo.width()) || !within(source.y0, source.y1, photo.height()) {
+        return Err(refused(&format_args!("{source:?} is empty or reaches outside its {photo:?}")));
     }
+    let len = (width as usize).checked_mul(height as usize).and_then(|n| n.checked_mul(3));
+    let len = len.ok_or_else(|| refused(&format_args!("{width} x {height} pixels do not fit into memory")))?;
     let from =
         TypedImageRef::<U8x3>::from_buffer(photo.width(), photo.height(), photo.rgb()).map_err(|e| refused(&e))?;
-    let mut rgb = vec![0; width as usize * height as usize * 3];
+    let mut rgb = vec![0; len];
     let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).map_err(|e| refused(&e))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false).crop(
         source.x0,
