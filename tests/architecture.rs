@@ -17,10 +17,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("onnx", &["error", "tensor", "graph"]),
     ("quant", &["error", "tensor", "graph", "onnx"]),
     ("engine", &["error", "tensor", "graph", "quant"]),
-    ("fam", &["error", "tensor", "engine"]),
+    ("fam", &["error", "tensor", "image", "engine"]),
     ("methods", &["error", "tensor", "engine", "fam"]),
     ("tasks", &["error", "tensor", "engine", "fam"]),
-    ("metrics", &["error", "tensor", "engine", "fam"]),
+    ("metrics", &["error", "tensor", "image", "engine", "fam"]),
     ("overlay", &["error", "tensor", "image", "fam"]),
     (
         "session",
