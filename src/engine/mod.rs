@@ -6,16 +6,18 @@
 //!
 //! Everything is asynchronous because reading back from a GPU in a browser is; the CPU engines are ready at once.
 
+pub mod compare;
 pub mod cpu;
 pub mod gpu;
-mod plan;
+pub(crate) mod mix;
+pub(crate) mod plan;
 pub mod reference;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::tensor::{Shape, Tensor};
 
@@ -81,6 +83,19 @@ pub struct Features {
     pub shape: Shape,
     /// Where the values are.
     pub(crate) store: Store,
+}
+
+impl Features {
+    /// The values, if they are in host memory.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if another kind of engine computed them.
+    pub(crate) fn on_host(&self) -> Result<&Tensor> {
+        match &self.store {
+            Store::Host(tensor) => Ok(tensor),
+            Store::Gpu(_) => Err(Error::argument("features", "they belong to the GPU engine; embed the image again")),
+        }
+    }
 }
 
 /// Where activation maps live.

@@ -1,1 +1,14 @@
-//! (in the making)
+//! Feature Activation Maps: embeddings in, channel weights and maps out.
+//!
+//! FAM (arXiv 2307.05017) explains a similarity between two embeddings `f` (query) and `g` (class prototype or other
+//! image), each pooled from activation maps `A [C, H, W]`: a channel's share of the similarity, `w_c`, weighs that
+//! channel's activation map, and the sum over channels is the map. [`Form`] names the choices of `w_c`; all of them
+//! become a [`crate::engine::Mix`], which an engine evaluates where the activation maps are.
+
+mod form;
+
+mod similarity;
+
+pub use form::Form;
+
+pub use similarity::{centred_cosine, cosine, dot, norm, prototype};

@@ -56,8 +56,8 @@ impl Op {
             Self::Pool2d(p) => {
                 arity(1)?;
                 let [n, c, h, w] = four(inputs[0])?;
-                let oh = window(h, p.kernel[0], p.strides[0], p.dilations[0], p.pads[0] + p.pads[2])?;
-                let ow = window(w, p.kernel[1], p.strides[1], p.dilations[1], p.pads[1] + p.pads[3])?;
+                let oh = window(h, p.kernel[0], p.strides[0], p.dilations[0], [p.pads[0], p.pads[2]])?;
+                let ow = window(w, p.kernel[1], p.strides[1], p.dilations[1], [p.pads[1], p.pads[3]])?;
                 Ok(Shape::from([n, c, oh, ow]))
             }
             Self::Reduce { axes, keep_dims, .. } => {
@@ -96,7 +96,7 @@ impl Op {
                     if !fits {
                         return Err(format!("{first} and {other} cannot be joined along axis {axis}"));
                     }
-                    dims[*axis] += other.dims()[*axis];
+                    dims[*axis] = dims[*axis].saturating_add(other.dims()[*axis]);
                 }
                 Ok(Shape::new(dims))
             }
@@ -106,7 +106,8 @@ impl Op {
                 if before.len() != dims.len() || after.len() != dims.len() {
                     return Err(format!("{before:?} and {after:?} do not fit {}", inputs[0]));
                 }
-                let padded = dims.iter().zip(before).zip(after).map(|((&d, &b), &a)| d + b + a);
+                let padded =
+                    dims.iter().zip(before).zip(after).map(|((&d, &b), &a)| d.saturating_add(b).saturating_add(a));
                 Ok(Shape::new(padded.collect::<Vec<_>>()))
             }
         }
@@ -128,22 +129,25 @@ pub(crate) fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
 
 fn conv_shape(conv: &Conv2d, x: &Shape, weight: &Shape) -> Result<Shape, String> {
     let ([n, c, h, w], [o, ci, kh, kw]) = (four(x)?, four(weight)?);
-    if conv.groups == 0 || ci * conv.groups != c || o % conv.groups != 0 {
+    if conv.groups == 0 || ci.checked_mul(conv.groups) != Some(c) || o % conv.groups != 0 {
         return Err(format!("weight {weight} in {} groups does not fit input {x}", conv.groups));
     }
-    let oh = window(h, kh, conv.strides[0], conv.dilations[0], conv.pads[0] + conv.pads[2])?;
-    let ow = window(w, kw, conv.strides[1], conv.dilations[1], conv.pads[1] + conv.pads[3])?;
+    let oh = window(h, kh, conv.strides[0], conv.dilations[0], [conv.pads[0], conv.pads[2]])?;
+    let ow = window(w, kw, conv.strides[1], conv.dilations[1], [conv.pads[1], conv.pads[3]])?;
     Ok(Shape::from([n, o, oh, ow]))
 }
 
-fn window(size: usize, kernel: usize, stride: usize, dilation: usize, pad: usize) -> Result<usize, String> {
+/// Number of windows along one dimension; `pads` are the cells added before and after it.
+fn window(size: usize, kernel: usize, stride: usize, dilation: usize, pads: [usize; 2]) -> Result<usize, String> {
     if kernel == 0 || stride == 0 || dilation == 0 {
         return Err("kernel, stride and dilation must be at least 1".into());
     }
     let extent = (kernel - 1).checked_mul(dilation).and_then(|n| n.checked_add(1));
-    let room = extent.and_then(|e| size.checked_add(pad)?.checked_sub(e));
-    room.map(|r| r / stride + 1)
-        .ok_or_else(|| format!("a window of {kernel} does not fit into {size} cells padded by {pad}"))
+    let padded = size.checked_add(pads[0]).and_then(|n| n.checked_add(pads[1]));
+    let room = extent.and_then(|e| padded?.checked_sub(e));
+    room.map(|r| r / stride + 1).ok_or_else(|| {
+        format!("a window of {kernel} cells {dilation} apart does not fit into {size} cells padded by {pads:?}")
+    })
 }
 
 fn four(s: &Shape) -> Result<[usize; 4], String> {

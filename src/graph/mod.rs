@@ -122,8 +122,10 @@ impl Graph {
         let name = name.into();
         let shapes: Vec<&Shape> = inputs.iter().map(|&i| &self.value(i).shape).collect();
         let shape = op.output_shape(&shapes).map_err(|reason| Error::node(&name, op.name(), reason))?;
-        if shape.checked_len().is_none_or(|n| n > MAX_ELEMENTS) {
-            return Err(Error::node(&name, op.name(), format!("its output would be {shape}, which is too large")));
+        match shape.checked_len() {
+            Some(0) => return Err(Error::node(&name, op.name(), format!("its output would be empty: {shape}"))),
+            Some(n) if n <= MAX_ELEMENTS => {}
+            _ => return Err(Error::node(&name, op.name(), format!("its output would be {shape}, which is too large"))),
         }
         let output = self.add_value(name.clone(), shape, None);
         self.nodes.push(Node { name, op, inputs, output });
@@ -150,7 +152,8 @@ impl Graph {
 
     /// Names of the values that can be explained: `[1, C, H, W]` activations with spatial extent, last first.
     pub fn target_candidates(&self) -> Vec<ValueId> {
-        let spatial = |id: &ValueId| matches!(self.value(*id).shape.dims(), [1, c, h, w] if *c > 1 && h * w > 1);
+        let spatial =
+            |id: &ValueId| matches!(self.value(*id).shape.dims(), [1, c, h, w] if *c > 1 && (*h > 1 || *w > 1));
         self.nodes.iter().rev().map(|n| n.output).filter(spatial).collect()
     }
 }

@@ -1,1 +1,3 @@
-//! (in the making)
+//! What is decided by similarity: one file a task.
+
+pub mod few_shot;
