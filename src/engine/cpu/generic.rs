@@ -12,16 +12,33 @@ use crate::graph::{Activation, BinaryOp, ReduceKind};
 #[derive(Clone, Debug)]
 pub(super) enum Generic {
     /// A fully connected layer over the width of channels-last maps, whose rows are not in one piece.
-    Linear { transposed: Tensor, bias: Tensor, activation: Activation },
+    Linear {
+        transposed: Tensor,
+        bias: Tensor,
+        activation: Activation,
+    },
     MatMul,
     Activation(Activation),
     Binary(BinaryOp),
-    Reduce { kind: ReduceKind, axes: Vec<usize> },
-    Softmax { axis: usize },
+    Reduce {
+        kind: ReduceKind,
+        axes: Vec<usize>,
+    },
+    Softmax {
+        axis: usize,
+    },
     Reshape,
-    Transpose { perm: Vec<usize> },
-    Concat { axis: usize },
-    Pad { before: Vec<usize>, after: Vec<usize>, value: f32 },
+    Transpose {
+        perm: Vec<usize>,
+    },
+    Concat {
+        axis: usize,
+    },
+    Pad {
+        before: Vec<usize>,
+        after: Vec<usize>,
+        value: f32,
+    },
 }
 
 impl Generic {

@@ -51,9 +51,8 @@ impl Lowering<'_> {
         let constant = |i: usize| {
             let value = self.graph.value(node.inputs[i]);
             let constant = value.constant.as_ref().map(|c| c.to_float());
-            constant.ok_or_else(|| {
-                Error::node(&node.name, node.op.name(), format!("{:?} must be a constant", value.name))
-            })
+            constant
+                .ok_or_else(|| Error::node(&node.name, node.op.name(), format!("{:?} must be a constant", value.name)))
         };
         // Which inputs are activations: weights are packed into the step.
         let mut inputs = node.inputs.clone();

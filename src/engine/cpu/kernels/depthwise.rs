@@ -3,6 +3,7 @@
 //! Where a run of output cells has its whole window inside the image, several cells share each load of weights and,
 //! at stride 1, each load of the input; at the borders a cell at a time takes only the taps that are inside.
 #![allow(unsafe_op_in_unsafe_fn)] // The kernels are unsafe throughout; `Depthwise::apply` checks what they rely on.
+#![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
 use super::simd::Simd;
 use super::{Isa, dispatch, ensure};

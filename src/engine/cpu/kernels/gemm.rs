@@ -5,6 +5,7 @@
 //! each panel starting with its biases, so that the inner loop reads them front to back. A tile of up to six rows by
 //! one panel stays in registers over the whole of `K`; bias, residual and clamp are done on those registers.
 #![allow(unsafe_op_in_unsafe_fn)] // The kernels are unsafe throughout; `Dense::apply` checks what they rely on.
+#![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
 use super::simd::Simd;
 use super::{Isa, dispatch, ensure};
