@@ -8,6 +8,7 @@ mod problems;
 use std::process::ExitCode;
 
 use famlens::engine::compare::{compare, relative_difference};
+use famlens::engine::cpu::CpuEngine;
 use famlens::engine::reference::ReferenceEngine;
 use famlens::engine::{Engine, Mixed};
 use famlens::tensor::Tensor;
@@ -38,7 +39,10 @@ struct Candidate {
 }
 
 fn candidates() -> Vec<Candidate> {
-    vec![Candidate { name: "reference", storage: Storage::F32, engine: Ok(Box::new(ReferenceEngine)) }]
+    let candidate = |name, engine| Candidate { name, storage: Storage::F32, engine: Ok(engine) };
+    let mut all = vec![candidate("reference", Box::new(ReferenceEngine) as Box<dyn Engine>)];
+    all.extend(CpuEngine::variants().into_iter().map(|engine| candidate("cpu", Box::new(engine) as Box<dyn Engine>)));
+    all
 }
 
 fn main() -> ExitCode {
