@@ -1,1 +1,83 @@
-fn main() {}
+//! `cargo xtask`: everything a newcomer or a CI machine types. Each command first installs what it needs and is
+//! missing, and says what it installs.
+
+mod bench;
+mod browser;
+mod node;
+mod serve;
+mod sh;
+mod test;
+mod tools;
+mod web;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Serve, build, test and measure famlens.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the page in release and serve it on this machine; prints the address.
+    ///
+    /// The server hands out dist/ as it is on disk: leave it running and say `cargo xtask build` after a change.
+    Serve {
+        /// Port on 127.0.0.1; the next free one is taken if it is in use.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// Serve dist/ as it is, without building first.
+        #[arg(long)]
+        no_build: bool,
+    },
+    /// Build the page in release; the folder can be copied to any static host, under any path.
+    Build {
+        /// Where to put it.
+        #[arg(long, default_value = "dist")]
+        dist: PathBuf,
+    },
+    /// Run every check: format, lints, tests, types of the scripts, docs, the web build, tests in a real browser.
+    ///
+    /// With step names, only those; `cargo xtask test --list` names them.
+    Test {
+        /// Steps to run; all of them if none is named.
+        steps: Vec<String>,
+        /// Name the steps and stop.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
+    Bench {
+        /// Rounds; each runs every contender once, in turn.
+        #[arg(long, default_value_t = 15)]
+        rounds: u32,
+        /// Rounds of the contenders on the software GPU, which take seconds each.
+        #[arg(long, default_value_t = 3)]
+        gpu_rounds: u32,
+        /// Use dist/ as it is, without building first.
+        #[arg(long)]
+        no_build: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve { port, no_build } => serve::run(port, no_build),
+        Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
+        Command::Test { steps, list } => test::run(&steps, list),
+        Command::Bench { rounds, gpu_rounds, no_build } => bench::run(rounds, gpu_rounds, no_build),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask test`: every check, one after the other, and a table of what passed at the end.
+//!
+//! A failed step does not stop the others. A step that cannot run on this machine is SKIPPED and says what to install;
+//! on a CI machine (`CI` set) that counts as a failure, because there it would hide a hole.
+
+use std::env;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::{browser, node, sh, tools, web};
+
+/// What became of a step.
+enum Outcome {
+    Passed,
+    /// Passed, with a part of it not run, and why.
+    PassedInPart(String),
+    Skipped(String),
+    Failed(String),
+}
+
+struct Step {
+    name: &'static str,
+    title: &'static str,
+    run: fn() -> Result<Outcome>,
+}
+
+const WASM: [&str; 4] = ["--lib", "--no-default-features", "--target", "wasm32-unknown-unknown"];
+
+const STEPS: &[Step] = &[
+    Step { name: "fmt", title: "formatting", run: fmt },
+    Step { name: "clippy", title: "lints, native", run: clippy },
+    Step { name: "clippy-wasm", title: "lints, wasm32", run: clippy_wasm },
+    Step { name: "doc", title: "documentation, native and wasm32", run: doc },
+    Step { name: "unit", title: "unit and suite tests, native", run: unit },
+    Step { name: "js", title: "types of the page's scripts", run: js },
+    Step { name: "build", title: "web build", run: build },
+    Step { name: "web", title: "the page in a real browser", run: browser_tests },
+];
+
+/// Runs the named steps, or all of them.
+///
+/// # Errors
+/// If a step has failed, or (with `CI` set) was skipped, or a name is unknown.
+pub fn run(names: &[String], list: bool) -> Result<()> {
+    if list {
+        STEPS.iter().for_each(|step| println!("{:12} {}", step.name, step.title));
+        return Ok(());
+    }
+    if let Some(name) = names.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
+        bail!("there is no step {name:?}; `cargo xtask test --list` names them");
+    }
+    let chosen = STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name));
+    let mut results = Vec::new();
+    for step in chosen {
+        println!("\n==== {}: {} ====", step.name, step.title);
+        let start = Instant::now();
+        let outcome = (step.run)().unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        let time = start.elapsed();
+        println!("---- {}: {} ({:.0?})", step.name, outcome.word(), Duration::from_secs(time.as_secs()));
+        results.push((step, outcome, time));
+    }
+    summary(&results)
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::PassedInPart(_) => "passed IN PART",
+            Self::Skipped(_) => "SKIPPED",
+            Self::Failed(_) => "FAILED",
+        }
+    }
+}
+
+fn summary(results: &[(&Step, Outcome, Duration)]) -> Result<()> {
+    println!("\n==== summary ====");
+    for (step, outcome, time) in results {
+        println!("{:12} {:>5} s  {:14} {}", step.name, time.as_secs(), outcome.word(), step.title);
+        if let Outcome::PassedInPart(why) | Outcome::Skipped(why) | Outcome::Failed(why) = outcome {
+            println!("{:22}{why}", "");
+        }
+    }
+    let count = |test: fn(&Outcome) -> bool| results.iter().filter(|(_, outcome, _)| test(outcome)).count();
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let skipped = count(|outcome| matches!(outcome, Outcome::Skipped(_)));
+    let in_part = count(|outcome| matches!(outcome, Outcome::PassedInPart(_)));
+    println!("\nsteps: {} passed, {failed} failed, {skipped} skipped", results.len() - failed - skipped);
+    if failed > 0 {
+        bail!("{failed} of {} steps failed", results.len());
+    }
+    if skipped + in_part > 0 && env::var_os("CI").is_some() {
+        bail!("on a CI machine every step must run in full");
+    }
+    Ok(())
+}
+
+fn fmt() -> Result<Outcome> {
+    sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy() -> Result<Outcome> {
+    sh::run(sh::cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy_wasm() -> Result<Outcome> {
+    tools::wasm_target()?;
+    sh::run(sh::cargo().args(["clippy", "--locked"]).args(WASM).args(["--", "-D", "warnings"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn doc() -> Result<Outcome> {
+    tools::wasm_target()?;
+    let doc = || {
+        let mut cargo = sh::cargo();
+        cargo.env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--locked", "--no-deps"]);
+        cargo
+    };
+    sh::run(doc().args(["--package", "famlens"]))?;
+    sh::run(doc().args(WASM))?;
+    Ok(Outcome::Passed)
+}
+
+fn unit() -> Result<Outcome> {
+    let no_vulkan = browser::ensure_vulkan();
+    sh::run(sh::cargo().args(["test", "--locked", "--workspace"]))?;
+    Ok(no_vulkan.map_or(Outcome::Passed, |why| Outcome::PassedInPart(format!("GPU suites skipped: {why}"))))
+}
+
+fn js() -> Result<Outcome> {
+    if let Err(missing) = node::node() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    node::ensure_packages(&suite())?;
+    sh::run(node::npm()?.current_dir(suite()).args(["run", "--silent", "types"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn build() -> Result<Outcome> {
+    web::build(&sh::root().join("dist"))?;
+    Ok(Outcome::Passed)
+}
+
+fn browser_tests() -> Result<Outcome> {
+    if let Err(missing) = node::node() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    let chromium = match browser::ensure_chromium() {
+        Ok(path) => path,
+        Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
+    };
+    if !sh::root().join("dist/index.html").is_file() {
+        bail!("dist/ is not there: run the step `build` first");
+    }
+    node::ensure_packages(&suite())?;
+    sh::run(node::npm()?.current_dir(suite()).env("CHROME", chromium).args(["run", "--silent", "test"]))?;
+    Ok(Outcome::Passed)
+}
+
+/// The folder of the browser tests.
+fn suite() -> PathBuf {
+    sh::root().join("tests/web")
+}
