@@ -1,1 +1,31 @@
-//! (in the making)
+//! From the bytes of an image file to the network's input, and from the network's grid back to the photo.
+//!
+//! [`decode`] gives an upright 8-bit RGB [`Photo`]; a [`Geometry`] says which part of it the network sees and at what
+//! size, and maps coordinates both ways; [`prepare`] resizes and normalises.
+//!
+//! ```
+//! use famlens::image::{Geometry, GeometryMode, Normalization, Photo, prepare};
+//!
+//! let photo = Photo::from_rgb(64, 48, vec![127; 64 * 48 * 3])?;
+//! let geometry = Geometry::new(GeometryMode::Squash, photo.size(), 32, 32)?;
+//! let normalization = Normalization { mean: [127.0; 3], std: [128.0; 3] };
+//! let input = prepare(&photo, &geometry, &normalization)?;
+//! assert_eq!(input.shape().dims(), [1, 3, 32, 32]);
+//! assert!(input.data().iter().all(|&v| v == 0.0));
+//! # Ok::<(), famlens::Error>(())
+//! ```
+
+mod decode;
+mod format;
+mod geometry;
+mod jpeg;
+mod photo;
+mod png;
+mod prepare;
+
+pub use decode::{Limits, decode};
+pub use format::{Format, sniff};
+pub use geometry::{Geometry, GeometryMode, Rect};
+pub use photo::Photo;
+pub use png::{encode_png, encode_png_rgba};
+pub use prepare::{Normalization, prepare, resize};

@@ -1,0 +1,323 @@
+//! Which part of a photo the network sees, at what size, and the way between photo, input and map coordinates.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How a photo becomes the network's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GeometryMode {
+    /// The whole photo, stretched to the square input.
+    #[default]
+    Squash,
+    /// The largest centred square of the photo.
+    Crop,
+    /// The whole photo in its proportions, centred on the square input, with the mean colour around it.
+    Letterbox,
+    /// The whole photo on an input of about the photo's proportions and about the square input's area, each side a
+    /// multiple of the network's stride. Needs a network with free height and width.
+    Aspect,
+}
+
+impl GeometryMode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [Self::Squash, Self::Crop, Self::Letterbox, Self::Aspect];
+
+    /// The name that `model.json` and the command line use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Squash => "squash",
+            Self::Crop => "crop",
+            Self::Letterbox => "letterbox",
+            Self::Aspect => "aspect",
+        }
+    }
+}
+
+impl fmt::Display for GeometryMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for GeometryMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.name() == name)
+            .ok_or_else(|| Error::argument("geometry", format!("{name:?} is none of squash, crop, letterbox, aspect")))
+    }
+}
+
+/// An axis-aligned rectangle, x to the right and y down; `x1` and `y1` are exclusive. Serialised as `[x0, y0, x1, y1]`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(from = "[f64; 4]", into = "[f64; 4]")]
+pub struct Rect {
+    /// Left edge.
+    pub x0: f64,
+    /// Top edge.
+    pub y0: f64,
+    /// Right edge, exclusive.
+    pub x1: f64,
+    /// Bottom edge, exclusive.
+    pub y1: f64,
+}
+
+impl Rect {
+    /// A rectangle from its edges.
+    pub fn new(x0: f64, y0: f64, x1: f64, y1: f64) -> Self {
+        Self { x0, y0, x1, y1 }
+    }
+
+    /// Width, 0 where the edges are the wrong way round.
+    pub fn width(&self) -> f64 {
+        (self.x1 - self.x0).max(0.0)
+    }
+
+    /// Height, 0 where the edges are the wrong way round.
+    pub fn height(&self) -> f64 {
+        (self.y1 - self.y0).max(0.0)
+    }
+
+    /// Area in square pixels.
+    pub fn area(&self) -> f64 {
+        self.width() * self.height()
+    }
+
+    /// Whether a point lies inside; the left and top edges belong to the rectangle, the others do not.
+    pub fn contains(&self, x: f64, y: f64) -> bool {
+        (self.x0..self.x1).contains(&x) && (self.y0..self.y1).contains(&y)
+    }
+
+    /// The common part of two rectangles; of area 0 where there is none.
+    pub fn intersection(&self, other: &Self) -> Self {
+        let (x0, y0) = (self.x0.max(other.x0), self.y0.max(other.y0));
+        Self { x0, y0, x1: self.x1.min(other.x1).max(x0), y1: self.y1.min(other.y1).max(y0) }
+    }
+}
+
+impl From<[f64; 4]> for Rect {
+    fn from([x0, y0, x1, y1]: [f64; 4]) -> Self {
+        Self { x0, y0, x1, y1 }
+    }
+}
+
+impl From<Rect> for [f64; 4] {
+    fn from(r: Rect) -> Self {
+        [r.x0, r.y0, r.x1, r.y1]
+    }
+}
+
+/// Largest side of an input that makes sense to anyone; beyond it a typing error is likelier than a wish.
+const MAX_INPUT_SIDE: u32 = 8192;
+
+/// How one photo lies on the network's input: a rectangle of the photo is scaled onto a rectangle of the input.
+///
+/// Coordinates are continuous with the origin at the top left corner, so the centre of the first pixel is (0.5, 0.5).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geometry {
+    mode: GeometryMode,
+    photo: (u32, u32),
+    input: (u32, u32),
+    /// What is taken of the photo, in its pixels.
+    source: Rect,
+    /// Where it lands on the input: whole pixels.
+    target: [u32; 4],
+}
+
+impl Geometry {
+    /// The geometry of a photo of `photo_size` (width, height) for a network whose square input has `input_side` pixels
+    /// and whose feature maps are `stride` times smaller. The stride matters to [`GeometryMode::Aspect`] only.
+    ///
+    /// ```
+    /// use famlens::image::{Geometry, GeometryMode};
+    ///
+    /// let geometry = Geometry::new(GeometryMode::Crop, (300, 200), 100, 32)?;
+    /// assert_eq!(geometry.to_photo(0.0, 0.0), (50.0, 0.0));
+    /// assert_eq!(geometry.to_photo(100.0, 100.0), (250.0, 200.0));
+    /// # Ok::<(), famlens::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a size is zero or the input side is over 8192.
+    pub fn new(mode: GeometryMode, photo_size: (u32, u32), input_side: u32, stride: u32) -> Result<Self> {
+        let (w, h) = photo_size;
+        if w == 0 || h == 0 {
+            return Err(Error::argument("photo size", format!("{w} x {h} pixels have no content")));
+        }
+        if !(1..=MAX_INPUT_SIDE).contains(&input_side) {
+            return Err(Error::argument("input size", format!("{input_side} is not within 1 to {MAX_INPUT_SIDE}")));
+        }
+        if !(1..=input_side).contains(&stride) {
+            return Err(Error::argument("stride", format!("{stride} is not within 1 and the input size {input_side}")));
+        }
+        let whole = Rect::new(0.0, 0.0, f64::from(w), f64::from(h));
+        let square = (input_side, input_side);
+        let (input, source, target) = match mode {
+            GeometryMode::Squash => (square, whole, [0, 0, input_side, input_side]),
+            GeometryMode::Crop => {
+                let side = f64::from(w.min(h));
+                let (x, y) = ((whole.x1 - side) / 2.0, (whole.y1 - side) / 2.0);
+                (square, Rect::new(x, y, x + side, y + side), [0, 0, input_side, input_side])
+            }
+            GeometryMode::Letterbox => {
+                let scale = f64::from(input_side) / f64::from(w.max(h));
+                let fit = |n: u32| ((f64::from(n) * scale).round() as u32).clamp(1, input_side);
+                let (cw, ch) = (fit(w), fit(h));
+                let (x, y) = ((input_side - cw) / 2, (input_side - ch) / 2);
+                (square, whole, [x, y, x + cw, y + ch])
+            }
+            GeometryMode::Aspect => {
+                let (iw, ih) = aspect_size(w, h, input_side, stride);
+                ((iw, ih), whole, [0, 0, iw, ih])
+            }
+        };
+        Ok(Self { mode, photo: photo_size, input, source, target })
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> GeometryMode {
+        self.mode
+    }
+
+    /// `(width, height)` of the photo in pixels.
+    pub fn photo_size(&self) -> (u32, u32) {
+        self.photo
+    }
+
+    /// `(width, height)` of the network's input in pixels.
+    pub fn input_size(&self) -> (u32, u32) {
+        self.input
+    }
+
+    /// The part of the photo that the network sees, in photo pixels.
+    pub fn covered(&self) -> Rect {
+        self.source
+    }
+
+    /// Where that part lies on the input: `[x0, y0, x1, y1]` in whole input pixels, the last two exclusive.
+    pub fn content(&self) -> [u32; 4] {
+        self.target
+    }
+
+    /// From input pixels to photo pixels. Points of the padding give points outside the photo.
+    pub fn to_photo(&self, x: f64, y: f64) -> (f64, f64) {
+        let ([tx, ty, ..], (sx, sy)) = (self.target.map(f64::from), self.scale());
+        (self.source.x0 + (x - tx) / sx, self.source.y0 + (y - ty) / sy)
+    }
+
+    /// From photo pixels to input pixels. Points that were cropped away give points outside the input.
+    pub fn to_input(&self, x: f64, y: f64) -> (f64, f64) {
+        let ([tx, ty, ..], (sx, sy)) = (self.target.map(f64::from), self.scale());
+        (tx + (x - self.source.x0) * sx, ty + (y - self.source.y0) * sy)
+    }
+
+    /// From photo pixels to the cells of a map of `map_width` x `map_height` cells that covers the input evenly:
+    /// column `i` spans `i` to `i + 1`.
+    pub fn to_map(&self, map_width: usize, map_height: usize, x: f64, y: f64) -> (f64, f64) {
+        let (x, y) = self.to_input(x, y);
+        (x * map_width as f64 / f64::from(self.input.0), y * map_height as f64 / f64::from(self.input.1))
+    }
+
+    /// From the cells of a map (column `i` spans `i` to `i + 1`) to photo pixels.
+    pub fn map_to_photo(&self, map_width: usize, map_height: usize, x: f64, y: f64) -> (f64, f64) {
+        self.to_photo(x * f64::from(self.input.0) / map_width as f64, y * f64::from(self.input.1) / map_height as f64)
+    }
+
+    /// What the cell in column `ix` and row `iy` of a `map_width` x `map_height` map covers of the photo, in photo
+    /// pixels. A cell that lies in the padding has area 0. The rectangles of all cells tile [`Geometry::covered`].
+    pub fn cell_rect(&self, map_width: usize, map_height: usize, ix: usize, iy: usize) -> Rect {
+        let (x0, y0) = self.map_to_photo(map_width, map_height, ix as f64, iy as f64);
+        let (x1, y1) = self.map_to_photo(map_width, map_height, (ix + 1) as f64, (iy + 1) as f64);
+        Rect::new(x0, y0, x1, y1).intersection(&self.source)
+    }
+
+    /// Input pixels a photo pixel, along each axis.
+    fn scale(&self) -> (f64, f64) {
+        let [x0, y0, x1, y1] = self.target.map(f64::from);
+        ((x1 - x0) / self.source.width(), (y1 - y0) / self.source.height())
+    }
+}
+
+/// Sides that are multiples of the stride, with about the area of the square input and about the photo's proportions:
+/// of the multiples just below and above the ideal sides, the pair with the least error in the two taken together.
+fn aspect_size(w: u32, h: u32, side: u32, stride: u32) -> (u32, u32) {
+    let (cells, aspect) = (f64::from(side) / f64::from(stride), f64::from(w) / f64::from(h));
+    // A very long photo would need a side shorter than the stride: at least one cell, and the area still bounds the other.
+    let most = (cells * cells).floor().max(1.0);
+    let around = |ideal: f64| [ideal.floor(), ideal.ceil()].map(|n| n.clamp(1.0, most));
+    let mut best = (f64::INFINITY, 1.0, 1.0);
+    for nx in around(cells * aspect.sqrt()) {
+        for ny in around(cells / aspect.sqrt()) {
+            let error = (nx / ny / aspect).ln().abs() + (nx * ny / (cells * cells)).ln().abs();
+            if error < best.0 {
+                best = (error, nx, ny);
+            }
+        }
+    }
+    (best.1 as u32 * stride, best.2 as u32 * stride)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn geometry(mode: GeometryMode, photo: (u32, u32)) -> Geometry {
+        Geometry::new(mode, photo, 224, 32).unwrap()
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for mode in GeometryMode::ALL {
+            assert_eq!(mode.to_string().parse::<GeometryMode>().unwrap(), mode);
+            assert_eq!(serde_json::to_string(&mode).unwrap(), format!("\"{mode}\""));
+        }
+        assert!("Squash".parse::<GeometryMode>().is_err());
+    }
+
+    #[test]
+    fn letterbox_centres_whole_pixels() {
+        let g = geometry(GeometryMode::Letterbox, (768, 512));
+        assert_eq!(g.content(), [0, 37, 224, 186]);
+        assert_eq!(g.input_size(), (224, 224));
+        assert_eq!(g.covered(), Rect::new(0.0, 0.0, 768.0, 512.0));
+        assert_eq!(g.to_photo(0.0, 37.0), (0.0, 0.0));
+        // The first row of cells lies half in the padding and the second one not at all.
+        assert_eq!(g.cell_rect(7, 7, 0, 0).area(), 0.0);
+        assert!(g.cell_rect(7, 7, 0, 1).height() < g.cell_rect(7, 7, 0, 2).height());
+    }
+
+    #[test]
+    fn aspect_keeps_area_and_proportions_on_the_stride() {
+        assert_eq!(geometry(GeometryMode::Aspect, (500, 500)).input_size(), (224, 224));
+        assert_eq!(geometry(GeometryMode::Aspect, (768, 512)).input_size(), (288, 192));
+        assert_eq!(geometry(GeometryMode::Aspect, (512, 768)).input_size(), (192, 288));
+        assert_eq!(geometry(GeometryMode::Aspect, (1, 100_000)).input_size(), (32, 1568));
+        assert_eq!(Geometry::new(GeometryMode::Aspect, (9, 1), 7, 7).unwrap().input_size(), (7, 7));
+    }
+
+    #[test]
+    fn bad_sizes_are_refused() {
+        for (photo, side, stride) in [((0, 5), 224, 32), ((5, 0), 224, 32), ((5, 5), 0, 32), ((5, 5), 224, 0)] {
+            assert!(Geometry::new(GeometryMode::Squash, photo, side, stride).is_err());
+        }
+        assert!(Geometry::new(GeometryMode::Squash, (5, 5), 10_000, 32).is_err());
+        assert!(Geometry::new(GeometryMode::Squash, (5, 5), 16, 32).is_err());
+    }
+
+    #[test]
+    fn rectangles_intersect_and_serialise_as_lists() {
+        let (a, b) = (Rect::new(0.0, 0.0, 4.0, 4.0), Rect::new(2.0, 1.0, 9.0, 3.0));
+        assert_eq!(a.intersection(&b), Rect::new(2.0, 1.0, 4.0, 3.0));
+        assert_eq!(a.intersection(&Rect::new(5.0, 5.0, 6.0, 6.0)).area(), 0.0);
+        assert!(a.contains(0.0, 3.9) && !a.contains(4.0, 1.0));
+        assert_eq!(serde_json::to_string(&b).unwrap(), "[2.0,1.0,9.0,3.0]");
+        assert_eq!(serde_json::from_str::<Rect>("[2,1,9,3]").unwrap(), b);
+    }
+}

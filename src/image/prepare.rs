@@ -1,0 +1,148 @@
+//! Photo to the network's input: resize, pad, normalise.
+
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+use serde::{Deserialize, Serialize};
+
+use super::{Geometry, Photo};
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// What a network was trained to expect: `(value - mean) / std` for each channel, in units of 0 to 255, in RGB order.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalization {
+    /// Mean of each channel, 0 to 255.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel, in the same units; not 0.
+    pub std: [f32; 3],
+}
+
+impl Normalization {
+    fn check(&self) -> Result<()> {
+        if self.mean.iter().any(|m| !m.is_finite()) || self.std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
+            let reason =
+                format!("means {:?} and deviations {:?} must be finite, the latter over 0", self.mean, self.std);
+            return Err(Error::argument("normalization", reason));
+        }
+        Ok(())
+    }
+}
+
+/// The part of the photo that the geometry covers, scaled to the size it has on the input: antialiased bilinear, at most
+/// one level away from Pillow's `Image.resize(size, Image.BILINEAR, box)`, with which most networks were trained.
+///
+/// The padding of a letterbox is not part of the result.
+///
+/// # Errors
+/// [`Error::Argument`] if the geometry is that of a photo of another size.
+pub fn resize(photo: &Photo, geometry: &Geometry) -> Result<Photo> {
+    if geometry.photo_size() != photo.size() {
+        let ((gw, gh), (w, h)) = (geometry.photo_size(), photo.size());
+        return Err(Error::argument("geometry", format!("it is for a photo of {gw} x {gh} pixels, not {w} x {h}")));
+    }
+    let refused = |e: &dyn std::fmt::Display| Error::argument("photo", format!("it cannot be resized: {e}"));
+    let [x0, y0, x1, y1] = geometry.content();
+    let (width, height) = (x1 - x0, y1 - y0);
+    let source =
+        TypedImageRef::<U8x3>::from_buffer(photo.width(), photo.height(), photo.rgb()).map_err(|e| refused(&e))?;
+    let mut rgb = vec![0; width as usize * height as usize * 3];
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).map_err(|e| refused(&e))?;
+    let covered = geometry.covered();
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false).crop(
+        covered.x0,
+        covered.y0,
+        covered.width(),
+        covered.height(),
+    );
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| refused(&e))?;
+    Photo::from_rgb(width, height, rgb)
+}
+
+/// The network's input, `[1, 3, H, W]`, of a photo. Padding is exactly 0, that is the mean colour.
+///
+/// # Errors
+/// [`Error::Argument`] if the geometry is that of a photo of another size or the normalisation is not finite.
+pub fn prepare(photo: &Photo, geometry: &Geometry, normalization: &Normalization) -> Result<Tensor> {
+    normalization.check()?;
+    let scaled = resize(photo, geometry)?;
+    let (width, height) = geometry.input_size();
+    let (width, height) = (width as usize, height as usize);
+    let [left, top, ..] = geometry.content().map(|n| n as usize);
+    let row_width = scaled.width() as usize;
+
+    let mut input = Tensor::zeros([1, 3, height, width]);
+    for (channel, plane) in input.data_mut().chunks_exact_mut(width * height).enumerate() {
+        let (Some(&mean), Some(&std)) = (normalization.mean.get(channel), normalization.std.get(channel)) else {
+            break;
+        };
+        let levels: [f32; 256] = std::array::from_fn(|level| (level as f32 - mean) / std);
+        let rows = plane.chunks_exact_mut(width).skip(top);
+        for (row, pixels) in rows.zip(scaled.rgb().chunks_exact(row_width * 3)) {
+            let content = row.iter_mut().skip(left).zip(pixels.iter().skip(channel).step_by(3));
+            content.for_each(|(value, &level)| *value = levels[usize::from(level)]);
+        }
+    }
+    Ok(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::GeometryMode;
+
+    const PLAIN: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+
+    fn gradient(width: u32, height: u32) -> Photo {
+        let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 7]).collect();
+        Photo::from_rgb(width, height, rgb).unwrap()
+    }
+
+    #[test]
+    fn a_photo_of_the_input_size_is_only_normalised() {
+        let photo = gradient(32, 32);
+        let geometry = Geometry::new(GeometryMode::Squash, photo.size(), 32, 32).unwrap();
+        let norm = Normalization { mean: [1.0, 2.0, 3.0], std: [2.0, 4.0, 8.0] };
+        let input = prepare(&photo, &geometry, &norm).unwrap();
+        let at = |c: usize, y: usize, x: usize| input.data()[c * 1024 + y * 32 + x];
+        assert_eq!((at(0, 9, 5), at(1, 9, 5), at(2, 9, 5)), (2.0, 1.75, 0.5));
+    }
+
+    #[test]
+    fn crop_takes_the_centre() {
+        let photo = gradient(40, 20);
+        let geometry = Geometry::new(GeometryMode::Crop, photo.size(), 20, 1).unwrap();
+        assert_eq!(resize(&photo, &geometry).unwrap().pixel(0, 3), Some([10, 3, 7]));
+    }
+
+    #[test]
+    fn letterbox_pads_with_zero_after_normalisation() {
+        let photo = Photo::from_rgb(40, 20, vec![200; 2400]).unwrap();
+        let geometry = Geometry::new(GeometryMode::Letterbox, photo.size(), 40, 1).unwrap();
+        let norm = Normalization { mean: [127.0; 3], std: [128.0; 3] };
+        let input = prepare(&photo, &geometry, &norm).unwrap();
+        for plane in input.data().chunks(1600) {
+            for (y, row) in plane.chunks(40).enumerate() {
+                let expected = if (10..30).contains(&y) { 73.0 / 128.0 } else { 0.0 };
+                assert!(row.iter().all(|&v| v == expected), "row {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn aspect_gives_a_rectangular_input() {
+        let photo = gradient(90, 60);
+        let geometry = Geometry::new(GeometryMode::Aspect, photo.size(), 224, 32).unwrap();
+        assert_eq!(prepare(&photo, &geometry, &PLAIN).unwrap().shape().dims(), [1, 3, 192, 288]);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let photo = gradient(10, 10);
+        let other = Geometry::new(GeometryMode::Squash, (10, 11), 32, 32).unwrap();
+        assert!(prepare(&photo, &other, &PLAIN).is_err());
+        let geometry = Geometry::new(GeometryMode::Squash, (10, 10), 32, 32).unwrap();
+        assert!(prepare(&photo, &geometry, &Normalization { mean: [0.0; 3], std: [0.0; 3] }).is_err());
+        assert!(prepare(&photo, &geometry, &Normalization { mean: [f32::NAN; 3], std: [1.0; 3] }).is_err());
+    }
+}
