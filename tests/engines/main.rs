@@ -8,6 +8,7 @@ mod problems;
 use std::process::ExitCode;
 
 use famlens::engine::compare::{compare, relative_difference};
+use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::engine::reference::ReferenceEngine;
 use famlens::engine::{Engine, Mixed};
 use famlens::tensor::Tensor;
@@ -38,7 +39,11 @@ struct Candidate {
 }
 
 fn candidates() -> Vec<Candidate> {
-    vec![Candidate { name: "reference", storage: Storage::F32, engine: Ok(Box::new(ReferenceEngine)) }]
+    let gpu = block_on(GpuEngine::new(GpuOptions::default()));
+    vec![
+        Candidate { name: "reference", storage: Storage::F32, engine: Ok(Box::new(ReferenceEngine)) },
+        Candidate { name: "gpu", storage: Storage::F32, engine: gpu.map(|e| Box::new(e) as Box<dyn Engine>) },
+    ]
 }
 
 fn main() -> ExitCode {
