@@ -22,7 +22,7 @@ struct Tile {
 fn tile(traits: Traits, pixels: usize, outputs: usize) -> Tile {
     let at_most = |limit: usize| [1, 2, 4, 8].into_iter().rev().find(|&n| n <= limit.min(pixels)).unwrap_or(1);
     if traits.software {
-        return Tile { pixels: at_most(8), outputs: if outputs % 2 == 0 { 2 } else { 1 } };
+        return Tile { pixels: at_most(8), outputs: if outputs.is_multiple_of(2) { 2 } else { 1 } };
     }
     // What a mid-range GPU keeps in flight.
     const ENOUGH: usize = 16_384;
@@ -72,7 +72,7 @@ impl Lowering<'_, '_> {
             self.weighted(node, specialised(kernel), placed, grid, params);
             return Ok(());
         }
-        if conv.groups == 1 || (per_group % 4 == 0 && per_group_out % 4 == 0) {
+        if conv.groups == 1 || (per_group.is_multiple_of(4) && per_group_out.is_multiple_of(4)) {
             let group_outputs = if conv.groups == 1 { o.div_ceil(4) } else { per_group_out / 4 };
             let mut tile = tile(self.traits, oh * ow, group_outputs * conv.groups);
             if !group_outputs.is_multiple_of(tile.outputs) && conv.groups > 1 {

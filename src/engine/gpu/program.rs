@@ -49,7 +49,7 @@ impl GpuProgram {
         let traits = Traits { software: device.software, arena_limit };
         let mut uploader = Uploader::new(&context.weights, &device.limits);
         let lowered = lower(graph, targets, traits, &mut uploader)?;
-        let (pages, resolve) = uploader.finish(device);
+        let (mut pages, resolve) = uploader.finish(device);
 
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let arena = OwnedBuffer::new(device, "activations", lowered.arena, usage);
@@ -61,11 +61,13 @@ impl GpuProgram {
         let uniforms = OwnedBuffer::new(device, "parameters", blocks.len().max(PARAMS_BYTES / 4), usage);
         device.queue.write_buffer(&uniforms, 0, bytemuck::cast_slice(&blocks));
 
-        let group = |read: &wgpu::Buffer| bind(device, &context.pipelines, &arena, read, &uniforms);
-        let bindings = match pages.is_empty() {
-            true => vec![group(&OwnedBuffer::new(device, "no weights", 4, wgpu::BufferUsages::STORAGE))],
-            false => pages.iter().map(|page| group(&page.buffer)).collect(),
-        };
+        if pages.is_empty() {
+            // Every bind group has a buffer to read, whether its kernels do or not.
+            let buffer = OwnedBuffer::new(device, "no weights", 4, wgpu::BufferUsages::STORAGE);
+            pages.push(Rc::new(Page { buffer }));
+        }
+        let group = |page: &Rc<Page>| bind(device, &context.pipelines, &arena, &page.buffer, &uniforms);
+        let bindings = pages.iter().map(group).collect();
         let dispatches = lowered.steps.into_iter().map(|step| {
             let pipeline = context.pipelines.get(&device.device, &step.spec).map_err(failed)?;
             let bindings = step.page.map_or(0, &resolve);

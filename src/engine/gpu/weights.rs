@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use super::OwnedBuffer;
 use super::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::Constant;
@@ -39,13 +40,7 @@ pub(super) struct Placed {
 /// A buffer of packed weights.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub buffer: wgpu::Buffer,
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        self.buffer.destroy();
-    }
+    pub buffer: OwnedBuffer,
 }
 
 /// What an engine has uploaded, by the constants it came from.
@@ -174,12 +169,8 @@ impl<'a> Uploader<'a> {
         let mut pages = self.shared;
         let first_new = pages.len();
         for words in &self.pending {
-            let buffer = device.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("weights"),
-                size: (words.len() * 4) as u64,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            let buffer = OwnedBuffer::new(device, "weights", words.len(), usage);
             device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
             pages.push(Rc::new(Page { buffer }));
         }
