@@ -17,11 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("onnx", &["error", "tensor", "graph"]),
     ("quant", &["error", "tensor", "graph", "onnx"]),
     ("engine", &["error", "tensor", "graph", "quant"]),
-    ("fam", &["error", "tensor", "image", "engine"]),
+    ("fam", &["error", "tensor", "engine"]),
     ("methods", &["error", "tensor", "engine", "fam"]),
     ("tasks", &["error", "tensor", "engine", "fam"]),
-    ("metrics", &["error", "tensor", "image", "engine", "fam"]),
-    ("overlay", &["error", "tensor", "image", "fam"]),
+    ("overlay", &["error", "tensor", "image"]),
+    ("metrics", &["error", "tensor", "image", "engine", "fam", "overlay"]),
     (
         "session",
         &[
