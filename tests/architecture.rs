@@ -20,8 +20,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fam", &["error", "tensor", "engine"]),
     ("methods", &["error", "tensor", "engine", "fam"]),
     ("tasks", &["error", "tensor", "engine", "fam"]),
-    ("metrics", &["error", "tensor", "engine", "fam"]),
-    ("overlay", &["error", "tensor", "image", "fam"]),
+    ("overlay", &["error", "tensor", "image"]),
+    ("metrics", &["error", "tensor", "image", "engine", "fam", "overlay"]),
     (
         "session",
         &[

@@ -8,6 +8,7 @@ mod problems;
 use std::process::ExitCode;
 
 use famlens::engine::compare::{compare, relative_difference};
+use famlens::engine::cpu::CpuEngine;
 use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::engine::reference::ReferenceEngine;
 use famlens::engine::{Engine, Mixed};
@@ -39,11 +40,12 @@ struct Candidate {
 }
 
 fn candidates() -> Vec<Candidate> {
-    let gpu = block_on(GpuEngine::new(GpuOptions::default()));
-    vec![
-        Candidate { name: "reference", storage: Storage::F32, engine: Ok(Box::new(ReferenceEngine)) },
-        Candidate { name: "gpu", storage: Storage::F32, engine: gpu.map(|e| Box::new(e) as Box<dyn Engine>) },
-    ]
+    let candidate = |name, engine| Candidate { name, storage: Storage::F32, engine: Ok(engine) };
+    let mut all = vec![candidate("reference", Box::new(ReferenceEngine) as Box<dyn Engine>)];
+    all.extend(CpuEngine::variants().into_iter().map(|engine| candidate("cpu", Box::new(engine) as Box<dyn Engine>)));
+    let gpu = block_on(GpuEngine::new(GpuOptions::default())).map(|engine| Box::new(engine) as Box<dyn Engine>);
+    all.push(Candidate { name: "gpu", storage: Storage::F32, engine: gpu });
+    all
 }
 
 fn main() -> ExitCode {

@@ -1,0 +1,231 @@
+//! Dense products `y = clamp(x W^T + b + r)`: 1x1 convolutions, fully connected layers, and every other convolution
+//! once its windows are gathered into rows.
+//!
+//! Activations are rows of channels. Weights are packed once into panels of one or two vectors of output channels,
+//! each panel starting with its biases, so that the inner loop reads them front to back. A tile of up to six rows by
+//! one panel stays in registers over the whole of `K`; bias, residual and clamp are done on those registers.
+#![allow(unsafe_op_in_unsafe_fn)] // The kernels are unsafe throughout; `Dense::apply` checks what they rely on.
+#![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
+
+use super::simd::Simd;
+use super::{Isa, dispatch, ensure};
+use crate::error::Result;
+
+/// A packed weight matrix `[n, k]` with its bias.
+pub(in super::super) struct Dense {
+    isa: Isa,
+    k: usize,
+    n: usize,
+    /// Panel by panel: the biases of its columns, then for each `k` the weights of its columns.
+    panels: Vec<f32>,
+}
+
+/// Rows of channels: `data[start + i * stride ..]` is row `i`.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Rows {
+    /// Where the first row starts.
+    pub start: usize,
+    /// From one row to the next.
+    pub stride: usize,
+}
+
+/// Vectors in a panel; the last panel of a matrix has what is left.
+const PANEL: usize = 2;
+/// Rows of a tile: with two vectors each, twelve accumulators of the sixteen registers that SIMD128 has.
+const TILE: usize = 6;
+
+impl Dense {
+    /// Packs a row-major `[n, k]` weight.
+    pub(in super::super) fn pack(isa: Isa, n: usize, k: usize, weight: &[f32], bias: &[f32]) -> Result<Self> {
+        ensure(weight.len() == n * k && bias.len() == n, "a weight")?;
+        let lanes = isa.lanes();
+        let mut panels = Vec::with_capacity((k + 1) * n.div_ceil(lanes) * lanes);
+        let mut first = 0;
+        while first < n {
+            let width = (n - first).div_ceil(lanes).min(PANEL) * lanes;
+            let columns = first..first + width;
+            panels.extend(columns.clone().map(|o| bias.get(o).copied().unwrap_or(0.0)));
+            for i in 0..k {
+                panels.extend(columns.clone().map(|o| if o < n { weight[o * k + i] } else { 0.0 }));
+            }
+            first += width;
+        }
+        Ok(Self { isa, k, n, panels })
+    }
+
+    /// Multiplies all rows of `x` into `y`, both in one piece.
+    pub(in super::super) fn apply_all(
+        &self,
+        x: &[f32],
+        y: &mut [f32],
+        residual: Option<&[f32]>,
+        clamp: [f32; 2],
+    ) -> Result<()> {
+        let (from, to) = (Rows { start: 0, stride: self.k }, Rows { start: 0, stride: self.n });
+        self.apply(x.len() / self.k.max(1), x, from, y, to, residual, clamp)
+    }
+
+    /// Multiplies `m` rows of `x` (of `k` floats each) into rows of `y` (of `n` floats each).
+    ///
+    /// `residual`, if given, has the layout of `y` and is added before the result is clamped to `[lo, hi]`.
+    #[allow(clippy::too_many_arguments)]
+    pub(in super::super) fn apply(
+        &self,
+        m: usize,
+        x: &[f32],
+        x_rows: Rows,
+        y: &mut [f32],
+        y_rows: Rows,
+        residual: Option<&[f32]>,
+        [lo, hi]: [f32; 2],
+    ) -> Result<()> {
+        if m == 0 || self.n == 0 {
+            return Ok(());
+        }
+        ensure(x_rows.start + (m - 1) * x_rows.stride + self.k <= x.len(), "the input of a product")?;
+        ensure(y_rows.start + (m - 1) * y_rows.stride + self.n <= y.len(), "the output of a product")?;
+        ensure(residual.is_none_or(|r| r.len() == y.len()), "the residual of a product")?;
+        let args = Args {
+            m,
+            k: self.k,
+            n: self.n,
+            // SAFETY: both starts are inside, by the checks above.
+            x: unsafe { x.as_ptr().add(x_rows.start) },
+            x_stride: x_rows.stride,
+            panels: self.panels.as_ptr(),
+            y: unsafe { y.as_mut_ptr().add(y_rows.start) },
+            y_stride: y_rows.stride,
+            residual: residual.map(|r| unsafe { r.as_ptr().add(y_rows.start) }),
+            lo,
+            hi,
+        };
+        let kernel = dispatch!(self.isa, product, &Args);
+        // SAFETY: `isa` was detected, and all rows and panels that `args` spans are inside their slices: the checks above
+        // and `pack`.
+        unsafe { kernel(&args) };
+        Ok(())
+    }
+}
+
+/// One product, as pointers that [`Dense::apply`] has checked.
+struct Args {
+    m: usize,
+    k: usize,
+    n: usize,
+    x: *const f32,
+    x_stride: usize,
+    panels: *const f32,
+    y: *mut f32,
+    y_stride: usize,
+    residual: Option<*const f32>,
+    lo: f32,
+    hi: f32,
+}
+
+/// Rows that are multiplied with one panel before the next panel is taken.
+const BLOCK: usize = 8 * TILE;
+
+#[inline(always)]
+unsafe fn product<S: Simd>(g: &Args) {
+    let mut row = 0;
+    while row < g.m {
+        let rows = (g.m - row).min(BLOCK);
+        let mut panel = g.panels;
+        let mut column = 0;
+        while column < g.n {
+            let vectors = (g.n - column).div_ceil(S::LANES).min(PANEL);
+            // Tiles of nearly equal height: a last tile of one row would cost half as much as a full one.
+            let tiles = rows.div_ceil(TILE);
+            let mut done = 0;
+            for t in 0..tiles {
+                let height = (rows - done).div_ceil(tiles - t);
+                match (vectors, height) {
+                    (2, 6) => tile::<S, 6, 2>(g, panel, row + done, column),
+                    (2, 5) => tile::<S, 5, 2>(g, panel, row + done, column),
+                    (2, 4) => tile::<S, 4, 2>(g, panel, row + done, column),
+                    (2, 3) => tile::<S, 3, 2>(g, panel, row + done, column),
+                    (2, 2) => tile::<S, 2, 2>(g, panel, row + done, column),
+                    (2, _) => tile::<S, 1, 2>(g, panel, row + done, column),
+                    (_, 6) => tile::<S, 6, 1>(g, panel, row + done, column),
+                    (_, 5) => tile::<S, 5, 1>(g, panel, row + done, column),
+                    (_, 4) => tile::<S, 4, 1>(g, panel, row + done, column),
+                    (_, 3) => tile::<S, 3, 1>(g, panel, row + done, column),
+                    (_, 2) => tile::<S, 2, 1>(g, panel, row + done, column),
+                    (_, _) => tile::<S, 1, 1>(g, panel, row + done, column),
+                }
+                done += height;
+            }
+            panel = panel.add((g.k + 1) * vectors * S::LANES);
+            column += vectors * S::LANES;
+        }
+        row += rows;
+    }
+}
+
+/// `R` rows by one panel of `N` vectors.
+#[inline(always)]
+unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, panel: *const f32, row: usize, column: usize) {
+    let mut acc = [[S::splat(0.0); N]; R];
+    for j in 0..N {
+        let bias = S::load(panel.add(j * S::LANES));
+        for i in 0..R {
+            acc[i][j] = bias;
+        }
+    }
+    let mut w = panel.add(N * S::LANES);
+    let mut x = [g.x; R];
+    for i in 0..R {
+        x[i] = g.x.add((row + i) * g.x_stride);
+    }
+    for _ in 0..g.k / 4 {
+        for u in 0..4 {
+            step::<S, R, N>(&mut acc, &x, u, w.add(u * N * S::LANES));
+        }
+        for i in 0..R {
+            x[i] = x[i].add(4);
+        }
+        w = w.add(4 * N * S::LANES);
+    }
+    for u in 0..g.k % 4 {
+        step::<S, R, N>(&mut acc, &x, u, w.add(u * N * S::LANES));
+    }
+
+    let (lo, hi) = (S::splat(g.lo), S::splat(g.hi));
+    for i in 0..R {
+        for j in 0..N {
+            let at = (row + i) * g.y_stride + column + j * S::LANES;
+            let left = g.n - column - j * S::LANES;
+            if left >= S::LANES {
+                if let Some(r) = g.residual {
+                    acc[i][j] = S::add(acc[i][j], S::load(r.add(at)));
+                }
+                S::store(g.y.add(at), S::clamp(acc[i][j], lo, hi));
+            } else {
+                if let Some(r) = g.residual {
+                    acc[i][j] = S::add(acc[i][j], S::load_first(r.add(at), left));
+                }
+                S::store_first(g.y.add(at), S::clamp(acc[i][j], lo, hi), left);
+            }
+        }
+    }
+}
+
+/// One `k`: `acc[i][j] += x[i][u] * w[j]`.
+#[inline(always)]
+unsafe fn step<S: Simd, const R: usize, const N: usize>(
+    acc: &mut [[S::V; N]; R],
+    x: &[*const f32; R],
+    u: usize,
+    w: *const f32,
+) {
+    let mut weights = [S::splat(0.0); N];
+    for j in 0..N {
+        weights[j] = S::load(w.add(j * S::LANES));
+    }
+    for i in 0..R {
+        let xi = S::splat(*x[i].add(u));
+        for j in 0..N {
+            acc[i][j] = S::mul_add(xi, weights[j], acc[i][j]);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A compiled network: steps over one arena of floats.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, Device, Storage};
+
+use super::conv::Conv;
+use super::generic::Generic;
+use super::kernels::{self, Dense};
+use super::{candle_failed, failed, layout};
+use crate::engine::mix::{channels_height_width, mix_host, validate};
+use crate::engine::{Features, LocalFuture, Mix, Mixed, Output, Program, Store};
+use crate::error::{Error, Result};
+use crate::graph::{Activation, Pool2d};
+use crate::tensor::{Shape, Tensor};
+
+/// A value: its shape and where its floats are.
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    pub shape: Shape,
+    pub place: Place,
+}
+
+/// Where the floats of a value are, in the physical layout.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// In the arena.
+    Arena(Range<usize>),
+    /// Known beforehand.
+    Constant(Arc<Vec<f32>>),
+}
+
+/// What a step does.
+pub(super) enum Work {
+    /// Nothing: the output is the input.
+    Alias,
+    Conv(Conv, Activation),
+    Linear(Dense, Activation),
+    Pool(Pool2d),
+    /// Left to candle.
+    Candle(Generic),
+}
+
+/// One op of the network.
+pub(super) struct Step {
+    /// Name of the node.
+    pub name: String,
+    /// Name of the op.
+    pub op: &'static str,
+    pub work: Work,
+    pub inputs: Vec<Value>,
+    pub output: Shape,
+    pub range: Range<usize>,
+}
+
+/// A line of the cache: the arena starts and every value in it starts on one.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+pub(super) struct Line([f32; Line::FLOATS]);
+
+impl Line {
+    pub(super) const FLOATS: usize = 16;
+    pub(super) const ZERO: Self = Self([0.0; Self::FLOATS]);
+}
+
+/// See the [module](self).
+pub(super) struct CpuProgram {
+    pub steps: Vec<Step>,
+    pub arena: Vec<Line>,
+    pub scratch: Vec<f32>,
+    pub input: (Shape, Range<usize>),
+    pub targets: Vec<Value>,
+    pub target_shapes: Vec<Shape>,
+}
+
+impl CpuProgram {
+    fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
+        let (shape, range) = &self.input;
+        if input.shape() != shape {
+            let reason = format!("the program was compiled for {shape}, and the image is {}", input.shape());
+            return Err(Error::argument("input", reason));
+        }
+        let arena: &mut [f32] = bytemuck::cast_slice_mut(&mut self.arena);
+        layout::to_physical(shape, input.data(), &mut arena[range.clone()]);
+        for step in &self.steps {
+            step.run(arena, &mut self.scratch)?;
+        }
+        let target = |value: &Value| {
+            let mut out = Tensor::zeros(value.shape.clone());
+            layout::to_logical(&value.shape, value.data(arena, &[], 0), out.data_mut());
+            Arc::new(out)
+        };
+        Ok(self.targets.iter().map(target).collect())
+    }
+}
+
+impl Program for CpuProgram {
+    fn target_shapes(&self) -> &[Shape] {
+        &self.target_shapes
+    }
+
+    fn run<'a>(&'a mut self, input: &'a Tensor, mix: &'a Mix) -> LocalFuture<'a, Result<Output>> {
+        Box::pin(async move {
+            let (channels, ..) = channels_height_width(&self.target_shapes[0])?;
+            validate(mix, channels)?;
+            let targets = self.forward(input)?;
+            let mixed = mix_host(&targets[0], mix)?;
+            let features = |t: Arc<Tensor>| Features { shape: t.shape().clone(), store: Store::Host(t) };
+            Ok(Output { features: targets.into_iter().map(features).collect(), mixed })
+        })
+    }
+
+    fn mix<'a>(&'a mut self, features: &'a Features, mix: &'a Mix) -> LocalFuture<'a, Result<Mixed>> {
+        Box::pin(async move { mix_host(features.on_host()?, mix) })
+    }
+
+    fn read<'a>(&'a mut self, features: &'a Features) -> LocalFuture<'a, Result<Tensor>> {
+        Box::pin(async move { features.on_host().cloned() })
+    }
+}
+
+impl Value {
+    /// The floats, when the arena is split into what lies before and after the output of a step (of `gap` floats).
+    fn data<'a>(&'a self, before: &'a [f32], after: &'a [f32], gap: usize) -> &'a [f32] {
+        match &self.place {
+            Place::Constant(data) => data,
+            Place::Arena(r) if r.end <= before.len() => &before[r.clone()],
+            Place::Arena(r) => {
+                let start = before.len() + gap;
+                &after[r.start - start..r.end - start]
+            }
+        }
+    }
+}
+
+impl Step {
+    fn run(&self, arena: &mut [f32], scratch: &mut [f32]) -> Result<()> {
+        // The plan never lets an input share memory with the output, so inputs are before or after it.
+        let (before, rest) = arena.split_at_mut(self.range.start);
+        let (y, after) = rest.split_at_mut(self.range.len());
+        let (before, after, gap) = (&*before, &*after, self.range.len());
+        let input = |i: usize| self.inputs[i].data(before, after, gap);
+        match &self.work {
+            Work::Alias => Ok(()),
+            Work::Conv(conv, activation) => {
+                let images = self.output.dims()[0];
+                let (x, residual) = (input(0), self.inputs.get(1).map(|r| r.data(before, after, gap)));
+                let (x_len, y_len) = (x.len() / images, y.len() / images);
+                for i in 0..images {
+                    let residual = residual.map(|r| &r[i * y_len..][..y_len]);
+                    let (x, y) = (&x[i * x_len..][..x_len], &mut y[i * y_len..][..y_len]);
+                    conv.apply(x, y, residual, scratch, clamp(*activation))?;
+                }
+                finish(*activation, y);
+                Ok(())
+            }
+            Work::Linear(dense, activation) => {
+                dense.apply_all(input(0), y, None, clamp(*activation))?;
+                finish(*activation, y);
+                Ok(())
+            }
+            Work::Pool(p) => {
+                let (&[images, c, oh, ow], &[_, _, h, w]) = (self.output.dims(), self.inputs[0].shape.dims()) else {
+                    return Err(failed("a pool is not over four dimensions"));
+                };
+                let x = input(0);
+                let (x_len, y_len) = (x.len() / images, y.len() / images);
+                for (x, y) in x.chunks_exact(x_len).zip(y.chunks_exact_mut(y_len)) {
+                    kernels::pool(p, c, [[h, w], [oh, ow]], x, y)?;
+                }
+                Ok(())
+            }
+            Work::Candle(generic) => {
+                let tensor = |i: usize| {
+                    let dims = layout::physical(&self.inputs[i].shape);
+                    candle_core::Tensor::from_slice(input(i), dims, &Device::Cpu)
+                };
+                let inputs = (0..self.inputs.len()).map(tensor).collect::<candle_core::Result<Vec<_>>>();
+                let result = inputs.and_then(|inputs| generic.apply(&inputs, self.output.dims())?.contiguous());
+                copy_out(&result.map_err(|e| candle_failed(&self.name, self.op, &e))?, y)
+            }
+        }
+    }
+}
+
+/// The values of a contiguous candle tensor.
+fn copy_out(from: &candle_core::Tensor, to: &mut [f32]) -> Result<()> {
+    let (storage, layout) = from.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(data)), Some((start, end))) if end - start == to.len() => {
+            to.copy_from_slice(&data[start..end]);
+            Ok(())
+        }
+        _ => Err(failed(format!("candle gave {:?}, and {} floats were planned", from.shape(), to.len()))),
+    }
+}
+
+/// The part of an activation that the kernels do as they store.
+fn clamp(activation: Activation) -> [f32; 2] {
+    match activation {
+        Activation::Relu => [0.0, f32::INFINITY],
+        Activation::Clip(lo, hi) => [lo, hi],
+        _ => [f32::NEG_INFINITY, f32::INFINITY],
+    }
+}
+
+/// What the kernels left of an activation.
+fn finish(activation: Activation, y: &mut [f32]) {
+    match activation {
+        Activation::None | Activation::Relu | Activation::Clip(..) => {}
+        other => y.iter_mut().for_each(|v| *v = other.apply(*v)),
+    }
+}
