@@ -191,6 +191,21 @@ def head_cells(size=320, border=0.5, offset=0.05, tau=20.0):
         m, e = means(size, 1)
         d = [(m[s] - mu - border * (e[s] - mu)).mean(0) for s in sup]
         s = np.tensordot(unit(np.stack(d)), z, 1) / np.sqrt((z**2).sum(0).mean())
+        if offset is None:
+            return s, None
+        m = np.maximum(s - offset, 0) * softmax(tau * s)
+        return m, m.mean((1, 2))
+
+    return form
+
+
+def both_layers(border=0.5, offset=0.05, tau=20.0, size=320, shrink=0.75):
+    """Discriminative FAM on the mean of both layers' evidence."""
+    block = discriminative(size, None, share=False, relu=False, border=border, shrink=shrink)
+    head = head_cells(size, border, None)
+
+    def form(q, sup, stat):
+        s = (block(q, sup, stat)[0] + head(q, sup, stat)[0]) / 2
         m = np.maximum(s - offset, 0) * softmax(tau * s)
         return m, m.mean((1, 2))
 
@@ -213,7 +228,7 @@ def whitened(size=320, offset=0.15, **kw):
 def discriminative(size=320, offset=0.1, tau=20.0, relu=True, share=True, **kw):
     def form(q, sup, stat):
         s = evidence(q, sup, stat, size, **kw)
-        m = np.maximum(s - offset, 0)
+        m = np.maximum(s - offset, 0) if relu else s
         if share:
             m = m * softmax(tau * s)
         return m, m.mean((1, 2))
@@ -263,9 +278,10 @@ FORMS = {
     "discriminative 320, border": discriminative(border=0.5, **OURS),
     "discriminative, head cells 224, border": head_cells(224),
     "discriminative, head cells 320, border": head_cells(),
+    "discriminative, both layers 320, border": both_layers(),
 }
 FEW = ["plain FAM 224", "contrastive 320", "Grad-CAM of cosine 320", "whitened 320 (0.1, 0.15)", "whitened 320, border", "discriminative 320 (0.1, 0.1), border",
-       "discriminative 320, border", "discriminative, head cells 320, border"]  # fmt: skip
+       "discriminative 320, border", "discriminative, head cells 320, border", "discriminative, both layers 320, border"]  # fmt: skip
 ABLATIONS = {
     "discriminative 320, border": discriminative(border=0.5, **OURS),
     "no border term": discriminative(**OURS),

@@ -36,6 +36,12 @@ Whitened FAM (K >= 1):          map_ci = max(s_ci - WHITENED_OFFSET, 0)
 Discriminative FAM (K >= 2):    map_ci = max(s_ci - DISCRIMINATIVE_OFFSET, 0) softmax_c(TAU s_ci)
     score_c = E_c = mean_i map_ci
 
+Two layers ("both"; needs the head, for localisation as good as plain FAM's). The same with B [1280, 10, 10], the output of `features`
+(after ReLU6), its mean nu over the cells of the same images, and no whitening (P = 1, W = 1):
+    h_c = mean support cell - nu, less half of (mean ring cell - nu) with the border term;  v_c = h_c / |h_c|
+    q^2 = mean_i |B_i - nu|^2,  t_ci = (B_i - nu) . v_c / q,  both_ci = (s_ci + t_ci) / 2
+and both_ci takes the place of s_ci in offset, ReLU, share and E_c of discriminative FAM.
+
 LAMBDA, the offsets and TAU are SETTINGS below. Ranking: by E_c; classes with equal E_c (all of them zero, where no cell passes the
 offset) by mean_i s_ci, which orders the classes as the Mahalanobis cosine does.
 
@@ -55,7 +61,8 @@ The statistics file (statistics.bin; all numbers little endian)
     then          sigma f32 [C]: standard deviation of each channel, sqrt(Sigma_jj); 0 for a dead channel
     then          rho  i16 [C (C - 1) / 2]: correlations, round(32767 Sigma_jk / (sigma_j sigma_k)) (half to even; 0 where
                   a channel is dead), the strictly lower triangle row by row: (1,0), (2,0), (2,1), (3,0), ...
-    and nothing else. Sigma_jk = sigma_j sigma_k rho_jk / 32767, Sigma_jj = sigma_j^2. 104.9 KB for C = 320. LAMBDA is
+    then          nu   f32 [D], only if the header holds "head": {"layer": text, "channels": D}
+    and nothing else. Sigma_jk = sigma_j sigma_k rho_jk / 32767, Sigma_jj = sigma_j^2. 110.1 KB for C = 320, D = 1280. LAMBDA is
     not in the file: it is applied when the file is read, so files can be merged and LAMBDA changed. The goldens rest on the file as read.
 
 What is written (npy, little-endian f32, C order)
@@ -69,6 +76,8 @@ What is written (npy, little-endian f32, C order)
     support_means  [9, 320]       each support's mean cell (mu not subtracted), in the order of index.json
     support_rings  [9, 320]       each support's mean ring cell
     class_vectors  [2, 3, 320]    d_c: [0] without, [1] with the border term; so everywhere the leading axis is 2
+    both_directions [2, 3, 1280]  v_c;  both_head_evidence [2, 3, 10, 10] t_ci;  both_evidence [2, 3, 10, 10] both_ci, with "chosen"
+    both_discriminative [2, 3, 10, 10] maps;  both_discriminative_scores [2, 3]     (index.json: "head_layer", "q")
   and for each setting S, "chosen" and "initial":
     S_directions     [2, 3, 320]     u_c, for z          S_weights [2, 3, 320]  w_c, for A - mu
     S_evidence       [2, 3, 10, 10]  s_ci
@@ -91,6 +100,7 @@ from make import export  # noqa: E402
 
 FOLDER = "class_specific"
 LAYER = "blocks.15.project.conv"
+HEAD = "features"
 SIZE = 320
 SETTINGS = {
     # Chosen on the development classes of docs/notes/class_specific.md.
@@ -108,7 +118,7 @@ def statistics(cells):
     return mu, centred.T @ centred / len(cells)
 
 
-def write_statistics(path, mu, sigma, header):
+def write_statistics(path, mu, sigma, nu, header):
     std = np.sqrt(np.diag(sigma))
     safe = np.where(std > 0, std, 1)
     rho = np.rint(32767 * sigma / np.outer(safe, safe))
@@ -116,7 +126,8 @@ def write_statistics(path, mu, sigma, header):
     text += b" " * (-len(text) % 4)
     lower = rho[np.tril_indices(len(mu), -1)]
     assert np.abs(lower).max() <= 32767
-    path.write_bytes(MAGIC + struct.pack("<I", len(text)) + text + mu.astype("<f4").tobytes() + std.astype("<f4").tobytes() + lower.astype("<i2").tobytes())
+    parts = (mu.astype("<f4"), std.astype("<f4"), lower.astype("<i2"), nu.astype("<f4"))
+    path.write_bytes(MAGIC + struct.pack("<I", len(text)) + text + b"".join(part.tobytes() for part in parts))
 
 
 def read_statistics(path):
@@ -128,10 +139,12 @@ def read_statistics(path):
     mu = np.frombuffer(data, "<f4", c, at).astype(np.float64)
     std = np.frombuffer(data, "<f4", c, at + 4 * c).astype(np.float64)
     lower = np.frombuffer(data, "<i2", c * (c - 1) // 2, at + 8 * c)
-    assert at + 8 * c + 2 * len(lower) == len(data)
+    at += 8 * c + 2 * len(lower)
+    nu = np.frombuffer(data, "<f4", header["head"]["channels"], at).astype(np.float64)
+    assert at + 4 * len(nu) == len(data)
     rho = np.zeros((c, c))
     rho[np.tril_indices(c, -1)] = lower / 32767
-    return header, mu, (rho + rho.T + np.eye(c)) * np.outer(std, std)
+    return header, mu, (rho + rho.T + np.eye(c)) * np.outer(std, std), nu
 
 
 def whitening(sigma, shrinkage):
@@ -192,6 +205,17 @@ def explain(cells, means, rings, mu, P, border, setting):
     }
 
 
+def explain_both(evidence, cells, means, rings, nu, border, setting):
+    """Discriminative FAM on the mean of two layers' evidence: [K, h, w] and that of the head's cells [D, h, w]."""
+    b = cells.astype(np.float64) - nu[:, None, None]
+    q = np.sqrt((b**2).sum(0).mean())
+    v = make_unit((means - nu) - (rings - nu) / 2 if border else means - nu)
+    t = np.tensordot(v, b, 1) / q
+    s = (evidence + t) / 2
+    maps = np.maximum(s - setting["discriminative_offset"], 0) * softmax(setting["tau"] * s)
+    return {"q": q, "directions": v, "head_evidence": t, "evidence": s, "discriminative": maps, "discriminative_scores": maps.mean((1, 2))}
+
+
 def make_unit(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -203,28 +227,30 @@ def main():
     for old in folder.glob("*.*"):
         old.unlink()
     model_file = export.HERE / make.NAME / "model.onnx"
-    run = export.session(model_file, (LAYER,))
+    run = export.session(model_file, (LAYER, HEAD))
 
     def cells_of(pixels):
-        return run(export.normalise(pixels, make.MODEL))[0][0]
+        return [value[0] for value in run(export.normalise(pixels, make.MODEL))]
 
     def flat(cells):
         return cells.reshape(len(cells), -1).T
 
     def save_statistics(name, images, source):
-        cells = np.concatenate([flat(image) for image in images])
+        cells = np.concatenate([flat(image[0]) for image in images])
+        nu = np.mean([image[1].mean((1, 2), dtype=np.float64) for image in images], axis=0)
         mu, sigma = statistics(cells)
         header = {
             "layer": LAYER, "channels": len(mu), "width": SIZE, "height": SIZE, "images": len(images), "cells": len(cells),
-            "model_sha256": export.sha256(model_file), "source": source,
+            "model_sha256": export.sha256(model_file), "source": source, "head": {"layer": HEAD, "channels": len(nu)},
         }  # fmt: skip
-        write_statistics(folder / name, mu, sigma, header)
-        _, read_mu, read_sigma = read_statistics(folder / name)
-        print(f"{name}: {(folder / name).stat().st_size} bytes, error of Sigma {np.abs(read_sigma - sigma).max() / np.abs(sigma).max():.1e} of its largest value")
-        return read_mu, read_sigma
+        write_statistics(folder / name, mu, sigma, nu, header)
+        _, read_mu, read_sigma, read_nu = read_statistics(folder / name)
+        error = np.abs(read_sigma - sigma).max() / np.abs(sigma).max()
+        print(f"{name}: {(folder / name).stat().st_size} bytes, error of Sigma {error:.1e} of its largest value")
+        return read_mu, read_sigma, read_nu
 
     photos = [cells_of(export.squash(export.load_rgb(path), SIZE)) for path in export.photos()]
-    mu, sigma = save_statistics("statistics.bin", photos, "tests/photos of famlens")
+    mu, sigma, nu = save_statistics("statistics.bin", photos, "tests/photos of famlens")
 
     episode = json.loads((make.EXAMPLES / "examples.json").read_text(encoding="utf-8"))["sets"][0]
     inputs = {}
@@ -241,30 +267,38 @@ def main():
     save_statistics("episode_statistics.bin", list(inputs.values()), "the ten inputs of this folder")
 
     border = ring(10, 10)
-    supports = np.stack([inputs[name] for entry in classes for name in entry["supports"]]).astype(np.float64)
-    means = supports.mean((2, 3))
-    rings = supports[:, :, border].mean(2)
-    shape = (len(classes), -1, means.shape[1])
-    by_class = means.reshape(shape).mean(1), rings.reshape(shape).mean(1)
+    def pooled(layer):
+        """Mean cell and mean ring cell of each support, and their means over each class's supports."""
+        supports = np.stack([inputs[name][layer] for entry in classes for name in entry["supports"]]).astype(np.float64)
+        rows = supports.mean((2, 3)), supports[:, :, border].mean(2)
+        return rows, [row.reshape(len(classes), -1, row.shape[1]).mean(1) for row in rows]
+
+    (means, rings), by_class = pooled(0)
     names = [entry["name"] for entry in classes]
-    make.save(FOLDER, "query_cells", inputs[query])
+    make.save(FOLDER, "query_cells", inputs[query][0])
     make.save(FOLDER, "support_means", means)
     make.save(FOLDER, "support_rings", rings)
     index = {"layer": LAYER, "size": SIZE, "query": query, "classes": classes, "settings": {}}
     keys = ("directions", "weights", "evidence", "whitened", "whitened_scores", "discriminative", "discriminative_scores")
     for name, setting in SETTINGS.items():
         P = whitening(sigma, setting["lambda"])
-        out = [explain(inputs[query], *by_class, mu, P, with_border, setting) for with_border in (False, True)]
+        out = [explain(inputs[query][0], *by_class, mu, P, with_border, setting) for with_border in (False, True)]
         if name == "chosen":
             make.save(FOLDER, "class_vectors", np.stack([o["class_vectors"] for o in out]))
             make.save(FOLDER, "query_whitened", out[0]["z"])
+            _, head = pooled(1)
+            both = [explain_both(o["evidence"], inputs[query][1], *head, nu, b, setting) for b, o in enumerate(out)]
+            for key in ("directions", "head_evidence", "evidence", "discriminative", "discriminative_scores"):
+                make.save(FOLDER, f"both_{key}", np.stack([o[key] for o in both]))
+            index |= {"head_layer": HEAD, "q": both[0]["q"]}
+            print("both", np.round([o["discriminative_scores"] for o in both], 4).tolist())
         for key in keys:
             make.save(FOLDER, f"{name}_{key}", np.stack([o[key] for o in out]))
         predicted = {key: [names[int(np.argmax(o[f"{key}_scores"]))] for o in out] for key in ("whitened", "discriminative")}
         index["settings"][name] = setting | {"r": out[0]["r"], "predicted": predicted}
 
         # How far float32 is from these goldens, done as an engine does it: P as a 1x1 convolution, then unit directions.
-        a32, P32 = inputs[query].reshape(len(mu), -1), P.astype(np.float32)
+        a32, P32 = inputs[query][0].reshape(len(mu), -1), P.astype(np.float32)
         z32 = P32 @ a32 - (P @ mu).astype(np.float32)[:, None]
         s32 = out[1]["directions"].astype(np.float32) @ z32 / np.sqrt((z32**2).sum(0).mean())
         error = np.abs(s32.reshape(3, 10, 10) - out[1]["evidence"]).max()
