@@ -58,7 +58,8 @@
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
  * @property {string | null} target the target layer
- * @property {{total: number, embed: number, forward: number, explain: number}} timings in milliseconds
+ * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
+ *   support images, the network on the query, and weights and maps
  * @property {number} embedded how many images went through the network for this call
  * @property {"webgpu" | "cpu"} backend
  * @property {string | null} note something to tell people, such as a lost GPU
@@ -68,30 +69,34 @@
  * @typedef {object} EngineInfo
  * @property {"webgpu" | "cpu"} kind
  * @property {string} describe
- * @property {boolean} available
+ * @property {boolean | null} available null while nobody has tried
  * @property {string | null} reason why it is not available
- * @property {number | null} ms measured time of one warm forward pass
+ * @property {boolean} software whether it is a GPU that the processor imitates
+ * @property {number | null} milliseconds measured time of one warm forward pass
  */
 
 /**
  * @typedef {object} LensInfo
  * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
- * @property {{kind: "webgpu" | "cpu", describe: string, software: boolean}} backend
+ * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
  */
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * @typedef {{phase: "code" | "model" | "compile" | "embed", loaded: number, total: number}} Progress
+ * `measure` means that the engines are compared, for the choice `"auto"`.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure", loaded: number, total: number}} Progress
  */
 
 /**
  * @typedef {object} LensOptions
  * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {BackendChoice} [backend] `"auto"` (default) measures both and takes the faster one
+ * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+ *   goes on with the faster one
  * @property {(progress: Progress) => void} [onProgress]
+ * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
  */
 
 /**
@@ -107,7 +112,7 @@
  * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
  * @typedef {object} Rendered
  * @property {ImageData} image
- * @property {number[][]} contour
+ * @property {ArrayLike<number>[]} contour
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
  */
@@ -143,7 +148,7 @@ const KEPT_PIXELS = 64;
  */
 export async function createLens(options = {}) {
   const worker = startWorker();
-  const lens = new Lens(worker, options.onProgress);
+  const lens = new Lens(worker, options);
   try {
     await lens.ready(options.model ?? DEFAULT_MODEL, options.backend ?? "auto");
   } catch (error) {
@@ -159,7 +164,7 @@ export class Lens {
   info = /** @type {any} */ (null);
 
   #worker;
-  #onProgress;
+  #options;
   /** @type {LensError | null} */
   #dead = null;
   #next = 1;
@@ -176,11 +181,11 @@ export class Lens {
 
   /**
    * @param {Worker} worker
-   * @param {((progress: Progress) => void) | undefined} onProgress
+   * @param {LensOptions} options
    */
-  constructor(worker, onProgress) {
+  constructor(worker, options) {
     this.#worker = worker;
-    this.#onProgress = onProgress;
+    this.#options = options;
     worker.addEventListener("message", (event) => this.#receive(event.data));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
@@ -280,12 +285,12 @@ export class Lens {
    * The activation maps of single channels of the target layer.
    * @param {ImageLike} image
    * @param {ArrayLike<number>} indices
-   * @param {CallOptions} [options]
+   * @param {{target?: string | null} & CallOptions} [options]
    * @returns {Promise<LensMap[]>}
    */
   async channels(image, indices, options = {}) {
     const { id } = await this.open(image, options);
-    return this.#call("channels", { id, indices: Uint32Array.from(indices) }, options);
+    return this.#call("channels", { id, indices: Uint32Array.from(indices), target: options.target ?? null }, options);
   }
 
   /**
@@ -326,12 +331,13 @@ export class Lens {
   }
 
   /**
-   * Times warm passes on an image: `forward` alone, and `explain` (forward pass and the maps of three classes), alternating.
-   * @param {{image: ImageLike, runs?: number} & CallOptions} request
-   * @returns {Promise<{forward: number[], explain: number[]}>} milliseconds
+   * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
+   * three classes in one go), and `fam` (the maps alone).
+   * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
+   * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
    */
-  async bench(request) {
-    const { id } = await this.open(request.image, request);
+  async bench(request = {}) {
+    const id = request.image ? (await this.open(request.image, request)).id : null;
     return this.#call("bench", { id, runs: request.runs ?? 10 }, request);
   }
 
@@ -421,9 +427,13 @@ export class Lens {
     });
   }
 
-  /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress}} message */
+  /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress, info?: LensInfo}} message */
   #receive(message) {
-    if (message.progress) return this.#onProgress?.(message.progress);
+    if (message.progress) return this.#options.onProgress?.(message.progress);
+    if (message.info) {
+      this.info = message.info;
+      return this.#options.onInfo?.(message.info);
+    }
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (!message.error) return waiting?.resolve(message.value);

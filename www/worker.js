@@ -15,6 +15,10 @@ import { topChannels } from "./lens/top.js";
 let lens = null;
 /** @type {Library | null} */
 let library = null;
+/** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
+let unmeasured = false;
+/** @type {number | null} */
+let lastQuery = null;
 
 /** @param {Progress} progress */
 const report = (progress) => postMessage({ id: 0, progress });
@@ -35,7 +39,7 @@ function info() {
   const found = session().lens.info();
   return {
     ...found,
-    backend: { ...found.backend, kind: publicKind(found.backend.kind) },
+    backend: found.backend && { ...found.backend, kind: publicKind(found.backend.kind) },
     engines: found.engines.map((engine) => ({ ...engine, kind: publicKind(engine.kind) })),
   };
 }
@@ -51,11 +55,15 @@ const operations = {
     report({ phase: "compile", loaded: 0, total: 0 });
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
+    unmeasured = backend === "auto";
     return info();
   },
 
   async setBackend({ backend }) {
-    await session().lens.setBackend(wasmChoice(backend));
+    const { lens } = session();
+    await lens.setBackend(wasmChoice(backend));
+    unmeasured = backend === "auto";
+    if (unmeasured && lastQuery !== null) await calibrate(lastQuery);
     return info();
   },
 
@@ -69,17 +77,18 @@ const operations = {
     const supports = /** @type {number[]} */ ([...new Set(classes.flatMap((/** @type {any} */ one) => one.supports))]);
     // One by one, so that a request nobody waits for any more ends between two images.
     let embedded = 0;
-    let embed = 0;
+    let before = 0;
     for (const [done, id] of supports.entries()) {
       const { cached, ms } = await lens.embed(id);
       if (cached) continue;
       embedded += 1;
-      embed += ms;
+      before += ms;
       report({ phase: "embed", loaded: done + 1, total: supports.length + 1 });
       await tick();
       if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
     }
     const found = await lens.explain(query, classes, options);
+    lastQuery = query;
     const best = found.maps[found.predicted];
     const { width, height } = session().library.size(query);
     return {
@@ -92,15 +101,15 @@ const operations = {
       target: options.target ?? lens.info().model.target,
       top: found.contributions.map((all) => topChannels(all, 10)),
       embedded: embedded + found.embedded,
-      timings: { ...found.timings, embed: embed + found.timings.embed, total: performance.now() - begun },
+      timings: { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun },
       backend: publicKind(found.backend),
     };
   },
 
   explainSupport: ({ id, index, classes, options }) => session().lens.explainSupport(id, index, classes, options),
 
-  async channels({ id, indices }) {
-    const { width, height, data } = await session().lens.channels(id, indices);
+  async channels({ id, indices, target }) {
+    const { width, height, data } = await session().lens.channels(id, indices, target ?? undefined);
     const size = width * height;
     return Array.from(indices, (_, i) => mapOf(data.slice(i * size, (i + 1) * size), width, height));
   },
@@ -112,8 +121,37 @@ const operations = {
 
   valueAt: ({ id, map, x, y }) => session().lens.valueAt(id, map.data, map.width, map.height, x, y),
 
-  bench: ({ id, runs }) => session().lens.bench(id, runs),
+  bench({ id, runs }) {
+    const image = id ?? lastQuery;
+    if (image === null) throw new Failure("argument", "Nothing has been explained yet, so there is no image to time.");
+    return session().lens.bench(image, runs);
+  },
 };
+
+/** Compares the engines on an image and goes on with the faster one. @param {number} id */
+async function calibrate(id) {
+  unmeasured = false;
+  report({ phase: "measure", loaded: 0, total: 0 });
+  await session().lens.calibrate(id);
+}
+
+/** How long nothing must be asked for before the engines are compared: the first explanation is to be seen first. */
+const QUIET = 600;
+let quiet = 0;
+
+function calibrateWhenQuiet() {
+  clearTimeout(quiet);
+  quiet = setTimeout(async () => {
+    if (!unmeasured || lastQuery === null) return;
+    const id = lastQuery;
+    try {
+      await queue.push({ id: -1, run: () => calibrate(id) });
+    } catch {
+      // The engine that runs goes on running; what is wrong with the other one stands in info().
+    }
+    postMessage({ id: 0, info: info() });
+  }, QUIET);
+}
 
 /** @returns {Promise<WasmModule>} */
 async function loadWasm() {
@@ -172,4 +210,5 @@ addEventListener("message", async ({ data }) => {
     if (error instanceof Failure && error.code === "cancelled") return;
     postMessage({ id: data.id, error: plain(error) });
   }
+  if (unmeasured && lastQuery !== null) calibrateWhenQuiet();
 });

@@ -79,7 +79,7 @@ async function read(lens, name, source) {
     key: await digest(bytes),
     add: async () => {
       try {
-        return await lens.addImage(name, bytes);
+        return lens.addImage(name, bytes);
       } catch (error) {
         if (!(/** @type {any} */ (error).browserCanTry)) throw error;
         const { width, height, data } = await decodeByBrowser(blob, name);
@@ -96,7 +96,7 @@ async function read(lens, name, source) {
  */
 async function pixels(lens, name, { width, height, data }) {
   const content = await digest(data);
-  return { key: `${width}x${height}:${content}`, add: () => lens.addPixels(name, width, height, data) };
+  return { key: `${width}x${height}:${content}`, add: async () => lens.addPixels(name, width, height, data) };
 }
 
 /**

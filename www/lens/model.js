@@ -14,11 +14,28 @@ export async function loadModel(where, onProgress) {
     return { manifest, bytes: bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes) };
   }
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
-  const manifest = new TextDecoder().decode(await download(manifestUrl, "description of the model", 0, () => {}));
+  const manifest = await fetchText(manifestUrl);
   const { file, bytes: size, sha256 } = parse(manifest, manifestUrl);
-  const bytes = await download(new URL(file, manifestUrl).href, "model", size ?? 0, onProgress);
+  const bytes = await download(new URL(file, manifestUrl).href, size ?? 0, onProgress);
   await check(bytes, sha256);
   return { manifest, bytes };
+}
+
+/** @param {string} url */
+async function fetchText(url) {
+  const response = await fetch(url).catch(() => null);
+  if (response && !response.ok) throw missing(url, response);
+  const text = await response?.text().catch(() => null);
+  if (typeof text !== "string") throw new Failure("network", "The download of the model did not start. Check the connection and try again.");
+  return text;
+}
+
+/**
+ * @param {string} url
+ * @param {Response} response
+ */
+function missing(url, { status }) {
+  return new Failure("network", `The model is not at ${url} (the server answered ${status}).`);
 }
 
 /**
@@ -38,18 +55,17 @@ function parse(manifest, url) {
 
 /**
  * @param {string} url
- * @param {string} what for messages
  * @param {number} size in bytes, 0 if unknown
  * @param {(loaded: number, total: number) => void} onProgress
  * @returns {Promise<Uint8Array>}
  */
-async function download(url, what, size, onProgress) {
+async function download(url, size, onProgress) {
   /** @type {Uint8Array[]} */
   const parts = [];
   let loaded = 0;
   try {
     const response = await fetch(url);
-    if (!response.ok) throw new Failure("network", `The ${what} is not at ${url} (the server answered ${response.status}).`);
+    if (!response.ok) throw missing(url, response);
     // Content-Length counts compressed bytes, if there is compression; the manifest's own figure is exact.
     const total = size || (response.headers.has("content-encoding") ? 0 : Number(response.headers.get("content-length") ?? 0));
     onProgress(0, total);
@@ -64,7 +80,7 @@ async function download(url, what, size, onProgress) {
     if (error instanceof Failure) throw error;
     const of = size ? ` of ${megabytes(size)}` : "";
     const how = loaded > 0 ? `stopped at ${megabytes(loaded)}${of}` : "did not start";
-    throw new Failure("network", `The download of the ${what} ${how}. Check the connection and try again.`);
+    throw new Failure("network", `The download of the model ${how}. Check the connection and try again.`);
   }
   const bytes = new Uint8Array(loaded);
   let at = 0;

@@ -72,3 +72,46 @@ export function assertOnlyOrigin(requests, origin) {
   assert.ok(local.some((url) => url.endsWith(".onnx")), "the download of the model is on record");
   assert.deepEqual(requests.filter((url) => !local.includes(url) && !inside(url)), []);
 }
+
+/**
+ * Asks the page until it says yes. (Playwright's own waitForFunction needs `eval`, which the page's policy forbids.)
+ *
+ * @template T
+ * @param {import("playwright-core").Page} page
+ * @param {(argument: T) => boolean} test runs in the page
+ * @param {T} [argument]
+ */
+export async function until(page, test, argument) {
+  const give = Date.now() + PATIENCE;
+  while (!(await page.evaluate(test, argument))) {
+    if (Date.now() > give) throw new Error(`not within ${PATIENCE / 1000} s: ${test}\n${await describe(page)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** What the page shows, for messages of failed tests. */
+async function describe(page) {
+  const texts = await page.locator("[data-testid=app], [data-testid=message], [data-testid=prediction]").all();
+  const lines = texts.map(async (one) => `${await one.getAttribute("data-testid")} ${(await one.getAttribute("data-state")) ?? ""} ${(await one.innerText()).slice(0, 200)}`);
+  return (await Promise.all(lines)).join("\n");
+}
+
+/** The last result as plain data: floats as arrays. */
+export function result(page) {
+  return page.evaluate(() => {
+    const found = window.famlens.result;
+    const plain = (map) => ({ ...map, data: Array.from(map.data) });
+    return { ...found, map: plain(found.map), maps: found.maps.map(plain), contributions: found.contributions.map((one) => Array.from(one)) };
+  });
+}
+
+/** Does something and waits for the explanation that follows it. */
+export async function explained(page, act) {
+  await page.evaluate(() => {
+    window.lastSeen = window.famlens.result;
+  });
+  await act();
+  await until(page, () => window.famlens.result !== null && window.famlens.result !== window.lastSeen);
+  await ready(page);
+  return result(page);
+}

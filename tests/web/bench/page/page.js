@@ -11,7 +11,7 @@ const CONTENDERS = [
   { name: "onnxruntime-web WASM fp32", group: "cpu", make: (_, input) => ort("wasm", "fp32", input) },
   { name: "onnxruntime-web WASM int8", group: "cpu", make: (_, input) => ort("wasm", "int8", input) },
   { name: "TensorFlow.js WASM fp32", group: "cpu", make: (_, input) => tensorflow("wasm", input) },
-  { name: "famlens GPU", group: "gpu", make: (image) => lens("gpu", image) },
+  { name: "famlens GPU", group: "gpu", make: (image) => lens("webgpu", image) },
   { name: "onnxruntime-web WebGPU fp32", group: "gpu", make: (_, input) => ort("webgpu", "fp32", input) },
   { name: "onnxruntime-web WebGPU int8", group: "gpu", make: (_, input) => ort("webgpu", "int8", input) },
   { name: "TensorFlow.js WebGPU fp32", group: "gpu", make: (_, input) => tensorflow("webgpu", input) },
@@ -54,13 +54,13 @@ window.bench = async ({ rounds, gpuRounds, only }) => {
 /** famlens as a page uses it. One run is one forward pass and one with FAM, each timed in the worker. */
 async function lens(backend, image) {
   const { createLens } = await import("/dist/www/famlens.js");
-  const made = await createLens({ model: new URL("/dist/models/efficientnet_lite0/", location.href).href, backend });
+  const made = await createLens({ backend });
   const { embedding } = await made.embed(image);
   return {
     cold: embedding,
     run: async () => {
-      const { forward, forward_and_fam: withFam, fam } = await made.bench(image, 1);
-      return { forward, "forward + FAM": withFam, "FAM alone": fam };
+      const { forward, explain, fam } = await made.bench({ image, runs: 1 });
+      return { forward, "forward + FAM": explain, "FAM alone": fam };
     },
   };
 }
