@@ -75,7 +75,7 @@ pub(super) struct CpuProgram {
 }
 
 impl CpuProgram {
-    fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
+    pub(super) fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
         let (shape, range) = &self.input;
         if input.shape() != shape {
             let reason = format!("the program was compiled for {shape}, and the image is {}", input.shape());
@@ -135,7 +135,7 @@ impl Value {
 }
 
 impl Step {
-    fn run(&self, arena: &mut [f32], scratch: &mut [f32]) -> Result<()> {
+    pub(super) fn run(&self, arena: &mut [f32], scratch: &mut [f32]) -> Result<()> {
         // The plan never lets an input share memory with the output, so inputs are before or after it.
         let (before, rest) = arena.split_at_mut(self.range.start);
         let (y, after) = rest.split_at_mut(self.range.len());
