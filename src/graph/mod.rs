@@ -8,6 +8,7 @@ mod infer;
 mod op;
 pub mod passes;
 
+pub(crate) use infer::broadcast;
 pub use op::{Activation, BinaryOp, Conv2d, Linear, Op, Pool2d, PoolKind, ReduceKind};
 
 use std::sync::Arc;

@@ -235,7 +235,9 @@ impl Geometry {
     pub fn cell_rect(&self, map_width: usize, map_height: usize, ix: usize, iy: usize) -> Rect {
         let (x0, y0) = self.map_to_photo(map_width, map_height, ix as f64, iy as f64);
         let (x1, y1) = self.map_to_photo(map_width, map_height, (ix + 1) as f64, (iy + 1) as f64);
-        Rect::new(x0, y0, x1, y1).intersection(&self.source)
+        let (x, y) =
+            (|x: f64| x.clamp(self.source.x0, self.source.x1), |y: f64| y.clamp(self.source.y0, self.source.y1));
+        Rect::new(x(x0), y(y0), x(x1), y(y1))
     }
 
     /// Input pixels a photo pixel, along each axis.

@@ -28,4 +28,4 @@ pub use format::{Format, sniff};
 pub use geometry::{Geometry, GeometryMode, Rect};
 pub use photo::Photo;
 pub use png::{encode_png, encode_png_rgba};
-pub use prepare::{Normalization, prepare, resize};
+pub use prepare::{Normalization, prepare, resize, scale};

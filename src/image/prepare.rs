@@ -5,7 +5,7 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Geometry, Photo};
+use super::{Geometry, Photo, Rect};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -29,10 +29,8 @@ impl Normalization {
     }
 }
 
-/// The part of the photo that the geometry covers, scaled to the size it has on the input: antialiased bilinear, at most
-/// one level away from Pillow's `Image.resize(size, Image.BILINEAR, box)`, with which most networks were trained.
-///
-/// The padding of a letterbox is not part of the result.
+/// The part of the photo that the geometry covers, at the size it has on the input, see [`scale`]. The padding of a
+/// letterbox is not part of the result.
 ///
 /// # Errors
 /// [`Error::Argument`] if the geometry is that of a photo of another size.
@@ -41,21 +39,34 @@ pub fn resize(photo: &Photo, geometry: &Geometry) -> Result<Photo> {
         let ((gw, gh), (w, h)) = (geometry.photo_size(), photo.size());
         return Err(Error::argument("geometry", format!("it is for a photo of {gw} x {gh} pixels, not {w} x {h}")));
     }
-    let refused = |e: &dyn std::fmt::Display| Error::argument("photo", format!("it cannot be resized: {e}"));
     let [x0, y0, x1, y1] = geometry.content();
-    let (width, height) = (x1 - x0, y1 - y0);
-    let source =
+    scale(photo, &geometry.covered(), x1 - x0, y1 - y0)
+}
+
+/// A rectangle of the photo scaled to `width` x `height` pixels: antialiased bilinear, at most one level away from
+/// Pillow's `Image.resize((width, height), Image.BILINEAR, source)`, with which most networks were trained.
+///
+/// # Errors
+/// [`Error::Argument`] if the rectangle is empty or reaches outside the photo, or the new size is zero.
+pub fn scale(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Photo> {
+    let refused = |e: &dyn std::fmt::Display| Error::argument("photo", format!("it cannot be resized: {e}"));
+    let within = |from: f64, to: f64, side: u32| from >= 0.0 && from < to && to <= f64::from(side);
+    if !within(source.x0, source.x1, photo.width()) || !within(source.y0, source.y1, photo.height()) {
+        return Err(refused(&format_args!("{source:?} is empty or reaches outside its {photo:?}")));
+    }
+    let len = (width as usize).checked_mul(height as usize).and_then(|n| n.checked_mul(3));
+    let len = len.ok_or_else(|| refused(&format_args!("{width} x {height} pixels do not fit into memory")))?;
+    let from =
         TypedImageRef::<U8x3>::from_buffer(photo.width(), photo.height(), photo.rgb()).map_err(|e| refused(&e))?;
-    let mut rgb = vec![0; width as usize * height as usize * 3];
-    let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).map_err(|e| refused(&e))?;
-    let covered = geometry.covered();
+    let mut rgb = vec![0; len];
+    let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).map_err(|e| refused(&e))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false).crop(
-        covered.x0,
-        covered.y0,
-        covered.width(),
-        covered.height(),
+        source.x0,
+        source.y0,
+        source.width(),
+        source.height(),
     );
-    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| refused(&e))?;
+    Resizer::new().resize_typed(&from, &mut to, &options).map_err(|e| refused(&e))?;
     Photo::from_rgb(width, height, rgb)
 }
 
@@ -134,6 +145,16 @@ mod tests {
         let photo = gradient(90, 60);
         let geometry = Geometry::new(GeometryMode::Aspect, photo.size(), 224, 32).unwrap();
         assert_eq!(prepare(&photo, &geometry, &PLAIN).unwrap().shape().dims(), [1, 3, 192, 288]);
+    }
+
+    #[test]
+    fn rectangles_outside_the_photo_are_refused() {
+        let photo = gradient(10, 10);
+        for source in [Rect::default(), Rect::new(5.0, 5.0, 11.0, 10.0), Rect::new(-1.0, 0.0, 5.0, 5.0)] {
+            assert!(scale(&photo, &source, 4, 4).is_err(), "{source:?}");
+        }
+        assert!(scale(&photo, &Rect::new(0.0, 0.0, f64::NAN, 5.0), 4, 4).is_err());
+        assert!(scale(&photo, &Rect::new(0.0, 0.0, 10.0, 10.0), 0, 4).is_err());
     }
 
     #[test]

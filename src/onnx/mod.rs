@@ -1,1 +1,18 @@
-//! (in the making)
+//! ONNX bytes to a [`Graph`](crate::graph::Graph).
+//!
+//! A file is parsed once ([`Model::parse`]): the wire format is decoded, the nodes are sorted, and whatever does not
+//! depend on the image is computed. [`Model::to_graph`] then lowers it for one image size, where every shape is a
+//! number, so that the shape arithmetic that exporters leave behind (Shape, Gather, Concat, ...) folds away. Weights
+//! are shared between the graphs of all sizes. Nodes that famlens cannot run are reported all at once.
+//!
+//! Operators follow the specification of the standard operator set, versions 7 to 22 (onnx.ai/onnx/operators).
+
+mod data;
+mod lower;
+mod model;
+pub(crate) mod proto;
+mod summary;
+
+pub(crate) use data::stored_bytes;
+pub use model::{InputInfo, Model};
+pub use summary::{ModelSummary, NodeSummary, TargetSummary};

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use famlens::engine::compare::{compare, relative_difference};
 use famlens::engine::cpu::CpuEngine;
+use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::engine::reference::ReferenceEngine;
 use famlens::engine::{Engine, Mixed};
 use famlens::tensor::Tensor;
@@ -42,6 +43,8 @@ fn candidates() -> Vec<Candidate> {
     let candidate = |name, engine| Candidate { name, storage: Storage::F32, engine: Ok(engine) };
     let mut all = vec![candidate("reference", Box::new(ReferenceEngine) as Box<dyn Engine>)];
     all.extend(CpuEngine::variants().into_iter().map(|engine| candidate("cpu", Box::new(engine) as Box<dyn Engine>)));
+    let gpu = block_on(GpuEngine::new(GpuOptions::default()));
+    all.push(Candidate { name: "gpu", storage: Storage::F32, engine: gpu.map(|e| Box::new(e) as Box<dyn Engine>) });
     all
 }
 

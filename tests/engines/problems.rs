@@ -547,9 +547,8 @@ fn chains(all: &mut Vec<Problem>) {
             b.conv_of(inner, 10, [1, 1], conv(1), Some(shortcut));
             let b = b.conv(30, [1, 1], Conv2d { activation: clip, ..conv(1) });
             let features = b.last;
-            let mut b = b.op(reduce(ReduceKind::Mean, &[2, 3], false)).linear(12, Activation::None);
+            let b = b.op(reduce(ReduceKind::Mean, &[2, 3], false)).linear(12, Activation::None);
             let logits = b.last;
-            b.last = logits;
             let name = format!("inverted residuals{}", if int8 { ", int8" } else { "" });
             let (what, targets) = match middle {
                 true => ("target in the middle", vec![shortcut]),
@@ -700,7 +699,7 @@ fn random_chain(seed: u64) -> Problem {
     let channels = 1 + rng.below(9);
     let (height, width) = (6 + rng.below(10), 6 + rng.below(10));
     let mut b = Builder::new(4000 + seed, [1, channels, height, width]);
-    b.int8 = seed % 2 == 0;
+    b.int8 = seed.is_multiple_of(2);
     let mut maps = vec![b.last];
     for _ in 0..3 + rng.below(9) {
         let x = rng.pick(&maps[maps.len().saturating_sub(3)..]);

@@ -18,17 +18,15 @@ pub fn build(dist: &Path) -> Result<()> {
     trunk.env_remove("NO_COLOR");
     trunk.args(["build", "--offline", "--skip-version-check", "--public-url", "./", "--cargo-profile", "wasm-release"]);
     trunk.arg("--dist").arg(sh::root().join(dist));
-    if tools.wasm_opt {
-        // What Trunk calls release is what runs wasm-opt; the optimised cargo profile is used either way.
-        trunk.arg("--release");
-    }
+    // What Trunk calls release is only whether wasm-opt runs; the optimised cargo profile is used either way.
+    trunk.arg(format!("--release={}", tools.wasm_opt));
     sh::run(&mut trunk)?;
     check(&sh::root().join(dist))
 }
 
 /// Checks that what the page cannot do without has been built.
 fn check(dist: &Path) -> Result<()> {
-    for file in ["index.html", "famlens.js", "models/efficientnet_lite0/model.onnx"] {
+    for file in ["index.html", "www/famlens.js", "models/efficientnet_lite0/model.onnx"] {
         if !dist.join(file).is_file() {
             bail!("the build has left no {file} in {}", dist.display());
         }

@@ -1,1 +1,61 @@
-//! (in the making)
+//! Rewrites that make a graph smaller and leave what it computes as it is (up to rounding).
+//!
+//! A value that is asked for (a target layer, an output of the file) is never swallowed: a fused node's output is the
+//! last value of those it replaces, with that value's id and name, and a value in the middle that is kept stops the
+//! fusion there.
+
+mod affine;
+mod edit;
+mod fuse;
+mod gates;
+mod pads;
+mod simplify;
+
+use super::{Graph, ValueId};
+use crate::error::Result;
+use edit::Edit;
+
+/// Folds, fuses and prunes a graph.
+///
+/// Whatever is needed neither for `keep` nor for the graph's outputs is dropped. Ids of values stay valid; constants and
+/// values that nothing uses any more stay in [`Graph::values`].
+///
+/// # Errors
+/// [`crate::Error::Node`] if a node does not fit its inputs, which says that the graph was not well formed before.
+///
+/// ```
+/// use famlens::graph::{Activation, Graph, Op, passes};
+/// # fn main() -> famlens::Result<()> {
+/// let mut graph = Graph::default();
+/// let image = graph.add_input("image", [1, 3, 8, 8]);
+/// let relu = graph.add_node("relu", Op::Activation(Activation::Relu), vec![image])?;
+/// graph.add_node("unused", Op::Activation(Activation::Tanh), vec![relu])?;
+/// assert_eq!(passes::optimize(graph, &[relu])?.nodes.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub fn optimize(graph: Graph, keep: &[ValueId]) -> Result<Graph> {
+    let mut edit = Edit::new(graph, keep);
+    edit.prune();
+    loop {
+        let passes = [simplify::run, gates::run, affine::run, pads::run, fuse::run];
+        let changes: usize = passes.iter().map(|pass| pass(&mut edit)).sum();
+        edit.prune();
+        if changes == 0 {
+            break;
+        }
+    }
+    let graph = edit.finish();
+    for node in &graph.nodes {
+        let shapes: Vec<_> = node.inputs.iter().map(|&i| &graph.value(i).shape).collect();
+        let shape = node.op.output_shape(&shapes).map_err(|r| crate::Error::node(&node.name, node.op.name(), r))?;
+        if shape != graph.value(node.output).shape {
+            let reason = format!("computes {shape}, and {} was expected", graph.value(node.output).shape);
+            return Err(crate::Error::node(&node.name, node.op.name(), reason));
+        }
+    }
+    Ok(graph)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! How a value lies in the arena, and how kernels walk over it.
+
+use crate::tensor::Shape;
+
+/// Memory order of a value, in units of one float.
+///
+/// `[1, C, H, W]`, `[1, C]` and `[C]` are stored pixel by pixel with the channels innermost, padded with zeros to a
+/// multiple of four; everything else row-major.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Layout {
+    pub shape: Shape,
+    /// Distance between neighbours along each dimension.
+    pub strides: Vec<usize>,
+    /// The dimensions from the outermost in memory to the innermost.
+    pub order: Vec<usize>,
+    /// `(C, H, W)` if the channels are innermost.
+    pub channels: Option<(usize, usize, usize)>,
+}
+
+impl Layout {
+    pub fn of(shape: &Shape) -> Self {
+        let channels = shape.chw();
+        let (strides, order) = match (channels, shape.rank()) {
+            (Some((c, _, w)), 4) => {
+                let padded = c.next_multiple_of(4);
+                (vec![0, 1, w * padded, padded], vec![0, 2, 3, 1])
+            }
+            (Some(_), 2) => (vec![0, 1], vec![0, 1]),
+            _ => (row_major(shape), (0..shape.rank()).collect()),
+        };
+        Self { shape: shape.clone(), strides, order, channels }
+    }
+
+    /// Floats that the value takes, padding included; a multiple of four.
+    pub fn len(&self) -> usize {
+        let len = match self.channels {
+            Some((c, h, w)) => c.next_multiple_of(4) * h * w,
+            None => self.shape.len(),
+        };
+        len.next_multiple_of(4).max(4)
+    }
+
+    /// The number of channel groups and of pixels; for row-major values all are "channels" of one pixel.
+    pub fn groups_and_pixels(&self) -> (usize, usize) {
+        match self.channels {
+            Some((c, h, w)) => (c.div_ceil(4), h * w),
+            None => (self.len() / 4, 1),
+        }
+    }
+
+    /// How many channels are not padding, in the sense of [`Layout::groups_and_pixels`].
+    pub fn kept(&self) -> usize {
+        self.channels.map_or(self.shape.len(), |(c, ..)| c)
+    }
+
+    /// Whether the same floats, padding included, are this value in the other layout as well.
+    pub fn same_memory(&self, other: &Self) -> bool {
+        let vector = |l: &Self| matches!(l.channels, Some((_, 1, 1)));
+        match (self.channels, other.channels) {
+            _ if self == other => true,
+            (None, None) => true,
+            (Some(a), Some(b)) => a == b,
+            (Some(_), None) => vector(self),
+            // A row-major value may have anything after its end, where channels have zeros.
+            (None, Some((c, ..))) => vector(other) && c % 4 == 0,
+        }
+    }
+
+    /// The floats in memory order of a row-major value.
+    pub fn pack(&self, data: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; self.len()];
+        match self.channels {
+            Some((c, h, w)) if h * w > 1 => {
+                let padded = c.next_multiple_of(4);
+                for (channel, plane) in data.chunks_exact(h * w).enumerate() {
+                    for (pixel, &v) in out.chunks_exact_mut(padded).zip(plane) {
+                        pixel[channel] = v;
+                    }
+                }
+            }
+            _ => out[..data.len()].copy_from_slice(data),
+        }
+        out
+    }
+
+    /// The row-major values of floats in memory order.
+    pub fn unpack(&self, floats: &[f32]) -> Vec<f32> {
+        match self.channels {
+            Some((c, h, w)) if h * w > 1 => {
+                let padded = c.next_multiple_of(4);
+                let mut out = vec![0.0; c * h * w];
+                for (channel, plane) in out.chunks_exact_mut(h * w).enumerate() {
+                    for (v, pixel) in plane.iter_mut().zip(floats.chunks_exact(padded)) {
+                        *v = pixel[channel];
+                    }
+                }
+                out
+            }
+            _ => floats[..self.shape.len().min(floats.len())].to_vec(),
+        }
+    }
+
+    /// Strides of this value along the dimensions of a larger shape that it is broadcast to (0 where it repeats).
+    pub fn broadcast_strides(&self, rank: usize) -> Vec<usize> {
+        let missing = rank.saturating_sub(self.shape.rank());
+        let own = self.shape.dims().iter().zip(&self.strides).map(|(&d, &s)| if d == 1 { 0 } else { s });
+        std::iter::repeat_n(0, missing).chain(own).collect()
+    }
+}
+
+/// Strides of a row-major value.
+pub(super) fn row_major(shape: &Shape) -> Vec<usize> {
+    let mut strides = vec![1; shape.rank()];
+    for i in (1..shape.rank()).rev() {
+        strides[i - 1] = strides[i] * shape.dims()[i];
+    }
+    strides
+}
+
+/// Dimensions that the general kernels can walk.
+const WALK: usize = 6;
+
+/// The index space of a general kernel: dimensions in memory order of the output, the innermost with its padding.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    /// Logical dimension behind each walked one.
+    axes: Vec<usize>,
+    /// Sizes, padding included.
+    sizes: Vec<usize>,
+    /// Size of the innermost without padding.
+    pub limit: usize,
+}
+
+impl Walk {
+    /// Over `layout`, leaving out one axis if given. Dimensions of size 1 are dropped.
+    ///
+    /// # Errors
+    /// If more than six dimensions remain.
+    pub fn over(layout: &Layout, without: Option<usize>) -> Result<Self, String> {
+        let innermost = layout.order.last().map_or(0, |&axis| layout.shape.dims()[axis]);
+        Self::over_padded(layout, without, innermost.next_multiple_of(4))
+    }
+
+    /// As [`Walk::over`], with this size for the channels if they are innermost.
+    ///
+    /// # Errors
+    /// As [`Walk::over`].
+    pub fn over_padded(layout: &Layout, without: Option<usize>, channels: usize) -> Result<Self, String> {
+        let innermost = layout.order.last().copied().filter(|_| layout.channels.is_some());
+        let dims = layout.shape.dims();
+        let padded = |axis: usize| if Some(axis) == innermost { channels } else { dims[axis] };
+        let axes: Vec<usize> = layout.order.iter().copied().filter(|&a| Some(a) != without && padded(a) != 1).collect();
+        if axes.len() > WALK {
+            return Err(format!("{} has more than {WALK} dimensions, which the GPU engine does not run", layout.shape));
+        }
+        let sizes: Vec<usize> = axes.iter().map(|&a| padded(a)).collect();
+        let limit = axes.last().map_or(1, |&a| dims[a]);
+        Ok(Self { axes, sizes, limit })
+    }
+
+    /// Over all the dimensions of a row-major shape.
+    ///
+    /// # Errors
+    /// As [`Walk::over`].
+    pub fn row_major(shape: &Shape) -> Result<Self, String> {
+        let strides = row_major(shape);
+        let order = (0..shape.rank()).collect();
+        Self::over(&Layout { shape: shape.clone(), strides, order, channels: None }, None)
+    }
+
+    /// Number of places.
+    pub fn total(&self) -> usize {
+        self.sizes.iter().product()
+    }
+
+    /// The sizes, as the two vectors of a uniform block.
+    pub fn dims(&self) -> [u32; 8] {
+        self.fill(1, |i| self.sizes[i])
+    }
+
+    /// Per-dimension numbers of an operand, given by logical dimension.
+    pub fn along(&self, values: &[usize]) -> [u32; 8] {
+        self.fill(0, |i| values.get(self.axes[i]).copied().unwrap_or(0))
+    }
+
+    /// As [`Walk::along`], where a dimension that is not walked counts as 1.
+    pub fn sizes_along(&self, values: &[usize]) -> [u32; 8] {
+        self.fill(1, |i| values.get(self.axes[i]).copied().unwrap_or(1))
+    }
+
+    fn fill(&self, rest: u32, value: impl Fn(usize) -> usize) -> [u32; 8] {
+        let mut out = [rest; 8];
+        let first = WALK - self.axes.len();
+        for i in 0..self.axes.len() {
+            out[first + i] = value(i) as u32;
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_innermost_and_padded_with_zeros() {
+        let layout = Layout::of(&Shape::from([1, 3, 2, 2]));
+        let data: Vec<f32> = (1..=12).map(|v| v as f32).collect();
+        let packed = layout.pack(&data);
+        assert_eq!(packed, [1., 5., 9., 0., 2., 6., 10., 0., 3., 7., 11., 0., 4., 8., 12., 0.]);
+        assert_eq!(layout.unpack(&packed), data);
+        assert_eq!(layout.groups_and_pixels(), (1, 4));
+    }
+
+    #[test]
+    fn a_vector_is_the_same_in_both_layouts_unless_padding_would_appear() {
+        let of = |dims: &[usize]| Layout::of(&Shape::new(dims));
+        assert!(of(&[1, 6, 1, 1]).same_memory(&of(&[1, 6])));
+        assert!(of(&[1, 6]).same_memory(&of(&[1, 1, 6])));
+        assert!(!of(&[1, 1, 6]).same_memory(&of(&[1, 6])));
+        assert!(of(&[1, 1, 8]).same_memory(&of(&[1, 8])));
+        assert!(!of(&[1, 6, 2, 2]).same_memory(&of(&[1, 24])));
+    }
+
+    #[test]
+    fn walks_in_memory_order_with_padding() {
+        let layout = Layout::of(&Shape::from([1, 3, 2, 5]));
+        let walk = Walk::over(&layout, None).unwrap();
+        assert_eq!((walk.total(), walk.limit), (40, 3));
+        assert_eq!(walk.dims(), [1, 1, 1, 2, 5, 4, 1, 1]);
+        assert_eq!(walk.along(&layout.strides), [0, 0, 0, 20, 4, 1, 0, 0]);
+    }
+}

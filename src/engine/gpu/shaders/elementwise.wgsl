@@ -1,0 +1,34 @@
+// A function of one tensor, or of two of which the second is of the same shape, one value per channel, or one value:
+// one invocation per pixel and group of four channels.
+struct Params {
+  x: u32, second: u32, y: u32, groups: u32,
+  total: u32, row: u32, channels: u32, a: f32,
+  b: f32,
+}
+
+// 0: none, 1: x + s, 2: x - s, 3: x * s, 4: x / s, 5: s - x, 6: s / x
+override OP: u32 = 0u;
+// Index of the second operand. 0: as the first, 1: the channel, 2: lane 0 of a single value.
+override SECOND: u32 = 0u;
+override WG: u32 = 64u;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let t = id.x + id.y * p.row;
+  if (t >= p.total) { return; }
+  let c = t % p.groups;
+  var v = arena[p.x + t];
+  if (OP != 0u) {
+    var s = vec4<f32>(0.0);
+    if (SECOND == 0u) { s = arena[p.second + t]; }
+    if (SECOND == 1u) { s = arena[p.second + c]; }
+    if (SECOND == 2u) { s = vec4<f32>(arena[p.second].x); }
+    if (OP == 1u) { v = v + s; }
+    if (OP == 2u) { v = v - s; }
+    if (OP == 3u) { v = v * s; }
+    if (OP == 4u) { v = v / s; }
+    if (OP == 5u) { v = s - v; }
+    if (OP == 6u) { v = s / v; }
+  }
+  arena[p.y + t] = keep_channels(activate(v, p.a, p.b), c, p.channels);
+}

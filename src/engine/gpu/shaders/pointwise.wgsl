@@ -1,0 +1,88 @@
+// 1x1 convolution, stride 1, and linear layers over rows whose length is a multiple of four: a matrix product
+// [pixels, inputs] x [inputs, outputs]. One invocation computes PX pixels x CO groups of four output channels.
+// Neighbouring invocations share the pixels and take neighbouring channels, so that weights load coalesced.
+struct Params {
+  x: u32, y: u32, residual: u32, weights: u32,
+  scale: u32, bias: u32, pixels: u32, in_groups: u32,
+  out_groups: u32, out_tiles: u32, channels: u32, row: u32,
+  a: f32, b: f32,
+}
+
+override INT8: bool = true;
+override RESIDUAL: bool = false;
+override WG: u32 = 64u;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let t = id.x + id.y * p.row;
+  let pixel = t / p.out_tiles * {PX}u;
+  if (pixel >= p.pixels) { return; }
+  let co = t % p.out_tiles * {CO}u;
+  let last = p.pixels - 1u;
+  let stride = p.out_tiles * {CO}u;
+#for i PX
+  let x{i} = p.x + min(pixel + {i}u, last) * p.in_groups;
+#end
+#for i PX
+#for j CO
+  var sum{i}_{j} = vec4<f32>(0.0);
+#end
+#end
+  if (INT8) {
+    var w = p.weights + co;
+    for (var k = 0u; k < p.in_groups; k++) {
+#for j CO
+      let q{j} = weights[w + {j}u];
+#end
+#for i PX
+      let v{i} = arena[x{i} + k];
+#end
+#for j CO
+      let w{j}_0 = signed_bytes(q{j}.x);
+      let w{j}_1 = signed_bytes(q{j}.y);
+      let w{j}_2 = signed_bytes(q{j}.z);
+      let w{j}_3 = signed_bytes(q{j}.w);
+#for i PX
+      sum{i}_{j} += w{j}_0 * v{i}.x + w{j}_1 * v{i}.y + w{j}_2 * v{i}.z + w{j}_3 * v{i}.w;
+#end
+#end
+      w += stride;
+    }
+#for j CO
+    let scale{j} = float_weights(p.scale + co + {j}u);
+#for i PX
+    sum{i}_{j} *= scale{j};
+#end
+#end
+  } else {
+    var w = p.weights + co * 4u;
+    for (var k = 0u; k < p.in_groups; k++) {
+#for i PX
+      let v{i} = arena[x{i} + k];
+#end
+#for j CO
+      let w{j}_0 = float_weights(w + {4*j}u);
+      let w{j}_1 = float_weights(w + {4*j+1}u);
+      let w{j}_2 = float_weights(w + {4*j+2}u);
+      let w{j}_3 = float_weights(w + {4*j+3}u);
+#for i PX
+      sum{i}_{j} += w{j}_0 * v{i}.x + w{j}_1 * v{i}.y + w{j}_2 * v{i}.z + w{j}_3 * v{i}.w;
+#end
+#end
+      w += stride * 4u;
+    }
+  }
+#for j CO
+  if (co + {j}u < p.out_groups) {
+    let bias{j} = float_weights(p.bias + co + {j}u);
+#for i PX
+    if (pixel + {i}u < p.pixels) {
+      let at = (pixel + {i}u) * p.out_groups + co + {j}u;
+      var v = sum{i}_{j} + bias{j};
+      if (RESIDUAL) { v += arena[p.residual + at]; }
+      arena[p.y + at] = keep_channels(activate(v, p.a, p.b), co + {j}u, p.channels);
+    }
+#end
+  }
+#end
+}

@@ -1,0 +1,377 @@
+//! From ONNX nodes to graph nodes, for one image size.
+
+mod arithmetic;
+mod layers;
+mod quantized;
+mod shapes;
+mod tensors;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::data::{Array, Data};
+use super::model::{ImageInput, Layout, Model};
+use super::proto::{Attribute, NodeProto};
+use crate::engine::reference::evaluate_op;
+use crate::error::{Error, Result, UnsupportedNode};
+use crate::graph::{Constant, Graph, MAX_ELEMENTS, Op, ValueId};
+use crate::tensor::{Shape, Tensor};
+
+/// No constant computed while a file is read may have more elements: a few bytes can ask for gigabytes.
+const MAX_FOLDED: usize = 1 << 24;
+
+/// Why a node could not be lowered.
+pub(super) enum Stop {
+    /// It is well formed, but not something that famlens runs.
+    Unsupported(String),
+    /// Its inputs or attributes do not fit together.
+    Wrong(String),
+    /// It reads the output of a node that is not supported.
+    Broken,
+}
+
+impl From<String> for Stop {
+    fn from(reason: String) -> Self {
+        Self::Wrong(reason)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
+
+type Lowered<T> = std::result::Result<T, Stop>;
+
+fn unsupported<T>(reason: impl Into<String>) -> Lowered<T> {
+    Err(Stop::Unsupported(reason.into()))
+}
+
+fn wrong<T>(reason: impl Into<String>) -> Lowered<T> {
+    Err(Stop::Wrong(reason.into()))
+}
+
+/// A graph in the making.
+pub(super) struct Lowering<'m> {
+    model: &'m Model,
+    graph: Graph,
+    /// What each ONNX value of this size is; what [`Model`] knows already is not repeated.
+    values: HashMap<&'m str, Data>,
+    /// Constants that are in the graph already, by the address of their values.
+    constants: HashMap<usize, ValueId>,
+    /// ONNX names of the constants, by the address of their values.
+    names: HashMap<usize, &'m str>,
+}
+
+impl<'m> Lowering<'m> {
+    /// An empty graph for a model.
+    pub fn new(model: &'m Model) -> Self {
+        Self {
+            model,
+            graph: Graph::default(),
+            values: HashMap::new(),
+            constants: HashMap::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    /// Adds the image input.
+    pub fn image(&mut self, image: &ImageInput<'m>, height: usize, width: usize) -> Result<()> {
+        let fits = |fixed: Option<usize>, asked: usize| fixed.is_none_or(|f| f == asked);
+        if !fits(image.height, height) || !fits(image.width, width) {
+            let side = |fixed: Option<usize>| fixed.map_or("any".into(), |f| f.to_string());
+            return Err(Error::argument(
+                "input size",
+                format!(
+                    "this model takes images of {} x {} (height x width) only, not {height} x {width}; use that size, or \
+                     export the model with free height and width",
+                    side(image.height),
+                    side(image.width)
+                ),
+            ));
+        }
+        let shape = Shape::from([1, image.channels, height, width]);
+        if !shape.checked_len().is_some_and(|n| (1..=MAX_ELEMENTS).contains(&n)) {
+            return Err(Error::argument("input size", format!("{height} x {width} is not a size that can be run")));
+        }
+        let value = match image.layout {
+            Layout::ChannelsFirst => self.graph.add_input(image.name, shape),
+            Layout::ChannelsLast => {
+                let input = self.graph.add_input(format!("{}/channels_first", image.name), shape);
+                self.graph.add_node(image.name, Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![input])?
+            }
+        };
+        self.values.insert(image.name, Data::Active(value));
+        for (name, value) in self.model.known_values() {
+            let address = match value {
+                Data::Float(t) => Arc::as_ptr(t) as usize,
+                Data::Int8(w) => Arc::as_ptr(&w.tensor) as usize,
+                _ => continue,
+            };
+            self.names.insert(address, name);
+        }
+        Ok(())
+    }
+
+    /// Lowers the nodes, which are in order, and finishes the graph. `unsupported` are those known to be so already.
+    pub fn nodes(
+        mut self,
+        nodes: &[&'m NodeProto],
+        unsupported: Vec<UnsupportedNode>,
+        outputs: &[String],
+    ) -> Result<Graph> {
+        let mut bad = unsupported;
+        let mut first_error = None;
+        for &node in nodes {
+            let result = match is_supported(node) {
+                Ok(()) => self.node(node),
+                Err(_) => Err(Stop::Broken),
+            };
+            match result {
+                Ok(results) => {
+                    self.values.extend(node.output.iter().map(String::as_str).zip(results));
+                    continue;
+                }
+                Err(Stop::Wrong(reason)) => {
+                    first_error.get_or_insert_with(|| Error::node(node.title(), node.full_type(), reason));
+                }
+                Err(Stop::Unsupported(reason)) => bad.push(unsupported_node(node, reason)),
+                Err(Stop::Broken) => {}
+            }
+            self.values.extend(node.output.iter().map(|o| (o.as_str(), Data::Broken)));
+        }
+        if !bad.is_empty() {
+            return Err(Error::Unsupported { nodes: bad });
+        }
+        if let Some(error) = first_error {
+            return Err(error);
+        }
+        for output in outputs {
+            // An output that does not depend on the image is no activation.
+            if let Some(Data::Active(id)) = self.values.get(output.as_str()) {
+                self.graph.outputs.push(*id);
+            }
+        }
+        match self.graph.outputs.is_empty() {
+            true => Err(Error::onnx("none of its outputs depends on the image")),
+            false => Ok(self.graph),
+        }
+    }
+
+    /// The outputs of a node that reads only what is known; `None` if it cannot be computed beforehand.
+    pub fn fold(mut self, node: &'m NodeProto) -> Option<Vec<(String, Data)>> {
+        is_supported(node).ok()?;
+        let results = self.node(node).ok()?;
+        let all = results.iter().all(Data::is_constant) && results.len() >= node.output.len();
+        all.then(|| node.output.iter().cloned().zip(results).collect())
+    }
+
+    fn node(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
+        let mut context = Context { lowering: self, node };
+        if node.input.iter().any(|n| matches!(context.value(n), Some(Data::Broken))) {
+            return Err(Stop::Broken);
+        }
+        let operator = operator(node.op_type()).ok_or_else(|| Stop::Unsupported("unknown operator".into()))?;
+        let results = operator(&mut context)?;
+        match node.output.iter().skip(results.len()).find(|o| !o.is_empty()) {
+            // Only an output that something reads matters.
+            Some(extra) if context.is_read(extra) => unsupported(format!("its output {extra:?} is not computed")),
+            _ => Ok(results),
+        }
+    }
+
+    /// The id of a constant, added to the graph when it is first used.
+    fn constant(&mut self, data: &Data, fallback: &str) -> Option<ValueId> {
+        let (address, constant) = match data {
+            Data::Float(t) => (Arc::as_ptr(t) as usize, Constant::Float(t.clone())),
+            Data::Int8(w) if !w.transposed => (Arc::as_ptr(&w.tensor) as usize, Constant::Int8(w.tensor.clone())),
+            Data::Int8(w) => {
+                let t = Arc::new(w.dequantize());
+                (Arc::as_ptr(&t) as usize, Constant::Float(t))
+            }
+            _ => return None,
+        };
+        if let Some(&id) = self.constants.get(&address) {
+            return Some(id);
+        }
+        let name = self.names.get(&address).map_or_else(|| fallback.to_string(), |n| n.to_string());
+        let id = self.graph.add_value(name, constant.shape().clone(), Some(constant));
+        self.constants.insert(address, id);
+        Some(id)
+    }
+}
+
+type Operator = fn(&mut Context<'_, '_>) -> Lowered<Vec<Data>>;
+
+/// What lowers an operator of the standard set.
+fn operator(op_type: &str) -> Option<Operator> {
+    layers::operator(op_type)
+        .or_else(|| arithmetic::operator(op_type))
+        .or_else(|| shapes::operator(op_type))
+        .or_else(|| tensors::operator(op_type))
+        .or_else(|| quantized::operator(op_type))
+}
+
+/// Whether there is an operator for the node at all.
+pub(super) fn is_supported(node: &NodeProto) -> std::result::Result<(), UnsupportedNode> {
+    match (node.domain(), operator(node.op_type())) {
+        ("" | "ai.onnx", Some(_)) => Ok(()),
+        ("" | "ai.onnx", None) if matches!(node.op_type(), "If" | "Loop" | "Scan") => {
+            Err(unsupported_node(node, "control flow".into()))
+        }
+        ("" | "ai.onnx", None) => Err(unsupported_node(node, "unknown operator".into())),
+        _ => Err(unsupported_node(node, "not in the standard operator set".into())),
+    }
+}
+
+fn unsupported_node(node: &NodeProto, reason: String) -> UnsupportedNode {
+    UnsupportedNode { name: node.title().into(), op: node.full_type(), reason }
+}
+
+/// One node being lowered.
+struct Context<'a, 'm> {
+    lowering: &'a mut Lowering<'m>,
+    node: &'m NodeProto,
+}
+
+impl<'m> Context<'_, 'm> {
+    fn opset(&self) -> i64 {
+        self.lowering.model.opset()
+    }
+
+    fn value(&self, name: &str) -> Option<&Data> {
+        self.lowering.values.get(name).or_else(|| self.lowering.model.known(name))
+    }
+
+    fn is_read(&self, name: &str) -> bool {
+        self.lowering.model.reads(name)
+    }
+
+    /// An input that must be there.
+    fn input(&self, i: usize) -> Lowered<Data> {
+        self.optional(i).ok_or_else(|| Stop::Wrong(format!("input {i} is missing")))
+    }
+
+    /// An input that may be left out.
+    fn optional(&self, i: usize) -> Option<Data> {
+        self.node.input.get(i).filter(|n| !n.is_empty()).and_then(|n| self.value(n)).cloned()
+    }
+
+    /// A list of whole numbers that must be known beforehand.
+    fn ints(&self, i: usize) -> Lowered<Arc<Array<i64>>> {
+        match self.input(i)? {
+            Data::Ints(a) => Ok(a),
+            Data::Active(_) => unsupported(format!("input {i} depends on the image's content")),
+            _ => wrong(format!("input {i} must hold whole numbers")),
+        }
+    }
+
+    /// Whole numbers that are an attribute in old operator sets and an input in new ones.
+    fn ints_by_attribute_or_input(&self, attribute: &str, input: usize) -> Lowered<Option<Vec<i64>>> {
+        match self.attribute(attribute) {
+            Some(a) => Ok(Some(a.ints.clone())),
+            None if self.optional(input).is_some() => self.ints(input).map(|a| Some(a.data.clone())),
+            None => Ok(None),
+        }
+    }
+
+    /// A single float that must be known beforehand; `None` if the input is left out.
+    fn scalar(&self, i: usize) -> Lowered<Option<f32>> {
+        let Some(data) = self.optional(i) else { return Ok(None) };
+        match data.as_float() {
+            Some(t) if t.data().len() == 1 => Ok(Some(t.data()[0])),
+            Some(t) => wrong(format!("input {i} must be one number and is {}", t.shape())),
+            None => unsupported(format!("input {i} must be a constant number")),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'m Attribute> {
+        self.node.attribute(name)
+    }
+
+    fn int(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).map_or(default, |a| a.i())
+    }
+
+    fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |a| a.f())
+    }
+
+    fn string(&self, name: &str) -> String {
+        self.attribute(name).map_or(String::new(), |a| String::from_utf8_lossy(a.s()).into_owned())
+    }
+
+    /// An axis, negative ones counted from the end.
+    fn axis(&self, axis: i64, rank: usize) -> Lowered<usize> {
+        let at = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
+        let at = at.and_then(|a| usize::try_from(a).ok()).filter(|&a| a < rank);
+        at.ok_or_else(|| Stop::Wrong(format!("axis {axis} is outside a value of {rank} dimensions")))
+    }
+
+    fn shape(&self, data: &Data) -> Lowered<Shape> {
+        match data {
+            Data::Active(id) => Ok(self.lowering.graph.value(*id).shape.clone()),
+            other => other.known_shape().ok_or(Stop::Broken),
+        }
+    }
+
+    /// Adds an op that computes the node's first output.
+    fn emit(&mut self, op: Op, inputs: &[&Data]) -> Lowered<Data> {
+        self.emit_as(None, op, inputs)
+    }
+
+    /// Adds an op that computes a step on the way, named after the node and `step`.
+    fn emit_step(&mut self, step: &str, op: Op, inputs: &[&Data]) -> Lowered<Data> {
+        self.emit_as(Some(step), op, inputs)
+    }
+
+    fn emit_as(&mut self, step: Option<&str>, op: Op, inputs: &[&Data]) -> Lowered<Data> {
+        if inputs.iter().all(|d| d.is_constant()) {
+            return fold(&op, inputs);
+        }
+        let suffixed = |name: &str| step.map_or(name.to_string(), |s| format!("{name}/{s}"));
+        let name = suffixed(self.node.title());
+        let output = suffixed(self.node.output.first().map_or("", String::as_str));
+        let mut ids = Vec::with_capacity(inputs.len());
+        for (i, input) in inputs.iter().enumerate() {
+            ids.push(match input {
+                Data::Active(id) => *id,
+                Data::Broken => return Err(Stop::Broken),
+                known => {
+                    let id = self.lowering.constant(known, &format!("{output}/constant{i}"));
+                    id.ok_or_else(|| Stop::Unsupported("it mixes whole numbers with activations".into()))?
+                }
+            });
+        }
+        let id = self.lowering.graph.add_node(name, op, ids).map_err(|e| match e {
+            Error::Node { reason, .. } => Stop::Wrong(reason),
+            other => other.into(),
+        })?;
+        self.lowering.graph.values[id.0].name = output;
+        Ok(Data::Active(id))
+    }
+}
+
+/// Computes an op of constants.
+fn fold(op: &Op, inputs: &[&Data]) -> Lowered<Data> {
+    let tensors: Option<Vec<Arc<Tensor>>> = inputs.iter().map(|d| d.as_float()).collect();
+    let tensors =
+        tensors.ok_or_else(|| Stop::Unsupported("it computes with whole numbers that are no shape".into()))?;
+    let shapes: Vec<&Shape> = tensors.iter().map(|t| t.shape()).collect();
+    let shape = op.output_shape(&shapes)?;
+    check_folded(&shape)?;
+    if tensors.iter().any(|t| t.data().is_empty()) || shape.is_empty() {
+        return wrong("a constant it computes has no elements");
+    }
+    let tensors: Vec<&Tensor> = tensors.iter().map(Arc::as_ref).collect();
+    Ok(Data::float(evaluate_op(op, &tensors, &shape)))
+}
+
+/// Refuses a constant that is too large to be computed beforehand.
+fn check_folded(shape: &Shape) -> Lowered<()> {
+    match shape.checked_len() {
+        Some(n) if n <= MAX_FOLDED => Ok(()),
+        _ => wrong(format!("it computes a constant of shape {shape}; the limit is {MAX_FOLDED} elements")),
+    }
+}

@@ -1,0 +1,313 @@
+//! A parsed ONNX file.
+
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use super::data::{self, Data};
+use super::lower::{Lowering, is_supported};
+use super::proto::{ModelProto, NodeProto, ValueInfo, data_type};
+use crate::error::{Error, Result, UnsupportedNode};
+use crate::graph::Graph;
+
+/// Oldest version of the standard operator set whose meaning the lowering knows.
+const OLDEST_OPSET: i64 = 7;
+
+/// A parsed ONNX model, to be lowered for as many image sizes as wanted.
+///
+/// ```no_run
+/// # fn main() -> famlens::Result<()> {
+/// let bytes = std::fs::read("model.onnx").unwrap();
+/// let model = famlens::onnx::Model::parse(&bytes)?;
+/// let graph = model.to_graph(224, 224)?;
+/// println!("{} nodes", graph.nodes.len());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Model {
+    opset: i64,
+    /// The inputs that are not initializers.
+    inputs: Vec<InputInfo>,
+    outputs: Vec<String>,
+    /// The nodes that depend on the image, each after those it reads.
+    nodes: Vec<NodeProto>,
+    /// What is known before the image is: initializers, and nodes that only read such.
+    known: HashMap<String, Data>,
+}
+
+/// An input of the model.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InputInfo {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions; `None` where the file leaves one free.
+    pub dims: Vec<Option<usize>>,
+    /// The ONNX name of its element type.
+    pub element: &'static str,
+}
+
+impl InputInfo {
+    fn new(info: &ValueInfo) -> Self {
+        let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+        let dims = tensor.and_then(|t| t.shape.as_ref()).map_or(&[][..], |s| &s.dim);
+        // Some exporters write 0 or -1 for a free dimension.
+        let dim = |d: &super::proto::Dimension| d.dim_value.and_then(|v| usize::try_from(v).ok()).filter(|&v| v > 0);
+        Self {
+            name: info.name().into(),
+            dims: dims.iter().map(dim).collect(),
+            element: data_type::name(tensor.map_or(0, |t| t.elem_type())),
+        }
+    }
+}
+
+/// How an image is laid out in the model's input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Layout {
+    /// `[1, C, H, W]`, as PyTorch exports.
+    ChannelsFirst,
+    /// `[1, H, W, C]`, as TensorFlow exports.
+    ChannelsLast,
+}
+
+/// The one image input of a model.
+#[derive(Clone, Debug)]
+pub(super) struct ImageInput<'a> {
+    pub name: &'a str,
+    pub layout: Layout,
+    pub channels: usize,
+    pub height: Option<usize>,
+    pub width: Option<usize>,
+}
+
+impl Model {
+    /// Parses a file.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if it is cut off, contradicts itself (values computed twice, in a circle or nowhere, weights that
+    /// do not fit their dimensions), keeps its weights in another file, or is older than operator set 7.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let proto = ModelProto::read(bytes)?;
+        let opset = proto.opset().ok_or_else(|| Error::onnx("it does not say which operator set it uses"))?;
+        if opset < OLDEST_OPSET {
+            return Err(Error::onnx(format!(
+                "it uses operator set {opset}, and famlens reads {OLDEST_OPSET} and newer; export it again with a newer one"
+            )));
+        }
+        let graph = proto.graph.unwrap_or_default();
+        if !graph.sparse_initializer.is_empty() {
+            return Err(Error::onnx("it holds sparse weights, which are not supported; save them as dense ones"));
+        }
+        let mut known = HashMap::with_capacity(graph.initializer.len());
+        for tensor in &graph.initializer {
+            if known.insert(tensor.name().to_string(), data::read(tensor)?).is_some() {
+                return Err(Error::onnx(format!("two initializers are named {:?}", tensor.name())));
+            }
+        }
+        drop(graph.initializer);
+        let inputs = graph.input.iter().filter(|i| !known.contains_key(i.name())).map(InputInfo::new).collect();
+        let nodes = sort(graph.node, &known, &graph.input)?;
+        let outputs = graph.output.iter().map(|o| o.name().to_string()).collect();
+        let mut model = Self { opset, inputs, outputs, nodes: Vec::new(), known };
+        model.fold(nodes);
+        Ok(model)
+    }
+
+    /// Computes every node that reads only what is known, and keeps the others.
+    fn fold(&mut self, nodes: Vec<NodeProto>) {
+        for node in nodes {
+            let is_known = |name: &String| name.is_empty() || self.known.contains_key(name);
+            let folded = match node.input.iter().all(is_known) {
+                true => Lowering::new(self).fold(&node),
+                false => None,
+            };
+            match folded {
+                Some(outputs) => self.known.extend(outputs),
+                // Not foldable, or wrong: lowering it says why.
+                None => self.nodes.push(node),
+            }
+        }
+    }
+
+    /// Version of the standard operator set that the file was written for.
+    pub fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// The inputs that the file asks for, weights excluded.
+    pub fn inputs(&self) -> &[InputInfo] {
+        &self.inputs
+    }
+
+    /// The names of its outputs.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// The image size `(height, width)` that the file prescribes; `None` for a side that is free.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if the model has no image input.
+    pub fn input_size(&self) -> Result<(Option<usize>, Option<usize>)> {
+        self.image_input().map(|i| (i.height, i.width))
+    }
+
+    /// Number of channels of the image input; 3 where the file leaves it free.
+    ///
+    /// # Errors
+    /// [`Error::Onnx`] if the model has no image input.
+    pub fn input_channels(&self) -> Result<usize> {
+        self.image_input().map(|i| i.channels)
+    }
+
+    /// Lowers the model for images of one size, up to the outputs of the file. The image is `[1, C, height, width]`
+    /// even where the file takes `[1, height, width, C]`. Activations keep their ONNX names.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] listing every node that famlens cannot run; [`Error::Node`] for a node whose inputs do not
+    /// fit; [`Error::Argument`] if the file prescribes another size; [`Error::Onnx`] if it has no single image input.
+    pub fn to_graph(&self, height: usize, width: usize) -> Result<Graph> {
+        self.lower(height, width, &self.outputs)
+    }
+
+    /// Lowers only what one activation needs, so that what comes after it need not be supported.
+    ///
+    /// # Errors
+    /// As [`Model::to_graph`], and [`Error::Target`] if there is no such activation.
+    pub fn to_graph_for(&self, height: usize, width: usize, target: &str) -> Result<Graph> {
+        let outputs = || self.nodes.iter().flat_map(|n| &n.output);
+        match outputs().any(|o| o == target) {
+            true => self.lower(height, width, &[target.to_string()]),
+            false => Err(Error::Target { name: target.into(), available: outputs().rev().take(12).cloned().collect() }),
+        }
+    }
+
+    fn lower(&self, height: usize, width: usize, outputs: &[String]) -> Result<Graph> {
+        let nodes = self.needed(outputs);
+        let unsupported: Vec<UnsupportedNode> = nodes.iter().filter_map(|n| is_supported(n).err()).collect();
+        let image = match (self.image_input(), unsupported.is_empty()) {
+            (Ok(image), _) => image,
+            (Err(error), true) => return Err(error),
+            (Err(_), false) => return Err(Error::Unsupported { nodes: unsupported }),
+        };
+        let mut lowering = Lowering::new(self);
+        lowering.image(&image, height, width)?;
+        lowering.nodes(&nodes, unsupported, outputs)
+    }
+
+    /// The nodes that these values need, in order.
+    fn needed(&self, outputs: &[String]) -> Vec<&NodeProto> {
+        let mut wanted: HashSet<&str> = outputs.iter().map(String::as_str).collect();
+        let mut nodes = Vec::new();
+        for node in self.nodes.iter().rev() {
+            if node.output.iter().any(|o| wanted.contains(o.as_str())) {
+                wanted.extend(node.input.iter().map(String::as_str));
+                nodes.push(node);
+            }
+        }
+        nodes.reverse();
+        nodes
+    }
+
+    /// Every node that famlens has no operator for, needed or not.
+    pub(super) fn unknown_nodes(&self) -> Vec<UnsupportedNode> {
+        self.needed(&self.outputs).into_iter().filter_map(|n| is_supported(n).err()).collect()
+    }
+
+    /// Whether a node or the outside reads a value.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.outputs.iter().chain(self.nodes.iter().flat_map(|n| &n.input)).any(|n| n == name)
+    }
+
+    pub(super) fn known(&self, name: &str) -> Option<&Data> {
+        self.known.get(name)
+    }
+
+    pub(super) fn known_values(&self) -> impl Iterator<Item = (&String, &Data)> {
+        self.known.iter()
+    }
+
+    fn image_input(&self) -> Result<ImageInput<'_>> {
+        let [input] = self.inputs.as_slice() else {
+            let names: Vec<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
+            let found = if names.is_empty() { "none".into() } else { names.join(", ") };
+            return Err(Error::onnx(format!("it must have one input, the image, and it has {}: {found}", names.len())));
+        };
+        if !matches!(input.element, "float" | "float16") {
+            let reason =
+                format!("its input {:?} takes {} values; famlens feeds normalised floats", input.name, input.element);
+            return Err(Error::onnx(reason));
+        }
+        let (layout, channels, height, width) = match *input.dims.as_slice() {
+            [_, c, h, w] if is_channels(c) || !is_channels(w) => (Layout::ChannelsFirst, c, h, w),
+            [_, h, w, c] => (Layout::ChannelsLast, c, h, w),
+            _ => {
+                let dims: Vec<String> =
+                    input.dims.iter().map(|d| d.map_or("?".into(), |d: usize| d.to_string())).collect();
+                let found = format!("[{}]", dims.join(", "));
+                return Err(Error::onnx(format!("its input {:?} is {found}, not an image [1, C, H, W]", input.name)));
+            }
+        };
+        if let Some(batch) = input.dims[0].filter(|&b| b != 1) {
+            let reason =
+                format!("its input {:?} takes {batch} images at once; export it with a batch of 1", input.name);
+            return Err(Error::onnx(reason));
+        }
+        Ok(ImageInput { name: &input.name, layout, channels: channels.unwrap_or(3), height, width })
+    }
+}
+
+/// Whether a dimension is likely to be the channels of an image (grey, RGB, RGBA).
+fn is_channels(dim: Option<usize>) -> bool {
+    matches!(dim, Some(1 | 3 | 4))
+}
+
+/// Puts every node after those it reads, and otherwise keeps the file's order.
+fn sort(nodes: Vec<NodeProto>, known: &HashMap<String, Data>, inputs: &[ValueInfo]) -> Result<Vec<NodeProto>> {
+    let mut producer: HashMap<&str, usize> = HashMap::with_capacity(nodes.len());
+    let inputs: HashSet<&str> = inputs.iter().map(ValueInfo::name).collect();
+    for (i, node) in nodes.iter().enumerate() {
+        for output in node.output.iter().filter(|o| !o.is_empty()) {
+            let twice = producer.insert(output, i).is_some();
+            if twice || known.contains_key(output) || inputs.contains(output.as_str()) {
+                let reason = format!("node {:?} computes {output:?}, which something else gives too", node.title());
+                return Err(Error::onnx(reason));
+            }
+        }
+    }
+    let mut waiting = vec![0usize; nodes.len()];
+    let mut readers = vec![Vec::new(); nodes.len()];
+    for (i, node) in nodes.iter().enumerate() {
+        for input in node.input.iter().filter(|n| !n.is_empty()) {
+            match producer.get(input.as_str()) {
+                Some(&p) => {
+                    waiting[i] += 1;
+                    readers[p].push(i);
+                }
+                None if known.contains_key(input) || inputs.contains(input.as_str()) => {}
+                None => {
+                    let reason = format!("node {:?} reads {input:?}, which nothing computes", node.title());
+                    return Err(Error::onnx(reason));
+                }
+            }
+        }
+    }
+    // Kahn's algorithm, always taking the ready node that comes first in the file.
+    let mut ready: BinaryHeap<_> = (0..nodes.len()).filter(|&i| waiting[i] == 0).map(std::cmp::Reverse).collect();
+    let mut order = Vec::with_capacity(nodes.len());
+    while let Some(std::cmp::Reverse(i)) = ready.pop() {
+        order.push(i);
+        for &reader in &readers[i] {
+            waiting[reader] -= 1;
+            if waiting[reader] == 0 {
+                ready.push(std::cmp::Reverse(reader));
+            }
+        }
+    }
+    if let Some(stuck) = waiting.iter().position(|&w| w > 0) {
+        return Err(Error::onnx(format!(
+            "node {:?} needs its own output: the graph has a cycle",
+            nodes[stuck].title()
+        )));
+    }
+    let mut nodes: Vec<Option<NodeProto>> = nodes.into_iter().map(Some).collect();
+    Ok(order.into_iter().filter_map(|i| nodes[i].take()).collect())
+}

@@ -1,0 +1,83 @@
+// Medians, ratios and floors from what was measured, and how they are printed.
+
+import { median } from "../harness/numbers.mjs";
+
+const REFERENCE = { cpu: "onnxruntime-web WASM fp32", gpu: "onnxruntime-web WebGPU fp32" };
+const ANSWER = "onnxruntime-web WASM fp32";
+
+/** Adds medians, the ratio to onnxruntime-web of the same kind, and the cosine to its embedding. */
+export function summarise(measured) {
+  const find = (name) => measured.find((result) => result.name === name);
+  const contenders = measured.map(({ name, group, cold, runs, embedding, error }) => {
+    if (error) return { name, group, error };
+    const medians = Object.fromEntries(Object.entries(runs).map(([what, ms]) => [what, median(ms)]));
+    const reference = find(REFERENCE[group])?.runs?.forward;
+    const answer = find(ANSWER)?.embedding;
+    return {
+      name, group, cold, medians,
+      ratio: reference && medians.forward !== undefined ? medians.forward / median(reference) : null,
+      cosine: answer ? cosine(embedding, answer) : null,
+      // Of pairs that ran one right after the other, so that a change of the machine's speed cancels out.
+      famShare: runs["forward + FAM"] ? median(runs["forward + FAM"].map((ms, i) => ms / runs.forward[i] - 1)) : null,
+      runs,
+    };
+  });
+  return { contenders };
+}
+
+export function print(report) {
+  console.log(`\n${report.machine.browser}, ${report.machine.cores} cores, ${report.machine.cpu}`);
+  console.log("EfficientNet-Lite0, 1x3x224x224 to the embedding, milliseconds\n");
+  console.log(row(["", "warm", "ratio", "cold", "cosine", "runs"]));
+  for (const it of report.contenders) {
+    if (it.error) {
+      console.log(`${it.name.padEnd(34)}  failed: ${it.error.split("\n")[0]}`);
+      continue;
+    }
+    for (const [what, ms] of Object.entries(it.medians)) {
+      const first = what === "forward";
+      const name = first ? it.name : `  ${what}`;
+      const rest = first ? [fixed(it.ratio, 2), fixed(it.cold, 0), fixed(it.cosine, 6)] : ["", "", ""];
+      console.log(row([name, fixed(ms, 2), ...rest, String(it.runs[what].length)]));
+    }
+    if (it.famShare !== null) console.log(row(["  FAM's share of a forward pass", `${fixed(100 * it.famShare, 1)} %`]));
+  }
+  console.log("\nratio: to onnxruntime-web of the same kind, fp32; cosine: of the embedding, to onnxruntime-web WASM fp32");
+  console.log(`\n${"downloads (code only)".padEnd(44)}${"kB".padStart(9)}${"gzipped".padStart(9)}`);
+  for (const { name, bytes, gzipped } of report.downloads) {
+    console.log(`${name.padEnd(44)}${fixed(bytes / 1000, 0).padStart(9)}${fixed(gzipped / 1000, 0).padStart(9)}`);
+  }
+  console.log("\nfloors");
+  for (const { met, what, value } of floors(report)) {
+    const word = met === null ? "not measured" : met ? "met" : "NOT MET";
+    console.log(`  ${word.padEnd(13)} ${what}: ${value}`);
+  }
+}
+
+/** The floors this project has set itself, and whether this run met them. */
+export function floors(report) {
+  const find = (name) => report.contenders.find((it) => it.name === name && !it.error) ?? {};
+  const [cpu, gpu] = [find("famlens CPU"), find("famlens GPU")];
+  const at = (value, limit, what, text) => ({ what, met: value == null ? null : value <= limit, value: value == null ? "" : text });
+  const size = report.downloads[0].gzipped / 1000;
+  return [
+    at(cpu.ratio, 1.2, "CPU at most 1.2 x onnxruntime-web WASM", fixed(cpu.ratio, 2)),
+    at(gpu.ratio, 0.25, "GPU at most 1/4 of onnxruntime-web WebGPU", fixed(gpu.ratio, 3)),
+    at(cpu.famShare, 0.05, "FAM at most 5 % of a forward pass, CPU", `${fixed(100 * cpu.famShare, 1)} %`),
+    at(gpu.famShare, 0.05, "FAM at most 5 % of a forward pass, GPU", `${fixed(100 * gpu.famShare, 1)} %`),
+    at(size, 600, "wasm and scripts at most 600 kB gzipped", `${fixed(size, 0)} kB`),
+  ];
+}
+
+function cosine(a, b) {
+  const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
+function row([name, ...cells]) {
+  return name.padEnd(34) + cells.map((cell) => cell.padStart(10)).join("");
+}
+
+function fixed(value, digits) {
+  return value == null || Number.isNaN(value) ? "-" : value.toFixed(digits);
+}

@@ -1,0 +1,83 @@
+// A static file server for the tests: serves a folder under a sub-path, remembers what was asked for, and can cut a
+// response off in the middle as a bad connection does.
+
+import { createServer } from "node:http";
+import { readFile, stat } from "node:fs/promises";
+import { extname, join, normalize } from "node:path";
+
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".mjs": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+  ".jpg": "image/jpeg",
+  ".png": "image/png",
+  ".svg": "image/svg+xml",
+};
+
+/**
+ * Starts a server on a free port of the loopback interface.
+ *
+ * @param {{mounts: Record<string, string>, headers?: Record<string, string>}} options
+ *   `mounts` maps URL prefixes, such as `/some/where/`, to folders; `headers` go out with every response.
+ * @returns the origin, the paths asked for, and what a test can do to responses
+ */
+export async function serve({ mounts, headers = {} }) {
+  /** @type {string[]} */
+  const requests = [];
+  /** @type {Map<string, {after: number, times: number}>} */
+  const cuts = new Map();
+
+  const server = createServer(async (request, response) => {
+    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    requests.push(path);
+    const file = await locate(path, mounts);
+    if (!file) {
+      response.writeHead(404, { "content-type": "text/plain", ...headers }).end("not found\n");
+      return;
+    }
+    const body = await readFile(file);
+    response.writeHead(200, {
+      "content-type": TYPES[extname(file)] ?? "application/octet-stream",
+      "content-length": body.length,
+      // So that a request which the page makes is a request that the test sees.
+      "cache-control": "no-store",
+      ...headers,
+    });
+    const cut = [...cuts].find(([ending]) => path.endsWith(ending))?.[1];
+    if (cut && cut.times > 0) {
+      cut.times -= 1;
+      response.write(body.subarray(0, cut.after * body.length), () => response.destroy());
+      return;
+    }
+    response.end(request.method === "HEAD" ? undefined : body);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    requests,
+    /** Cuts the next responses to paths with this ending off after a share (0 to 1) of their bytes. */
+    cutOff(ending, { after = 0.5, times = 1 } = {}) {
+      cuts.set(ending, { after, times });
+    },
+    close() {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function locate(path, mounts) {
+  const mount = Object.keys(mounts).find((prefix) => path.startsWith(prefix));
+  if (mount === undefined || path.includes("\0")) return null;
+  const folder = mounts[mount];
+  let file = normalize(join(folder, path.slice(mount.length)));
+  if (!file.startsWith(normalize(folder))) return null;
+  if (path.endsWith("/")) file = join(file, "index.html");
+  const found = await stat(file).catch(() => null);
+  return found?.isFile() ? file : null;
+}

@@ -1,0 +1,144 @@
+// The opening example on both engines: the decision, where the map points, and that the engines agree.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, describe, test } from "node:test";
+
+import { launch } from "../harness/browser.mjs";
+import { inBox, pearson } from "../harness/numbers.mjs";
+import { EXAMPLES, assertOnlyOrigin, explained, openLens, result, serveDist, until } from "../harness/page.mjs";
+
+const FORMS = ["fam", "centred", "contrastive"];
+const examples = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
+const [opening] = examples.sets;
+/** The class of the opening query, a kingfisher. */
+const RIGHT = "Bird";
+
+/** What each engine gave for each form, to be compared at the end. */
+const given = { webgpu: {}, cpu: {} };
+
+for (const backend of ["webgpu", "cpu"]) {
+  describe(`the opening example on ${backend}`, () => {
+    let server, browser, lens;
+    before(async () => {
+      server = await serveDist();
+      browser = await launch("software");
+      lens = await openLens(browser, server.origin, { backend });
+    });
+    after(async () => {
+      await browser?.close();
+      await server?.close();
+    });
+
+    test("is explained without a click, by the engine that was asked for", async () => {
+      const found = await result(lens.page);
+      assert.equal(found.backend, backend);
+      assert.equal(await lens.page.getByTestId("backend").getAttribute("data-backend"), backend);
+      assert.equal(found.form, "fam");
+      assert.equal(found.embedded, 1 + opening.classes.flatMap((one) => one.supports).length);
+      assert.match(await lens.page.getByTestId("privacy").innerText(), /images stay on this machine/i);
+    });
+
+    test("is decided right, and the list on screen says the same", async () => {
+      const found = await result(lens.page);
+      assert.equal(found.classes[found.predicted].name, RIGHT);
+      assert.match(await lens.page.getByTestId("prediction").innerText(), new RegExp(RIGHT));
+      const shown = await lens.page.getByTestId("rank").evaluateAll((all) => all.map((one) => [one.dataset.name, Number(one.dataset.similarity)]));
+      const ranked = found.classes.map(({ name, similarity }) => [name, similarity]).sort((a, b) => b[1] - a[1]);
+      assert.deepEqual(shown, ranked);
+    });
+
+    test("the contributions add up to the similarity", async () => {
+      const found = await result(lens.page);
+      for (const [at, { similarity }] of found.classes.entries()) {
+        const sum = found.contributions[at].reduce((a, b) => a + b, 0);
+        assert.ok(Math.abs(sum - similarity) < 1e-4, `${sum} is not ${similarity}`);
+      }
+    });
+
+    for (const form of FORMS) {
+      test(`form ${form}: the peak is on the object, and changing to it runs no backbone`, async () => {
+        const found =
+          form === "fam" ? await result(lens.page) : await explained(lens.page, () => lens.page.locator(`[data-testid=form] input[value=${form}]`).check({ force: true }));
+        assert.equal(found.form, form);
+        if (form !== "fam") assert.equal(found.embedded, 0);
+        assert.equal(found.classes[found.predicted].name, RIGHT);
+        assert.ok(inBox(found.peak, examples.boxes[opening.query]), `the peak ${found.peak} is not in the box ${examples.boxes[opening.query]}`);
+        const { map } = found;
+        assert.equal(map.data.length, map.width * map.height);
+        assert.ok(map.max > map.min && map.data.every(Number.isFinite));
+        given[backend][form] = found;
+      });
+    }
+
+    test("another class is shown without running anything", async () => {
+      const before = await lens.page.evaluate(() => window.famlens.result === (window.lastSeen = window.famlens.result));
+      assert.ok(before);
+      const second = lens.page.getByTestId("rank").nth(1);
+      const name = await second.getAttribute("data-name");
+      await second.click();
+      await until(lens.page, (name) => window.famlens.state.target === name, name);
+      assert.equal(await lens.page.getByTestId("rank").nth(1).getAttribute("aria-pressed"), "true");
+      assert.ok(await lens.page.evaluate(() => window.famlens.result === window.lastSeen));
+    });
+
+    test("another example runs one forward pass", async () => {
+      const file = opening.queries[0];
+      const found = await explained(lens.page, () => lens.page.locator(`[data-testid=example][data-file="${file}"]`).click());
+      assert.equal(found.embedded, 1);
+      assert.ok(found.timings.forward > 0);
+    });
+
+    test("asked nothing of any other origin, and the console stayed clean", () => {
+      assertOnlyOrigin(lens.requests, server.origin);
+      assert.deepEqual(lens.errors, []);
+    });
+  });
+}
+
+describe("both engines", () => {
+  for (const form of FORMS) {
+    test(`form ${form}: their maps and similarities agree`, () => {
+      const [gpu, cpu] = [given.webgpu[form], given.cpu[form]];
+      assert.ok(gpu && cpu, "both engines gave a result");
+      for (const at of cpu.maps.keys()) {
+        const r = pearson(gpu.maps[at].data, cpu.maps[at].data);
+        assert.ok(r >= 0.999, `maps of ${cpu.classes[at].name}: Pearson ${r}`);
+        const difference = Math.abs(gpu.classes[at].similarity - cpu.classes[at].similarity);
+        assert.ok(difference < 1e-3, `similarities of ${cpu.classes[at].name} differ by ${difference}`);
+      }
+    });
+  }
+});
+
+describe("a browser without WebGPU", () => {
+  let server, browser;
+  before(async () => {
+    server = await serveDist();
+    browser = await launch("none");
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test("gets the same answer from the CPU", async () => {
+    const { page, errors } = await openLens(browser, server.origin);
+    assert.equal(await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) ?? null), null, "this browser has WebGPU after all");
+    const found = await result(page);
+    assert.equal(found.backend, "cpu");
+    assert.equal(found.classes[found.predicted].name, RIGHT);
+    assert.deepEqual(errors, []);
+  });
+
+  test("says in words that WebGPU cannot be had, and keeps the images", async () => {
+    const { page } = await openLens(browser, server.origin, { backend: "webgpu" });
+    const webgpu = await page.evaluate(() => window.famlens.lens.info.engines.find((one) => one.kind === "webgpu"));
+    assert.equal(webgpu.available, false);
+    assert.match(webgpu.reason, /\w+ \w+/);
+    assert.match(await page.getByTestId("message").first().innerText(), /GPU/);
+    const found = await result(page);
+    assert.equal(found.backend, "cpu");
+    assert.equal(await page.getByTestId("support").count(), opening.classes.flatMap((one) => one.supports).length);
+  });
+});

@@ -1,0 +1,136 @@
+// Whether everybody can use it: with a keyboard, with a screen reader (axe-core's rules), on a narrow screen, light and dark.
+
+import assert from "node:assert/strict";
+import axe from "axe-core";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { launch } from "../harness/browser.mjs";
+import { explained, openLens, serveDist, until } from "../harness/page.mjs";
+
+let server, browser, lens;
+before(async () => {
+  server = await serveDist();
+  browser = await launch("none");
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+afterEach(() => lens?.context.close());
+
+async function show(options) {
+  lens = await openLens(browser, server.origin, { backend: "cpu", options });
+  return lens.page;
+}
+
+/** Violations of axe-core's rules (WCAG 2.2 A and AA, best practices), one line each. */
+async function violations(page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(", ")}`);
+}
+
+for (const colorScheme of ["light", "dark"]) {
+  describe(`axe-core finds nothing, ${colorScheme}`, () => {
+    test("on the page", async () => {
+      const page = await show({ colorScheme });
+      assert.deepEqual(await violations(page), []);
+    });
+
+    test("in the About panel and the choice of engines", async () => {
+      const page = await show({ colorScheme });
+      await page.locator("#backend-button").click();
+      await page.getByTestId("backend-choice").waitFor();
+      assert.deepEqual(await violations(page), []);
+      await page.keyboard.press("Escape");
+      await page.getByTestId("about").click();
+      await page.getByRole("dialog").waitFor();
+      assert.deepEqual(await violations(page), []);
+    });
+
+    test("on a phone", async () => {
+      const page = await show({ colorScheme, viewport: { width: 360, height: 740 } });
+      assert.deepEqual(await violations(page), []);
+    });
+  });
+}
+
+for (const width of [360, 768, 1280, 1920]) {
+  test(`nothing is wider than a window of ${width} px`, async () => {
+    const page = await show({ viewport: { width, height: 800 } });
+    const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
+    assert.ok(wide <= width, `the page is ${wide} px wide`);
+    for (const id of ["query", "ranking", "channels", "class-add", "save-png"]) {
+      const box = await page.getByTestId(id).boundingBox();
+      assert.ok(box && box.x >= 0 && box.x + box.width <= width, `${id} is cut off: ${JSON.stringify(box)}`);
+    }
+  });
+}
+
+describe("with the keyboard alone", () => {
+  /** Tabs until the focus is on what a selector names. */
+  async function tabTo(page, selector) {
+    for (let step = 0; step < 120; step += 1) {
+      await page.keyboard.press("Tab");
+      if (await page.evaluate((selector) => document.activeElement.matches(selector), selector)) return;
+    }
+    assert.fail(`the Tab key does not lead to ${selector}`);
+  }
+
+  test("another photo, another class and another form are chosen", async () => {
+    const page = await show();
+    await tabTo(page, "[data-testid=example], [data-testid=query-photo]");
+    const queried = await page.evaluate(() => window.famlens.state.query);
+    const found = await explained(page, async () => {
+      await page.keyboard.press("ArrowRight");
+      await page.keyboard.press("Enter");
+    });
+    assert.notEqual(await page.evaluate(() => window.famlens.state.query), queried);
+    assert.equal(found.embedded, 1);
+
+    await tabTo(page, "[data-testid=rank]");
+    const shown = await page.evaluate(() => window.famlens.state.target);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await until(page, (shown) => window.famlens.state.target !== shown, shown);
+
+    await tabTo(page, "[data-testid=form] input");
+    const centred = await explained(page, () => page.keyboard.press("ArrowRight"));
+    assert.equal(centred.form, "centred");
+  });
+
+  test("the map is read with the arrow keys", async () => {
+    const page = await show();
+    await tabTo(page, "[data-testid=overlay]");
+    await page.keyboard.press("ArrowRight");
+    await page.getByTestId("readout").waitFor();
+    assert.match(await page.getByTestId("readout").innerText(), /\d/);
+  });
+
+  test("the About panel opens, closes and gives the focus back", async () => {
+    const page = await show();
+    await tabTo(page, "[data-testid=about]");
+    await page.keyboard.press("Enter");
+    const dialog = page.getByRole("dialog");
+    await dialog.waitFor();
+    assert.match(await dialog.innerText(), /CC/, "attributions are named");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    assert.ok(await page.getByTestId("about").evaluate((button) => button === document.activeElement));
+  });
+});
+
+test("the controls of the picture change it without running anything", async () => {
+  const page = await show();
+  await page.evaluate(() => {
+    window.lastSeen = window.famlens.result;
+  });
+  const picture = () => page.getByTestId("overlay").evaluate((canvas) => canvas.toDataURL());
+  const inferno = await picture();
+  await page.getByTestId("colormap").selectOption("jet");
+  await until(page, (before) => document.querySelector("[data-testid=overlay]").toDataURL() !== before, inferno);
+  await page.getByTestId("opacity").fill("30");
+  await page.getByTestId("threshold").fill("50");
+  assert.ok(await page.evaluate(() => window.famlens.result === window.lastSeen));
+  assert.deepEqual(lens.errors, []);
+});

@@ -1,0 +1,510 @@
+// The public module: the explanations of famlens for any page. The page of this project uses nothing else.
+//
+// Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
+
+/**
+ * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
+ * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
+ */
+
+/**
+ * An image that a lens has decoded and keeps: what {@link Lens.open} gives. `width` and `height` are those of the upright photo.
+ * @typedef {{id: number, name: string, width: number, height: number}} LensImage
+ */
+
+/** @typedef {"auto" | "webgpu" | "cpu"} BackendChoice */
+
+/**
+ * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart.
+ * @typedef {"fam" | "centred" | "contrastive"} Form
+ */
+
+/**
+ * One class: its name and the support images that define it.
+ * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
+ */
+
+/**
+ * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest region over
+ * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no peak.
+ * @typedef {object} LensMap
+ * @property {Float32Array} data
+ * @property {number} width
+ * @property {number} height
+ * @property {number} min
+ * @property {number} max
+ * @property {[number, number, number, number] | null} [box]
+ * @property {[number, number] | null} [peak]
+ * @property {boolean} [constant]
+ */
+
+/**
+ * A channel and the part of a class's similarity that it carries; `share` is its part of the sum of all contributions.
+ * @typedef {{channel: number, contribution: number, share: number}} ChannelShare
+ */
+
+/**
+ * @typedef {object} Explanation
+ * @property {{name: string, similarity: number}[]} classes in the order they were given
+ * @property {number} predicted index of the most similar class
+ * @property {Form} form
+ * @property {string} score what `similarity` is: `"cosine"` or `"centred cosine"`
+ * @property {LensMap} map the map of the predicted class
+ * @property {LensMap[]} maps one for every class
+ * @property {Float32Array[]} contributions for every class, what each channel adds to its score
+ * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
+ * @property {number} channels how many channels the target layer has
+ * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
+ * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
+ * @property {{width: number, height: number}} query size of the query photo
+ * @property {string | null} target the target layer
+ * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
+ *   support images, the network on the query, and weights and maps
+ * @property {number} embedded how many images went through the network for this call
+ * @property {"webgpu" | "cpu"} backend
+ * @property {string | null} note something to tell people, such as a lost GPU
+ */
+
+/**
+ * @typedef {object} EngineInfo
+ * @property {"webgpu" | "cpu"} kind
+ * @property {string} describe
+ * @property {boolean | null} available null while nobody has tried
+ * @property {string | null} reason why it is not available
+ * @property {boolean} software whether it is a GPU that the processor imitates
+ * @property {number | null} milliseconds measured time of one warm forward pass
+ */
+
+/**
+ * @typedef {object} LensInfo
+ * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {EngineInfo} backend the engine that is used
+ * @property {EngineInfo[]} engines
+ * @property {string | null} note
+ */
+
+/**
+ * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
+ * `measure` means that the engines are compared, for the choice `"auto"`.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure", loaded: number, total: number}} Progress
+ */
+
+/**
+ * @typedef {object} LensOptions
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ *   `model.json`, or both files' content; the model that comes with famlens by default
+ * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+ *   goes on with the faster one
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
+ */
+
+/**
+ * @typedef {object} RenderOptions
+ * @property {number} width of the picture, in pixels; it covers the whole photo
+ * @property {number} height
+ * @property {string} [colormap] `"inferno"` by default
+ * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
+ * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
+ */
+
+/**
+ * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
+ * @typedef {object} Rendered
+ * @property {ImageData} image
+ * @property {ArrayLike<number>[]} contour
+ * @property {[number, number, number, number] | null} box
+ * @property {[number, number] | null} peak
+ */
+
+/** @typedef {{signal?: AbortSignal}} CallOptions */
+
+/** An error with a code a program can act on and a message meant for people. */
+export class LensError extends Error {
+  /**
+   * @param {string} code one of `network`, `image`, `too_large`, `manifest`, `onnx`, `unsupported`, `node`, `target`, `argument`, `no_gpu`,
+   *   `gpu_lost`, `engine`, `crashed`, `disposed`
+   * @param {string} message
+   */
+  constructor(code, message) {
+    super(message);
+    this.name = "LensError";
+    this.code = code;
+  }
+}
+
+/** The model that comes with famlens, beside this module. */
+const DEFAULT_MODEL = new URL("../models/efficientnet_lite0/model.json", import.meta.url).href;
+
+/** How many images without an identity of their own (canvases, pixel arrays) stay embedded. */
+const KEPT_PIXELS = 64;
+
+/**
+ * Loads a model in a worker and makes it ready to explain.
+ *
+ * @param {LensOptions} [options]
+ * @returns {Promise<Lens>}
+ * @throws {LensError} `network` if the download failed or was cut off: call again to retry
+ */
+export async function createLens(options = {}) {
+  const worker = startWorker();
+  const lens = new Lens(worker, options);
+  try {
+    await lens.ready(options.model ?? DEFAULT_MODEL, options.backend ?? "auto");
+  } catch (error) {
+    lens.dispose();
+    throw error;
+  }
+  return lens;
+}
+
+/** A loaded model in its worker. Made by {@link createLens}. */
+export class Lens {
+  /** @type {LensInfo} */
+  info = /** @type {any} */ (null);
+
+  #worker;
+  #options;
+  /** @type {LensError | null} */
+  #dead = null;
+  #next = 1;
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
+  #waiting = new Map();
+  /** @type {WeakMap<object, Promise<LensImage>>} */
+  #bySource = new WeakMap();
+  /** @type {Map<string, Promise<LensImage>>} */
+  #byUrl = new Map();
+  /** @type {Map<number, LensImage>} */
+  #pixels = new Map();
+  /** @type {FinalizationRegistry<number>} */
+  #collected = new FinalizationRegistry((id) => this.#release(id));
+
+  /**
+   * @param {Worker} worker
+   * @param {LensOptions} options
+   */
+  constructor(worker, options) {
+    this.#worker = worker;
+    this.#options = options;
+    worker.addEventListener("message", (event) => this.#receive(event.data));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      this.#fail(new LensError("network", `The program could not be loaded. ${event.message ?? ""}`.trim()));
+    });
+  }
+
+  /**
+   * Loads program and model; {@link createLens} calls this.
+   * @param {NonNullable<LensOptions["model"]>} model
+   * @param {BackendChoice} backend
+   */
+  async ready(model, backend) {
+    const where = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+    this.info = await this.#call("create", { model: where, backend });
+  }
+
+  /**
+   * Decodes an image and keeps it, so that it is embedded only once. Other calls do this by themselves.
+   * @param {ImageLike} image
+   * @param {{name?: string} & CallOptions} [options]
+   * @returns {Promise<LensImage>}
+   */
+  open(image, options = {}) {
+    if (isLensImage(image)) return Promise.resolve(image);
+    const url = typeof image === "string" || image instanceof URL ? absolute(image) : null;
+    const fixed = image instanceof Blob || image instanceof ImageBitmap;
+    const known = url !== null ? this.#byUrl.get(url) : fixed ? this.#bySource.get(image) : undefined;
+    if (known) return known;
+    const opened = this.#open(image, url, options);
+    if (url !== null) {
+      this.#byUrl.set(url, opened);
+      opened.catch(() => this.#byUrl.delete(url));
+    } else if (fixed) {
+      this.#bySource.set(image, opened);
+      opened.then(
+        (handle) => this.#collected.register(image, handle.id, image),
+        () => this.#bySource.delete(image),
+      );
+    } else {
+      opened.then((handle) => this.#keepPixels(handle), () => {});
+    }
+    return opened;
+  }
+
+  /**
+   * Lets go of an image that was opened.
+   * @param {ImageLike} image
+   */
+  async forget(image) {
+    if (isLensImage(image)) {
+      this.#pixels.delete(image.id);
+      this.#release(image.id);
+      return;
+    }
+    const url = typeof image === "string" || image instanceof URL ? absolute(image) : null;
+    const opened = url !== null ? this.#byUrl.get(url) : this.#bySource.get(/** @type {object} */ (image));
+    if (url !== null) this.#byUrl.delete(url);
+    else this.#bySource.delete(/** @type {object} */ (image));
+    if (url === null) this.#collected.unregister(/** @type {object} */ (image));
+    const handle = await opened?.catch(() => null);
+    if (handle) this.#release(handle.id);
+  }
+
+  /**
+   * The embedding of an image: the pooled target layer, not normalised.
+   * @param {ImageLike} image
+   * @param {CallOptions} [options]
+   * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
+   */
+  async embed(image, options = {}) {
+    const { id } = await this.open(image, options);
+    return this.#call("embed", { id }, options);
+  }
+
+  /**
+   * Which class a query is most like, and which parts of it say so. Only images that are new go through the network.
+   * @param {{query: ImageLike, classes: ClassSpec[], form?: Form, target?: string | null} & CallOptions} request
+   * @returns {Promise<Explanation>}
+   */
+  async explain(request) {
+    const [query, classes] = await Promise.all([this.open(request.query, request), this.#openClasses(request.classes, request)]);
+    return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
+  }
+
+  /**
+   * The map of a support image under one of the classes.
+   * @param {{image: ImageLike, index: number, classes: ClassSpec[], form?: Form, target?: string | null} & CallOptions} request
+   * @returns {Promise<{map: LensMap, similarity: number}>}
+   */
+  async explainSupport(request) {
+    const [image, classes] = await Promise.all([this.open(request.image, request), this.#openClasses(request.classes, request)]);
+    return this.#call("explainSupport", { id: image.id, index: request.index, classes, options: mixOptions(request) }, request);
+  }
+
+  /**
+   * The activation maps of single channels of the target layer.
+   * @param {ImageLike} image
+   * @param {ArrayLike<number>} indices
+   * @param {{target?: string | null} & CallOptions} [options]
+   * @returns {Promise<LensMap[]>}
+   */
+  async channels(image, indices, options = {}) {
+    const { id } = await this.open(image, options);
+    return this.#call("channels", { id, indices: Uint32Array.from(indices), target: options.target ?? null }, options);
+  }
+
+  /**
+   * Colours a map, laid over the whole of its photo.
+   * @param {ImageLike} image the photo that the map belongs to
+   * @param {LensMap} map
+   * @param {RenderOptions & CallOptions} options
+   * @returns {Promise<Rendered>}
+   */
+  async render(image, map, options) {
+    const { id } = await this.open(image, options);
+    const { signal, ...rest } = options;
+    return this.#call("render", { id, map, options: rest }, { signal, urgent: true });
+  }
+
+  /**
+   * The value of a map at a place of its photo, as it is shown; null outside of what the network saw.
+   * @param {ImageLike} image
+   * @param {LensMap} map
+   * @param {number} x in pixels of the photo
+   * @param {number} y
+   * @param {CallOptions} [options]
+   * @returns {Promise<number | null>}
+   */
+  async valueAt(image, map, x, y, options = {}) {
+    const { id } = await this.open(image, options);
+    return this.#call("valueAt", { id, map, x, y }, { ...options, urgent: true });
+  }
+
+  /**
+   * Changes the engine. Images stay, and are embedded again when they are needed.
+   * @param {BackendChoice} backend
+   * @returns {Promise<LensInfo>}
+   */
+  async setBackend(backend) {
+    this.info = await this.#call("setBackend", { backend });
+    return this.info;
+  }
+
+  /**
+   * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
+   * three classes in one go), and `fam` (the maps alone).
+   * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
+   * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+   */
+  async bench(request = {}) {
+    const id = request.image ? (await this.open(request.image, request)).id : null;
+    return this.#call("bench", { id, runs: request.runs ?? 10 }, request);
+  }
+
+  /** Ends the worker and frees everything. Calls that wait are rejected. */
+  dispose() {
+    this.#fail(new LensError("disposed", "This lens was disposed of."));
+  }
+
+  /**
+   * @param {ClassSpec[]} classes
+   * @param {CallOptions} options
+   */
+  #openClasses(classes, options) {
+    return Promise.all(
+      classes.map(async ({ name, supports }) => {
+        const handles = await Promise.all(supports.map((support) => this.open(support, options)));
+        return { name, supports: handles.map((handle) => handle.id) };
+      }),
+    );
+  }
+
+  /**
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {string | null} url
+   * @param {{name?: string}} options
+   * @returns {Promise<LensImage>}
+   */
+  async #open(image, url, options) {
+    const name = options.name ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
+    if (url !== null || image instanceof Blob) {
+      try {
+        return await this.#call("open", { name, source: url ?? image });
+      } catch (error) {
+        if (!(error instanceof LensError) || error.code !== "element") throw error;
+        // What only an <img> can decode, such as SVG.
+        const blob = image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob();
+        return this.#call("open", { name, source: await pixelsByElement(blob, name) });
+      }
+    }
+    if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call("open", { name, source: image });
+    const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
+    return this.#call("open", { name, source: bitmap }, { transfer: [bitmap] });
+  }
+
+  /** @param {LensImage} handle */
+  #keepPixels(handle) {
+    // The worker counts how often it gave an image out; one that is here already was counted twice.
+    if (this.#pixels.has(handle.id)) this.#release(handle.id);
+    this.#pixels.delete(handle.id);
+    this.#pixels.set(handle.id, handle);
+    for (const id of this.#pixels.keys()) {
+      if (this.#pixels.size <= KEPT_PIXELS) break;
+      this.#pixels.delete(id);
+      this.#release(id);
+    }
+  }
+
+  /** @param {number} id */
+  #release(id) {
+    if (!this.#dead) this.#worker.postMessage({ id: 0, op: "release", args: { id } });
+  }
+
+  /**
+   * @param {string} op
+   * @param {object} args
+   * @param {{signal?: AbortSignal, urgent?: boolean, transfer?: Transferable[]}} [options]
+   * @returns {Promise<any>}
+   */
+  #call(op, args, options = {}) {
+    const { signal } = options;
+    if (this.#dead) return Promise.reject(this.#dead);
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        this.#waiting.delete(id);
+        this.#worker.postMessage({ id, op: "cancel", args: {} });
+        reject(signal?.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      const done = () => signal?.removeEventListener("abort", abort);
+      this.#waiting.set(id, {
+        resolve: (value) => (done(), resolve(value)),
+        reject: (reason) => (done(), reject(reason)),
+      });
+      this.#worker.postMessage({ id, op, args, urgent: options.urgent ?? false }, options.transfer ?? []);
+    });
+  }
+
+  /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress, info?: LensInfo}} message */
+  #receive(message) {
+    if (message.progress) return this.#options.onProgress?.(message.progress);
+    if (message.info) {
+      this.info = message.info;
+      return this.#options.onInfo?.(message.info);
+    }
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (!message.error) return waiting?.resolve(message.value);
+    const error = new LensError(message.error.code, message.error.message);
+    if (error.code === "crashed") this.#fail(error);
+    waiting?.reject(error);
+  }
+
+  /** @param {LensError} error */
+  #fail(error) {
+    if (this.#dead) return;
+    this.#dead = error;
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+/**
+ * @param {unknown} image
+ * @returns {image is LensImage}
+ */
+function isLensImage(image) {
+  return typeof image === "object" && image !== null && typeof (/** @type {any} */ (image).id) === "number" && !(image instanceof Element);
+}
+
+/** @param {{form?: Form, target?: string | null}} request */
+function mixOptions({ form = "fam", target = null }) {
+  return { form, target };
+}
+
+/** @param {string | URL} url */
+function absolute(url) {
+  return new URL(url, document.baseURI).href;
+}
+
+/** @param {string} url */
+function nameOf(url) {
+  return url.startsWith("data:") ? "image" : decodeURIComponent(new URL(url).pathname.split("/").pop() || "image");
+}
+
+/** Starts the worker; from another origin through a blob, since browsers only start workers of their own origin. */
+function startWorker() {
+  const url = new URL("./worker.js", import.meta.url);
+  if (url.origin === location.origin) return new Worker(url, { type: "module", name: "famlens" });
+  const shim = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" }));
+  return new Worker(shim, { type: "module", name: "famlens" });
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
+async function pixelsByElement(blob, name) {
+  const url = URL.createObjectURL(blob);
+  try {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const width = image.naturalWidth || 1024;
+    const height = image.naturalHeight || 1024;
+    const canvas = new OffscreenCanvas(width, height);
+    const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    // A drawing without a background is meant for white paper.
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, height);
+    context.drawImage(image, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height);
+  } catch {
+    throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}

@@ -1,0 +1,162 @@
+// The images a session holds: each content once, counted by how many sources hold it.
+
+import { Failure } from "./failure.js";
+
+/**
+ * @import { WasmImage, WasmLens } from "./wasm.js"
+ * @typedef {{id: number, name: string, width: number, height: number}} Held
+ */
+
+/** More pixels than this are not read through a canvas: they would take a gigabyte. */
+const MOST_PIXELS = 100e6;
+
+export class Library {
+  #lens;
+  /** @type {Map<string, Promise<Held>>} */
+  #byContent = new Map();
+  /** @type {Map<number, {held: Held, key: string, count: number}>} */
+  #byId = new Map();
+
+  /** @param {WasmLens} lens */
+  constructor(lens) {
+    this.#lens = lens;
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | Blob | ImageBitmap | ImageData} source
+   * @param {<T>(run: () => Promise<T>) => Promise<T>} inTurn runs what needs the session when nothing else does
+   * @returns {Promise<Held>}
+   */
+  async open(name, source, inTurn) {
+    const { key, add } = await read(this.#lens, name, source);
+    let held = this.#byContent.get(key);
+    if (!held) {
+      held = inTurn(add).then(({ id, width, height }) => ({ id, name, width, height }));
+      this.#byContent.set(key, held);
+      held.catch(() => this.#byContent.delete(key));
+    }
+    const image = await held;
+    const entry = this.#byId.get(image.id);
+    if (entry) entry.count += 1;
+    else this.#byId.set(image.id, { held: image, key, count: 1 });
+    return { ...image, name };
+  }
+
+  /** @param {number} id */
+  release(id) {
+    const entry = this.#byId.get(id);
+    if (!entry || --entry.count > 0) return;
+    this.#byId.delete(id);
+    this.#byContent.delete(entry.key);
+    this.#lens.removeImage(id);
+  }
+
+  /** @param {number} id */
+  size(id) {
+    const entry = this.#byId.get(id);
+    if (!entry) throw new Failure("argument", "The image was forgotten; open it again.");
+    return entry.held;
+  }
+}
+
+/**
+ * @param {WasmLens} lens
+ * @param {string} name
+ * @param {string | Blob | ImageBitmap | ImageData} source
+ * @returns {Promise<{key: string, add: () => Promise<WasmImage>}>}
+ */
+async function read(lens, name, source) {
+  if (source instanceof ImageData) return pixels(lens, name, source);
+  if (source instanceof ImageBitmap) {
+    const data = draw(name, source);
+    source.close();
+    return pixels(lens, name, data);
+  }
+  const blob = typeof source === "string" ? await fetchImage(source, name) : source;
+  const bytes = new Uint8Array(await readBlob(blob, name));
+  return {
+    key: await digest(bytes),
+    add: async () => {
+      try {
+        return lens.addImage(name, bytes);
+      } catch (error) {
+        if (!(/** @type {any} */ (error).browserCanTry)) throw error;
+        const { width, height, data } = await decodeByBrowser(blob, name);
+        return lens.addPixels(name, width, height, data);
+      }
+    },
+  };
+}
+
+/**
+ * @param {WasmLens} lens
+ * @param {string} name
+ * @param {ImageData} image
+ */
+async function pixels(lens, name, { width, height, data }) {
+  const content = await digest(data);
+  return { key: `${width}x${height}:${content}`, add: async () => lens.addPixels(name, width, height, data) };
+}
+
+/**
+ * @param {string} url
+ * @param {string} name
+ */
+async function fetchImage(url, name) {
+  const response = await fetch(url).catch(() => null);
+  if (!response) throw new Failure("network", `${name} could not be fetched from ${url}. Check the connection, and that its server lets other pages read it.`);
+  if (!response.ok) throw new Failure("network", `${name} is not at ${url} (the server answered ${response.status}).`);
+  return response.blob();
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
+async function readBlob(blob, name) {
+  try {
+    return await blob.arrayBuffer();
+  } catch {
+    throw new Failure("image", `${name} can no longer be read: it was moved or changed since it was chosen. Choose it again.`);
+  }
+}
+
+/**
+ * AVIF and the like, by the browser's own decoder. What only an <img> element reads is left to the page: code "element".
+ * @param {Blob} blob
+ * @param {string} name
+ */
+async function decodeByBrowser(blob, name) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob);
+  } catch {
+    throw new Failure("element", `${name} is left to the page.`);
+  }
+  const image = draw(name, bitmap);
+  bitmap.close();
+  return image;
+}
+
+/**
+ * @param {string} name
+ * @param {ImageBitmap} bitmap
+ */
+function draw(name, bitmap) {
+  const { width, height } = bitmap;
+  if (width * height > MOST_PIXELS) throw new Failure("too_large", `${name} has ${width} x ${height} pixels, too many to hold in memory here. Make it smaller first.`);
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true }));
+  context.drawImage(bitmap, 0, 0);
+  return context.getImageData(0, 0, width, height);
+}
+
+let unnamed = 0;
+
+/** @param {Uint8Array<ArrayBuffer> | ImageDataArray} bytes */
+async function digest(bytes) {
+  // Browsers offer digests to secure pages only; elsewhere equal images are simply held twice.
+  if (!globalThis.crypto?.subtle) return `unnamed ${(unnamed += 1)}`;
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes)));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,176 @@
+// Everything the user can do to photos and classes. Each action makes new lists, so that an old state can be taken back.
+
+import { notify } from "./notices.js";
+import { COLORS, set, state } from "./state.js";
+
+/** @import { ClassItem, Photo } from "./state.js" */
+
+let made = 0;
+const key = () => `k${(made += 1)}`;
+
+/**
+ * @param {File | Blob} file
+ * @returns {Photo}
+ */
+export function photoOf(file) {
+  const name = file instanceof File && file.name ? file.name : "pasted image";
+  return { key: key(), name, source: file, src: URL.createObjectURL(file), example: null };
+}
+
+/**
+ * @param {string} base address of the folder of examples
+ * @param {string} file
+ * @returns {Photo}
+ */
+function examplePhoto(base, file) {
+  const url = new URL(file, base).href;
+  return { key: key(), name: file, source: url, src: url, example: file };
+}
+
+/** The first colour that no class has. @param {ClassItem[]} classes */
+function freeColor(classes) {
+  const used = new Set(classes.map(({ color }) => color));
+  for (let color = 0; color < COLORS; color += 1) if (!used.has(color)) return color;
+  return classes.length % COLORS;
+}
+
+/**
+ * Does something that can be taken back.
+ * @param {string} text
+ * @param {Partial<typeof state>} patch
+ */
+function undoable(text, patch) {
+  const { queries, query, classes, picked } = state;
+  set(patch);
+  notify({ text, action: { label: "Undo", run: () => set({ queries, query, classes, picked }) } });
+}
+
+/**
+ * @param {{name: string, classes: {name: string, supports: string[]}[], query: string, queries: string[]}} example
+ * @param {string} base
+ */
+export function loadExample(example, base) {
+  const queries = [example.query, ...example.queries].map((file) => examplePhoto(base, file));
+  set({
+    queries,
+    query: queries[0],
+    classes: example.classes.map(({ name, supports }, color) => ({ key: key(), name, color, photos: supports.map((file) => examplePhoto(base, file)) })),
+    picked: null,
+    channel: null,
+  });
+}
+
+/** @param {Photo} query */
+export function ask(query) {
+  set({ query, picked: null, channel: null });
+}
+
+/** @param {File[]} files */
+export function addQueries(files) {
+  if (files.length === 0) return;
+  const photos = files.map(photoOf);
+  set({ queries: [...photos, ...state.queries], query: photos[0], picked: null, channel: null });
+}
+
+/** @param {Photo} photo */
+export function removeQuery(photo) {
+  const queries = state.queries.filter((other) => other !== photo);
+  const query = state.query === photo ? (queries[0] ?? null) : state.query;
+  undoable(`${photo.name} removed.`, { queries, query });
+}
+
+/**
+ * @param {string} name
+ * @param {File[]} files
+ * @returns {ClassItem}
+ */
+export function addClass(name, files) {
+  const added = { key: key(), name: freeName(name), color: freeColor(state.classes), photos: files.map(photoOf) };
+  set({ classes: [...state.classes, added] });
+  return added;
+}
+
+/** @param {string} name */
+function freeName(name) {
+  const names = new Set(state.classes.map((one) => one.name));
+  let free = name;
+  for (let n = 2; names.has(free); n += 1) free = `${name} ${n}`;
+  return free;
+}
+
+/** @param {string} start */
+export function nextClassName(start = "Class") {
+  return `${start} ${state.classes.length + 1}`;
+}
+
+/**
+ * @param {ClassItem} item
+ * @param {string} name
+ */
+export function renameClass(item, name) {
+  change(item.key, (old) => ({ ...old, name: name.trim() || old.name }));
+}
+
+/** @param {ClassItem} item */
+export function removeClass(item) {
+  const classes = state.classes.filter((one) => one.key !== item.key);
+  undoable(`${item.name} removed.`, { classes, picked: state.picked === item.key ? null : state.picked });
+}
+
+/**
+ * @param {string} classKey
+ * @param {File[]} files
+ */
+export function addSupports(classKey, files) {
+  if (files.length > 0) addPhotos(classKey, files.map(photoOf));
+}
+
+/**
+ * @param {string} classKey
+ * @param {Photo[]} photos
+ */
+export function addPhotos(classKey, photos) {
+  // A photo taken from elsewhere on the page gets a key of its own: it can then be removed here and stay there.
+  change(classKey, (old) => ({ ...old, photos: [...old.photos, ...photos.map((photo) => ({ ...photo, key: key() }))] }));
+}
+
+/**
+ * @param {ClassItem} item
+ * @param {Photo} photo
+ */
+export function removeSupport(item, photo) {
+  undoable(`${photo.name} removed from ${item.name}.`, {
+    classes: state.classes.map((one) => (one.key === item.key ? { ...one, photos: one.photos.filter((other) => other.key !== photo.key) } : one)),
+  });
+}
+
+export function startEmpty() {
+  undoable("Everything cleared.", {
+    queries: [],
+    query: null,
+    classes: [0, 1].map((color) => ({ key: key(), name: `Class ${color + 1}`, color, photos: [] })),
+    picked: null,
+    channel: null,
+  });
+}
+
+/**
+ * Takes out photos that cannot be read, wherever they are; the question falls back to the one before.
+ * @param {Set<string>} keys
+ * @param {Photo | null} before
+ */
+export function dropUnreadable(keys, before) {
+  const queries = state.queries.filter((photo) => !keys.has(photo.key));
+  const still = state.query && !keys.has(state.query.key);
+  const query = still ? state.query : before && queries.includes(before) ? before : (queries[0] ?? null);
+  const classes = state.classes.map((one) => ({ ...one, photos: one.photos.filter((photo) => !keys.has(photo.key)) }));
+  set({ queries, query, classes });
+}
+
+/**
+ * @param {string} classKey
+ * @param {(old: ClassItem) => ClassItem} update
+ */
+function change(classKey, update) {
+  set({ classes: state.classes.map((one) => (one.key === classKey ? update(one) : one)) });
+}

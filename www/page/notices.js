@@ -1,0 +1,44 @@
+// Messages in words, over the page and never instead of it.
+
+import { byId, el, icon } from "./dom.js";
+
+const LASTS = 9000;
+
+/**
+ * Shows a message. Errors stay until they are closed.
+ * @param {{kind?: "info" | "error", text: string, action?: {label: string, run: () => void}}} notice
+ */
+export function notify({ kind = "info", text, action }) {
+  const box = byId("notices", HTMLElement);
+  for (const old of box.querySelectorAll(".notice")) if (old instanceof HTMLElement && old.dataset.text === text) old.remove();
+  const close = () => notice.remove();
+  const notice = el(
+    "div",
+    { class: `notice ${kind}`, role: kind === "error" ? "alert" : "status", "data-testid": "message", "data-text": text },
+    icon(kind === "error" ? "alert" : "info"),
+    el("p", {}, text),
+    action &&
+      el("button", { type: "button", class: "link", onclick: () => (close(), action.run()) }, action.label),
+    el("button", { type: "button", class: "round small", "aria-label": "Close this message", onclick: close }, icon("close")),
+  );
+  box.append(notice);
+  while (box.childElementCount > 3) box.firstElementChild?.remove();
+  if (kind === "info") setTimeout(close, LASTS);
+}
+
+/**
+ * Tells of an error, unless it is only that nobody waits any more.
+ * @param {unknown} error
+ */
+export function report(error) {
+  if (error instanceof DOMException && error.name === "AbortError") return;
+  notify({ kind: "error", text: error instanceof Error ? error.message : String(error) });
+}
+
+/**
+ * For screen readers alone.
+ * @param {string} text
+ */
+export function say(text) {
+  byId("live", HTMLElement).textContent = text;
+}

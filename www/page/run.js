@@ -1,0 +1,171 @@
+// From the state to the lens and back: makes the lens, explains whenever an input changed, and drops what nobody waits for.
+
+import { createLens } from "../famlens.js";
+import { dropUnreadable } from "./inputs.js";
+import { notify, report, say } from "./notices.js";
+import { on, set, shownIndex, state } from "./state.js";
+
+/**
+ * @import { BackendChoice, LensInfo, Progress } from "../famlens.js"
+ * @import { Photo } from "./state.js"
+ */
+
+/** @type {AbortController | null} */
+let explaining = null;
+/** @type {AbortController | null} */
+let reading = null;
+/** @type {Photo | null} the last query that could be explained */
+let lastGood = null;
+/** @type {string | null} the last note, so that it is told once */
+let lastNote = null;
+
+/** Loads program and model; again after a failure. */
+export async function start() {
+  state.lens?.dispose();
+  set({ lens: null, failed: null, busy: { phase: "code", loaded: 0, total: 0 } });
+  try {
+    const lens = await createLens({ backend: state.backend, onProgress, onInfo });
+    set({ lens, info: lens.info, busy: null });
+    tell(lens.info.note);
+  } catch (error) {
+    set({ failed: error instanceof Error ? error.message : String(error), busy: null });
+  }
+}
+
+/** @param {Progress} progress */
+function onProgress(progress) {
+  // Measuring goes on behind an explanation that is there already, so it covers nothing.
+  if (progress.phase === "measure") set({ measuring: true });
+  else set({ busy: progress });
+}
+
+/** @param {LensInfo} info */
+function onInfo(info) {
+  set({ info, measuring: false });
+  tell(info.note);
+}
+
+/** @param {BackendChoice} backend */
+export async function chooseBackend(backend) {
+  const before = state.backend;
+  const { lens } = state;
+  set({ backend });
+  if (!lens) return;
+  explaining?.abort();
+  set({ busy: { phase: "compile", loaded: 0, total: 0 } });
+  try {
+    onInfo(await lens.setBackend(backend));
+  } catch (error) {
+    set({ backend: before });
+    if (!restartable(error)) report(error);
+  } finally {
+    set({ busy: null, measuring: false });
+    void explain();
+  }
+}
+
+/** @param {string | null} note */
+function tell(note) {
+  if (note && note !== lastNote) notify({ text: note });
+  lastNote = note;
+}
+
+/** The engine is gone: say so and offer a new one. @param {unknown} error */
+function restartable(error) {
+  if (!(error instanceof Error) || /** @type {any} */ (error).code !== "crashed") return false;
+  set({ failed: error.message, busy: null, lens: null });
+  return true;
+}
+
+async function explain() {
+  explaining?.abort();
+  const { lens, query, classes, form } = state;
+  const used = classes.filter(({ photos }) => photos.length > 0);
+  if (!lens) return;
+  if (!query || used.length === 0) return set({ result: null, busy: null });
+  explaining = new AbortController();
+  const { signal } = explaining;
+  // Nothing is said about short work: a flash of it would only unsettle.
+  const slow = setTimeout(() => set({ busy: state.busy ?? { phase: "embed", loaded: 0, total: 0 } }), 250);
+  try {
+    const unread = await unreadable([query, ...used.flatMap(({ photos }) => photos)]);
+    if (signal.aborted) return;
+    if (unread.length > 0) {
+      tellUnreadable(unread);
+      return dropUnreadable(new Set(unread.map(({ photo }) => photo.key)), lastGood);
+    }
+    const found = await lens.explain({
+      query: query.source,
+      classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
+      form,
+      signal,
+    });
+    if (signal.aborted) return;
+    lastGood = query;
+    set({ result: { found, query, of: classes, classes: used, keys: used.map(({ key }) => key) }, channelMaps: [], busy: null });
+    tell(found.note);
+  } catch (error) {
+    if (signal.aborted) return;
+    set({ busy: null });
+    if (!restartable(error)) report(error);
+  } finally {
+    clearTimeout(slow);
+  }
+}
+
+/**
+ * Opens all photos and gives those that cannot be.
+ * @param {Photo[]} photos
+ */
+async function unreadable(photos) {
+  /** @type {{photo: Photo, error: any}[]} */
+  const failed = [];
+  await Promise.all(
+    photos.map((photo) =>
+      state.lens?.open(photo.source, { name: photo.name }).catch((error) => {
+        failed.push({ photo, error });
+      }),
+    ),
+  );
+  const fatal = failed.find(({ error }) => error.code === "crashed" || error.code === "disposed");
+  if (fatal) throw fatal.error;
+  return failed;
+}
+
+/** @param {{photo: Photo, error: any}[]} failed */
+function tellUnreadable(failed) {
+  for (const { error } of failed.slice(0, 2)) report(error);
+  if (failed.length > 2) notify({ kind: "error", text: `${failed.length - 2} more files could not be read as photos.` });
+}
+
+/** The activation maps of the strongest channels of the class that is shown. */
+async function readChannels() {
+  reading?.abort();
+  const { lens, result } = state;
+  if (!lens || !result) return;
+  reading = new AbortController();
+  const { signal } = reading;
+  try {
+    const top = result.found.top[shownIndex()];
+    const channelMaps = await lens.channels(result.query.source, top.map(({ channel }) => channel), { signal });
+    if (!signal.aborted) set({ channelMaps });
+  } catch (error) {
+    if (!signal.aborted && !restartable(error)) report(error);
+  }
+}
+
+/** For those who do not see the bars. */
+function announce() {
+  const { result } = state;
+  if (!result) return;
+  const { found, query } = result;
+  const order = [...found.classes].sort((a, b) => b.similarity - a.similarity);
+  const rest = order.slice(1).map(({ name, similarity }) => `${name} ${similarity.toFixed(2)}`);
+  say(`${query.name}: most like ${order[0].name}, ${found.score} ${order[0].similarity.toFixed(2)}.${rest.length ? ` Then ${rest.join(", ")}.` : ""}`);
+}
+
+export function follow() {
+  on(["lens", "query", "classes", "form"], () => void explain());
+  on(["result", "picked"], () => void readChannels());
+  on(["result"], announce);
+}

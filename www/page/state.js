@@ -1,0 +1,100 @@
+// What the page knows. Views read `state` and listen with `on`; only `set` changes it, and listeners run once for all changes of one turn.
+
+/**
+ * @import { BackendChoice, Explanation, Form, Lens, LensInfo, LensMap } from "../famlens.js"
+ *
+ * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets.
+ * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
+ * @typedef {{key: string, name: string, color: number, photos: Photo[]}} ClassItem
+ * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, threshold: number}} Look
+ *
+ * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys.
+ * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Result
+ * @typedef {{phase: string, loaded: number, total: number}} Busy
+ */
+
+/** How many class colours the style sheets have. */
+export const COLORS = 8;
+
+export const state = {
+  /** @type {Lens | null} */
+  lens: null,
+  /** @type {LensInfo | null} */
+  info: null,
+  /** Whether the engines are being compared. */
+  measuring: false,
+  /** @type {BackendChoice} */
+  backend: "auto",
+  /** @type {string | null} why the lens could not be made */
+  failed: null,
+  /** @type {Busy | null} */
+  busy: null,
+  /** @type {Photo[]} */
+  queries: [],
+  /** @type {Photo | null} */
+  query: null,
+  /** @type {ClassItem[]} */
+  classes: [],
+  /** @type {Form} */
+  form: "fam",
+  /** @type {Result | null} */
+  result: null,
+  /** @type {string | null} key of the class whose map is shown; null follows the decision */
+  picked: null,
+  /** @type {number | null} place among the strongest channels, if one channel's own map is shown */
+  channel: null,
+  /** @type {LensMap[]} the activation maps of the strongest channels of the shown class */
+  channelMaps: [],
+  /** @type {Look} */
+  look: { opacity: 0.6, colormap: "inferno", contour: true, box: true, threshold: 0.2 },
+};
+
+/** @typedef {keyof typeof state} Key */
+
+/** @type {{keys: Key[], run: () => void}[]} */
+const listeners = [];
+/** @type {Set<Key>} */
+let changed = new Set();
+
+/** @param {Partial<typeof state>} patch */
+export function set(patch) {
+  if (changed.size === 0) queueMicrotask(tell);
+  for (const key of /** @type {Key[]} */ (Object.keys(patch))) changed.add(key);
+  Object.assign(state, patch);
+}
+
+function tell() {
+  const now = changed;
+  changed = new Set();
+  for (const { keys, run } of listeners) if (keys.some((key) => now.has(key))) run();
+}
+
+/**
+ * Calls `run` now and whenever one of these changes.
+ * @param {Key[]} keys
+ * @param {() => void} run
+ */
+export function on(keys, run) {
+  listeners.push({ keys, run });
+  run();
+}
+
+/** The place, in the result, of the class whose map is shown. */
+export function shownIndex() {
+  const { result, picked } = state;
+  if (!result) return -1;
+  const at = picked ? result.keys.indexOf(picked) : -1;
+  return at >= 0 ? at : result.found.predicted;
+}
+
+/** The class whose map is shown. */
+export function shownClass() {
+  return state.result?.classes[shownIndex()] ?? null;
+}
+
+/** The map on the stage: of the shown class, or of one of its channels. */
+export function shownMap() {
+  const { result, channel, channelMaps } = state;
+  if (!result) return null;
+  return (channel !== null && channelMaps[channel]) || result.found.maps[shownIndex()];
+}

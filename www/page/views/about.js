@@ -1,0 +1,52 @@
+// The About panel: what this is, the model, whose photos these are.
+
+import { byId, el, icon } from "../dom.js";
+import { on, state } from "../state.js";
+
+/**
+ * @typedef {{file: string, title: string, author: string, licence: string, source: string, changes?: string}} Attribution
+ */
+
+/** @param {Attribution[]} attributions */
+export function mountAbout(attributions) {
+  const dialog = byId("about", HTMLDialogElement);
+  const model = el("p", {});
+  dialog.append(
+    el(
+      "div",
+      { class: "about-body" },
+      el("header", {}, el("h2", { id: "about-title" }, "About famlens"), el("button", { type: "button", class: "round", "aria-label": "Close", autofocus: true, onclick: () => dialog.close() }, icon("close"))),
+      el("p", {}, "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo belongs to the class whose examples have the most similar list. famlens shows which parts of the photo made them similar."),
+      el("p", {}, "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is weighted by what it adds to the similarity, and the weighted channels are laid over the photo."),
+      el("h3", {}, "Your images"),
+      el("p", {}, "Model and program are downloaded once; everything is computed in this browser. No photo leaves this machine, and none is kept after the page is closed."),
+      el("h3", {}, "Model"),
+      model,
+      el("h3", {}, "Example photos"),
+      el(
+        "ul",
+        { class: "credits" },
+        ...attributions.map(({ file, title, author, licence, source, changes }) =>
+          el("li", {}, el("img", { src: new URL(`../../examples/${file}`, import.meta.url).href, alt: "", width: "48", height: "48", loading: "lazy" }), el("span", {}, linkOrText(source, title), ` by ${author}, ${licence}${changes ? ` (${changes})` : ""}`)),
+        ),
+      ),
+      el("h3", {}, "Licence"),
+      el("p", {}, "famlens is free software under MIT or Apache-2.0, at your choice."),
+    ),
+  );
+  byId("about-button", HTMLButtonElement).addEventListener("click", () => dialog.showModal());
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+  on(["lens"], () => {
+    const info = state.lens?.info.model;
+    model.textContent = info
+      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, weights in 8 bits, input ${info.inputSize} x ${info.inputSize} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
+      : "Not loaded yet.";
+  });
+}
+
+/** @param {string} source @param {string} title */
+function linkOrText(source, title) {
+  return /^https?:/.test(source) ? el("a", { href: source, target: "_blank", rel: "noreferrer" }, title) : title;
+}

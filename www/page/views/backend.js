@@ -1,0 +1,71 @@
+// What computes, how fast it is, and the choice of it.
+
+import { byId, el, milliseconds } from "../dom.js";
+import { chooseBackend } from "../run.js";
+import { remember } from "../settings.js";
+import { on, state } from "../state.js";
+
+/** @import { BackendChoice, EngineInfo } from "../../famlens.js" */
+
+/** @type {{value: BackendChoice, label: string}[]} */
+const CHOICES = [
+  { value: "auto", label: "Auto" },
+  { value: "webgpu", label: "WebGPU" },
+  { value: "cpu", label: "CPU" },
+];
+
+/** @param {string} kind */
+const labelOf = (kind) => CHOICES.find(({ value }) => value === kind)?.label ?? kind;
+
+export function mountBackend() {
+  const group = byId("backend-choice", HTMLElement);
+  for (const { value, label } of CHOICES) {
+    const input = el("input", { type: "radio", name: "backend", value });
+    input.addEventListener("change", () => {
+      remember("backend", value);
+      void chooseBackend(value);
+    });
+    group.append(el("label", { class: "choice" }, input, el("span", { class: "choice-name" }, label), el("span", { class: "choice-says", "data-for": value })));
+  }
+  on(["lens", "info", "measuring", "backend", "busy", "failed", "result"], show);
+}
+
+function show() {
+  const { info, measuring, backend, busy, failed, result } = state;
+  const name = byId("backend-name", HTMLElement);
+  const button = byId("backend-button", HTMLButtonElement);
+  button.dataset.state = failed ? "failed" : !info || busy || measuring ? "busy" : "ready";
+  for (const input of byId("backend-choice", HTMLElement).querySelectorAll("input")) {
+    input.checked = input.value === backend;
+    input.disabled = !info;
+  }
+  if (!info || failed) {
+    name.textContent = failed ? "Not loaded" : "Starting";
+    delete name.dataset.backend;
+    return;
+  }
+  const { engines, backend: used } = info;
+  const of = (/** @type {string} */ kind) => engines.find((engine) => engine.kind === kind);
+  const ms = of(used.kind)?.milliseconds ?? (result?.found.backend === used.kind && result.found.timings.forward > 0 ? result.found.timings.forward : null);
+  name.dataset.backend = used.kind;
+  name.textContent = ms === null ? labelOf(used.kind) : `${labelOf(used.kind)} · ${milliseconds(ms)}`;
+  button.title = used.describe;
+  say("auto", measuring ? "Measuring both …" : "Measures both and takes the faster one");
+  say("webgpu", describe(of("webgpu")));
+  say("cpu", describe(of("cpu")));
+  const last = result ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ${milliseconds(result.found.timings.mix)} of it for the map.` : "";
+  byId("backend-says", HTMLElement).textContent = `Times are for one photo through ${info.model.name}, measured here.${last}`;
+}
+
+/** @param {string} value @param {string} text */
+function say(value, text) {
+  const place = byId("backend-choice", HTMLElement).querySelector(`[data-for="${value}"]`);
+  if (place) place.textContent = text;
+}
+
+/** @param {EngineInfo | undefined} engine */
+function describe(engine) {
+  if (!engine) return "Not in this browser";
+  if (engine.available === false) return engine.reason ?? "Not available here";
+  return engine.milliseconds === null ? engine.describe || "Not tried yet" : `${engine.describe}, ${milliseconds(engine.milliseconds)}`;
+}

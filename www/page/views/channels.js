@@ -1,0 +1,79 @@
+// The channels that contribute most to the shown class, each with its own activation map.
+
+import { byId, el, roving } from "../dom.js";
+import { report } from "../notices.js";
+import { on, set, shownClass, shownIndex, state } from "../state.js";
+import { drawThumb, thumb } from "./thumb.js";
+
+const list = byId("channels", HTMLElement);
+
+/** @type {AbortController | null} */
+let drawing = null;
+let drawn = "";
+
+export function mountChannels() {
+  roving(list, "button");
+  on(["result", "picked"], show);
+  on(["channelMaps"], () => void draw());
+  on(["look"], () => {
+    list.style.setProperty("--map-opacity", String(Math.max(0.55, state.look.opacity)));
+    if (state.look.colormap !== drawn) void draw();
+  });
+  on(["channel"], mark);
+}
+
+function show() {
+  const { result } = state;
+  const shown = shownClass();
+  const says = byId("channels-says", HTMLElement);
+  if (!result || !shown) {
+    list.replaceChildren();
+    says.textContent = "";
+    return;
+  }
+  const top = result.found.top[shownIndex()];
+  const carried = top.reduce((sum, { share }) => sum + share, 0);
+  says.replaceChildren(
+    `These ${top.length} of ${result.found.channels} channels carry `,
+    el("strong", {}, percent(carried)),
+    ` of the ${result.found.form === "contrastive" ? "difference that speaks" : "similarity"} ${result.found.form === "contrastive" ? "for" : "to"} ${shown.name}.`,
+  );
+  list.replaceChildren(
+    ...top.map(({ channel, share }, place) => {
+      const { box } = thumb(result.query.src, "");
+      const button = el(
+        "button",
+        { type: "button", class: "channel", "data-testid": "channel", "aria-label": `Channel ${channel}, ${percent(share)}`, title: `Channel ${channel}`, tabindex: place === 0 ? "0" : "-1", onclick: () => set({ channel: state.channel === place ? null : place }) },
+        box,
+        el("span", { class: "channel-share" }, percent(share)),
+      );
+      return el("li", {}, button);
+    }),
+  );
+  mark();
+}
+
+function mark() {
+  for (const [place, button] of list.querySelectorAll("button").entries()) {
+    button.setAttribute("aria-pressed", String(place === state.channel));
+    if (state.channel !== null) button.tabIndex = place === state.channel ? 0 : -1;
+  }
+}
+
+async function draw() {
+  drawing?.abort();
+  const { result, channelMaps, look } = state;
+  drawn = look.colormap;
+  if (!result || channelMaps.length === 0) return;
+  drawing = new AbortController();
+  const { signal } = drawing;
+  const canvases = list.querySelectorAll("canvas");
+  try {
+    for (const [place, map] of channelMaps.entries()) if (canvases[place]) await drawThumb(canvases[place], result.query.source, map, signal);
+  } catch (error) {
+    if (!signal.aborted) report(error);
+  }
+}
+
+/** @param {number} share */
+const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)} %`;

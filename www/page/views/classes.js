@@ -1,0 +1,170 @@
+// The classes: names, supports under their own maps, and what can be done to them.
+
+import { byId, el, icon } from "../dom.js";
+import { addClass, addSupports, nextClassName, removeClass, removeSupport, renameClass, startEmpty } from "../inputs.js";
+import { report } from "../notices.js";
+import { on, set, shownClass, state } from "../state.js";
+import { drawThumb, thumb } from "./thumb.js";
+
+/**
+ * @import { ClassItem, Photo } from "../state.js"
+ * @import { LensMap } from "../../famlens.js"
+ */
+
+const list = byId("class-list", HTMLElement);
+
+/** @typedef {{card: HTMLElement, name: HTMLInputElement, score: HTMLElement, grid: HTMLElement, add: HTMLElement, input: HTMLInputElement, remove: HTMLButtonElement}} Card */
+/** @typedef {{item: HTMLElement, overlay: HTMLCanvasElement, remove: HTMLButtonElement}} Tile */
+
+/** @type {Map<string, Card>} */
+const cards = new Map();
+/** @type {Map<string, Tile>} */
+const tiles = new Map();
+/** The maps of the supports of the present result, by key of the photo. @type {Map<string, LensMap>} */
+let maps = new Map();
+/** @type {AbortController | null} */
+let drawing = null;
+
+export function mountClasses() {
+  on(["classes"], show);
+  on(["result", "picked", "classes"], showScores);
+  on(["result"], () => {
+    maps = new Map();
+    void drawMaps();
+  });
+  on(["look"], () => {
+    list.style.setProperty("--map-opacity", String(state.look.opacity));
+    if (drawnLook() !== lastLook) void drawMaps();
+  });
+  byId("class-add", HTMLButtonElement).addEventListener("click", () => {
+    const added = addClass(nextClassName(), []);
+    // The card is made when the state has been told.
+    setTimeout(() => cards.get(added.key)?.name.select());
+  });
+  byId("clear", HTMLButtonElement).addEventListener("click", startEmpty);
+}
+
+function show() {
+  const { classes } = state;
+  const photos = new Set(classes.flatMap((one) => one.photos.map(({ key }) => key)));
+  for (const [key, tile] of tiles) if (!photos.has(key)) (tile.item.remove(), tiles.delete(key));
+  for (const [key, { card }] of cards) if (!classes.some((one) => one.key === key)) (card.remove(), cards.delete(key));
+  for (const [place, item] of classes.entries()) {
+    const parts = cards.get(item.key) ?? makeCard(item.key);
+    cards.set(item.key, parts);
+    fill(parts, item);
+    if (list.children[place] !== parts.card) list.insertBefore(parts.card, list.children[place] ?? null);
+  }
+}
+
+/** @param {string} key */
+const byKey = (key) => /** @type {ClassItem} */ (state.classes.find((one) => one.key === key));
+
+/**
+ * @param {string} key
+ * @returns {Card}
+ */
+function makeCard(key) {
+  const name = el("input", { type: "text", class: "class-name", "data-testid": "class-name", "aria-label": "Name of the class", maxlength: "60", spellcheck: "false", autocomplete: "off" });
+  name.addEventListener("change", () => renameClass(byKey(key), name.value));
+  name.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") name.blur();
+    if (event.key === "Escape") {
+      name.value = byKey(key).name;
+      name.blur();
+    }
+  });
+  const score = el("span", { class: "class-score" });
+  const remove = el("button", { type: "button", class: "round small", "data-testid": "class-remove", title: "Remove this class", onclick: () => removeClass(byKey(key)) }, icon("close"));
+  const input = el("input", { type: "file", accept: "image/*", multiple: true, class: "unseen", "data-testid": "class-input" });
+  input.addEventListener("change", () => {
+    addSupports(key, [...(input.files ?? [])]);
+    input.value = "";
+  });
+  const add = el("label", { class: "tile-add" }, input, icon("plus"), el("span", {}, "Add"));
+  const grid = el("ul", { class: "supports" }, el("li", {}, add));
+  const card = el("article", { class: "class-card", "data-testid": "class", "data-drop": `class:${key}` }, el("header", {}, el("span", { class: "swatch", "aria-hidden": "true" }), name, score, remove), grid);
+  return { card, name, score, grid, add, input, remove };
+}
+
+/**
+ * @param {Card} parts
+ * @param {ClassItem} item
+ */
+function fill({ card, name, grid, input, remove }, item) {
+  card.dataset.name = item.name;
+  card.dataset.color = String(item.color);
+  card.setAttribute("aria-label", `Class ${item.name}`);
+  card.classList.toggle("empty", item.photos.length === 0);
+  if (document.activeElement !== name || name.value.trim() !== item.name) name.value = item.name;
+  remove.setAttribute("aria-label", `Remove class ${item.name}`);
+  input.setAttribute("aria-label", `Add photos to ${item.name}`);
+  grid.setAttribute("aria-label", `Photos of ${item.name}`);
+  for (const [place, photo] of item.photos.entries()) {
+    const tile = tiles.get(photo.key) ?? makeTile(item.key, photo);
+    tiles.set(photo.key, tile);
+    tile.remove.setAttribute("aria-label", `Remove ${photo.name} from ${item.name}`);
+    if (grid.children[place] !== tile.item) grid.insertBefore(tile.item, grid.children[place]);
+  }
+}
+
+/**
+ * @param {string} key of the class
+ * @param {Photo} photo
+ * @returns {Tile}
+ */
+function makeTile(key, photo) {
+  const { box, overlay } = thumb(photo.src, photo.name);
+  box.title = photo.name;
+  const remove = el("button", { type: "button", class: "remove", "data-testid": "support-remove", title: "Remove", onclick: () => removeSupport(byKey(key), photo) }, icon("close"));
+  return { overlay, remove, item: el("li", { class: "support", "data-testid": "support", "data-file": photo.name }, box, remove) };
+}
+
+function showScores() {
+  const { result } = state;
+  const shown = shownClass();
+  for (const [key, { score, card }] of cards) {
+    const at = result ? result.keys.indexOf(key) : -1;
+    score.textContent = result && at >= 0 ? result.found.classes[at].similarity.toFixed(3) : "";
+    card.classList.toggle("shown", shown?.key === key);
+  }
+}
+
+const drawnLook = () => `${state.look.colormap} ${state.look.threshold}`;
+let lastLook = drawnLook();
+
+/** Each support under the map of its own class: first the maps, which need the engine, then the colours. */
+async function drawMaps() {
+  drawing?.abort();
+  lastLook = drawnLook();
+  const { lens, result } = state;
+  if (!lens || !result) {
+    for (const { overlay } of tiles.values()) overlay.hidden = true;
+    return;
+  }
+  drawing = new AbortController();
+  const { signal } = drawing;
+  const known = maps;
+  const classes = result.classes.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) }));
+  try {
+    for (const [index, { photos }] of result.classes.entries()) {
+      for (const photo of photos) {
+        const tile = tiles.get(photo.key);
+        if (!tile) continue;
+        let map = known.get(photo.key);
+        if (!map) {
+          ({ map } = await lens.explainSupport({ image: photo.source, index, classes, form: result.found.form, signal }));
+          known.set(photo.key, map);
+        }
+        await drawThumb(tile.overlay, photo.source, map, signal);
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) report(error);
+  }
+}
+
+/** Shows the map of a class. @param {string} key */
+export function pick(key) {
+  set({ picked: key, channel: null });
+}

@@ -1,0 +1,214 @@
+// The worker: owns the wasm, the device and the session. One request at a time, since the session is one machine.
+
+import { Library } from "./lens/library.js";
+import { loadModel } from "./lens/model.js";
+import { Failure, plain } from "./lens/failure.js";
+import { Queue } from "./lens/queue.js";
+import { topChannels } from "./lens/top.js";
+
+/**
+ * @import { WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
+ * @import { Progress } from "./famlens.js"
+ */
+
+/** @type {WasmLens | null} */
+let lens = null;
+/** @type {Library | null} */
+let library = null;
+/** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
+let unmeasured = false;
+/** @type {number | null} */
+let lastQuery = null;
+
+/** @param {Progress} progress */
+const report = (progress) => postMessage({ id: 0, progress });
+
+/** @returns {{lens: WasmLens, library: Library}} */
+function session() {
+  if (!lens || !library) throw new Failure("argument", "The model has not been loaded yet.");
+  return { lens, library };
+}
+
+/** The public name of an engine. @param {string} kind @returns {"webgpu" | "cpu"} */
+const publicKind = (kind) => (kind === "gpu" ? "webgpu" : "cpu");
+
+/** @param {string} choice */
+const wasmChoice = (choice) => (choice === "webgpu" ? "gpu" : choice);
+
+function info() {
+  const found = session().lens.info();
+  return {
+    ...found,
+    backend: found.backend && { ...found.backend, kind: publicKind(found.backend.kind) },
+    engines: found.engines.map((engine) => ({ ...engine, kind: publicKind(engine.kind) })),
+  };
+}
+
+/**
+ * What each request does. `cancelled` says whether nobody waits any more.
+ * @type {Record<string, (args: any, cancelled: () => boolean) => unknown>}
+ */
+const operations = {
+  async create({ model, backend }) {
+    report({ phase: "code", loaded: 0, total: 0 });
+    const [wasm, files] = await Promise.all([loadWasm(), loadModel(model, (loaded, total) => report({ phase: "model", loaded, total }))]);
+    report({ phase: "compile", loaded: 0, total: 0 });
+    lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
+    library = new Library(lens);
+    unmeasured = backend === "auto";
+    return info();
+  },
+
+  async setBackend({ backend }) {
+    const { lens } = session();
+    await lens.setBackend(wasmChoice(backend));
+    unmeasured = backend === "auto";
+    if (unmeasured && lastQuery !== null) await calibrate(lastQuery);
+    return info();
+  },
+
+  release: ({ id }) => session().library.release(id),
+
+  embed: ({ id }) => session().lens.embed(id),
+
+  async explain({ query, classes, options }, cancelled) {
+    const { lens } = session();
+    const begun = performance.now();
+    const supports = /** @type {number[]} */ ([...new Set(classes.flatMap((/** @type {any} */ one) => one.supports))]);
+    // One by one, so that a request nobody waits for any more ends between two images.
+    let embedded = 0;
+    let before = 0;
+    for (const [done, id] of supports.entries()) {
+      const { cached, ms } = await lens.embed(id);
+      if (cached) continue;
+      embedded += 1;
+      before += ms;
+      report({ phase: "embed", loaded: done + 1, total: supports.length + 1 });
+      await tick();
+      if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
+    }
+    const found = await lens.explain(query, classes, options);
+    lastQuery = query;
+    const best = found.maps[found.predicted];
+    const { width, height } = session().library.size(query);
+    return {
+      ...found,
+      classes: found.classes.map(({ name, similarity }) => ({ name, similarity })),
+      map: best,
+      box: best.box,
+      peak: best.peak,
+      query: { width, height },
+      target: options.target ?? lens.info().model.target,
+      top: found.contributions.map((all) => topChannels(all, 10)),
+      embedded: embedded + found.embedded,
+      timings: { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun },
+      backend: publicKind(found.backend),
+    };
+  },
+
+  explainSupport: ({ id, index, classes, options }) => session().lens.explainSupport(id, index, classes, options),
+
+  async channels({ id, indices, target }) {
+    const { width, height, data } = await session().lens.channels(id, indices, target ?? undefined);
+    const size = width * height;
+    return Array.from(indices, (_, i) => mapOf(data.slice(i * size, (i + 1) * size), width, height));
+  },
+
+  render({ id, map, options }) {
+    const { width, height, rgba, contour, box, peak } = session().lens.render(id, map.data, map.width, map.height, options);
+    return { image: new ImageData(rgba, width, height), contour, box, peak };
+  },
+
+  valueAt: ({ id, map, x, y }) => session().lens.valueAt(id, map.data, map.width, map.height, x, y),
+
+  bench({ id, runs }) {
+    const image = id ?? lastQuery;
+    if (image === null) throw new Failure("argument", "Nothing has been explained yet, so there is no image to time.");
+    return session().lens.bench(image, runs);
+  },
+};
+
+/** Compares the engines on an image and goes on with the faster one. @param {number} id */
+async function calibrate(id) {
+  unmeasured = false;
+  report({ phase: "measure", loaded: 0, total: 0 });
+  await session().lens.calibrate(id);
+}
+
+/** How long nothing must be asked for before the engines are compared: the first explanation is to be seen first. */
+const QUIET = 600;
+let quiet = 0;
+
+function calibrateWhenQuiet() {
+  clearTimeout(quiet);
+  quiet = setTimeout(async () => {
+    if (!unmeasured || lastQuery === null) return;
+    const id = lastQuery;
+    try {
+      await queue.push({ id: -1, run: () => calibrate(id) });
+    } catch {
+      // The engine that runs goes on running; what is wrong with the other one stands in info().
+    }
+    postMessage({ id: 0, info: info() });
+  }, QUIET);
+}
+
+/** @returns {Promise<WasmModule>} */
+async function loadWasm() {
+  try {
+    const module = /** @type {WasmModule} */ (await import(new URL("./wasm/famlens.js", import.meta.url).href));
+    await module.default();
+    return module;
+  } catch (error) {
+    throw new Failure("network", `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection and try again.`);
+  }
+}
+
+/**
+ * A map with its range.
+ * @param {Float32Array<ArrayBuffer>} data
+ * @param {number} width
+ * @param {number} height
+ * @returns {WasmMap}
+ */
+function mapOf(data, width, height) {
+  let min = Infinity;
+  let max = -Infinity;
+  for (const value of data) {
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+  }
+  return { data, width, height, min, max, box: null, peak: null, constant: min === max };
+}
+
+/** Lets messages in. */
+function tick() {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = resolve;
+    port2.postMessage(null);
+  });
+}
+
+const queue = new Queue();
+
+/**
+ * @param {{id: number, op: string, args: any, urgent?: boolean}} request
+ * @returns {Promise<any>}
+ */
+async function answer({ id, op, args, urgent }) {
+  // Fetching and hashing images needs no session, so many run at once; only the decoding waits its turn.
+  if (op === "open") return session().library.open(args.name, args.source, (run) => queue.push({ id, run }));
+  return queue.push({ id, urgent, run: (cancelled) => operations[op](args, cancelled) });
+}
+
+addEventListener("message", async ({ data }) => {
+  if (data.op === "cancel") return queue.cancel(data.id);
+  try {
+    postMessage({ id: data.id, value: await answer(data) });
+  } catch (error) {
+    if (error instanceof Failure && error.code === "cancelled") return;
+    postMessage({ id: data.id, error: plain(error) });
+  }
+  if (unmeasured && lastQuery !== null) calibrateWhenQuiet();
+});
