@@ -6,7 +6,7 @@ use super::super::data::{Array, Data, read};
 use super::super::proto::data_type;
 use super::shapes::picked;
 use super::{Context, Lowered, MAX_FOLDED, Operator, check_folded, unsupported, wrong};
-use crate::engine::reference::{strided_indices, strides};
+use crate::graph::evaluate::{strided_indices, strides};
 use crate::graph::{BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
