@@ -171,3 +171,30 @@ fn calibration_keeps_a_working_engine() -> Result<()> {
     assert_eq!(block_on(session.explain(query, &classes, &options(Form::Faithful)))?.engine, chosen);
     Ok(())
 }
+
+#[test]
+fn a_lost_gpu_is_started_again_once_and_then_the_cpu_takes_over() {
+    let Some(mut session) = session(EngineChoice::Gpu) else { return };
+    let Episode { query, classes } = episode(&mut session);
+    let explain = |session: &mut Session| {
+        block_on(session.explain(query, &classes, &options(Form::Faithful))).expect("it can be explained")
+    };
+    let before = explain(&mut session);
+    assert_eq!((before.engine, session.note()), (EngineKind::Gpu, None));
+
+    session.lose_gpu();
+    let again = explain(&mut session);
+    assert_eq!((again.engine, again.embedded), (EngineKind::Gpu, 10));
+    assert!(session.note().is_some_and(|n| n.contains("started again")));
+    assert!(relative_error(&again.maps[0].map.data, &before.maps[0].map.data) < 1e-5);
+
+    session.lose_gpu();
+    let on_cpu = explain(&mut session);
+    assert_eq!(on_cpu.engine, EngineKind::Cpu);
+    assert!(session.note().is_some_and(|n| n.contains("the CPU has taken over")));
+    assert!(relative_error(&on_cpu.maps[0].map.data, &before.maps[0].map.data) < 1e-3);
+
+    // The user may ask for the GPU again.
+    block_on(session.set_engine(EngineChoice::Gpu)).expect("the GPU is still there");
+    assert_eq!(explain(&mut session).engine, EngineKind::Gpu);
+}

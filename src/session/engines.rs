@@ -145,6 +145,13 @@ impl Engines {
         self.note = Some(format!("The GPU was lost ({reason}); the CPU has taken over."));
     }
 
+    /// Loses the GPU as a driver reset would.
+    pub(super) fn lose_gpu(&self) {
+        if let Gpu::Ready(gpu) = &self.gpu {
+            gpu.lose_device();
+        }
+    }
+
     /// The program of the active engine for that input size and target layer.
     pub(super) fn program(&mut self, model: &Model, size: (u32, u32), target: &str) -> Result<&mut dyn Program> {
         let key = Key { engine: self.active, size, target: target.to_owned() };

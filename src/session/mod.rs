@@ -127,6 +127,12 @@ impl Session {
         Ok(())
     }
 
+    /// Loses the GPU, as a driver reset would: for tests of what happens then.
+    #[doc(hidden)]
+    pub fn lose_gpu(&self) {
+        self.engines.lose_gpu();
+    }
+
     /// Prepares an image for the model and keeps it. The photo itself is not kept.
     ///
     /// # Errors

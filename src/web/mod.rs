@@ -66,6 +66,13 @@ impl Lens {
         self.info()
     }
 
+    /// Loses the GPU, as a driver reset would: for tests of what happens then.
+    #[doc(hidden)]
+    #[wasm_bindgen(js_name = loseGpu)]
+    pub fn lose_gpu(&self) {
+        self.session.lose_gpu();
+    }
+
     /// Decodes an image file and adds it: `{id, width, height}`. The error's `browserCanTry` says that the browser's own
     /// decoder may read what famlens cannot; its pixels then go to [`Lens::add_pixels`].
     #[wasm_bindgen(js_name = addImage)]

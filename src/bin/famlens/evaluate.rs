@@ -235,7 +235,8 @@ fn floors(
 ) -> Vec<Localised> {
     let floor = |name: &str, share: f64| {
         let mut sums = Sums::default();
-        for (path, id) in classes.iter().flat_map(|(_, members)| members) {
+        let explained = classes.iter().filter(|(_, members)| members.len() > 1);
+        for (path, id) in explained.flat_map(|(_, members)| members) {
             let (Some(target), Some(&(w, h))) = (boxes.get(path), sizes.get(id)) else { continue };
             let (w, h, margin) = (f64::from(w), f64::from(h), (1.0 - share) / 2.0);
             let guess = Rect::new(margin * w, margin * h, (1.0 - margin) * w, (1.0 - margin) * h);

@@ -93,7 +93,15 @@ impl Lowering<'_> {
         let output = self.value(node.output)?;
         let Place::Arena(range) = output.place else { return Err(failed("an output is a constant")) };
         let inputs = inputs.into_iter().map(|id| self.value(id)).collect::<Result<_>>()?;
-        Ok(Step { name: node.name.clone(), op: node.op.name(), work, inputs, output: output.shape, range })
+        let multiplications = match node.op {
+            Op::Conv2d(_) | Op::Linear(_) => {
+                let weight = shape(node.inputs[1]);
+                (output.shape.len() * weight.len() / weight.dims()[0]) as u64
+            }
+            _ => 0,
+        };
+        let (name, op) = (node.name.clone(), node.op.name());
+        Ok(Step { name, op, multiplications, work, inputs, output: output.shape, range })
     }
 
     fn value(&self, id: ValueId) -> Result<Value> {

@@ -15,11 +15,15 @@ mod generic;
 mod kernels;
 mod layout;
 mod lower;
+mod profile;
 mod program;
+
+pub use profile::StepTime;
 
 use super::{Engine, Program};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
+use crate::tensor::Tensor;
 use kernels::Isa;
 
 /// The CPU engine. See the [module](self).
@@ -42,6 +46,14 @@ impl CpuEngine {
     /// One engine for each instruction set that this machine has, widest first: for tests and benchmarks.
     pub fn variants() -> Vec<Self> {
         Isa::available().into_iter().map(|isa| Self { isa }).collect()
+    }
+
+    /// Compiles a graph for some targets, runs it `rounds` times and says how long each op took at best: for benchmarks.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`] and [`Program::run`].
+    pub fn profile(&self, graph: &Graph, targets: &[ValueId], input: &Tensor, rounds: usize) -> Result<Vec<StepTime>> {
+        profile::profile(&mut lower::compile(self.isa, graph, targets)?, input, rounds)
     }
 }
 

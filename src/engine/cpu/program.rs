@@ -48,6 +48,8 @@ pub(super) struct Step {
     pub name: String,
     /// Name of the op.
     pub op: &'static str,
+    /// Multiplications of a convolution or fully connected layer.
+    pub multiplications: u64,
     pub work: Work,
     pub inputs: Vec<Value>,
     pub output: Shape,
@@ -75,7 +77,8 @@ pub(super) struct CpuProgram {
 }
 
 impl CpuProgram {
-    fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
+    /// Puts an image into the arena.
+    pub(super) fn load(&mut self, input: &Tensor) -> Result<()> {
         let (shape, range) = &self.input;
         if input.shape() != shape {
             let reason = format!("the program was compiled for {shape}, and the image is {}", input.shape());
@@ -83,9 +86,18 @@ impl CpuProgram {
         }
         let arena: &mut [f32] = bytemuck::cast_slice_mut(&mut self.arena);
         layout::to_physical(shape, input.data(), &mut arena[range.clone()]);
-        for step in &self.steps {
-            step.run(arena, &mut self.scratch)?;
-        }
+        Ok(())
+    }
+
+    /// Runs one step.
+    pub(super) fn step(&mut self, i: usize) -> Result<()> {
+        self.steps[i].run(bytemuck::cast_slice_mut(&mut self.arena), &mut self.scratch)
+    }
+
+    fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
+        self.load(input)?;
+        (0..self.steps.len()).try_for_each(|i| self.step(i))?;
+        let arena: &[f32] = bytemuck::cast_slice(&self.arena);
         let target = |value: &Value| {
             let mut out = Tensor::zeros(value.shape.clone());
             layout::to_logical(&value.shape, value.data(arena, &[], 0), out.data_mut());
