@@ -201,7 +201,7 @@ fn slice(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         let (start, end) = match step {
             0 => return wrong("its step is 0"),
             1.. => (wrap(start).clamp(0, len), wrap(end).clamp(0, len)),
-            _ => (wrap(start).clamp(0, len - 1), wrap(end).clamp(-1, len - 1)),
+            _ => (wrap(start).clamp(-1, len - 1), wrap(end).clamp(-1, len - 1)),
         };
         let span = if step > 0 { end - start } else { start - end };
         let count = if span <= 0 { 0 } else { (span as u64).div_ceil(step.unsigned_abs()) as usize };
