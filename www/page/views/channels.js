@@ -37,7 +37,7 @@ function show() {
   says.replaceChildren(
     `These ${top.length} of ${result.found.channels} channels carry `,
     el("strong", {}, percent(carried)),
-    ` of the ${result.found.form === "contrastive" ? "difference that speaks" : "similarity"} ${result.found.form === "contrastive" ? "for" : "to"} ${shown.name}.`,
+    result.found.form === "fam" ? ` of the similarity to ${shown.name}.` : ` of what speaks for ${shown.name}.`,
   );
   list.replaceChildren(
     ...top.map(({ channel, share }, place) => {
