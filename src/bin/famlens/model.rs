@@ -144,8 +144,9 @@ pub fn compare(args: CompareArgs) -> Result<()> {
 
 /// Prints the nodes that differ, the first one marked, and returns the largest difference.
 fn report(differences: &[NodeDifference], tolerance: f32, verbose: bool) -> f32 {
-    let first = differences.iter().position(|d| !(d.relative <= tolerance));
-    for (at, d) in differences.iter().enumerate().filter(|(_, d)| verbose || !(d.relative <= tolerance)) {
+    let differs = |d: &NodeDifference| d.relative.is_nan() || d.relative > tolerance;
+    let first = differences.iter().position(differs);
+    for (at, d) in differences.iter().enumerate().filter(|(_, d)| verbose || differs(d)) {
         let mark = if Some(at) == first { "  <- the first that differs" } else { "" };
         println!("  {:<12} {:<40} {:<20} {:.2e}{mark}", d.op, d.node, format!("{:?}", d.shape), d.relative);
     }
