@@ -2,6 +2,8 @@
 //
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
+import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
+
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
  * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
@@ -372,9 +374,9 @@ export class Lens {
         return await this.#call("open", { name, source: url ?? image });
       } catch (error) {
         if (!(error instanceof LensError) || error.code !== "element") throw error;
-        // What only an <img> can decode, such as SVG.
-        const blob = image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob();
-        return this.#call("open", { name, source: await pixelsByElement(blob, name) });
+        const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
+        if (pixels) return this.#call("open", { name, source: pixels });
+        throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
       }
     }
     if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call("open", { name, source: image });
@@ -463,48 +465,4 @@ function isLensImage(image) {
 /** @param {{form?: Form, target?: string | null}} request */
 function mixOptions({ form = "fam", target = null }) {
   return { form, target };
-}
-
-/** @param {string | URL} url */
-function absolute(url) {
-  return new URL(url, document.baseURI).href;
-}
-
-/** @param {string} url */
-function nameOf(url) {
-  return url.startsWith("data:") ? "image" : decodeURIComponent(new URL(url).pathname.split("/").pop() || "image");
-}
-
-/** Starts the worker; from another origin through a blob, since browsers only start workers of their own origin. */
-function startWorker() {
-  const url = new URL("./worker.js", import.meta.url);
-  if (url.origin === location.origin) return new Worker(url, { type: "module", name: "famlens" });
-  const shim = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" }));
-  return new Worker(shim, { type: "module", name: "famlens" });
-}
-
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-async function pixelsByElement(blob, name) {
-  const url = URL.createObjectURL(blob);
-  try {
-    const image = new Image();
-    image.src = url;
-    await image.decode();
-    const width = image.naturalWidth || 1024;
-    const height = image.naturalHeight || 1024;
-    const canvas = new OffscreenCanvas(width, height);
-    const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    // A drawing without a background is meant for white paper.
-    context.fillStyle = "#fff";
-    context.fillRect(0, 0, width, height);
-    context.drawImage(image, 0, 0, width, height);
-    return context.getImageData(0, 0, width, height);
-  } catch {
-    throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
-  } finally {
-    URL.revokeObjectURL(url);
-  }
 }

@@ -160,6 +160,9 @@ async function loadWasm() {
     await module.default();
     return module;
   } catch (error) {
+    if (error instanceof WebAssembly.CompileError) {
+      throw new Failure("network", `This browser could not read the program (${error.message}). Try again; if it stays so, use a current Chrome, Edge, Firefox or Safari.`);
+    }
     throw new Failure("network", `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection and try again.`);
   }
 }

@@ -6,9 +6,7 @@
 //! become a [`crate::engine::Mix`], which an engine evaluates where the activation maps are.
 
 mod form;
-
 mod similarity;
 
 pub use form::Form;
-
 pub use similarity::{centred_cosine, cosine, dot, norm, prototype};

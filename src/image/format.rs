@@ -47,7 +47,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether [`crate::image::decode`] reads this format.
+    /// Whether [`crate::image::decode()`] reads this format.
     pub fn is_supported(self) -> bool {
         self.codec().is_some()
     }

@@ -1,7 +1,7 @@
 //! From the bytes of an image file to the network's input, and from the network's grid back to the photo.
 //!
-//! [`decode`] gives an upright 8-bit RGB [`Photo`]; a [`Geometry`] says which part of it the network sees and at what
-//! size, and maps coordinates both ways; [`prepare`] resizes and normalises.
+//! [`decode()`] gives an upright 8-bit RGB [`Photo`]; a [`Geometry`] says which part of it the network sees and at what
+//! size, and maps coordinates both ways; [`prepare()`] resizes and normalises.
 //!
 //! ```
 //! use famlens::image::{Geometry, GeometryMode, Normalization, Photo, prepare};

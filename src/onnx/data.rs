@@ -192,6 +192,17 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
     }
 }
 
+/// Reads a float tensor of the file.
+///
+/// # Errors
+/// [`Error::Onnx`] naming the tensor.
+pub(crate) fn read_float(tensor: &TensorProto) -> Result<Tensor> {
+    match read(tensor)? {
+        Data::Float(tensor) => Ok(Arc::unwrap_or_clone(tensor)),
+        _ => Err(Error::onnx(format!("tensor {:?} does not hold floats", tensor.name()))),
+    }
+}
+
 /// The number of bytes that a tensor's values take in the file.
 pub(crate) fn stored_bytes(tensor: &TensorProto) -> usize {
     let typed = 4 * (tensor.float_data.len() + tensor.int32_data.len())

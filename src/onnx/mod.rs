@@ -13,6 +13,9 @@ mod model;
 pub(crate) mod proto;
 mod summary;
 
-pub(crate) use data::stored_bytes;
+pub(crate) use data::{read_float, stored_bytes};
 pub use model::{InputInfo, Model};
 pub use summary::{ModelSummary, NodeSummary, TargetSummary};
+
+#[cfg(test)]
+mod tests;

@@ -207,11 +207,6 @@ impl Model {
         nodes
     }
 
-    /// Every node that famlens has no operator for, needed or not.
-    pub(super) fn unknown_nodes(&self) -> Vec<UnsupportedNode> {
-        self.needed(&self.outputs).into_iter().filter_map(|n| is_supported(n).err()).collect()
-    }
-
     /// Whether a node or the outside reads a value.
     pub(super) fn reads(&self, name: &str) -> bool {
         self.outputs.iter().chain(self.nodes.iter().flat_map(|n| &n.input)).any(|n| n == name)

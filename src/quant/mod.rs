@@ -1,1 +1,224 @@
-//! (in the making)
+//! The int8 form of an ONNX model: a quarter of the download, nearly the same explanations.
+//!
+//! Every weight of Conv, Gemm and MatMul becomes int8, symmetric, with one scale per output channel:
+//! `scale = max |w| / 127`, `q = round(w / scale)` (Jacob et al., arXiv 1712.05877; Krishnamoorthi, arXiv 1806.08342,
+//! section 3.1.1). In the file it is a standard DequantizeLinear of an int8 initializer, so that any ONNX runtime loads
+//! it. Biases and activations stay float. `models/quantize_reference.py` is an independent check of the same file.
+//!
+//! One scale for a whole tensor instead of one a channel costs an embedding cosine of .91 instead of .995 on
+//! EfficientNet-Lite0, so there is no such option.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::onnx::proto::{Attribute, GraphProto, ModelProto, NodeProto, TensorProto, data_type};
+use crate::onnx::stored_bytes;
+
+/// What to quantize.
+#[derive(Clone, PartialEq, Debug)]
+pub struct QuantizeOptions {
+    /// Weights with fewer values stay float: an int8 form with its scales would hardly be smaller.
+    pub min_values: usize,
+    /// Weights of these names stay float.
+    pub keep: Vec<String>,
+}
+
+impl Default for QuantizeOptions {
+    /// Every weight, however small.
+    fn default() -> Self {
+        Self { min_values: 0, keep: Vec::new() }
+    }
+}
+
+/// What [`quantize`] did.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct QuantReport {
+    /// One entry for each quantized weight, in the file's order.
+    pub tensors: Vec<QuantizedTensor>,
+    /// Size of the file before, in bytes.
+    pub bytes_before: usize,
+    /// Size of the file after, in bytes.
+    pub bytes_after: usize,
+}
+
+/// One quantized weight.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct QuantizedTensor {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// Largest absolute difference between a weight and its int8 form; at most half the largest scale.
+    pub max_abs_error: f32,
+    /// Bytes of the float values.
+    pub bytes_before: usize,
+    /// Bytes of the int8 values and the scales.
+    pub bytes_after: usize,
+}
+
+/// Quantizes the weights of an ONNX file and returns the new file. Everything else in it stays as it is.
+///
+/// # Errors
+/// [`Error::Onnx`] if the bytes are no well-formed ONNX file, keep their weights elsewhere, use an operator set older
+/// than 13 (DequantizeLinear has no axis there), or hold a weight that is not finite; [`Error::Argument`] if there is no
+/// weight to quantize.
+pub fn quantize(bytes: &[u8], options: &QuantizeOptions) -> Result<(Vec<u8>, QuantReport)> {
+    // The lowering finds whatever contradicts itself, so that what comes out can be run.
+    crate::onnx::Model::parse(bytes)?;
+    let mut model = ModelProto::read(bytes)?;
+    let opset = model.opset().unwrap_or(0);
+    if opset < 13 {
+        return Err(Error::onnx(format!(
+            "it uses operator set {opset}; one scale per channel needs 13 or newer, so export it again with a newer one"
+        )));
+    }
+    let graph = model.graph.get_or_insert_default();
+    let axes = output_axes(graph);
+    let mut tensors = Vec::new();
+    let mut done = HashSet::new();
+    let mut initializers = Vec::with_capacity(graph.initializer.len() + axes.len());
+    for tensor in std::mem::take(&mut graph.initializer) {
+        let wanted = axes.get(tensor.name()).filter(|_| {
+            let values: i64 = tensor.dims.iter().product();
+            tensor.data_type() == data_type::FLOAT
+                && values >= i64::try_from(options.min_values).unwrap_or(i64::MAX).max(1)
+                && !options.keep.iter().any(|k| k == tensor.name())
+        });
+        match wanted {
+            Some(&axis) => {
+                let (quantized, scale, report) = quantize_tensor(&tensor, axis)?;
+                done.insert(tensor.name().to_string());
+                initializers.extend([quantized, scale]);
+                tensors.push(report);
+            }
+            None => initializers.push(tensor),
+        }
+    }
+    if tensors.is_empty() {
+        return Err(Error::argument("model", "it has no float weights of Conv, Gemm or MatMul to quantize"));
+    }
+    graph.initializer = initializers;
+    // Before IR version 4 weights were listed as inputs too; the output of a node may not be one.
+    graph.input.retain(|i| !done.contains(i.name()));
+    insert_dequantize(graph, &axes, done);
+    model.producer_name = Some("famlens".into());
+    let out = model.write();
+    // A name that was taken already shows here.
+    crate::onnx::Model::parse(&out)?;
+    let report = QuantReport { tensors, bytes_before: bytes.len(), bytes_after: out.len() };
+    Ok((out, report))
+}
+
+/// For each initializer that is only used as a weight, the axis of its output channels.
+fn output_axes(graph: &GraphProto) -> HashMap<String, usize> {
+    let ranks: HashMap<&str, usize> = graph.initializer.iter().map(|t| (t.name(), t.dims.len())).collect();
+    let mut axes: HashMap<String, Option<usize>> = HashMap::new();
+    for node in &graph.node {
+        for (i, name) in node.input.iter().enumerate() {
+            let Some(&rank) = ranks.get(name.as_str()) else { continue };
+            let transposed = node.attribute("transB").is_some_and(|a| a.i() != 0);
+            let axis = match (node.full_type().as_str(), i) {
+                ("Conv", 1) if rank > 2 => Some(0),
+                ("Gemm", 1) if rank == 2 => Some(if transposed { 0 } else { 1 }),
+                ("MatMul", 1) if rank == 2 => Some(1),
+                _ => None,
+            };
+            // Two uses with different output channels, or a use as something else: leave it alone.
+            axes.entry(name.clone()).and_modify(|a| *a = a.filter(|_| *a == axis)).or_insert(axis);
+        }
+    }
+    // An output of the whole graph must keep its float values as an initializer.
+    for output in &graph.output {
+        axes.remove(output.name());
+    }
+    axes.into_iter().filter_map(|(name, axis)| axis.map(|a| (name, a))).collect()
+}
+
+/// The int8 values and the scales of one weight.
+fn quantize_tensor(tensor: &TensorProto, axis: usize) -> Result<(TensorProto, TensorProto, QuantizedTensor)> {
+    let name = tensor.name();
+    let float = crate::onnx::read_float(tensor)?;
+    let dims = float.shape().dims();
+    if float.data().iter().any(|v| !v.is_finite()) {
+        return Err(Error::onnx(format!("weight {name:?} holds values that are not finite")));
+    }
+    let channels = dims[axis];
+    let inner: usize = dims[axis + 1..].iter().product();
+    let channel = |i: usize| i / inner % channels;
+    let mut scales = vec![0f32; channels];
+    for (i, v) in float.data().iter().enumerate() {
+        let largest = &mut scales[channel(i)];
+        *largest = largest.max(v.abs());
+    }
+    for scale in &mut scales {
+        *scale /= 127.0;
+        // An all-zero channel needs a scale that can be divided by; so does one whose scale would underflow.
+        if *scale == 0.0 {
+            *scale = 1.0;
+        }
+    }
+    let mut max_abs_error = 0f32;
+    let quantize = |(i, &v): (usize, &f32)| {
+        let scale = scales[channel(i)];
+        let q = (v / scale).round_ties_even().clamp(-127.0, 127.0);
+        max_abs_error = max_abs_error.max((q * scale - v).abs());
+        q as i8 as u8
+    };
+    let values: Vec<u8> = float.data().iter().enumerate().map(quantize).collect();
+    let raw_scales: Vec<u8> = scales.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let report = QuantizedTensor {
+        name: name.into(),
+        shape: dims.to_vec(),
+        max_abs_error,
+        bytes_before: stored_bytes(tensor),
+        bytes_after: values.len() + raw_scales.len(),
+    };
+    let quantized = TensorProto {
+        dims: tensor.dims.clone(),
+        data_type: Some(data_type::INT8),
+        name: Some(format!("{name}_quantized")),
+        raw_data: Some(values),
+        doc_string: tensor.doc_string.clone(),
+        metadata_props: tensor.metadata_props.clone(),
+        ..TensorProto::default()
+    };
+    let scale = TensorProto {
+        dims: vec![channels as i64],
+        data_type: Some(data_type::FLOAT),
+        name: Some(format!("{name}_scale")),
+        raw_data: Some(raw_scales),
+        ..TensorProto::default()
+    };
+    Ok((quantized, scale, report))
+}
+
+/// Puts a DequantizeLinear, whose output has the weight's old name, before the first node that reads it.
+fn insert_dequantize(graph: &mut GraphProto, axes: &HashMap<String, usize>, mut waiting: HashSet<String>) {
+    let mut nodes = Vec::with_capacity(graph.node.len() + waiting.len());
+    for node in std::mem::take(&mut graph.node) {
+        for name in &node.input {
+            if let (true, Some(&axis)) = (waiting.remove(name), axes.get(name)) {
+                nodes.push(NodeProto {
+                    input: vec![format!("{name}_quantized"), format!("{name}_scale")],
+                    output: vec![name.clone()],
+                    name: Some(format!("{name}_dequantize")),
+                    op_type: Some("DequantizeLinear".into()),
+                    attribute: vec![Attribute {
+                        name: Some("axis".into()),
+                        i: Some(axis as i64),
+                        r#type: Some(Attribute::INT),
+                        ..Attribute::default()
+                    }],
+                    ..NodeProto::default()
+                });
+            }
+        }
+        nodes.push(node);
+    }
+    graph.node = nodes;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 // From the state to the lens and back: makes the lens, explains whenever an input changed, and drops what nobody waits for.
 
-import { createLens } from "../famlens.js";
+import { createLens, LensError } from "../famlens.js";
 import { dropUnreadable } from "./inputs.js";
 import { notify, report, say } from "./notices.js";
 import { on, set, shownIndex, state } from "./state.js";
@@ -22,13 +22,25 @@ let lastNote = null;
 /** Loads program and model; again after a failure. */
 export async function start() {
   state.lens?.dispose();
-  set({ lens: null, failed: null, busy: { phase: "code", loaded: 0, total: 0 } });
+  set({ lens: null, failed: null, measuring: false, busy: { phase: "code", loaded: 0, total: 0 } });
   try {
-    const lens = await createLens({ backend: state.backend, onProgress, onInfo });
+    const lens = await create();
     set({ lens, info: lens.info, busy: null });
     tell(lens.info.note);
   } catch (error) {
     set({ failed: error instanceof Error ? error.message : String(error), busy: null });
+  }
+}
+
+/** The lens on the engine that was asked for; on the CPU if that is a GPU which is not to be had. */
+async function create() {
+  try {
+    return await createLens({ backend: state.backend, onProgress, onInfo });
+  } catch (error) {
+    if (!(error instanceof LensError) || error.code !== "no_gpu") throw error;
+    report(error);
+    set({ backend: "cpu" });
+    return createLens({ backend: "cpu", onProgress, onInfo });
   }
 }
 
@@ -72,7 +84,7 @@ function tell(note) {
 
 /** The engine is gone: say so and offer a new one. @param {unknown} error */
 function restartable(error) {
-  if (!(error instanceof Error) || /** @type {any} */ (error).code !== "crashed") return false;
+  if (!(error instanceof LensError) || error.code !== "crashed") return false;
   set({ failed: error.message, busy: null, lens: null });
   return true;
 }

@@ -1,7 +1,7 @@
 // Saving what is on the screen: the photo under its map as PNG, everything as JSON.
 
 import { byId } from "./dom.js";
-import { notify, report } from "./notices.js";
+import { report } from "./notices.js";
 import { on, shownClass, shownIndex, shownMap, state } from "./state.js";
 
 /** @import { LensMap } from "../famlens.js" */
@@ -98,5 +98,4 @@ function download(blob, name) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  notify({ text: `${name} saved.` });
 }

@@ -13,7 +13,9 @@ use crate::{node, sh};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const TRUNK: &str = "0.21.14";
-const BINARYEN_NPM: &str = "132.0.0";
+const BINARYEN: &str = "132.0.0";
+/// Version 108, which Debian 12 has, exports the function table where wasm-bindgen's table of references should be.
+const OLDEST_BINARYEN: u32 = 120;
 
 /// What the web build runs with.
 pub struct Tools {
@@ -82,23 +84,25 @@ fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Res
     Ok(bin)
 }
 
-/// The folder that holds wasm-opt, from PATH, Debian or npm.
+/// The folder that holds a wasm-opt, from PATH or from npm.
 fn wasm_opt() -> Option<PathBuf> {
-    let on_path = || sh::which("wasm-opt").and_then(|path| path.parent().map(Path::to_path_buf));
-    if let Some(dir) = on_path() {
-        return Some(dir);
-    }
-    println!("wasm-opt is missing");
-    if sh::can_apt() && sh::apt_install(&["binaryen"]).is_ok() && on_path().is_some() {
-        return on_path();
+    if let Some(path) = sh::which("wasm-opt") {
+        let said = sh::ask(sh::command(&path).arg("--version")).unwrap_or_default();
+        let version = said.split_whitespace().find_map(|word| word.parse::<u32>().ok()).unwrap_or(0);
+        if version >= OLDEST_BINARYEN {
+            return Some(path.parent().map(Path::to_path_buf).unwrap_or_default());
+        }
+        println!("wasm-opt {version} on PATH is too old: it writes wasm that does not run");
     }
     let from_npm = || -> Result<PathBuf> {
-        let home = tools_home()?.join(format!("binaryen-{BINARYEN_NPM}"));
+        let home = tools_home()?.join(format!("binaryen-{BINARYEN}"));
         let bin = home.join("node_modules/.bin");
         if !bin.join("wasm-opt").is_file() {
+            println!("installing wasm-opt {BINARYEN} into {}", home.display());
+            std::fs::create_dir_all(&home)?;
             let mut install = node::npm()?;
-            install.args(["install", "--no-save", "--prefix"]).arg(&home).arg(format!("binaryen@{BINARYEN_NPM}"));
-            sh::run(&mut install)?;
+            install.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&home);
+            sh::run(install.arg(format!("binaryen@{BINARYEN}")))?;
         }
         Ok(bin)
     };

@@ -1,5 +1,6 @@
 //! The adapter and device behind the engine, and what became of them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub health: Health,
+    /// Its number among all devices of this process: wgpu's own identities repeat from one instance to the next.
+    pub serial: u64,
     pub limits: wgpu::Limits,
     /// Whether kernels run on the CPU.
     pub software: bool,
@@ -82,7 +85,9 @@ impl Device {
 
         let info = adapter.get_info();
         let (name, software) = identity(&info, &device);
-        Ok(Self { device, queue, health, limits, software, profile, name })
+        static OPENED: AtomicU64 = AtomicU64::new(0);
+        let serial = OPENED.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { device, queue, health, serial, limits, software, profile, name })
     }
 
     /// For people: `"WebGPU (NVIDIA H100)"`, `"Vulkan (llvmpipe)"`.

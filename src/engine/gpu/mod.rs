@@ -114,7 +114,7 @@ impl Engine for GpuEngine {
 pub struct Resident {
     buffer: Arc<OwnedBuffer>,
     /// Which device computed it: buffers of a lost device are of no use to its successor.
-    device: wgpu::Device,
+    serial: u64,
 }
 
 /// A buffer that is freed when it is dropped: in a browser, dropping the handle alone frees nothing.

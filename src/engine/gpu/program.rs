@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::device::failed;
+use super::device::{Device, failed};
 use super::layout::Layout;
 use super::lower::{Traits, lower};
 use super::mix::{Mixer, bind, uniform_blocks};
@@ -113,10 +113,10 @@ impl GpuProgram {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
             let buffer = OwnedBuffer::new(device, "activation maps", layout.len(), usage);
             encoder.copy_buffer_to_buffer(&self.arena, (offset * 4) as u64, &buffer, 0, (layout.len() * 4) as u64);
-            let store = Store::Gpu(Resident { buffer: Arc::new(buffer), device: device.device.clone() });
+            let store = Store::Gpu(Resident { buffer: Arc::new(buffer), serial: device.serial });
             features.push(Features { shape: shape.clone(), store });
         }
-        let resident = resident(&features[0], &device.device)?;
+        let resident = resident(&features[0], device)?;
         let pending = self.mixer.record(&context, &mut encoder, resident, &first, mix)?;
         if let Some(timer) = &timer {
             timer.resolve(&mut encoder);
@@ -154,7 +154,7 @@ impl GpuProgram {
         let device = &context.device;
         validate(mix, channels_height_width(&features.shape)?.0)?;
         device.health.check()?;
-        let buffer = resident(features, &device.device)?;
+        let buffer = resident(features, device)?;
         let mut encoder = device.device.create_command_encoder(&Default::default());
         let layout = Layout::of(&features.shape);
         let pending = self.mixer.record(&context, &mut encoder, buffer, &layout, mix)?;
@@ -168,7 +168,7 @@ impl GpuProgram {
         }
         let device = &self.context.device;
         device.health.check()?;
-        let buffer = resident(features, &device.device)?;
+        let buffer = resident(features, device)?;
         let layout = Layout::of(&features.shape);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = OwnedBuffer::new(device, "activation maps to read", layout.len(), usage);
@@ -182,9 +182,9 @@ impl GpuProgram {
 }
 
 /// The buffer of activation maps that this device computed.
-fn resident<'a>(features: &'a Features, device: &wgpu::Device) -> Result<&'a wgpu::Buffer> {
+fn resident<'a>(features: &'a Features, device: &Device) -> Result<&'a wgpu::Buffer> {
     match &features.store {
-        Store::Gpu(resident) if resident.device == *device => Ok(&resident.buffer),
+        Store::Gpu(resident) if resident.serial == device.serial => Ok(&resident.buffer),
         Store::Gpu(_) => Err(Error::argument("features", "they belong to a GPU that is gone; embed the image again")),
         Store::Host(_) => Err(failed("activation maps in host memory have no buffer")),
     }

@@ -26,6 +26,7 @@ function show() {
   const { result } = state;
   const shown = shownClass();
   const says = byId("channels-says", HTMLElement);
+  byId("channels-card", HTMLElement).hidden = !result;
   if (!result || !shown) {
     list.replaceChildren();
     says.textContent = "";

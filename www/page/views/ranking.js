@@ -8,7 +8,7 @@ const list = byId("ranking", HTMLElement);
 
 export function mountRanking() {
   roving(list, "button");
-  on(["result", "picked", "query", "classes"], show);
+  on(["result", "picked", "query", "classes", "failed"], show);
 }
 
 function show() {

@@ -207,7 +207,8 @@ function probeByPointer() {
   let waiting = false;
   /** @type {[number, number]} */
   let place = [0, 0];
-  overlay.addEventListener("pointermove", (event) => {
+  /** @param {PointerEvent} event */
+  const follow = (event) => {
     const { left, top, width, height } = overlay.getBoundingClientRect();
     place = [clamp((event.clientX - left) / width), clamp((event.clientY - top) / height)];
     if (waiting) return;
@@ -216,7 +217,9 @@ function probeByPointer() {
       waiting = false;
       if (overlay.matches(":hover") || event.pointerType !== "mouse") void probe(...place);
     });
-  });
+  };
+  overlay.addEventListener("pointermove", follow);
+  overlay.addEventListener("pointerdown", follow);
   overlay.addEventListener("pointerleave", hideProbe);
 }
 

@@ -1,2 +1,0 @@
-//! The famlens command line.
-fn main() {}

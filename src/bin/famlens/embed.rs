@@ -1,0 +1,56 @@
+//! `famlens embed`.
+
+use std::path::PathBuf;
+
+use famlens::Result;
+use famlens::session::{EngineChoice, Session};
+use indicatif::ProgressBar;
+use pollster::block_on;
+
+use crate::files;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Photos, or folders of photos
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// The NumPy file to write: one row a photo, in the order printed
+    #[arg(long)]
+    out: PathBuf,
+    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu or gpu
+    #[arg(long, default_value = "auto")]
+    engine: EngineChoice,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let mut photos = Vec::new();
+    for path in &args.images {
+        if path.is_dir() {
+            photos.extend(files::photos_in(path)?);
+        } else {
+            photos.push(path.clone());
+        }
+    }
+    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let bar = ProgressBar::new(photos.len() as u64);
+    let (mut values, mut rows) = (Vec::new(), 0);
+    for path in &photos {
+        let id = session.add_image(&path.display().to_string(), &files::photo(path)?)?;
+        if rows == 0 && args.engine == EngineChoice::Auto {
+            block_on(session.calibrate(id))?;
+        }
+        values.extend_from_slice(&block_on(session.embed(id))?.values);
+        session.remove_image(id);
+        rows += 1;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let channels = values.len() / rows.max(1);
+    files::write_npy(&args.out, &[rows as u64, channels as u64], &values)?;
+    photos.iter().for_each(|path| println!("{}", path.display()));
+    eprintln!("{rows} embeddings of {channels} channels written to {} ({})", args.out.display(), session.engine());
+    Ok(())
+}

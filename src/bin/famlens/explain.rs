@@ -1,0 +1,125 @@
+//! `famlens explain`.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use famlens::fam::Form;
+use famlens::image::{Photo, encode_png};
+use famlens::overlay::{self, Style};
+use famlens::session::{Class, EngineChoice, ExplainOptions, Explanation, Session};
+use famlens::{Error, Result};
+use pollster::block_on;
+
+use crate::files;
+use crate::output;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The photo to decide about
+    #[arg(long)]
+    query: PathBuf,
+    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
+    #[arg(long = "class", required = true, value_name = "NAME=PHOTOS")]
+    classes: Vec<ClassArg>,
+    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu or gpu
+    #[arg(long, default_value = "auto")]
+    engine: EngineChoice,
+    /// fam, centred or contrastive
+    #[arg(long, default_value_t)]
+    form: Form,
+    /// The layer whose activation maps are explained [default: the model's]
+    #[arg(long)]
+    target: Option<String>,
+    /// The class whose map is shown [default: the predicted one]
+    #[arg(long = "for", value_name = "NAME")]
+    class: Option<String>,
+    /// Folder for the overlay (PNG) and the raw map (NumPy) of every class
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print the explanation as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone)]
+struct ClassArg {
+    name: String,
+    photos: Vec<PathBuf>,
+}
+
+impl FromStr for ClassArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, photos)) if !name.is_empty() && !photos.is_empty() => {
+                Ok(Self { name: name.to_owned(), photos: photos.split(',').map(PathBuf::from).collect() })
+            }
+            _ => Err("expected NAME=DIR_OR_FILE[,FILE...], such as cat=photos/cats".into()),
+        }
+    }
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let photo = files::photo(&args.query)?;
+    let query = session.add_image(&args.query.display().to_string(), &photo)?;
+    let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
+    if args.engine == EngineChoice::Auto {
+        block_on(session.calibrate(query))?;
+    }
+    let options = ExplainOptions { form: args.form, target: args.target };
+    let explanation = block_on(session.explain(query, &classes, &options))?;
+    let shown = match &args.class {
+        None => explanation.predicted,
+        Some(name) => classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+            let names: Vec<_> = classes.iter().map(|c| c.name.as_str()).collect();
+            Error::argument("--for", format!("{name:?} is not one of the classes: {}", names.join(", ")))
+        })?,
+    };
+    if let Some(folder) = &args.out {
+        save(folder, &args.query, &photo, &explanation)?;
+    }
+    if args.json {
+        println!("{}", output::explanation_json(&explanation, shown)?);
+    } else {
+        print!("{}", output::explanation_text(&explanation, shown));
+    }
+    Ok(())
+}
+
+/// Adds a class's photos. One that was named must be readable; unreadable ones found in a folder are skipped by name.
+fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
+    let mut supports = Vec::new();
+    for path in &class.photos {
+        if !path.is_dir() {
+            supports.push(session.add_image(&path.display().to_string(), &files::photo(path)?)?);
+            continue;
+        }
+        for file in files::photos_in(path)? {
+            match files::photo(&file).and_then(|photo| session.add_image(&file.display().to_string(), &photo)) {
+                Ok(id) => supports.push(id),
+                Err(error) => eprintln!("famlens: skipped: {error}"),
+            }
+        }
+    }
+    Ok(Class::new(class.name.clone(), supports))
+}
+
+fn save(folder: &Path, query: &Path, photo: &Photo, explanation: &Explanation) -> Result<()> {
+    files::create_folder(folder)?;
+    let stem = query.file_stem().map_or_else(|| "query".into(), |s| s.to_string_lossy().into_owned());
+    for (class, explained) in explanation.classes.iter().zip(&explanation.maps) {
+        let safe: String = class.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let base = folder.join(format!("{stem}.{safe}.{}", explanation.form));
+        let map = &explained.map;
+        files::write_npy(&base.with_added_extension("npy"), &[map.height as u64, map.width as u64], &map.data)?;
+        let picture = overlay::compose(photo, &map.view()?, &Style::default())?;
+        files::write(&base.with_added_extension("png"), &encode_png(&picture)?)?;
+        eprintln!("wrote {}.png and .npy", base.display());
+    }
+    Ok(())
+}

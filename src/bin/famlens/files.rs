@@ -1,0 +1,76 @@
+//! Reading and writing files, with errors that name the path.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use famlens::image::{Limits, Photo, decode};
+use famlens::session::Model;
+use famlens::{Error, Result};
+
+/// The model that is built into the program, used when `--model` names no folder.
+const MODEL_JSON: &str = include_str!("../../../models/efficientnet_lite0/model.json");
+const MODEL_ONNX: &[u8] = include_bytes!("../../../models/efficientnet_lite0/model.onnx");
+
+/// File name endings that are taken from a folder as photos.
+const PHOTO_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
+
+pub fn file_error(path: &Path, error: impl std::fmt::Display) -> Error {
+    Error::File { path: path.display().to_string(), reason: error.to_string() }
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| file_error(path, e))
+}
+
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(|e| file_error(path, e))
+}
+
+pub fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|e| file_error(path, e))
+}
+
+/// The model of a folder with a `model.json`, or the built-in one.
+pub fn model(folder: Option<&Path>) -> Result<Model> {
+    let Some(folder) = folder else { return Model::new(MODEL_JSON, MODEL_ONNX) };
+    let path = folder.join("model.json");
+    let json = fs::read_to_string(&path).map_err(|e| file_error(&path, e))?;
+    let file = famlens::session::Manifest::parse(&json)?.file;
+    Model::new(&json, &read(&folder.join(file))?)
+}
+
+pub fn photo(path: &Path) -> Result<Photo> {
+    decode(&path.display().to_string(), &read(path)?, &Limits::default())
+}
+
+/// The photos in a folder and the folders below it, sorted by path.
+pub fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|e| file_error(&folder, e))? {
+            let path = entry.map_err(|e| file_error(&folder, e))?.path();
+            let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+            if path.is_dir() {
+                folders.push(path);
+            } else if extension.is_some_and(|e| PHOTO_EXTENSIONS.contains(&e.as_str())) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Writes a NumPy array of that shape.
+pub fn write_npy(path: &Path, shape: &[u64], values: &[f32]) -> Result<()> {
+    use npyz::WriterBuilder;
+    let mut bytes = Vec::new();
+    let options = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes);
+    let written = options.begin_nd().and_then(|mut writer| {
+        writer.extend(values.iter().copied())?;
+        writer.finish()
+    });
+    written.map_err(|e| file_error(path, e))?;
+    write(path, &bytes)
+}

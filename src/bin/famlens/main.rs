@@ -1,0 +1,55 @@
+//! The famlens command line: arguments in, [`famlens::session`] at work, tables, pictures and JSON out.
+
+mod embed;
+mod evaluate;
+mod explain;
+mod files;
+mod model;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Explain why a model without a classifier layer judged images alike (FAM, arXiv 2307.05017).
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Decide which class a photo is like, and show which parts of it made the model decide so
+    Explain(explain::Args),
+    /// Write the embeddings of photos as a NumPy array
+    Embed(embed::Args),
+    /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
+    Evaluate(evaluate::Args),
+    /// Write an ONNX file with its weights as int8, symmetric per output channel
+    Quantize(model::QuantizeArgs),
+    /// List an ONNX file's nodes, shapes, target layers and unsupported operators
+    Inspect(model::InspectArgs),
+    /// Run an ONNX file node by node on every engine and name the first node that differs from the reference
+    Compare(model::CompareArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Explain(args) => explain::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Quantize(args) => model::quantize(args),
+        Command::Inspect(args) => model::inspect(args),
+        Command::Compare(args) => model::compare(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("famlens: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

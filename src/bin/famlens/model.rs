@@ -1,0 +1,191 @@
+//! `famlens quantize`, `famlens inspect` and `famlens compare`: looking at and changing ONNX files.
+
+use std::path::{Path, PathBuf};
+
+use famlens::engine::Engine;
+use famlens::engine::compare::{NodeDifference, compare as compare_nodes};
+use famlens::engine::cpu::CpuEngine;
+use famlens::engine::gpu::{GpuEngine, GpuOptions};
+use famlens::graph::passes;
+use famlens::image::{Geometry, GeometryMode, Normalization, prepare};
+use famlens::onnx::{Model, ModelSummary};
+use famlens::quant::{QuantizeOptions, quantize as quantize_bytes};
+use famlens::session::Manifest;
+use famlens::tensor::Tensor;
+use famlens::{Error, Result};
+use pollster::block_on;
+
+use crate::files;
+
+/// Input side when neither the user nor the file names one.
+const USUAL_SIDE: usize = 224;
+
+#[derive(clap::Args)]
+pub struct QuantizeArgs {
+    /// The ONNX file to read
+    input: PathBuf,
+    /// The ONNX file to write
+    output: PathBuf,
+    /// List every weight with its error
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+pub fn quantize(args: QuantizeArgs) -> Result<()> {
+    let (bytes, report) = quantize_bytes(&files::read(&args.input)?, &QuantizeOptions::default())?;
+    files::write(&args.output, &bytes)?;
+    if args.verbose {
+        for weight in &report.tensors {
+            println!(
+                "{:<44} {:>18} max |error| {:.6}",
+                weight.name,
+                format!("{:?}", weight.shape),
+                weight.max_abs_error
+            );
+        }
+    }
+    println!("{} weights as int8: {} -> {} bytes", report.tensors.len(), report.bytes_before, report.bytes_after);
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub struct InspectArgs {
+    /// The ONNX file to look at
+    model: PathBuf,
+    /// Side of the input in pixels [default: the file's, or 224]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn inspect(args: InspectArgs) -> Result<()> {
+    let model = Model::parse(&files::read(&args.model)?)?;
+    let (height, width) = input_size(&model, args.size)?;
+    let summary = ModelSummary::new(&model, height, width)?;
+    if args.json {
+        let json = serde_json::to_string_pretty(&summary);
+        println!("{}", json.map_err(|e| Error::onnx(format!("the summary cannot be written: {e}")))?);
+        return Ok(());
+    }
+    println!("input {:?} {:?}, opset {}", summary.input, summary.input_shape, summary.opset);
+    if !summary.unsupported.is_empty() {
+        println!("famlens cannot run these nodes:");
+        summary.unsupported.iter().for_each(|node| println!("  {node}"));
+        return Ok(());
+    }
+    for node in &summary.nodes {
+        let weights = match (node.parameters, node.int8) {
+            (0, _) => String::new(),
+            (n, true) => format!("{n} parameters, int8"),
+            (n, false) => format!("{n} parameters"),
+        };
+        println!("  {:<12} {:<40} {:<22} {weights}", node.op, node.output, format!("{:?}", node.shape));
+    }
+    println!("target layers, the deepest first:");
+    for target in summary.targets.iter().take(8) {
+        println!("  {:<40} {:?}", target.name, target.shape);
+    }
+    if summary.targets.len() > 8 {
+        println!("  and {} more (--json lists all)", summary.targets.len() - 8);
+    }
+    let (parameters, products) = (summary.parameters as f64 / 1e6, summary.multiplications as f64 / 1e6);
+    println!("{parameters:.2} million parameters, {products:.0} million multiplications a forward pass");
+    Ok(())
+}
+
+#[derive(clap::Args)]
+pub struct CompareArgs {
+    /// The ONNX file to run; a model.json beside it says how photos are prepared
+    model: PathBuf,
+    /// The photo to run it on [default: a fixed pattern]
+    #[arg(long)]
+    image: Option<PathBuf>,
+    /// Side of the input in pixels [default: model.json's, the file's, or 224]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Largest difference that counts as equal, as a share of a node's largest value
+    #[arg(long, default_value_t = 1e-3)]
+    tolerance: f32,
+    /// List every node, not only those that differ
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+pub fn compare(args: CompareArgs) -> Result<()> {
+    let model = Model::parse(&files::read(&args.model)?)?;
+    let manifest = manifest_beside(&args.model)?;
+    let asked = args.size.or(manifest.as_ref().map(|m| m.input.size));
+    let (height, width) = input_size(&model, asked)?;
+    let input = match &args.image {
+        Some(path) => photo_input(path, manifest.as_ref(), height, width)?,
+        None => pattern(model.input_channels()?, height, width)?,
+    };
+    let graph = passes::optimize(model.to_graph(height, width)?, &[])?;
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CpuEngine::new())];
+    match block_on(GpuEngine::new(GpuOptions::default())) {
+        Ok(gpu) => engines.push(Box::new(gpu)),
+        Err(error) => println!("skipped: {error}"),
+    }
+    let mut worst = 0f32;
+    for engine in &engines {
+        let differences = block_on(compare_nodes(engine.as_ref(), &graph, &input))?;
+        println!("{} against the reference, {} nodes", engine.describe(), differences.len());
+        worst = worst.max(report(&differences, args.tolerance, args.verbose));
+    }
+    match worst <= args.tolerance {
+        true => Ok(()),
+        false => {
+            Err(Error::Engine { engine: "compared", reason: format!("it differs by {worst:.2e} of a node's range") })
+        }
+    }
+}
+
+/// Prints the nodes that differ, the first one marked, and returns the largest difference.
+fn report(differences: &[NodeDifference], tolerance: f32, verbose: bool) -> f32 {
+    let differs = |d: &NodeDifference| d.relative.is_nan() || d.relative > tolerance;
+    let first = differences.iter().position(differs);
+    for (at, d) in differences.iter().enumerate().filter(|(_, d)| verbose || differs(d)) {
+        let mark = if Some(at) == first { "  <- the first that differs" } else { "" };
+        println!("  {:<12} {:<40} {:<20} {:.2e}{mark}", d.op, d.node, format!("{:?}", d.shape), d.relative);
+    }
+    let worst = differences.iter().map(|d| if d.relative.is_nan() { f32::INFINITY } else { d.relative });
+    let worst = worst.fold(0f32, f32::max);
+    println!("  largest difference {worst:.2e} of a node's largest value");
+    worst
+}
+
+fn input_size(model: &Model, asked: Option<usize>) -> Result<(usize, usize)> {
+    let (height, width) = model.input_size()?;
+    let usual = asked.unwrap_or(USUAL_SIDE);
+    Ok((height.unwrap_or(usual), width.unwrap_or(usual)))
+}
+
+fn manifest_beside(model: &Path) -> Result<Option<Manifest>> {
+    let path = model.with_file_name("model.json");
+    match path.exists() {
+        true => Manifest::parse(&String::from_utf8_lossy(&files::read(&path)?)).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn photo_input(path: &Path, manifest: Option<&Manifest>, height: usize, width: usize) -> Result<Tensor> {
+    if height != width {
+        return Err(Error::argument(
+            "--image",
+            format!("a photo needs a square input, and this one is {width} x {height}"),
+        ));
+    }
+    let photo = files::photo(path)?;
+    let stride = manifest.map_or(1, |m| m.input.stride);
+    let geometry = Geometry::new(GeometryMode::Squash, photo.size(), width as u32, stride as u32)?;
+    let imagenet = Normalization { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
+    prepare(&photo, &geometry, &manifest.map_or(imagenet, Manifest::normalization))
+}
+
+/// A smooth pattern within -1 to 1, the same on every machine.
+fn pattern(channels: usize, height: usize, width: usize) -> Result<Tensor> {
+    let value = |i: usize| ((i % 251) as f32 * 0.7).sin() * ((i / width % 97) as f32 * 0.13).cos();
+    Tensor::new([1, channels, height, width], (0..channels * height * width).map(value).collect())
+}

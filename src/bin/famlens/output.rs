@@ -1,0 +1,61 @@
+//! What an explanation looks like as text and as JSON.
+
+use std::fmt::Write;
+
+use famlens::Result;
+use famlens::session::Explanation;
+use serde_json::json;
+
+/// `{"classes", "predicted", "form", "score", "map", "box", "peak", "timings", "engine"}`; box and peak in pixels of the photo.
+pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<String> {
+    let explained = &explanation.maps[shown];
+    let found = explained.localisation.as_ref();
+    let value = json!({
+        "classes": explanation.classes,
+        "predicted": explanation.classes[explanation.predicted].name,
+        "explained": explanation.classes[shown].name,
+        "form": explanation.form.name(),
+        "score": explanation.form.score_name(),
+        "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
+        "box": found.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
+        "peak": found.map(|l| l.peak),
+        "timings": explanation.timings,
+        "engine": explanation.engine,
+    });
+    Ok(value.to_string())
+}
+
+/// The ranking with bars, the best class first.
+pub fn explanation_text(explanation: &Explanation, shown: usize) -> String {
+    let mut order: Vec<usize> = (0..explanation.classes.len()).collect();
+    order.sort_by(|&a, &b| explanation.classes[b].similarity.total_cmp(&explanation.classes[a].similarity));
+    let width = explanation.classes.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for k in order {
+        let class = &explanation.classes[k];
+        let bar = "#".repeat((class.similarity.clamp(0.0, 1.0) * 40.0).round() as usize);
+        let _ = writeln!(text, "{:<width$}  {:>7.4}  {bar}", class.name, class.similarity);
+    }
+    let name = &explanation.classes[shown].name;
+    match explanation.maps[shown].localisation.as_ref() {
+        Some(found) => {
+            let ([x, y], b) = (found.peak, found.bounds);
+            let corners = format!("({:.0}, {:.0}) to ({:.0}, {:.0})", b.x0, b.y0, b.x1, b.y1);
+            let _ = writeln!(text, "map of {name:?}: peak at ({x:.0}, {y:.0}), box {corners}");
+        }
+        None => {
+            let _ = writeln!(text, "map of {name:?}: the same everywhere, so it points at nothing");
+        }
+    }
+    let t = &explanation.timings;
+    let _ = writeln!(
+        text,
+        "score: {}; form: {}; {} in {:.0} ms",
+        explanation.form.score_name(),
+        explanation.form,
+        explanation.engine,
+        t.total
+    );
+    text
+}

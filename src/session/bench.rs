@@ -1,0 +1,56 @@
+//! Timing of the active engine: the figure a benchmark compares, measured where it runs.
+
+use serde::Serialize;
+use web_time::Instant;
+
+use super::{EngineKind, ImageId, Session, milliseconds};
+use crate::engine::Mix;
+use crate::error::Result;
+use crate::fam::Form;
+
+/// Milliseconds of warm runs on the active engine, one value a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Benchmark {
+    /// The engine that ran.
+    pub engine: EngineKind,
+    /// Forward passes that end at the embedding.
+    pub forward: Vec<f64>,
+    /// Forward passes with FAM of three classes in the same submission.
+    pub explain: Vec<f64>,
+    /// FAM of three classes alone, on activation maps that are already there.
+    pub fam: Vec<f64>,
+}
+
+impl Session {
+    /// Runs the model `runs` times with and without FAM, alternating, on an image of the session.
+    ///
+    /// # Errors
+    /// [`crate::Error::Argument`] for an unknown image; the engine's errors.
+    pub async fn bench(&mut self, image: ImageId, runs: usize) -> Result<Benchmark> {
+        let target = self.model.manifest().target.clone();
+        let known = self.embedded(image, &target).await?;
+        let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
+        let plain = Mix { pooling: self.model.manifest().pooling(), ..Mix::default() };
+        let fam = Form::Faithful.mix(&vec![known.embedding.to_vec(); 3], None)?;
+        let mut result = Benchmark {
+            engine: self.engines.active(),
+            forward: Vec::with_capacity(runs),
+            explain: Vec::with_capacity(runs),
+            fam: Vec::with_capacity(runs),
+        };
+        let program = self.engines.program(&self.model, entry.geometry.input_size(), &target)?;
+        program.run(&entry.input, &fam).await?;
+        for _ in 0..runs {
+            let started = Instant::now();
+            program.run(&entry.input, &plain).await?;
+            result.forward.push(milliseconds(started));
+            let started = Instant::now();
+            program.run(&entry.input, &fam).await?;
+            result.explain.push(milliseconds(started));
+            let started = Instant::now();
+            program.mix(&known.features, &fam).await?;
+            result.fam.push(milliseconds(started));
+        }
+        Ok(result)
+    }
+}

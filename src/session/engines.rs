@@ -1,0 +1,269 @@
+//! Which engine runs: choice, measurement, and what happens when the GPU goes away.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::{ImageId, Model, Session, milliseconds};
+use crate::engine::cpu::CpuEngine;
+use crate::engine::gpu::{GpuEngine, GpuOptions};
+use crate::engine::{Engine, Mix, Program};
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+
+/// What the user asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum EngineChoice {
+    /// The faster of the two, measured.
+    #[default]
+    Auto,
+    /// The CPU engine.
+    Cpu,
+    /// The GPU engine.
+    Gpu,
+}
+
+/// What runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// The CPU engine.
+    Cpu,
+    /// The GPU engine.
+    Gpu,
+}
+
+/// What is known of one engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineReport {
+    /// Which engine.
+    pub kind: EngineKind,
+    /// Its name with the hardware it runs on; empty if it is not known yet.
+    pub describe: String,
+    /// Whether it can be chosen; `None` if it has not been tried.
+    pub available: Option<bool>,
+    /// Why it cannot be chosen.
+    pub reason: Option<String>,
+    /// Whether it is a GPU engine on a software adapter.
+    pub software: bool,
+    /// Milliseconds of one warm forward pass with its explanation, once [`Session::calibrate`] has measured it.
+    pub milliseconds: Option<f64>,
+}
+
+enum Gpu {
+    Untried,
+    Ready(GpuEngine),
+    Unavailable(String),
+}
+
+/// Programs are compiled for an engine, an input size and a target layer.
+#[derive(PartialEq, Eq)]
+struct Key {
+    engine: EngineKind,
+    size: (u32, u32),
+    target: String,
+}
+
+/// More input sizes than this are compiled again when they come back (only the `aspect` geometry has several).
+const MAX_PROGRAMS: usize = 8;
+
+pub(super) struct Engines {
+    active: EngineKind,
+    cpu: CpuEngine,
+    gpu: Gpu,
+    gpu_losses: usize,
+    measured: [Option<f64>; 2],
+    note: Option<String>,
+    /// Least recently used first.
+    programs: Vec<(Key, Box<dyn Program>)>,
+}
+
+impl Engines {
+    pub(super) async fn new(choice: EngineChoice) -> Result<Self> {
+        let cpu = CpuEngine::new();
+        let (active, gpu) = (EngineKind::Cpu, Gpu::Untried);
+        let mut engines =
+            Self { active, cpu, gpu, gpu_losses: 0, measured: [None; 2], note: None, programs: Vec::new() };
+        engines.choose(choice).await?;
+        Ok(engines)
+    }
+
+    pub(super) fn active(&self) -> EngineKind {
+        self.active
+    }
+
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    pub(super) async fn choose(&mut self, choice: EngineChoice) -> Result<()> {
+        self.active = match choice {
+            EngineChoice::Cpu => EngineKind::Cpu,
+            EngineChoice::Auto => match self.measured {
+                [Some(cpu), Some(gpu)] if gpu < cpu => EngineKind::Gpu,
+                _ => EngineKind::Cpu,
+            },
+            EngineChoice::Gpu => {
+                self.gpu_losses = 0;
+                self.start_gpu().await?;
+                EngineKind::Gpu
+            }
+        };
+        self.note = None;
+        Ok(())
+    }
+
+    /// Starts the GPU engine if it does not run yet. One that was unavailable is tried again.
+    async fn start_gpu(&mut self) -> Result<()> {
+        if matches!(self.gpu, Gpu::Ready(_)) {
+            return Ok(());
+        }
+        match GpuEngine::new(GpuOptions::default()).await {
+            Ok(engine) => {
+                self.gpu = Gpu::Ready(engine);
+                Ok(())
+            }
+            Err(error) => {
+                self.gpu = Gpu::Unavailable(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// After a lost GPU: rebuilt once; the second time the CPU takes over and the note says so.
+    pub(super) async fn recover(&mut self, reason: &str) {
+        self.gpu_losses += 1;
+        self.programs.retain(|(key, _)| key.engine != EngineKind::Gpu);
+        self.gpu = Gpu::Untried;
+        if self.gpu_losses <= 1 && self.start_gpu().await.is_ok() {
+            self.note = Some(format!("The GPU was lost ({reason}) and has been started again."));
+            return;
+        }
+        self.gpu = Gpu::Unavailable(format!("the GPU was lost: {reason}"));
+        self.active = EngineKind::Cpu;
+        self.note = Some(format!("The GPU was lost ({reason}); the CPU has taken over."));
+    }
+
+    /// Loses the GPU as a driver reset would.
+    pub(super) fn lose_gpu(&self) {
+        if let Gpu::Ready(gpu) = &self.gpu {
+            gpu.lose_device();
+        }
+    }
+
+    /// The program of the active engine for that input size and target layer.
+    pub(super) fn program(&mut self, model: &Model, size: (u32, u32), target: &str) -> Result<&mut dyn Program> {
+        let key = Key { engine: self.active, size, target: target.to_owned() };
+        let entry = match self.programs.iter().position(|(k, _)| *k == key) {
+            Some(at) => self.programs.remove(at),
+            None => (key, self.compile(model, size, target)?),
+        };
+        if self.programs.len() >= MAX_PROGRAMS {
+            self.programs.remove(0);
+        }
+        self.programs.push(entry);
+        let last = self.programs.last_mut().map(|(_, program)| program.as_mut() as &mut dyn Program);
+        last.ok_or_else(|| Error::Engine { engine: self.active.name(), reason: "it has no program".into() })
+    }
+
+    fn compile(&self, model: &Model, size: (u32, u32), target: &str) -> Result<Box<dyn Program>> {
+        let graph = model.graph(size, target)?;
+        let id = graph.find(target).ok_or_else(|| super::not_spatial(target))?;
+        let engine: &dyn Engine = match (self.active, &self.gpu) {
+            (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
+            (EngineKind::Gpu, _) => return Err(Error::NoGpu { reason: "it has not been started".into() }),
+            (EngineKind::Cpu, _) => &self.cpu,
+        };
+        engine.compile(&graph, &[id])
+    }
+
+    pub(super) fn reports(&self) -> Vec<EngineReport> {
+        let cpu = EngineReport {
+            kind: EngineKind::Cpu,
+            describe: self.cpu.describe(),
+            available: Some(true),
+            reason: None,
+            software: false,
+            milliseconds: self.measured[0],
+        };
+        let (describe, available, reason, software) = match &self.gpu {
+            Gpu::Untried => (String::new(), None, None, false),
+            Gpu::Ready(gpu) => (gpu.describe(), Some(true), None, gpu.is_software_gpu()),
+            Gpu::Unavailable(reason) => (String::new(), Some(false), Some(reason.clone()), false),
+        };
+        let milliseconds = self.measured[1];
+        vec![cpu, EngineReport { kind: EngineKind::Gpu, describe, available, reason, software, milliseconds }]
+    }
+}
+
+impl Session {
+    /// Measures both engines on an image that is already in the session, warm, and takes the faster one. A GPU that is
+    /// missing or lost is no error: the CPU is taken. Embeddings stay valid for the engine that made them.
+    ///
+    /// # Errors
+    /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.
+    pub async fn calibrate(&mut self, image: ImageId) -> Result<EngineKind> {
+        let entry = self.entry(image)?;
+        let (input, size) = (entry.input.clone(), entry.geometry.input_size());
+        self.engines.active = EngineKind::Cpu;
+        self.engines.measured = [Some(self.engines.measure(&self.model, &input, size).await?), None];
+        if self.engines.start_gpu().await.is_ok() {
+            self.engines.active = EngineKind::Gpu;
+            match self.engines.measure(&self.model, &input, size).await {
+                Ok(gpu) => self.engines.measured[1] = Some(gpu),
+                Err(error) => self.engines.gpu = Gpu::Unavailable(error.to_string()),
+            }
+        }
+        self.engines.choose(EngineChoice::Auto).await?;
+        self.forget_other_engines();
+        Ok(self.engines.active)
+    }
+}
+
+impl Engines {
+    /// Best of three warm forward passes with the mix of an explanation of two classes, in milliseconds.
+    async fn measure(&mut self, model: &Model, input: &Tensor, size: (u32, u32)) -> Result<f64> {
+        let program = self.program(model, size, &model.manifest().target)?;
+        let pooling = model.manifest().pooling();
+        let warm = program.run(input, &Mix { pooling, ..Mix::default() }).await?;
+        let directions = vec![warm.mixed.embedding; 2];
+        let mix = Mix { pooling, directions, normalise: true, ..Mix::default() };
+        let mut best = f64::INFINITY;
+        for _ in 0..3 {
+            let started = web_time::Instant::now();
+            program.run(input, &mix).await?;
+            best = best.min(milliseconds(started));
+        }
+        Ok(best)
+    }
+}
+
+impl EngineKind {
+    /// `"cpu"` or `"gpu"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+        }
+    }
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for EngineChoice {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" | "webgpu" => Ok(Self::Gpu),
+            _ => Err(Error::argument("engine", format!("{name:?} is not one of auto, cpu, gpu"))),
+        }
+    }
+}

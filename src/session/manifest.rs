@@ -1,0 +1,133 @@
+//! `model.json`: everything about a model that its ONNX file does not say.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Pooling;
+use crate::error::{Error, Result};
+use crate::image::{GeometryMode, Normalization};
+
+/// The description of a model, read from `model.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format; 1.
+    pub format: u32,
+    /// The model's name, for people.
+    pub name: String,
+    /// File name of the ONNX file beside `model.json`.
+    #[serde(default = "default_file")]
+    pub file: String,
+    /// Size of the ONNX file in bytes, for a download's progress.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// How a photo becomes the model's input.
+    pub input: InputSpec,
+    /// Name of the target layer: the activation map that is pooled into the embedding.
+    pub target: String,
+    /// How the target layer is pooled. Only `"gap"` (global average pooling) so far.
+    #[serde(default = "default_pooling")]
+    pub pooling: String,
+    /// Name of the classifier's output, if the model has one.
+    #[serde(default)]
+    pub logits: Option<String>,
+    /// Class names of the classifier, in the order of its outputs.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Mean embedding of unlabelled images at the target layer: what the centred form subtracts.
+    #[serde(default)]
+    pub mean_embedding: Option<Vec<f32>>,
+    /// Licence of the weights.
+    #[serde(default)]
+    pub licence: String,
+}
+
+/// How a photo becomes the model's input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InputSpec {
+    /// Side of the square input in pixels (for `aspect`: the side of the square of equal area).
+    pub size: usize,
+    /// Total stride of the backbone: sides of an `aspect` input are multiples of it.
+    #[serde(default = "default_stride")]
+    pub stride: usize,
+    /// How a photo of another shape is fitted.
+    #[serde(default)]
+    pub geometry: GeometryMode,
+    /// Subtracted from each of R, G, B, in 0..255 units.
+    pub mean: [f32; 3],
+    /// What the difference is divided by, in 0..255 units.
+    pub std: [f32; 3],
+}
+
+fn default_file() -> String {
+    "model.onnx".into()
+}
+
+fn default_pooling() -> String {
+    "gap".into()
+}
+
+fn default_stride() -> usize {
+    32
+}
+
+impl Manifest {
+    /// Reads and checks a `model.json`.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`] naming the field and what was expected.
+    pub fn parse(json: &str) -> Result<Self> {
+        let invalid = |reason: String| Error::Manifest { reason };
+        let manifest: Self = serde_json::from_str(json).map_err(|e| invalid(format!("model.json: {e}")))?;
+        if manifest.format != 1 {
+            return Err(invalid(format!("\"format\" is {} and this famlens reads format 1", manifest.format)));
+        }
+        if manifest.pooling != "gap" {
+            return Err(invalid(format!("\"pooling\" is {:?} and only \"gap\" is supported", manifest.pooling)));
+        }
+        let InputSpec { size, stride, std, .. } = &manifest.input;
+        if !(1..=4096).contains(size) || !(1..=*size).contains(stride) {
+            return Err(invalid(format!("\"input\": size {size} with stride {stride} is not within 1 to 4096")));
+        }
+        if std.iter().any(|s| !s.is_finite() || *s == 0.0) {
+            return Err(invalid(format!("\"input\": std {std:?} must be finite and not zero")));
+        }
+        Ok(manifest)
+    }
+
+    /// How the target layer is pooled.
+    pub fn pooling(&self) -> Pooling {
+        Pooling::Average
+    }
+
+    /// The pixel normalisation.
+    pub fn normalization(&self) -> Normalization {
+        Normalization { mean: self.input.mean, std: self.input.std }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(extra: &str) -> String {
+        format!(
+            r#"{{"format": 1, "name": "n", "target": "features",
+                "input": {{"size": 224, "mean": [127, 127, 127], "std": [128, 128, 128]}} {extra}}}"#
+        )
+    }
+
+    #[test]
+    fn the_least_a_description_needs() -> Result<()> {
+        let manifest = Manifest::parse(&json(""))?;
+        assert_eq!((manifest.file.as_str(), manifest.input.stride), ("model.onnx", 32));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let message = |text: &str| Manifest::parse(text).map(|_| ()).map_err(|e| e.to_string());
+        assert!(message("{").is_err_and(|m| m.contains("model.json")));
+        assert!(message(&json(r#", "pooling": "attention""#)).is_err_and(|m| m.contains("attention")));
+        assert!(message(&json("").replace("128, 128, 128", "128, 0, 128")).is_err_and(|m| m.contains("std")));
+        assert!(message(&json("").replace("224", "0")).is_err_and(|m| m.contains("size 0")));
+    }
+}

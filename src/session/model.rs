@@ -1,0 +1,104 @@
+//! A model: its description and its network.
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, passes};
+use crate::image::Geometry;
+use crate::onnx;
+
+use super::manifest::Manifest;
+
+/// A model: `model.json` and the ONNX file it describes.
+pub struct Model {
+    manifest: Manifest,
+    onnx: onnx::Model,
+    targets: Vec<String>,
+    parameters: usize,
+}
+
+impl Model {
+    /// Reads a model from the text of `model.json` and the bytes of the ONNX file.
+    ///
+    /// # Errors
+    /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], or [`Error::Target`] if the target layer that
+    /// `model.json` names is not in the network.
+    pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
+        let manifest = Manifest::parse(manifest)?;
+        let onnx = onnx::Model::parse(onnx)?;
+        let side = manifest.input.size;
+        let graph = onnx.to_graph(side, side)?;
+        let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
+        let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
+        let parameters = constants.map(|c| c.shape().len()).sum();
+        let model = Self { manifest, onnx, targets, parameters };
+        model.check_target(&model.manifest.target)?;
+        let channels = model.target_channels(&graph);
+        match (&model.manifest.mean_embedding, channels) {
+            (Some(mean), Some(c)) if mean.len() != c => {
+                let reason = format!("\"mean_embedding\" has {} values and the target layer {c} channels", mean.len());
+                Err(Error::Manifest { reason })
+            }
+            _ => Ok(model),
+        }
+    }
+
+    /// The description.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Names of the layers that can be explained, last first.
+    pub fn targets(&self) -> &[String] {
+        &self.targets
+    }
+
+    /// Number of weights and biases.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// The mean embedding of unlabelled images at a layer, where the model has one.
+    pub fn mean_embedding(&self, target: &str) -> Option<&[f32]> {
+        self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
+    }
+
+    /// How a photo of that size becomes the model's input.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a photo without pixels or one too narrow.
+    pub fn geometry(&self, width: u32, height: u32) -> Result<Geometry> {
+        let input = &self.manifest.input;
+        Geometry::new(input.geometry, (width, height), input.size as u32, input.stride as u32)
+    }
+
+    /// Replaces how photos are fitted into the input.
+    pub fn with_geometry(mut self, mode: crate::image::GeometryMode) -> Self {
+        self.manifest.input.geometry = mode;
+        self
+    }
+
+    /// The optimised network for one input size, with the named value kept.
+    ///
+    /// # Errors
+    /// [`Error::Target`] for an unknown name; the errors of shape inference.
+    pub fn graph(&self, (width, height): (u32, u32), target: &str) -> Result<Graph> {
+        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let keep = graph.find(target).ok_or_else(|| self.unknown_target(target))?;
+        passes::optimize(graph, &[keep])
+    }
+
+    pub(super) fn check_target(&self, target: &str) -> Result<()> {
+        match self.targets.iter().any(|t| t == target) {
+            true => Ok(()),
+            false => Err(self.unknown_target(target)),
+        }
+    }
+
+    fn unknown_target(&self, target: &str) -> Error {
+        Error::Target { name: target.to_owned(), available: self.targets.iter().take(12).cloned().collect() }
+    }
+
+    fn target_channels(&self, graph: &Graph) -> Option<usize> {
+        let id = graph.find(&self.manifest.target)?;
+        graph.value(id).shape.chw().map(|(c, _, _)| c)
+    }
+}

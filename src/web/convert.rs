@@ -1,0 +1,242 @@
+//! Between JavaScript values and the session's types. Numbers go as typed arrays, the rest through JSON.
+
+use js_sys::{Array, Float32Array, Float64Array, JSON, Object, Reflect};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::JsResult;
+use crate::error::Error;
+use crate::image::sniff;
+use crate::metrics::{DEFAULT_THRESHOLD, Localisation};
+use crate::overlay::{Alpha, ColorMap, Style};
+use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, Session};
+
+/// A JavaScript `Error` with the message and a `code` that a page can branch on.
+pub(super) fn to_error(error: Error) -> JsValue {
+    let code = match &error {
+        Error::Image { .. } => "image",
+        Error::TooLarge { .. } => "too_large",
+        Error::Onnx { .. } => "onnx",
+        Error::Unsupported { .. } => "unsupported",
+        Error::Node { .. } => "node",
+        Error::Manifest { .. } => "manifest",
+        Error::Target { .. } => "target",
+        Error::Argument { .. } => "argument",
+        Error::NoGpu { .. } => "no_gpu",
+        Error::GpuLost { .. } => "gpu_lost",
+        Error::Engine { .. } => "engine",
+        Error::File { .. } => "file",
+    };
+    let js = js_sys::Error::new(&error.to_string());
+    // Setting a property of a fresh object cannot fail.
+    let _ = Reflect::set(&js, &"code".into(), &code.into());
+    js.into()
+}
+
+/// The same for an image that could not be decoded: the browser may know its format.
+pub(super) fn decode_error(error: Error, bytes: &[u8]) -> JsValue {
+    let browser = matches!(error, Error::Image { .. }) && sniff(bytes).browser_may_decode();
+    let js = to_error(error);
+    let _ = Reflect::set(&js, &"browserCanTry".into(), &browser.into());
+    js
+}
+
+/// Sets one property.
+pub(super) fn set(object: &Object, key: &str, value: impl Into<JsValue>) -> JsResult<()> {
+    Reflect::set(object, &key.into(), &value.into()).map(|_| ())
+}
+
+/// An object of numbers.
+pub(super) fn object<const N: usize>(entries: [(&str, u32); N]) -> JsResult<Object> {
+    let result = Object::new();
+    entries.into_iter().try_for_each(|(key, value)| set(&result, key, value))?;
+    Ok(result)
+}
+
+/// A serialisable value as a JavaScript object.
+pub(super) fn json(value: &impl Serialize) -> JsResult<Object> {
+    let text = serde_json::to_string(value).map_err(|e| js_sys::Error::new(&e.to_string()))?;
+    JSON::parse(&text)?.dyn_into()
+}
+
+fn parse<T: for<'a> Deserialize<'a> + Default>(value: &JsValue, name: &str) -> JsResult<T> {
+    if value.is_undefined() || value.is_null() {
+        return Ok(T::default());
+    }
+    let text = String::from(JSON::stringify(value)?);
+    serde_json::from_str(&text).map_err(|e| to_error(Error::argument(name, e.to_string())))
+}
+
+#[derive(Deserialize)]
+struct ClassInput {
+    name: String,
+    supports: Vec<u32>,
+}
+
+/// `[{name, supports: [id]}]`.
+pub(super) fn classes(value: &JsValue) -> JsResult<Vec<Class>> {
+    let classes: Vec<ClassInput> = parse(value, "classes")?;
+    let class = |c: ClassInput| Class::new(c.name, c.supports.into_iter().map(ImageId).collect::<Vec<_>>());
+    Ok(classes.into_iter().map(class).collect())
+}
+
+#[derive(Deserialize, Default)]
+struct OptionsInput {
+    form: Option<String>,
+    target: Option<String>,
+}
+
+/// `{form, target}`.
+pub(super) fn explain_options(value: &JsValue) -> JsResult<ExplainOptions> {
+    let OptionsInput { form, target } = parse(value, "options")?;
+    let form = form.map(|f| f.parse()).transpose().map_err(to_error)?.unwrap_or_default();
+    Ok(ExplainOptions { form, target })
+}
+
+#[derive(Deserialize, Default)]
+struct RenderInput {
+    width: Option<u32>,
+    height: Option<u32>,
+    colormap: Option<ColorMap>,
+    mode: Option<Mode>,
+    opacity: Option<f32>,
+    threshold: Option<f32>,
+}
+
+/// How opaque the overlay is: the same everywhere, or as opaque as the value is high.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Constant,
+    Value,
+}
+
+/// How a map is drawn, at what size.
+pub(super) struct RenderOptions {
+    pub width: u32,
+    pub height: u32,
+    pub style: Style,
+    pub threshold: f32,
+}
+
+/// `{width, height, colormap, mode, opacity, threshold}`; opacity 1 unless told otherwise, for the page fades it itself.
+pub(super) fn render_options(value: &JsValue) -> JsResult<RenderOptions> {
+    let input: RenderInput = parse(value, "options")?;
+    let (Some(width), Some(height)) = (input.width, input.height) else {
+        return Err(to_error(Error::argument("options", "width and height of the picture are needed")));
+    };
+    Ok(RenderOptions {
+        width,
+        height,
+        style: Style {
+            colors: input.colormap.unwrap_or_default(),
+            alpha: if matches!(input.mode, Some(Mode::Value)) { Alpha::Proportional } else { Alpha::Constant },
+            opacity: input.opacity.unwrap_or(1.0),
+        },
+        threshold: input.threshold.unwrap_or(DEFAULT_THRESHOLD),
+    })
+}
+
+/// `{model, backend, engines, note}`.
+pub(super) fn info(session: &Session) -> JsResult<Object> {
+    #[derive(Serialize)]
+    struct ModelInfo<'a> {
+        name: &'a str,
+        licence: &'a str,
+        #[serde(rename = "inputSize")]
+        input_size: usize,
+        geometry: String,
+        target: &'a str,
+        targets: &'a [String],
+        parameters: usize,
+        #[serde(rename = "hasMeanEmbedding")]
+        has_mean_embedding: bool,
+    }
+    let manifest = session.model().manifest();
+    let model = ModelInfo {
+        name: &manifest.name,
+        licence: &manifest.licence,
+        input_size: manifest.input.size,
+        geometry: manifest.input.geometry.to_string(),
+        target: &manifest.target,
+        targets: session.model().targets(),
+        parameters: session.model().parameters(),
+        has_mean_embedding: manifest.mean_embedding.is_some(),
+    };
+    let reports = session.engine_reports();
+    let result = Object::new();
+    set(&result, "model", json(&model)?)?;
+    if let Some(active) = reports.iter().find(|r| r.kind == session.engine()) {
+        set(&result, "backend", json(active)?)?;
+    }
+    set(&result, "engines", json(&reports)?)?;
+    set(&result, "note", session.note().map_or(JsValue::NULL, JsValue::from))?;
+    Ok(result)
+}
+
+/// An explanation as the page gets it.
+pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsResult<Object> {
+    let result = Object::new();
+    set(&result, "form", explanation.form.name())?;
+    set(&result, "score", explanation.form.score_name())?;
+    set(&result, "classes", json(&explanation.classes)?)?;
+    set(&result, "predicted", explanation.predicted as u32)?;
+    set(&result, "channels", explanation.contributions.first().map_or(0, Vec::len) as u32)?;
+    let maps = Array::new();
+    for map in &explanation.maps {
+        maps.push(&explained_map(map)?.into());
+    }
+    if let Some(first) = explanation.maps.first() {
+        set(&result, "map", object([("width", first.map.width as u32), ("height", first.map.height as u32)])?)?;
+    }
+    set(&result, "maps", maps)?;
+    let contributions = Array::new();
+    for row in &explanation.contributions {
+        contributions.push(&Float32Array::from(row.as_slice()));
+    }
+    set(&result, "contributions", contributions)?;
+    set(&result, "timings", json(&explanation.timings)?)?;
+    set(&result, "embedded", explanation.embedded as u32)?;
+    set(&result, "backend", explanation.engine.name())?;
+    set(&result, "note", session.note().map_or(JsValue::NULL, JsValue::from))?;
+    Ok(result)
+}
+
+/// The map of one class of an explanation, with its similarity.
+pub(super) fn support(explanation: &Explanation, class: usize) -> JsResult<Object> {
+    let (Some(map), Some(score)) = (explanation.maps.get(class), explanation.classes.get(class)) else {
+        let reason = format!("there is no class {class}; there are {}", explanation.classes.len());
+        return Err(to_error(Error::argument("class", reason)));
+    };
+    let result = Object::new();
+    set(&result, "map", explained_map(map)?)?;
+    set(&result, "similarity", score.similarity)?;
+    Ok(result)
+}
+
+fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
+    let map = &explained.map;
+    let (min, max) = explained.range;
+    let result = Object::new();
+    set(&result, "data", Float32Array::from(map.data.as_slice()))?;
+    set(&result, "width", map.width as u32)?;
+    set(&result, "height", map.height as u32)?;
+    set(&result, "min", min)?;
+    set(&result, "max", max)?;
+    set(&result, "constant", explained.localisation.is_none())?;
+    set_localisation(&result, explained.localisation.as_ref())?;
+    Ok(result)
+}
+
+/// Sets `box` and `peak`, in pixels of the photo, or null.
+pub(super) fn set_localisation(object: &Object, found: Option<&Localisation>) -> JsResult<()> {
+    let numbers = |values: &[f64]| values.iter().map(|&v| JsValue::from(v)).collect::<Array>();
+    let bounds = found.map(|l| l.bounds);
+    set(object, "box", bounds.map_or(JsValue::NULL, |b| numbers(&[b.x0, b.y0, b.x1, b.y1]).into()))?;
+    set(object, "peak", found.map_or(JsValue::NULL, |l| numbers(&l.peak).into()))
+}
+
+/// Polylines as arrays `[x, y, x, y, ..]`.
+pub(super) fn polylines(lines: &[Vec<[f64; 2]>]) -> Array {
+    lines.iter().map(|line| JsValue::from(Float64Array::from(line.as_flattened()))).collect()
+}
