@@ -67,7 +67,7 @@ impl Lowering<'_> {
             Op::Conv2d(conv) => {
                 inputs.drain(1..3);
                 let shapes = [shape(node.inputs[0]), shape(node.output)];
-                let compiled = Conv::new(self.arithmetic, conv, shapes, constant(1)?, &*constant(2)?.to_float())?;
+                let compiled = Conv::new(self.arithmetic, conv, shapes, constant(1)?, &constant(2)?.to_float())?;
                 Work::Conv(compiled, conv.activation)
             }
             Op::Linear(linear) => {
