@@ -1,10 +1,11 @@
-//! The ops that candle computes: everything that is not a convolution, a fully connected layer or a window pool.
+//! The ops on candle tensors: everything that is not a convolution, a fully connected layer or a window pool.
 //!
 //! Tensors come and go in the physical layout (see [`super::layout`]); an op that mixes axes works on the logical view.
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::ops;
 
+use super::custom::{self, binary, unary};
+use super::kernels::Isa;
 use super::layout::physical_axis;
 use crate::graph::{Activation, BinaryOp, ReduceKind};
 
@@ -13,11 +14,12 @@ use crate::graph::{Activation, BinaryOp, ReduceKind};
 pub(super) enum Generic {
     /// A fully connected layer over the width of channels-last maps, whose rows are not in one piece.
     Linear {
+        isa: Isa,
         transposed: Tensor,
         bias: Tensor,
         activation: Activation,
     },
-    MatMul,
+    MatMul(Isa),
     Activation(Activation),
     Binary(BinaryOp),
     Reduce {
@@ -43,45 +45,44 @@ pub(super) enum Generic {
 
 impl Generic {
     /// A fully connected layer from its row-major `[n, k]` weight.
-    pub(super) fn linear(n: usize, k: usize, weight: &[f32], bias: &[f32], activation: Activation) -> Result<Self> {
+    pub(super) fn linear(
+        isa: Isa,
+        [n, k]: [usize; 2],
+        weight: &[f32],
+        bias: &[f32],
+        activation: Activation,
+    ) -> Result<Self> {
         let transposed = Tensor::from_slice(weight, (n, k), &Device::Cpu)?.t()?.contiguous()?;
-        Ok(Self::Linear { transposed, bias: Tensor::from_slice(bias, n, &Device::Cpu)?, activation })
+        Ok(Self::Linear { isa, transposed, bias: Tensor::from_slice(bias, n, &Device::Cpu)?, activation })
     }
 
     /// Computes the op; `output` are the logical dimensions of the result.
     pub(super) fn apply(&self, inputs: &[Tensor], output: &[usize]) -> Result<Tensor> {
         let x = &inputs[0];
         match self {
-            Self::Linear { transposed, bias, activation: a } => {
-                let y = logical(x)?.contiguous()?.broadcast_matmul(transposed)?.broadcast_add(bias)?;
-                activation(*a, &physical(&y)?)
+            Self::Linear { isa, transposed, bias, activation: a } => {
+                let y = logical(x)?.contiguous()?.apply_op2_no_bwd(transposed, &custom::MatMul(*isa))?;
+                unary(*a, &physical(&binary(BinaryOp::Add, &y, bias)?)?)
             }
-            Self::MatMul => {
+            Self::MatMul(isa) => {
                 let (a, b) = (logical(x)?.contiguous()?, logical(&inputs[1])?.contiguous()?);
-                physical(&a.matmul(&b)?)
+                physical(&a.apply_op2_no_bwd(&b, &custom::MatMul(*isa))?)
             }
-            Self::Activation(a) => activation(*a, x),
+            Self::Activation(a) => unary(*a, x),
             Self::Binary(op) => {
                 let (a, b) = (operand(x, output.len())?, operand(&inputs[1], output.len())?);
-                let y = match op {
-                    BinaryOp::Add => a.broadcast_add(&b),
-                    BinaryOp::Sub => a.broadcast_sub(&b),
-                    BinaryOp::Mul => a.broadcast_mul(&b),
-                    BinaryOp::Div => a.broadcast_div(&b),
-                }?;
+                let y = binary(*op, &a, &b)?;
                 // Of rank four the operands were physical already.
                 if output.len() == 4 { Ok(y) } else { y.reshape(output) }
             }
             Self::Reduce { kind, axes } => {
                 let axes: Vec<usize> = axes.iter().map(|&a| physical_axis(x.rank(), a)).collect();
-                let y = match kind {
-                    ReduceKind::Mean => x.mean_keepdim(axes)?,
-                    ReduceKind::Sum => x.sum_keepdim(axes)?,
-                    ReduceKind::Max => axes.into_iter().try_fold(x.clone(), |x, axis| x.max_keepdim(axis))?,
-                };
+                let y = x.apply_op1_no_bwd(&custom::Reduce { kind: *kind, axes })?;
                 physical(&logical(&y)?.reshape(output)?)
             }
-            Self::Softmax { axis } => ops::softmax(x, physical_axis(x.rank(), *axis)),
+            Self::Softmax { axis } => {
+                x.contiguous()?.apply_op1_no_bwd(&custom::Softmax(physical_axis(x.rank(), *axis)))
+            }
             Self::Reshape => physical(&logical(x)?.reshape(output)?),
             Self::Transpose { perm } => physical(&logical(x)?.permute(perm.as_slice())?),
             Self::Concat { axis } => Tensor::cat(inputs, physical_axis(output.len(), *axis)),
@@ -104,21 +105,6 @@ impl Generic {
                 Ok(y)
             }
         }
-    }
-}
-
-/// The element-wise functions, as defined by [`Activation::apply`].
-pub(super) fn activation(a: Activation, x: &Tensor) -> Result<Tensor> {
-    match a {
-        Activation::None => Ok(x.clone()),
-        Activation::Relu => x.relu(),
-        Activation::Clip(lo, hi) => x.maximum(lo)?.minimum(hi),
-        Activation::HardSwish => x * x.affine(1.0 / 6.0, 0.5)?.clamp(0f32, 1f32)?,
-        Activation::HardSigmoid(alpha, beta) => x.affine(alpha.into(), beta.into())?.clamp(0f32, 1f32),
-        Activation::Sigmoid => ops::sigmoid(x),
-        Activation::Silu => x.silu(),
-        Activation::LeakyRelu(slope) => ops::leaky_relu(x, slope.into()),
-        Activation::Tanh => x.tanh(),
     }
 }
 

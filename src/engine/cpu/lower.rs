@@ -78,12 +78,14 @@ impl Lowering<'_> {
                     let product = Product::pack(self.arithmetic, [n, k], Weight::of(weight), bias.data())?;
                     Work::Linear(product, linear.activation)
                 } else {
-                    let generic = Generic::linear(n, k, weight.to_float().data(), bias.data(), linear.activation);
+                    let weight = weight.to_float();
+                    let generic =
+                        Generic::linear(self.arithmetic.isa, [n, k], weight.data(), bias.data(), linear.activation);
                     Work::Candle(generic.map_err(|e| candle_failed(&node.name, node.op.name(), &e))?)
                 }
             }
             Op::Pool2d(pool) => Work::Pool(pool.clone()),
-            Op::MatMul => Work::Candle(Generic::MatMul),
+            Op::MatMul => Work::Candle(Generic::MatMul(self.arithmetic.isa)),
             Op::Activation(activation) => Work::Candle(Generic::Activation(*activation)),
             Op::Binary(op) => Work::Candle(Generic::Binary(*op)),
             Op::Reduce { kind, axes, keep_dims: _ } => {

@@ -13,6 +13,7 @@
 //! such multiplications a lane (SIMD128, AVX-512 VNNI), and off by some 1e-5 of the largest activation.
 
 mod conv;
+mod custom;
 mod generic;
 mod kernels;
 mod layout;
