@@ -30,6 +30,7 @@ pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]
     let value = lowering.value(graph.image_input()?)?;
     let Place::Arena(range) = value.place else { return Err(failed("the image input is a constant")) };
     Ok(CpuProgram {
+        isa: arithmetic.isa,
         steps,
         arena: vec![Line::ZERO; lowering.arena.size / size_of::<Line>()],
         scratch,

@@ -10,7 +10,7 @@
 //!
 //! int8 weights are widened once, into the packed panels: to f32, or to 16 bits. With 16 bits each row of activations is
 //! rounded to 16 bits too and products are integer (see `kernels/fixed.rs`): twice as fast where an instruction does two
-//! such multiplications a lane (SIMD128, AVX-512 VNNI), and off by some 1e-5 of the largest activation.
+//! such multiplications a lane (SIMD128, AVX2, AVX-512 VNNI), and off by some 1e-5 of the largest activation.
 
 mod conv;
 mod custom;

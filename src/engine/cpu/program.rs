@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, Device, Storage};
 
 use super::conv::{Conv, Scratch};
 use super::generic::Generic;
-use super::kernels;
+use super::kernels::{self, Isa};
 use super::product::Product;
 use super::{candle_failed, failed, layout};
 use crate::engine::mix::{channels_height_width, mix_host, validate};
@@ -69,6 +69,7 @@ impl Line {
 
 /// See the [module](self).
 pub(super) struct CpuProgram {
+    pub isa: Isa,
     pub steps: Vec<Step>,
     pub arena: Vec<Line>,
     pub scratch: Scratch,
@@ -92,7 +93,7 @@ impl CpuProgram {
 
     /// Runs one step.
     pub(super) fn step(&mut self, i: usize) -> Result<()> {
-        self.steps[i].run(bytemuck::cast_slice_mut(&mut self.arena), &mut self.scratch)
+        self.steps[i].run(self.isa, bytemuck::cast_slice_mut(&mut self.arena), &mut self.scratch)
     }
 
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
@@ -148,7 +149,7 @@ impl Value {
 }
 
 impl Step {
-    fn run(&self, arena: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    fn run(&self, isa: Isa, arena: &mut [f32], scratch: &mut Scratch) -> Result<()> {
         // The plan never lets an input share memory with the output, so inputs are before or after it.
         let (before, rest) = arena.split_at_mut(self.range.start);
         let (y, after) = rest.split_at_mut(self.range.len());
@@ -165,12 +166,12 @@ impl Step {
                     let (x, y) = (&x[i * x_len..][..x_len], &mut y[i * y_len..][..y_len]);
                     conv.apply(x, y, residual, scratch, clamp(*activation))?;
                 }
-                finish(*activation, y);
+                finish(isa, *activation, y);
                 Ok(())
             }
             Work::Linear(product, activation) => {
                 product.apply_all(input(0), y, None, &mut scratch.quantized, clamp(*activation))?;
-                finish(*activation, y);
+                finish(isa, *activation, y);
                 Ok(())
             }
             Work::Pool(p) => {
@@ -219,9 +220,9 @@ fn clamp(activation: Activation) -> [f32; 2] {
 }
 
 /// What the kernels left of an activation.
-fn finish(activation: Activation, y: &mut [f32]) {
+fn finish(isa: Isa, activation: Activation, y: &mut [f32]) {
     match activation {
         Activation::None | Activation::Relu | Activation::Clip(..) => {}
-        other => y.iter_mut().for_each(|v| *v = other.apply(*v)),
+        other => kernels::activate(isa, other, y),
     }
 }

@@ -3,12 +3,14 @@
 //! The `unsafe` of the CPU engine is in this folder. Each public function checks every size it is going to touch,
 //! then calls a kernel that does not.
 
+mod activate;
 mod depthwise;
 mod fixed;
 mod gemm;
 mod pool;
 mod simd;
 
+pub(super) use activate::activate;
 pub(super) use depthwise::Depthwise;
 pub(super) use fixed::{Fixed, Quantized};
 pub(super) use gemm::{Dense, Rows};
@@ -76,9 +78,7 @@ impl Isa {
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => false,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => true,
+            Self::Avx2 | Self::Avx512 => true,
         }
     }
 
@@ -96,7 +96,7 @@ impl Isa {
     }
 }
 
-/// Evaluates `$body` with the constant `$R` equal to `$height`, which is 1 to 6.
+/// Evaluates `$body` with the constant `$R` equal to `$height`, which is 1 to `TILE`, at most 6.
 macro_rules! with_height {
     ($height:expr, $R:ident => $body:expr) => {{
         macro_rules! arm {
@@ -106,8 +106,9 @@ macro_rules! with_height {
             }};
         }
         match $height {
-            6 => arm!(6),
-            5 => arm!(5),
+            // Not compiled where tiles are lower.
+            6 if TILE >= 6 => arm!(6),
+            5 if TILE >= 5 => arm!(5),
             4 => arm!(4),
             3 => arm!(3),
             2 => arm!(2),
