@@ -100,6 +100,7 @@ fn failures_name_what_was_wrong() {
     let message = failure(&["explain", "--query", "LICENSES.tsv", "--class", "a=fish"]);
     assert!(message.contains("LICENSES.tsv") && message.contains("text file"), "{message}");
     assert!(failure(&["explain", "--query", "dog/dog.jpg", "--class", "fish"]).contains("NAME=DIR_OR_FILE"));
+    assert!(failure(&[&EXPLAIN[..], &["--class", "fish=fish"]].concat()).contains("other names"));
     assert!(failure(&[&EXPLAIN[..], &["--for", "cat"]].concat()).contains("bird, fish"));
     assert!(failure(&[&EXPLAIN[..], &["--target", "nothing"]].concat()).contains("features"));
     assert!(failure(&[&EXPLAIN[..], &["--form", "grad-cam"]].concat()).contains("fam, centred, contrastive"));

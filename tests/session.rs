@@ -20,6 +20,7 @@ fn session(choice: EngineChoice) -> Option<Session> {
     match block_on(Session::new(model(), choice)) {
         Ok(session) => Some(session),
         Err(Error::NoGpu { reason }) => {
+            assert!(std::env::var_os("FAMLENS_REQUIRE_GPU").is_none(), "a GPU is required: {reason}");
             eprintln!("SKIPPED: no GPU here: {reason}");
             None
         }

@@ -10,10 +10,15 @@ use crate::overlay::{MapView, Upsampler};
 /// (CAM, arXiv 1512.04150).
 pub const DEFAULT_THRESHOLD: f32 = 0.2;
 
+/// Larger photos are localised on a grid of this many samples along the longer side: a map of a few cells has no detail
+/// that a finer one would find, and a box is wanted in no time for every class and every move of a slider.
+const MAX_SIDE: u32 = 1024;
+
 /// Where a map says that the object is, in photo pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Localisation {
-    /// The box around the largest connected region over the threshold: whole pixels, right and bottom exclusive.
+    /// The box around the largest connected region over the threshold, right and bottom exclusive: whole pixels for
+    /// photos of up to 1024 pixels a side, and within a thousandth of the side for larger ones.
     #[serde(rename = "box")]
     pub bounds: Rect,
     /// Where the upsampled map is greatest.
@@ -49,17 +54,20 @@ pub fn localise(view: &MapView<'_>, threshold: f32) -> Result<Option<Localisatio
         return Ok(None);
     }
     let (width, height) = view.geometry().photo_size();
-    let mut upsampler = Upsampler::pixels(view, width, height);
+    let shrink = (f64::from(width.max(height)) / f64::from(MAX_SIDE)).max(1.0);
+    let grid = [width, height].map(|side| ((f64::from(side) / shrink).round() as u32).max(1));
+    let mut upsampler = Upsampler::pixels(view, grid[0], grid[1]);
     let (columns, rows) = (upsampler.columns(), upsampler.rows());
     let mut regions = Regions::default();
     for (index, y) in rows.enumerate() {
         regions.push_row(y, columns.start, upsampler.row(index).iter().map(|&value| value >= threshold));
     }
     let ((x, y), _) = view.peak();
-    Ok(regions.largest().map(|region| Localisation {
-        bounds: Rect::new(region.x0 as f64, region.y0 as f64, region.x1 as f64, region.y1 as f64),
+    let [sx, sy] = [f64::from(width) / f64::from(grid[0]), f64::from(height) / f64::from(grid[1])];
+    Ok(regions.largest().map(|r| Localisation {
+        bounds: Rect::new(r.x0 as f64 * sx, r.y0 as f64 * sy, r.x1 as f64 * sx, r.y1 as f64 * sy),
         peak: [x, y],
-        area: region.area,
+        area: (r.area as f64 * sx * sy).round() as u64,
     }))
 }
 

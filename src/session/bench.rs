@@ -21,12 +21,16 @@ pub struct Benchmark {
     pub fam: Vec<f64>,
 }
 
+/// More runs tell nothing new.
+const MAX_RUNS: usize = 1000;
+
 impl Session {
-    /// Runs the model `runs` times with and without FAM, alternating, on an image of the session.
+    /// Runs the model `runs` times (at most 1000) with and without FAM, alternating, on an image of the session.
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown image; the engine's errors.
     pub async fn bench(&mut self, image: ImageId, runs: usize) -> Result<Benchmark> {
+        let runs = runs.min(MAX_RUNS);
         let target = self.model.manifest().target.clone();
         let known = self.embedded(image, &target).await?;
         let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
@@ -39,7 +43,8 @@ impl Session {
             fam: Vec::with_capacity(runs),
         };
         let program = self.engines.program(&self.model, entry.geometry.input_size(), &target)?;
-        program.run(&entry.input, &fam).await?;
+        let warm = program.run(&entry.input, &fam).await?;
+        let Some(features) = warm.features.into_iter().next() else { return Ok(result) };
         for _ in 0..runs {
             let started = Instant::now();
             program.run(&entry.input, &plain).await?;
@@ -48,7 +53,7 @@ impl Session {
             program.run(&entry.input, &fam).await?;
             result.explain.push(milliseconds(started));
             let started = Instant::now();
-            program.mix(&known.features, &fam).await?;
+            program.mix(&features, &fam).await?;
             result.fam.push(milliseconds(started));
         }
         Ok(result)

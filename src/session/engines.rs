@@ -101,7 +101,7 @@ impl Engines {
         self.active = match choice {
             EngineChoice::Cpu => EngineKind::Cpu,
             EngineChoice::Auto => match self.measured {
-                [Some(cpu), Some(gpu)] if gpu < cpu => EngineKind::Gpu,
+                [Some(cpu), Some(gpu)] if gpu < cpu && matches!(self.gpu, Gpu::Ready(_)) => EngineKind::Gpu,
                 _ => EngineKind::Cpu,
             },
             EngineChoice::Gpu => {
@@ -136,6 +136,7 @@ impl Engines {
         self.gpu_losses += 1;
         self.programs.retain(|(key, _)| key.engine != EngineKind::Gpu);
         self.gpu = Gpu::Untried;
+        self.measured[EngineKind::Gpu as usize] = None;
         if self.gpu_losses <= 1 && self.start_gpu().await.is_ok() {
             self.note = Some(format!("The GPU was lost ({reason}) and has been started again."));
             return;
@@ -154,23 +155,34 @@ impl Engines {
 
     /// The program of the active engine for that input size and target layer.
     pub(super) fn program(&mut self, model: &Model, size: (u32, u32), target: &str) -> Result<&mut dyn Program> {
-        let key = Key { engine: self.active, size, target: target.to_owned() };
+        self.program_on(self.active, model, size, target)
+    }
+
+    /// The program of one engine for that input size and target layer.
+    pub(super) fn program_on(
+        &mut self,
+        engine: EngineKind,
+        model: &Model,
+        size: (u32, u32),
+        target: &str,
+    ) -> Result<&mut dyn Program> {
+        let key = Key { engine, size, target: target.to_owned() };
         let entry = match self.programs.iter().position(|(k, _)| *k == key) {
             Some(at) => self.programs.remove(at),
-            None => (key, self.compile(model, size, target)?),
+            None => (key, self.compile(engine, model, size, target)?),
         };
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.remove(0);
         }
         self.programs.push(entry);
         let last = self.programs.last_mut().map(|(_, program)| program.as_mut() as &mut dyn Program);
-        last.ok_or_else(|| Error::Engine { engine: self.active.name(), reason: "it has no program".into() })
+        last.ok_or_else(|| Error::Engine { engine: engine.name(), reason: "it has no program".into() })
     }
 
-    fn compile(&self, model: &Model, size: (u32, u32), target: &str) -> Result<Box<dyn Program>> {
+    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), target: &str) -> Result<Box<dyn Program>> {
         let graph = model.graph(size, target)?;
         let id = graph.find(target).ok_or_else(|| super::not_spatial(target))?;
-        let engine: &dyn Engine = match (self.active, &self.gpu) {
+        let engine: &dyn Engine = match (on, &self.gpu) {
             (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
             (EngineKind::Gpu, _) => return Err(Error::NoGpu { reason: "it has not been started".into() }),
             (EngineKind::Cpu, _) => &self.cpu,
@@ -199,7 +211,7 @@ impl Engines {
 
 impl Session {
     /// Measures both engines on an image that is already in the session, warm, and takes the faster one. A GPU that is
-    /// missing or lost is no error: the CPU is taken. Embeddings stay valid for the engine that made them.
+    /// missing or lost is no error: the CPU is taken. What has been embedded stays, on the engine that did it.
     ///
     /// # Errors
     /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.
@@ -207,23 +219,24 @@ impl Session {
         let entry = self.entry(image)?;
         let (input, size) = (entry.input.clone(), entry.geometry.input_size());
         self.engines.active = EngineKind::Cpu;
-        self.engines.measured = [Some(self.engines.measure(&self.model, &input, size).await?), None];
+        let cpu = self.engines.measure(&self.model, &input, size, f64::INFINITY).await?;
+        self.engines.measured = [Some(cpu), None];
         if self.engines.start_gpu().await.is_ok() {
             self.engines.active = EngineKind::Gpu;
-            match self.engines.measure(&self.model, &input, size).await {
+            match self.engines.measure(&self.model, &input, size, cpu).await {
                 Ok(gpu) => self.engines.measured[1] = Some(gpu),
                 Err(error) => self.engines.gpu = Gpu::Unavailable(error.to_string()),
             }
         }
         self.engines.choose(EngineChoice::Auto).await?;
-        self.forget_other_engines();
         Ok(self.engines.active)
     }
 }
 
 impl Engines {
-    /// Best of three warm forward passes with the mix of an explanation of two classes, in milliseconds.
-    async fn measure(&mut self, model: &Model, input: &Tensor, size: (u32, u32)) -> Result<f64> {
+    /// Best of three warm forward passes with the mix of an explanation of two classes, in milliseconds. Stops early if
+    /// the first takes longer than `limit`: the user is waiting for the engine that this one holds up.
+    async fn measure(&mut self, model: &Model, input: &Tensor, size: (u32, u32), limit: f64) -> Result<f64> {
         let program = self.program(model, size, &model.manifest().target)?;
         let pooling = model.manifest().pooling();
         let warm = program.run(input, &Mix { pooling, ..Mix::default() }).await?;
@@ -234,6 +247,9 @@ impl Engines {
             let started = web_time::Instant::now();
             program.run(input, &mix).await?;
             best = best.min(milliseconds(started));
+            if best > limit {
+                break;
+            }
         }
         Ok(best)
     }

@@ -150,7 +150,11 @@ impl Session {
         let mixed = match self.cached(query, target)? {
             Some(known) => {
                 let size = self.entry(query)?.geometry.input_size();
-                let mixed = self.engines.program(&self.model, size, target)?.mix(&known.features, &mix).await?;
+                let mixed = self
+                    .engines
+                    .program_on(known.engine, &self.model, size, target)?
+                    .mix(&known.features, &mix)
+                    .await?;
                 timings.mix = milliseconds(started);
                 mixed
             }

@@ -196,9 +196,9 @@ impl Session {
     }
 
     async fn activations(&mut self, id: ImageId, target: &str) -> Result<Tensor> {
-        let features = self.embedded(id, target).await?.features;
+        let known = self.embedded(id, target).await?;
         let size = self.entry(id)?.geometry.input_size();
-        self.engines.program(&self.model, size, target)?.read(&features).await
+        self.engines.program_on(known.engine, &self.model, size, target)?.read(&known.features).await
     }
 
     /// The image's activation maps and embedding, from the backbone if they are not there yet.
@@ -225,10 +225,9 @@ impl Session {
         Ok((embedded, output.mixed))
     }
 
+    /// What is known of an image at a target layer, on whichever engine found it.
     fn cached(&self, id: ImageId, target: &str) -> Result<Option<Embedded>> {
-        let engine = self.engines.active();
-        let fits = |e: &&Embedded| e.target == target && e.engine == engine;
-        Ok(self.entry(id)?.embedded.iter().find(fits).cloned())
+        Ok(self.entry(id)?.embedded.iter().find(|e| e.target == target).cloned())
     }
 
     /// Runs `work`; if the GPU is lost meanwhile, rebuilds it once and then falls back to the CPU, starting over.

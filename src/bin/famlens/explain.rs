@@ -64,6 +64,12 @@ impl FromStr for ClassArg {
 }
 
 pub fn run(args: Args) -> Result<()> {
+    let mut stems: Vec<String> = args.classes.iter().map(|c| file_stem(&c.name)).collect();
+    stems.sort();
+    if let Some(pair) = stems.windows(2).find(|pair| pair[0] == pair[1]) {
+        let reason = format!("two classes would both be written as {:?}; give them other names", pair[0]);
+        return Err(Error::argument("--class", reason));
+    }
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
@@ -109,12 +115,16 @@ fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
     Ok(Class::new(class.name.clone(), supports))
 }
 
+/// A class's name as part of a file name.
+fn file_stem(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
+}
+
 fn save(folder: &Path, query: &Path, photo: &Photo, explanation: &Explanation) -> Result<()> {
     files::create_folder(folder)?;
     let stem = query.file_stem().map_or_else(|| "query".into(), |s| s.to_string_lossy().into_owned());
     for (class, explained) in explanation.classes.iter().zip(&explanation.maps) {
-        let safe: String = class.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let base = folder.join(format!("{stem}.{safe}.{}", explanation.form));
+        let base = folder.join(format!("{stem}.{}.{}", file_stem(&class.name), explanation.form));
         let map = &explained.map;
         files::write_npy(&base.with_added_extension("npy"), &[map.height as u64, map.width as u64], &map.data)?;
         let picture = overlay::compose(photo, &map.view()?, &Style::default())?;
