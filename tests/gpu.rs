@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
-    let chosen = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(*w));
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|w| format!("gpu: {name}").contains(*w));
     let engine = match block_on(GpuEngine::new(GpuOptions::default())) {
         Ok(engine) => engine,
         Err(error) => {

@@ -15,6 +15,8 @@ mod mix;
 mod pipelines;
 mod program;
 mod readback;
+#[cfg(test)]
+mod shader_tests;
 mod template;
 mod weights;
 

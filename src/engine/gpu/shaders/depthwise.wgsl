@@ -16,7 +16,7 @@ override WG: u32 = 64u;
 
 // The four channels' weights of one tap.
 fn tap_weights(tap: u32) -> vec4<f32> {
-  if (INT8) { return signed_bytes(weights[p.weights + tap / 4u][tap % 4u]); }
+  if (INT8) { return int8_weights(weights[p.weights + tap / 4u][tap % 4u]); }
   return float_weights(p.weights + tap);
 }
 
@@ -54,7 +54,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   let bias = float_weights(p.bias + c);
   var scale = vec4<f32>(1.0);
-  if (INT8) { scale = float_weights(p.scale + c); }
+  if (INT8) { scale = float_weights(p.scale + c) * weight_lanes(); }
 #for i TX
   if (ox + {i}u < p.out_w) {
     let at = (oy * p.out_w + ox + {i}u) * p.groups + c;
