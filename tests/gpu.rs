@@ -21,6 +21,7 @@ type Test = fn(&GpuEngine) -> Result<()>;
 
 const TESTS: &[(&str, Test)] = &[
     ("agrees with ONNX Runtime on every golden", agrees_with_onnx_runtime),
+    ("kernels for graphics hardware agree with ONNX Runtime", hardware_kernels),
     ("logits agree with ONNX Runtime", logits_agree),
     ("mixes agree with the reference", mixes_agree),
     ("kept activation maps survive later runs", features_survive),
@@ -122,6 +123,12 @@ fn agrees_with_onnx_runtime(engine: &GpuEngine) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the adapter runs on the CPU, the engine takes other kernels than elsewhere.
+fn hardware_kernels(_: &GpuEngine) -> Result<()> {
+    let options = GpuOptions { hardware_kernels: true, ..GpuOptions::default() };
+    agrees_with_onnx_runtime(&block_on(GpuEngine::new(options))?)
 }
 
 fn logits_agree(engine: &GpuEngine) -> Result<()> {

@@ -70,10 +70,10 @@ impl Lowering<'_, '_> {
         }
         if per_group == 1 && per_group_out == 1 && conv.groups == c {
             let kernel = depthwise_kernel(self.traits, conv, kw, ow);
-            let Kernel::Depthwise { pixels, .. } = kernel else { return Err(refuse(node, "no kernel")) };
+            let Kernel::Depthwise { pixels, lines, .. } = kernel else { return Err(refuse(node, "no kernel")) };
             let placed = self.uploader.place(&node.name, &weight, &bias, Packing::Depthwise)?;
             let (groups, tiles) = (c.div_ceil(4), ow.div_ceil(pixels));
-            let grid = Grid::over(groups * tiles * oh);
+            let grid = Grid::over(groups * tiles * oh.div_ceil(lines));
             let mut params = words([x / 4, y / 4, residual / 4]);
             params.extend([placed.weights, placed.scales, placed.bias]);
             params.extend(words([groups, c, h, w, oh, ow, tiles, grid.row as usize, kh, kw]));
@@ -204,9 +204,10 @@ fn depthwise_kernel(traits: Traits, conv: &Conv2d, width: usize, out_w: usize) -
     let stride = conv.strides[1];
     let unrolled = matches!(width, 3 | 5) && matches!(stride, 1 | 2) && conv.dilations[1] == 1;
     if !unrolled {
-        return Kernel::Depthwise { width: 1, stride: 1, pixels: 1 };
+        return Kernel::Depthwise { width: 1, stride: 1, pixels: 1, lines: 1 };
     }
     // With stride 2 fewer cells are shared, and SwiftShader's compiler takes seconds over four pixels of five taps.
     let pixels = if traits.software && stride == 1 { 4 } else { 2 };
-    Kernel::Depthwise { width, stride, pixels: pixels.min(out_w.next_power_of_two()) }
+    let lines = if conv.strides == [1, 1] && conv.dilations[0] == 1 { 2 } else { 1 };
+    Kernel::Depthwise { width, stride, pixels: pixels.min(out_w.next_power_of_two()), lines }
 }

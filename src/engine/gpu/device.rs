@@ -11,6 +11,8 @@ pub struct GpuOptions {
     /// Prefer an adapter that runs on the CPU (lavapipe, SwiftShader, WARP); for tests. Natively it is demanded; in
     /// a browser the browser decides.
     pub software: bool,
+    /// Use the kernels meant for graphics hardware even if the adapter runs on the CPU; so tests reach both kinds.
+    pub hardware_kernels: bool,
     /// Measure each kernel, where the device can, for [`super::GpuEngine::profile`]. Every kernel then runs in its own
     /// pass, which makes the whole slower.
     pub profile: bool,
@@ -25,8 +27,10 @@ pub(super) struct Device {
     /// Its number among all devices of this process: wgpu's own identities repeat from one instance to the next.
     pub serial: u64,
     pub limits: wgpu::Limits,
-    /// Whether kernels run on the CPU.
+    /// Whether the adapter runs on the CPU.
     pub software: bool,
+    /// Whether to take the kernels for such an adapter.
+    pub software_kernels: bool,
     /// Whether timestamps are written around each kernel.
     pub profile: bool,
     name: String,
@@ -86,7 +90,8 @@ impl Device {
         let (name, software) = identity(&info, &device);
         static OPENED: AtomicU64 = AtomicU64::new(0);
         let serial = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { device, queue, health, serial, limits, software, profile, name })
+        let software_kernels = software && !options.hardware_kernels;
+        Ok(Self { device, queue, health, serial, limits, software, software_kernels, profile, name })
     }
 
     /// For people: `"WebGPU (NVIDIA H100)"`, `"Vulkan (llvmpipe)"`.

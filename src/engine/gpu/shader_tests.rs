@@ -38,7 +38,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::MixWeights,
         Kernel::MixMaps,
         Kernel::MixSum,
-        Kernel::Depthwise { width: 1, stride: 1, pixels: 1 },
+        Kernel::Depthwise { width: 1, stride: 1, pixels: 1, lines: 1 },
     ];
     for pixels in [1, 2, 4, 8] {
         for outputs in [1, 2] {
@@ -46,7 +46,8 @@ fn kernels() -> Vec<Kernel> {
             all.push(Kernel::Conv { pixels: pixels.min(4), outputs });
         }
         for (width, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
-            all.push(Kernel::Depthwise { width, stride, pixels: pixels.min(4) });
+            let pixels = pixels.min(4);
+            all.extend((1..=2).map(|lines| Kernel::Depthwise { width, stride, pixels, lines }));
         }
     }
     all.sort_by_key(|k| format!("{k:?}"));
