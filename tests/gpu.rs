@@ -21,6 +21,7 @@ type Test = fn(&GpuEngine) -> Result<()>;
 
 const TESTS: &[(&str, Test)] = &[
     ("agrees with ONNX Runtime on every golden", agrees_with_onnx_runtime),
+    ("kernels for graphics hardware agree with ONNX Runtime", hardware_kernels),
     ("logits agree with ONNX Runtime", logits_agree),
     ("mixes agree with the reference", mixes_agree),
     ("kept activation maps survive later runs", features_survive),
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
-    let chosen = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(*w));
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|w| format!("gpu: {name}").contains(*w));
     let engine = match block_on(GpuEngine::new(GpuOptions::default())) {
         Ok(engine) => engine,
         Err(error) => {
@@ -122,6 +123,12 @@ fn agrees_with_onnx_runtime(engine: &GpuEngine) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the adapter runs on the CPU, the engine takes other kernels than elsewhere.
+fn hardware_kernels(_: &GpuEngine) -> Result<()> {
+    let options = GpuOptions { hardware_kernels: true, ..GpuOptions::default() };
+    agrees_with_onnx_runtime(&block_on(GpuEngine::new(options))?)
 }
 
 fn logits_agree(engine: &GpuEngine) -> Result<()> {

@@ -49,8 +49,11 @@ fn candidates() -> Vec<Candidate> {
         let storage = if engine.is_fixed_point() { Storage::Int16 } else { Storage::F32 };
         all.push(Candidate { name: "cpu", storage, engine: Ok(Box::new(engine)) });
     }
-    let gpu = block_on(GpuEngine::new(GpuOptions::default()));
-    all.push(Candidate { name: "gpu", storage: Storage::F32, engine: gpu.map(|e| Box::new(e) as Box<dyn Engine>) });
+    let gpu = |options| block_on(GpuEngine::new(options)).map(|engine| Box::new(engine) as Box<dyn Engine>);
+    all.push(Candidate { name: "gpu", storage: Storage::F32, engine: gpu(GpuOptions::default()) });
+    // On a software adapter the engine takes other kernels than on graphics hardware: both are held.
+    let hardware = GpuOptions { hardware_kernels: true, ..GpuOptions::default() };
+    all.push(Candidate { name: "gpu, hardware kernels", storage: Storage::F32, engine: gpu(hardware) });
     all
 }
 

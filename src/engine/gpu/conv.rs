@@ -17,18 +17,24 @@ struct Tile {
 
 /// A tile for so many pixels and output groups.
 ///
-/// On a processor that pretends to be a GPU, a load costs far more than a multiplication and few invocations run at
-/// once: the tile is as large as the registers allow. On a GPU it must leave enough invocations to fill the machine.
+/// On a processor that pretends to be a GPU, a load costs far more than a multiplication, so that a tile pays even if
+/// few invocations are left; but its compiler takes seconds over long unrolled code. On a GPU the tile must leave enough
+/// invocations to fill the machine.
 fn tile(traits: Traits, pixels: usize, outputs: usize) -> Tile {
     let at_most = |limit: usize| [1, 2, 4, 8].into_iter().rev().find(|&n| n <= limit.min(pixels)).unwrap_or(1);
     if traits.software {
-        return Tile { pixels: at_most(8), outputs: if outputs.is_multiple_of(2) { 2 } else { 1 } };
+        return Tile { pixels: at_most(4), outputs: if outputs.is_multiple_of(2) { 2 } else { 1 } };
     }
-    // What a mid-range GPU keeps in flight.
+    // What keeps a mid-range GPU busy, and what is better than a tile of one pixel even if it does not.
     const ENOUGH: usize = 16_384;
+    const SOME: usize = 1_024;
     let invocations = |n: usize| pixels.div_ceil(n) * outputs;
-    let most = [8, 4, 2].into_iter().find(|&n| invocations(n) >= ENOUGH).unwrap_or(1);
-    Tile { pixels: at_most(most.max(if invocations(4) >= ENOUGH / 16 { 4 } else { 2 })), outputs: 1 }
+    let most = match [8, 4, 2].into_iter().find(|&n| invocations(n) >= ENOUGH) {
+        Some(n) => n,
+        None if invocations(4) >= SOME => 4,
+        None => 2,
+    };
+    Tile { pixels: at_most(most), outputs: 1 }
 }
 
 impl Lowering<'_, '_> {
@@ -48,9 +54,13 @@ impl Lowering<'_, '_> {
         let with_residual = u32::from(conv.residual);
         let per_group_out = o / conv.groups;
         let int8 = u32::from(matches!(weight, Constant::Int8(_)));
+        let software = self.traits.software;
         let specialised = |kernel| {
             let spec = Specialisation::new(kernel).with("ACT", act).with("RESIDUAL", with_residual);
-            if kernel == Kernel::ConvScalar { spec } else { spec.with("INT8", int8) }
+            match kernel {
+                Kernel::ConvScalar => spec,
+                _ => spec.with("INT8", int8).with("CONVERT", u32::from(software)),
+            }
         };
 
         let pointwise = conv.groups == 1 && [kh, kw] == [1, 1] && conv.strides == [1, 1] && conv.pads == [0; 4];
@@ -60,10 +70,10 @@ impl Lowering<'_, '_> {
         }
         if per_group == 1 && per_group_out == 1 && conv.groups == c {
             let kernel = depthwise_kernel(self.traits, conv, kw, ow);
-            let Kernel::Depthwise { pixels, .. } = kernel else { return Err(refuse(node, "no kernel")) };
+            let Kernel::Depthwise { pixels, lines, .. } = kernel else { return Err(refuse(node, "no kernel")) };
             let placed = self.uploader.place(&node.name, &weight, &bias, Packing::Depthwise)?;
             let (groups, tiles) = (c.div_ceil(4), ow.div_ceil(pixels));
-            let grid = Grid::over(groups * tiles * oh);
+            let grid = Grid::over(groups * tiles * oh.div_ceil(lines));
             let mut params = words([x / 4, y / 4, residual / 4]);
             params.extend([placed.weights, placed.scales, placed.bias]);
             params.extend(words([groups, c, h, w, oh, ow, tiles, grid.row as usize, kh, kw]));
@@ -159,13 +169,14 @@ impl Lowering<'_, '_> {
         let spec = Specialisation::new(Kernel::Pointwise { pixels: tile.pixels, outputs: tile.outputs })
             .with("ACT", act)
             .with("RESIDUAL", u32::from(rows.residual.is_some()))
-            .with("INT8", u32::from(matches!(weight, Constant::Int8(_))));
+            .with("INT8", u32::from(matches!(weight, Constant::Int8(_))))
+            .with("CONVERT", u32::from(self.traits.software));
         self.weighted(node, spec, placed, grid, params);
         Ok(())
     }
 
     fn weighted(&mut self, node: &Node, spec: Specialisation, placed: Placed, grid: Grid, params: Vec<u32>) {
-        let label = format!("{} {:?}", node.name, spec.kernel);
+        let label = format!("{} ~ {:?}", node.name, spec.kernel);
         self.steps.push(Step { label, spec, page: Some(placed.page), params, workgroups: grid.workgroups });
     }
 
@@ -193,8 +204,10 @@ fn depthwise_kernel(traits: Traits, conv: &Conv2d, width: usize, out_w: usize) -
     let stride = conv.strides[1];
     let unrolled = matches!(width, 3 | 5) && matches!(stride, 1 | 2) && conv.dilations[1] == 1;
     if !unrolled {
-        return Kernel::Depthwise { width: 1, stride: 1, pixels: 1 };
+        return Kernel::Depthwise { width: 1, stride: 1, pixels: 1, lines: 1 };
     }
-    let pixels = if traits.software { 4 } else { 2 };
-    Kernel::Depthwise { width, stride, pixels: pixels.min(out_w.next_power_of_two()) }
+    // With stride 2 fewer cells are shared, and SwiftShader's compiler takes seconds over four pixels of five taps.
+    let pixels = if traits.software && stride == 1 { 4 } else { 2 };
+    let lines = if conv.strides == [1, 1] && conv.dilations[0] == 1 { 2 } else { 1 };
+    Kernel::Depthwise { width, stride, pixels: pixels.min(out_w.next_power_of_two()), lines }
 }

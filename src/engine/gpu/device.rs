@@ -11,6 +11,8 @@ pub struct GpuOptions {
     /// Prefer an adapter that runs on the CPU (lavapipe, SwiftShader, WARP); for tests. Natively it is demanded; in
     /// a browser the browser decides.
     pub software: bool,
+    /// Use the kernels meant for graphics hardware even if the adapter runs on the CPU; so tests reach both kinds.
+    pub hardware_kernels: bool,
     /// Measure each kernel, where the device can, for [`super::GpuEngine::profile`]. Every kernel then runs in its own
     /// pass, which makes the whole slower.
     pub profile: bool,
@@ -25,8 +27,10 @@ pub(super) struct Device {
     /// Its number among all devices of this process: wgpu's own identities repeat from one instance to the next.
     pub serial: u64,
     pub limits: wgpu::Limits,
-    /// Whether kernels run on the CPU.
+    /// Whether the adapter runs on the CPU.
     pub software: bool,
+    /// Whether to take the kernels for such an adapter.
+    pub software_kernels: bool,
     /// Whether timestamps are written around each kernel.
     pub profile: bool,
     name: String,
@@ -60,7 +64,7 @@ impl Device {
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            ..wgpu::Limits::defaults()
+            ..wgpu::Limits::defaults().or_worse_values_from(&offered)
         };
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -80,14 +84,14 @@ impl Device {
                 false => message,
             });
         });
-        let failed = health.clone();
-        device.on_uncaptured_error(Arc::new(move |error| failed.report_error(error.to_string())));
+        report_errors(&device, health.clone());
 
         let info = adapter.get_info();
         let (name, software) = identity(&info, &device);
         static OPENED: AtomicU64 = AtomicU64::new(0);
         let serial = OPENED.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { device, queue, health, serial, limits, software, profile, name })
+        let software_kernels = software && !options.hardware_kernels;
+        Ok(Self { device, queue, health, serial, limits, software, software_kernels, profile, name })
     }
 
     /// For people: `"WebGPU (NVIDIA H100)"`, `"Vulkan (llvmpipe)"`.
@@ -101,6 +105,27 @@ impl Drop for Device {
         // In a browser, dropping the handles frees nothing until the garbage collector runs.
         self.device.destroy();
     }
+}
+
+/// Lets the device's errors become reports instead of panics.
+#[cfg(not(target_arch = "wasm32"))]
+fn report_errors(device: &wgpu::Device, health: Health) {
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| health.report_error(error.to_string())));
+}
+
+/// Lets the device's errors become reports instead of panics. Not through wgpu, whose handler panics at a
+/// GPUInternalError.
+#[cfg(target_arch = "wasm32")]
+fn report_errors(device: &wgpu::Device, health: Health) {
+    use wasm_bindgen::{JsValue, closure::Closure};
+    let Some(device) = device.as_webgpu() else { return };
+    let get = |object: &JsValue, key: &str| js_sys::Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
+    let handler = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
+        let message = get(&get(&event, "error"), "message").as_string();
+        health.report_error(message.unwrap_or_else(|| "the browser gave no reason".into()));
+    });
+    // If the property cannot be set the browser has no such event, and there is nothing to report.
+    let _ = js_sys::Reflect::set(device.as_ref(), &"onuncapturederror".into(), &handler.into_js_value());
 }
 
 /// Name of the adapter for people, and whether it runs on the CPU.

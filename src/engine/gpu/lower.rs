@@ -155,7 +155,7 @@ impl Lowering<'_, '_> {
 
     /// Appends a step that reads no weights.
     pub fn step(&mut self, node: &Node, spec: Specialisation, grid: Grid, params: Vec<u32>) {
-        let label = format!("{} {:?}", node.name, spec.kernel);
+        let label = format!("{} ~ {:?}", node.name, spec.kernel);
         self.steps.push(Step { label, spec, page: None, params, workgroups: grid.workgroups });
     }
 

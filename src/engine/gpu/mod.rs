@@ -1,11 +1,11 @@
 //! The GPU engine, on wgpu: natively on Vulkan, Metal or Direct3D 12, in a browser on WebGPU. The only room that names
 //! wgpu.
 //!
-//! Activations lie in one arena, pixel by pixel with the channels innermost, in groups of four ([`layout`]); weights go
-//! up once, int8 where the model has them, and are multiplied out in registers ([`weights`]). A graph becomes a list of
-//! dispatches ([`lower`], [`conv`]) over a few pipelines specialised by override constants ([`pipelines`]); a forward
-//! pass and the mix over its activation maps ([`mix`]) are one command buffer, one submission and one readback
-//! ([`program`], [`readback`]). A device that is lost or reports an error gives an error ([`device`]), never a panic.
+//! Activations lie in one arena, pixel by pixel with the channels innermost, in groups of four (`layout`); weights go
+//! up once, int8 where the model has them, and are multiplied out in registers (`weights`). A graph becomes a list of
+//! dispatches (`lower`, `conv`) over a few pipelines specialised by override constants (`pipelines`); a forward
+//! pass and the mix over its activation maps (`mix`) are one command buffer, one submission and one readback
+//! (`program`, `readback`). A device that is lost or reports an error gives an error (`device`), never a panic.
 
 mod conv;
 mod device;
@@ -15,6 +15,8 @@ mod mix;
 mod pipelines;
 mod program;
 mod readback;
+#[cfg(test)]
+mod shader_tests;
 mod template;
 mod weights;
 

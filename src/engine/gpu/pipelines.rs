@@ -28,11 +28,12 @@ pub(super) enum Kernel {
         pixels: usize,
         outputs: usize,
     },
-    /// `depthwise.wgsl`: width of the kernel, horizontal stride, pixels of one invocation.
+    /// `depthwise.wgsl`: width of the kernel, horizontal stride, pixels and lines of one invocation.
     Depthwise {
         width: usize,
         stride: usize,
         pixels: usize,
+        lines: usize,
     },
     ConvScalar,
     Pool,
@@ -81,8 +82,10 @@ impl Kernel {
             Self::Pointwise { pixels, outputs } | Self::Conv { pixels, outputs } => {
                 vec![("PX", pixels), ("CO", outputs)]
             }
-            Self::Depthwise { width, stride, pixels } => {
-                vec![("KW", width), ("SX", stride), ("TX", pixels), ("COLS", (pixels - 1) * stride + width)]
+            Self::Depthwise { width, stride, pixels, lines } => {
+                let cells = (pixels - 1) * stride + width;
+                let tile = [("TX", pixels), ("TY", lines), ("LATER", lines - 1)];
+                [&tile[..], &[("KW", width), ("SX", stride), ("COLS", cells)]].concat()
             }
             _ => Vec::new(),
         };

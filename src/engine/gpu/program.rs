@@ -46,7 +46,7 @@ impl GpuProgram {
         let bindable = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         // Shaders count floats in 32 bits.
         let arena_limit = usize::try_from(bindable / 4).unwrap_or(usize::MAX).min(1 << 30);
-        let traits = Traits { software: device.software, arena_limit };
+        let traits = Traits { software: device.software_kernels, arena_limit };
         let mut uploader = Uploader::new(&context.weights, &device.limits);
         let lowered = lower(graph, targets, traits, &mut uploader)?;
         let (mut pages, resolve) = uploader.finish(device);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::device::{Device, failed};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 #[derive(Default)]
 struct Mapping {
@@ -51,12 +51,13 @@ pub(super) async fn read_floats(device: &Device, buffer: &wgpu::Buffer, bytes: u
         return Err(failed(format!("waiting for the GPU: {e}")));
     }
     let mapped = Mapped(state).await;
-    let values = mapped.map_err(|e| e.to_string()).and_then(|()| {
-        let view = buffer.get_mapped_range(..bytes).map_err(|e| e.to_string())?;
-        Ok(view.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-    });
-    buffer.unmap();
-    // A lost device also fails the mapping: the loss is the better message.
+    // A lost device or an error of what was submitted also fails the mapping: those are the better messages.
     device.health.check()?;
-    values.map_err(|e| failed(format!("reading results back: {e}")))
+    // Nothing else fails the mapping of a buffer that was made for it: the news of the loss is still under way.
+    mapped.map_err(|e| Error::GpuLost { reason: format!("reading results back: {e}") })?;
+    let view = buffer.get_mapped_range(..bytes).map_err(|e| failed(format!("reading results back: {e}")))?;
+    let values = view.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    drop(view);
+    buffer.unmap();
+    Ok(values)
 }

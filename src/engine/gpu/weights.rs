@@ -164,6 +164,11 @@ impl<'a> Uploader<'a> {
         Ok(placed)
     }
 
+    #[cfg(test)]
+    pub fn pending(&self) -> &[Vec<u32>] {
+        &self.pending
+    }
+
     /// Uploads what is new. Returns the program's buffers and, for each [`Placed::page`], which of them it is.
     pub fn finish(self, device: &Device) -> (Vec<Rc<Page>>, impl Fn(usize) -> usize + use<>) {
         let mut pages = self.shared;
@@ -199,18 +204,23 @@ fn pack(weight: &Constant, packing: Packing) -> (Vec<u32>, Vec<f32>) {
                 true => data[(o * inputs + i) * taps + tap] as u8,
                 false => 0,
             };
-            let word = |tap, i, o: usize| u32::from_le_bytes(std::array::from_fn(|lane| at(o + lane, i, tap)));
+            let word = |tap, i, o: usize| word(std::array::from_fn(|lane| at(o + lane, i, tap)));
             (dense(taps, inputs, groups).map(|(tap, i, o)| word(tap, i, o)).collect(), t.scales().to_vec())
         }
         (Constant::Int8(t), Packing::Depthwise) => {
             let at = |c: usize, tap: usize| if c < outputs { t.data()[c * taps + tap] as u8 } else { 0 };
             let groups = outputs.div_ceil(4);
             let places = (0..taps).flat_map(|tap| (0..groups).map(move |c| (tap, 4 * c)));
-            let word = |(tap, c)| u32::from_le_bytes(std::array::from_fn(|lane| at(c + lane, tap)));
+            let word = |(tap, c)| word(std::array::from_fn(|lane| at(c + lane, tap)));
             (places.map(word).collect(), t.scales().to_vec())
         }
         (constant, packing) => (pack_floats(constant.to_float().data(), [outputs, inputs, taps], packing), Vec::new()),
     }
+}
+
+/// Four int8 weights as the shaders' `int8_weights` takes them: 128 added to the lowest three.
+fn word(bytes: [u8; 4]) -> u32 {
+    u32::from_le_bytes(bytes) ^ 0x0080_8080
 }
 
 fn pack_floats(data: &[f32], [outputs, inputs, taps]: [usize; 3], packing: Packing) -> Vec<u32> {
@@ -252,7 +262,7 @@ mod tests {
         let data = (0..5i8).flat_map(|o| (0..2i8).map(move |i| 10 * o + i)).collect();
         let weight = Int8Tensor::new([5, 2, 1, 1], data, vec![1.0; 5]).unwrap();
         let (words, scales) = pack(&Constant::Int8(Arc::new(weight)), Packing::Dense { outputs: 2 });
-        let bytes: Vec<[u8; 4]> = words.iter().map(|w| w.to_le_bytes()).collect();
+        let bytes: Vec<[u8; 4]> = words.iter().map(|w| (w ^ 0x0080_8080).to_le_bytes()).collect();
         assert_eq!(bytes[..4], [[0, 10, 20, 30], [1, 11, 21, 31], [0; 4], [0; 4]]);
         assert_eq!(bytes[4..], [[40, 0, 0, 0], [41, 0, 0, 0], [0; 4], [0; 4]]);
         assert_eq!(scales.len(), 5);
@@ -263,7 +273,7 @@ mod tests {
         let data = (0..6i8).flat_map(|c| (0..2i8).map(move |tap| 10 * c + tap)).collect();
         let weight = Int8Tensor::new([6, 1, 1, 2], data, vec![1.0; 6]).unwrap();
         let (words, _) = pack(&Constant::Int8(Arc::new(weight)), Packing::Depthwise);
-        let bytes: Vec<[u8; 4]> = words.iter().map(|w| w.to_le_bytes()).collect();
+        let bytes: Vec<[u8; 4]> = words.iter().map(|w| (w ^ 0x0080_8080).to_le_bytes()).collect();
         assert_eq!(bytes, [[0, 10, 20, 30], [40, 50, 0, 0], [1, 11, 21, 31], [41, 51, 0, 0]]);
     }
 }

@@ -1,6 +1,8 @@
 // Depthwise convolution with a kernel KW cells wide, horizontal stride SX and no horizontal dilation: one invocation
-// computes TX neighbouring pixels of four channels, so that a loaded cell serves every pixel whose window holds it.
-// With TX = KW = 1 the horizontal taps become a loop, which takes any kernel width and dilation.
+// computes TX neighbouring pixels of TY lines of four channels, so that a loaded cell serves every pixel whose window
+// holds it. Two lines go only with a vertical stride and dilation of 1, where the second line meets each row of weights
+// one row of cells after the first (LATER is TY - 1). With TX = TY = KW = 1 the horizontal taps become a loop, which
+// takes any kernel width and dilation.
 struct Params {
   x: u32, y: u32, residual: u32, weights: u32,
   scale: u32, bias: u32, groups: u32, channels: u32,
@@ -16,7 +18,7 @@ override WG: u32 = 64u;
 
 // The four channels' weights of one tap.
 fn tap_weights(tap: u32) -> vec4<f32> {
-  if (INT8) { return signed_bytes(weights[p.weights + tap / 4u][tap % 4u]); }
+  if (INT8) { return int8_weights(weights[p.weights + tap / 4u][tap % 4u]); }
   return float_weights(p.weights + tap);
 }
 
@@ -25,15 +27,22 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   let c = t % p.groups;
   let tile = t / p.groups;
-  let oy = tile / p.tiles;
+  let oy = tile / p.tiles * {TY}u;
   if (oy >= p.out_h) { return; }
   let ox = tile % p.tiles * {TX}u;
   let left = i32(ox) * p.stride_w - p.pad_left;
+#for r TY
 #for i TX
-  var sum{i} = vec4<f32>(0.0);
+  var sum{r}_{i} = vec4<f32>(0.0);
+#end
+#end
+#for r LATER
+#for k KW
+  var w{r+1}_{k} = vec4<f32>(0.0);
+#end
 #end
   var tap = c;
-  for (var ky = 0; ky < p.kernel_h; ky++) {
+  for (var ky = 0; ky < p.kernel_h + {LATER}; ky++) {
     let iy = i32(oy) * p.stride_h - p.pad_top + ky * p.dilation_h;
     let in_y = iy >= 0 && iy < p.in_h;
     let line = p.x + select(0u, u32(iy * p.in_w) * p.groups, in_y) + c;
@@ -44,9 +53,26 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       let v{n} = select(vec4<f32>(0.0), arena[line + select(0u, u32(x{n}) * p.groups, in{n})], in{n});
 #end
 #for k KW
-      let w{k} = tap_weights(tap + {k}u * p.groups);
+      var w0_{k} = tap_weights(tap + {k}u * p.groups);
+#end
+#for r LATER
+      // One row of cells after the kernel's last: only the second line has weights for it.
+      if (ky == p.kernel_h) {
+#for k KW
+        w0_{k} = vec4<f32>(0.0);
+#end
+      }
+#end
+#for r TY
+#for k KW
 #for i TX
-      sum{i} += w{k} * v{i*SX+k};
+      sum{r}_{i} += w{r}_{k} * v{i*SX+k};
+#end
+#end
+#end
+#for r LATER
+#for k KW
+      w{r+1}_{k} = w{r}_{k};
 #end
 #end
       tap += {KW}u * p.groups;
@@ -54,13 +80,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
   let bias = float_weights(p.bias + c);
   var scale = vec4<f32>(1.0);
-  if (INT8) { scale = float_weights(p.scale + c); }
+  if (INT8) { scale = float_weights(p.scale + c) * weight_lanes(); }
+#for r TY
 #for i TX
-  if (ox + {i}u < p.out_w) {
-    let at = (oy * p.out_w + ox + {i}u) * p.groups + c;
-    var v = sum{i} * scale + bias;
+  if (oy + {r}u < p.out_h && ox + {i}u < p.out_w) {
+    let at = ((oy + {r}u) * p.out_w + ox + {i}u) * p.groups + c;
+    var v = sum{r}_{i} * scale + bias;
     if (RESIDUAL) { v += arena[p.residual + at]; }
     arena[p.y + at] = keep_channels(activate(v, p.a, p.b), c, p.channels);
   }
+#end
 #end
 }

@@ -38,18 +38,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       let v{i} = arena[x{i} + k];
 #end
 #for j CO
-      let w{j}_0 = signed_bytes(q{j}.x);
-      let w{j}_1 = signed_bytes(q{j}.y);
-      let w{j}_2 = signed_bytes(q{j}.z);
-      let w{j}_3 = signed_bytes(q{j}.w);
+      let m{j} = mat4x4<f32>(
+        int8_weights(q{j}.x),
+        int8_weights(q{j}.y),
+        int8_weights(q{j}.z),
+        int8_weights(q{j}.w));
 #for i PX
-      sum{i}_{j} += w{j}_0 * v{i}.x + w{j}_1 * v{i}.y + w{j}_2 * v{i}.z + w{j}_3 * v{i}.w;
+      sum{i}_{j} += m{j} * v{i};
 #end
 #end
       w += stride;
     }
 #for j CO
-    let scale{j} = float_weights(p.scale + co + {j}u);
+    let scale{j} = float_weights(p.scale + co + {j}u) * weight_lanes();
 #for i PX
     sum{i}_{j} *= scale{j};
 #end
@@ -61,12 +62,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       let v{i} = arena[x{i} + k];
 #end
 #for j CO
-      let w{j}_0 = float_weights(w + {4*j}u);
-      let w{j}_1 = float_weights(w + {4*j+1}u);
-      let w{j}_2 = float_weights(w + {4*j+2}u);
-      let w{j}_3 = float_weights(w + {4*j+3}u);
+      let m{j} = mat4x4<f32>(
+        float_weights(w + {4*j}u),
+        float_weights(w + {4*j+1}u),
+        float_weights(w + {4*j+2}u),
+        float_weights(w + {4*j+3}u));
 #for i PX
-      sum{i}_{j} += w{j}_0 * v{i}.x + w{j}_1 * v{i}.y + w{j}_2 * v{i}.z + w{j}_3 * v{i}.w;
+      sum{i}_{j} += m{j} * v{i};
 #end
 #end
       w += stride * 4u;
