@@ -48,13 +48,6 @@ impl CpuEngine {
         Self { arithmetic: Arithmetic { isa, fixed: isa.prefers_fixed() } }
     }
 
-    /// The same engine with products in f32 whatever the weights are.
-    #[must_use]
-    pub fn with_floats(mut self) -> Self {
-        self.arithmetic.fixed = false;
-        self
-    }
-
     /// Whether products with int8 weights are computed in 16-bit integers.
     pub fn is_fixed_point(&self) -> bool {
         self.arithmetic.fixed
