@@ -3,7 +3,7 @@
 //! candle 0.11 computes a grouped convolution group by group (a depthwise layer of EfficientNet-Lite0 takes longer than
 //! the whole network should) and pads convolutions by one symmetric number, so the hot ops are kernels of our own
 //! (the folder `kernels`): products with packed weights for 1x1 convolutions, gathered windows and fully connected layers,
-//! and depthwise convolutions. They work channels-last in one arena planned by [`super::plan`], so that a
+//! and depthwise convolutions. They work channels-last in one arena planned by the module `plan`, so that a
 //! network of convolutions allocates nothing as it runs. Every other op (matrix products of activations, broadcasts,
 //! reductions, softmax, reordering, concatenation, padding, lone activations) is computed by candle on tensors made from
 //! that arena.
@@ -47,13 +47,6 @@ impl CpuEngine {
     pub fn new() -> Self {
         let isa = Isa::detect();
         Self { arithmetic: Arithmetic { isa, fixed: isa.prefers_fixed() } }
-    }
-
-    /// The same engine with products in f32 whatever the weights are.
-    #[must_use]
-    pub fn with_floats(mut self) -> Self {
-        self.arithmetic.fixed = false;
-        self
     }
 
     /// Whether products with int8 weights are computed in 16-bit integers.

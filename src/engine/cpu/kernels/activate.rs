@@ -17,8 +17,8 @@ struct Args<'a> {
     y: &'a mut [f32],
 }
 
-/// The instruction set only matters to the compiler.
 #[inline(always)]
+#[allow(clippy::extra_unused_type_parameters)] // The vectors are the compiler's choice; `dispatch` names them.
 unsafe fn each<S>(args: &mut Args) {
     let y = args.y.iter_mut();
     match args.activation {

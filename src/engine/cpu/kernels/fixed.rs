@@ -117,7 +117,7 @@ impl Fixed {
             k: self.k,
             n: self.n,
             range: self.range,
-            // SAFETY: both starts are inside, by the checks above.
+            // SAFETY: the first row is inside, by the checks above.
             x: unsafe { x.as_ptr().add(x_rows.start) },
             x_stride: x_rows.stride,
             rows: quantized.rows.as_mut_ptr(),
@@ -125,8 +125,10 @@ impl Fixed {
             scales: quantized.scales.as_mut_ptr(),
             columns: self.columns.as_ptr(),
             pairs: self.pairs.as_ptr(),
+            // SAFETY: as for `x`.
             y: unsafe { y.as_mut_ptr().add(y_rows.start) },
             y_stride: y_rows.stride,
+            // SAFETY: as for `y`, whose size the residual has.
             residual: residual.map(|r| unsafe { r.as_ptr().add(y_rows.start) }),
             lo,
             hi,
