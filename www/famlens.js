@@ -41,7 +41,7 @@ import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
  */
 
 /**
- * A channel and the part of a class's similarity that it carries; `share` is its part of the sum of all contributions.
+ * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
  * @typedef {{channel: number, contribution: number, share: number}} ChannelShare
  */
 

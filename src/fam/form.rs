@@ -153,8 +153,8 @@ mod tests {
         let g = prototypes();
         for form in [Form::Faithful, Form::Centred] {
             let mix = form.mix(&g, Some(&MEAN))?;
-            for k in 0..3 {
-                let score = form.score(&F, &g[k], Some(&MEAN))?;
+            for (k, g) in g.iter().enumerate() {
+                let score = form.score(&F, g, Some(&MEAN))?;
                 assert!((sum_of_weights(&mix, &F, k) - score).abs() < 1e-6, "{form} class {k}");
             }
         }

@@ -16,3 +16,6 @@ mod summary;
 pub(crate) use data::{read_float, stored_bytes};
 pub use model::{InputInfo, Model};
 pub use summary::{ModelSummary, NodeSummary, TargetSummary};
+
+#[cfg(test)]
+mod tests;

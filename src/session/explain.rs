@@ -185,7 +185,7 @@ impl Session {
         data: Vec<f32>,
         classes: usize,
     ) -> Result<Vec<ExplainedMap>> {
-        let geometry = self.entry(query)?.geometry.clone();
+        let geometry = self.entry(query)?.geometry;
         let program = self.engines.program(&self.model, geometry.input_size(), target)?;
         let shape = program.target_shapes().first().and_then(crate::tensor::Shape::chw);
         let (_, height, width) = shape.ok_or_else(|| not_spatial(target))?;
@@ -194,7 +194,7 @@ impl Session {
             return Err(Error::Engine { engine: self.engines.active().name(), reason });
         }
         let place = |values: &[f32]| {
-            let map = Map { data: values.to_vec(), width, height, geometry: geometry.clone() };
+            let map = Map { data: values.to_vec(), width, height, geometry: geometry };
             let view = map.view()?;
             let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
             Ok(ExplainedMap { map, range, localisation })

@@ -10,6 +10,9 @@ import { Failure } from "./failure.js";
 /** More pixels than this are not read through a canvas: they would take a gigabyte. */
 const MOST_PIXELS = 100e6;
 
+/** How many images are read at once: a folder of photos would otherwise lie in memory as a whole. */
+const AT_ONCE = 6;
+
 export class Library {
   #lens;
   /** @type {Map<string, Promise<Held>>} */
@@ -22,6 +25,10 @@ export class Library {
     this.#lens = lens;
   }
 
+  #free = AT_ONCE;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+
   /**
    * @param {string} name
    * @param {string | Blob | ImageBitmap | ImageData} source
@@ -29,6 +36,24 @@ export class Library {
    * @returns {Promise<Held>}
    */
   async open(name, source, inTurn) {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise((/** @type {(value: void) => void} */ resolve) => this.#waiting.push(resolve));
+    try {
+      return await this.#open(name, source, inTurn);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | Blob | ImageBitmap | ImageData} source
+   * @param {<T>(run: () => Promise<T>) => Promise<T>} inTurn
+   * @returns {Promise<Held>}
+   */
+  async #open(name, source, inTurn) {
     const { key, add } = await read(this.#lens, name, source);
     let held = this.#byContent.get(key);
     if (!held) {

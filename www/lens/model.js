@@ -32,7 +32,7 @@ async function fetchText(url) {
 
 /**
  * @param {string} url
- * @param {Response} response
+ * @param {{status: number}} response
  */
 function missing(url, { status }) {
   return new Failure("network", `The model is not at ${url} (the server answered ${status}).`);
@@ -54,41 +54,39 @@ function parse(manifest, url) {
 }
 
 /**
+ * By XMLHttpRequest, since Chromium now and then counts a streamed fetch as aborted when its last bytes are read, and then does not cache it.
  * @param {string} url
  * @param {number} size in bytes, 0 if unknown
  * @param {(loaded: number, total: number) => void} onProgress
  * @returns {Promise<Uint8Array>}
  */
-async function download(url, size, onProgress) {
-  /** @type {Uint8Array[]} */
-  const parts = [];
-  let loaded = 0;
-  try {
-    const response = await fetch(url);
-    if (!response.ok) throw missing(url, response);
-    // Content-Length counts compressed bytes, if there is compression; the manifest's own figure is exact.
-    const total = size || (response.headers.has("content-encoding") ? 0 : Number(response.headers.get("content-length") ?? 0));
-    onProgress(0, total);
-    const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      parts.push(part.value);
-      loaded += part.value.length;
-      onProgress(loaded, total);
-    }
-    if (size && loaded !== size) throw new Error("cut off");
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    const of = size ? ` of ${megabytes(size)}` : "";
-    const how = loaded > 0 ? `stopped at ${megabytes(loaded)}${of}` : "did not start";
-    throw new Failure("network", `The download of the model ${how}. Check the connection and try again.`);
-  }
-  const bytes = new Uint8Array(loaded);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+function download(url, size, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    let loaded = 0;
+    const stopped = () => {
+      const how = loaded > 0 ? `stopped at ${megabytes(loaded)}${size ? ` of ${megabytes(size)}` : ""}` : "did not start";
+      reject(new Failure("network", `The download of the model ${how}. Check the connection and try again.`));
+    };
+    request.responseType = "arraybuffer";
+    request.onprogress = (event) => {
+      loaded = event.loaded;
+      // The manifest's figure is exact, the server's is that of compressed bytes or missing.
+      onProgress(loaded, size || (event.lengthComputable ? event.total : 0));
+    };
+    request.onerror = request.onabort = request.ontimeout = stopped;
+    request.onload = () => {
+      if (request.status < 200 || request.status > 299) return reject(missing(url, request));
+      const bytes = new Uint8Array(request.response ?? new ArrayBuffer(0));
+      loaded = bytes.length;
+      if (size && loaded !== size) return stopped();
+      onProgress(loaded, loaded);
+      resolve(bytes);
+    };
+    request.open("GET", url);
+    request.send();
+    onProgress(0, size);
+  });
 }
 
 /** @param {number} bytes */

@@ -32,7 +32,13 @@ export function notify({ kind = "info", text, action }) {
  */
 export function report(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
-  notify({ kind: "error", text: error instanceof Error ? error.message : String(error) });
+  notify({ kind: "error", text: sentence(error instanceof Error ? error.message : String(error)) });
+}
+
+/** What the library says begins small and ends without a stop, as error messages do there. @param {string} text */
+export function sentence(text) {
+  const trimmed = text.trim();
+  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.!?…]$/.test(trimmed) ? "" : "."}`;
 }
 
 /**

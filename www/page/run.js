@@ -2,7 +2,7 @@
 
 import { createLens, LensError } from "../famlens.js";
 import { dropUnreadable } from "./inputs.js";
-import { notify, report, say } from "./notices.js";
+import { notify, report, say, sentence } from "./notices.js";
 import { on, set, shownIndex, state } from "./state.js";
 
 /**
@@ -28,7 +28,7 @@ export async function start() {
     set({ lens, info: lens.info, busy: null });
     tell(lens.info.note);
   } catch (error) {
-    set({ failed: error instanceof Error ? error.message : String(error), busy: null });
+    set({ failed: sentence(error instanceof Error ? error.message : String(error)), busy: null });
   }
 }
 
@@ -78,14 +78,14 @@ export async function chooseBackend(backend) {
 
 /** @param {string | null} note */
 function tell(note) {
-  if (note && note !== lastNote) notify({ text: note });
+  if (note && note !== lastNote) notify({ text: sentence(note) });
   lastNote = note;
 }
 
 /** The engine is gone: say so and offer a new one. @param {unknown} error */
 function restartable(error) {
   if (!(error instanceof LensError) || error.code !== "crashed") return false;
-  set({ failed: error.message, busy: null, lens: null });
+  set({ failed: sentence(error.message), busy: null, lens: null });
   return true;
 }
 

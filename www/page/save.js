@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { report } from "./notices.js";
-import { on, shownClass, shownIndex, shownMap, state } from "./state.js";
+import { drawing, on, shownClass, shownIndex, shownMap, state } from "./state.js";
 
 /** @import { LensMap } from "../famlens.js" */
 
@@ -29,7 +29,7 @@ async function savePng() {
   const { width, height } = result.found.query;
   const scale = Math.min(1, LONGEST / Math.max(width, height));
   const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
-  const drawn = await lens.render(result.query.source, map, { ...size, colormap: look.colormap, mode: "constant", threshold: look.threshold });
+  const drawn = await lens.render(result.query.source, map, { ...size, ...drawing() });
   const canvas = new OffscreenCanvas(size.width, size.height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.drawImage(byId("stage-image", HTMLImageElement), 0, 0, size.width, size.height);

@@ -6,7 +6,7 @@
  * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets.
  * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
  * @typedef {{key: string, name: string, color: number, photos: Photo[]}} ClassItem
- * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, threshold: number}} Look
+ * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, threshold: number}} Look
  *
  * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys.
  * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Result
@@ -46,7 +46,7 @@ export const state = {
   /** @type {LensMap[]} the activation maps of the strongest channels of the shown class */
   channelMaps: [],
   /** @type {Look} */
-  look: { opacity: 0.6, colormap: "inferno", contour: true, box: true, threshold: 0.2 },
+  look: { opacity: 0.6, colormap: "inferno", contour: true, box: true, fade: false, threshold: 0.2 },
 };
 
 /** @typedef {keyof typeof state} Key */
@@ -97,4 +97,13 @@ export function shownMap() {
   const { result, channel, channelMaps } = state;
   if (!result) return null;
   return (channel !== null && channelMaps[channel]) || result.found.maps[shownIndex()];
+}
+
+/**
+ * How maps are drawn at present.
+ * @returns {{colormap: string, mode: "value" | "constant", threshold: number}}
+ */
+export function drawing() {
+  const { colormap, fade, threshold } = state.look;
+  return { colormap, mode: fade ? "value" : "constant", threshold };
 }

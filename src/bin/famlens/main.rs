@@ -27,6 +27,8 @@ enum Command {
     Embed(embed::Args),
     /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
     Evaluate(evaluate::Args),
+    /// Write an ONNX file with its weights as int8, symmetric per output channel
+    Quantize(model::QuantizeArgs),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
     Inspect(model::InspectArgs),
     /// Run an ONNX file node by node on every engine and name the first node that differs from the reference
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Quantize(args) => model::quantize(args),
         Command::Inspect(args) => model::inspect(args),
         Command::Compare(args) => model::compare(args),
     };

@@ -9,6 +9,7 @@ use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::graph::passes;
 use famlens::image::{Geometry, GeometryMode, Normalization, prepare};
 use famlens::onnx::{Model, ModelSummary};
+use famlens::quant::{QuantizeOptions, quantize as quantize_bytes};
 use famlens::session::Manifest;
 use famlens::tensor::Tensor;
 use famlens::{Error, Result};
@@ -18,6 +19,34 @@ use crate::files;
 
 /// Input side when neither the user nor the file names one.
 const USUAL_SIDE: usize = 224;
+
+#[derive(clap::Args)]
+pub struct QuantizeArgs {
+    /// The ONNX file to read
+    input: PathBuf,
+    /// The ONNX file to write
+    output: PathBuf,
+    /// List every weight with its error
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+pub fn quantize(args: QuantizeArgs) -> Result<()> {
+    let (bytes, report) = quantize_bytes(&files::read(&args.input)?, &QuantizeOptions::default())?;
+    files::write(&args.output, &bytes)?;
+    if args.verbose {
+        for weight in &report.tensors {
+            println!(
+                "{:<44} {:>18} max |error| {:.6}",
+                weight.name,
+                format!("{:?}", weight.shape),
+                weight.max_abs_error
+            );
+        }
+    }
+    println!("{} weights as int8: {} -> {} bytes", report.tensors.len(), report.bytes_before, report.bytes_after);
+    Ok(())
+}
 
 #[derive(clap::Args)]
 pub struct InspectArgs {
@@ -115,8 +144,9 @@ pub fn compare(args: CompareArgs) -> Result<()> {
 
 /// Prints the nodes that differ, the first one marked, and returns the largest difference.
 fn report(differences: &[NodeDifference], tolerance: f32, verbose: bool) -> f32 {
-    let first = differences.iter().position(|d| !(d.relative <= tolerance));
-    for (at, d) in differences.iter().enumerate().filter(|(_, d)| verbose || !(d.relative <= tolerance)) {
+    let differs = |d: &NodeDifference| d.relative.is_nan() || d.relative > tolerance;
+    let first = differences.iter().position(differs);
+    for (at, d) in differences.iter().enumerate().filter(|(_, d)| verbose || differs(d)) {
         let mark = if Some(at) == first { "  <- the first that differs" } else { "" };
         println!("  {:<12} {:<40} {:<20} {:.2e}{mark}", d.op, d.node, format!("{:?}", d.shape), d.relative);
     }

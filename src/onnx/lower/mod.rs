@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::data::{Array, Data};
 use super::model::{ImageInput, Layout, Model};
 use super::proto::{Attribute, NodeProto};
-use crate::engine::reference::evaluate_op;
 use crate::error::{Error, Result, UnsupportedNode};
+use crate::graph::evaluate::evaluate;
 use crate::graph::{Constant, Graph, MAX_ELEMENTS, Op, ValueId};
 use crate::tensor::{Shape, Tensor};
 
@@ -365,7 +365,7 @@ fn fold(op: &Op, inputs: &[&Data]) -> Lowered<Data> {
         return wrong("a constant it computes has no elements");
     }
     let tensors: Vec<&Tensor> = tensors.iter().map(Arc::as_ref).collect();
-    Ok(Data::float(evaluate_op(op, &tensors, &shape)))
+    Ok(Data::float(evaluate(op, &tensors, &shape)))
 }
 
 /// Refuses a constant that is too large to be computed beforehand.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::data::{Array, Data};
 use super::{Context, Lowered, Operator, check_folded, unsupported, wrong};
-use crate::engine::reference::{strided_indices, strides};
+use crate::graph::evaluate::{strided_indices, strides};
 use crate::graph::{BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 

@@ -6,7 +6,7 @@ use super::super::data::{Array, Data, read};
 use super::super::proto::data_type;
 use super::shapes::picked;
 use super::{Context, Lowered, MAX_FOLDED, Operator, check_folded, unsupported, wrong};
-use crate::engine::reference::{strided_indices, strides};
+use crate::graph::evaluate::{strided_indices, strides};
 use crate::graph::{BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
@@ -201,7 +201,7 @@ fn slice(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         let (start, end) = match step {
             0 => return wrong("its step is 0"),
             1.. => (wrap(start).clamp(0, len), wrap(end).clamp(0, len)),
-            _ => (wrap(start).clamp(0, len - 1), wrap(end).clamp(-1, len - 1)),
+            _ => (wrap(start).clamp(-1, len - 1), wrap(end).clamp(-1, len - 1)),
         };
         let span = if step > 0 { end - start } else { start - end };
         let count = if span <= 0 { 0 } else { (span as u64).div_ceil(step.unsigned_abs()) as usize };

@@ -17,6 +17,9 @@ const CHOICES = [
 /** @param {string} kind */
 const labelOf = (kind) => CHOICES.find(({ value }) => value === kind)?.label ?? kind;
 
+/** The last time a query took on each engine, for what has not been compared. @type {Map<string, number>} */
+const seen = new Map();
+
 export function mountBackend() {
   const group = byId("backend-choice", HTMLElement);
   for (const { value, label } of CHOICES) {
@@ -46,7 +49,8 @@ function show() {
   }
   const { engines, backend: used } = info;
   const of = (/** @type {string} */ kind) => engines.find((engine) => engine.kind === kind);
-  const ms = of(used.kind)?.milliseconds ?? (result?.found.backend === used.kind && result.found.timings.forward > 0 ? result.found.timings.forward : null);
+  if (result && result.found.timings.forward > 0) seen.set(result.found.backend, result.found.timings.forward);
+  const ms = of(used.kind)?.milliseconds ?? seen.get(used.kind) ?? null;
   name.dataset.backend = used.kind;
   name.textContent = ms === null ? labelOf(used.kind) : `${labelOf(used.kind)} · ${milliseconds(ms)}`;
   button.title = used.describe;

@@ -17,7 +17,7 @@ export function mountChannels() {
   on(["channelMaps"], () => void draw());
   on(["look"], () => {
     list.style.setProperty("--map-opacity", String(Math.max(0.55, state.look.opacity)));
-    if (state.look.colormap !== drawn) void draw();
+    if (drawnLook() !== drawn) void draw();
   });
   on(["channel"], mark);
 }
@@ -37,7 +37,7 @@ function show() {
   says.replaceChildren(
     `These ${top.length} of ${result.found.channels} channels carry `,
     el("strong", {}, percent(carried)),
-    ` of the ${result.found.form === "contrastive" ? "difference that speaks" : "similarity"} ${result.found.form === "contrastive" ? "for" : "to"} ${shown.name}.`,
+    result.found.form === "fam" ? ` of the similarity to ${shown.name}.` : ` of what speaks for ${shown.name}.`,
   );
   list.replaceChildren(
     ...top.map(({ channel, share }, place) => {
@@ -63,8 +63,8 @@ function mark() {
 
 async function draw() {
   drawing?.abort();
-  const { result, channelMaps, look } = state;
-  drawn = look.colormap;
+  const { result, channelMaps } = state;
+  drawn = drawnLook();
   if (!result || channelMaps.length === 0) return;
   drawing = new AbortController();
   const { signal } = drawing;
@@ -75,6 +75,8 @@ async function draw() {
     if (!signal.aborted) report(error);
   }
 }
+
+const drawnLook = () => `${state.look.colormap} ${state.look.fade}`;
 
 /** @param {number} share */
 const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)} %`;

@@ -130,7 +130,7 @@ function showScores() {
   }
 }
 
-const drawnLook = () => `${state.look.colormap} ${state.look.threshold}`;
+const drawnLook = () => `${state.look.colormap} ${state.look.fade}`;
 let lastLook = drawnLook();
 
 /** Each support under the map of its own class: first the maps, which need the engine, then the colours. */

@@ -3,7 +3,7 @@
 import { byId, figure, paint, svgEl } from "../dom.js";
 import { report } from "../notices.js";
 import { start } from "../run.js";
-import { on, shownClass, shownIndex, shownMap, state } from "../state.js";
+import { drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
 
 /** @import { Rendered } from "../../famlens.js" */
 
@@ -82,9 +82,7 @@ async function showMap() {
     const drawn = await lens.render(result.query.source, map, {
       width: Math.max(1, Math.round(width * scale)),
       height: Math.max(1, Math.round(height * scale)),
-      colormap: look.colormap,
-      mode: "constant",
-      threshold: look.threshold,
+      ...drawing(),
       signal,
     });
     if (signal.aborted) return;

@@ -1,7 +1,7 @@
 // A photo with its map over it, small: in the classes and among the channels.
 
 import { el, paint } from "../dom.js";
-import { state } from "../state.js";
+import { drawing, state } from "../state.js";
 
 /**
  * @import { ImageLike, LensMap } from "../../famlens.js"
@@ -28,16 +28,14 @@ export function thumb(src, alt) {
  * @param {AbortSignal} signal
  */
 export async function drawThumb(overlay, source, map, signal) {
-  const { lens, look } = state;
+  const { lens } = state;
   if (!lens) return;
   const { width, height } = await lens.open(source);
   const scale = LONGEST / Math.max(width, height);
   const drawn = await lens.render(source, map, {
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
-    colormap: look.colormap,
-    mode: "constant",
-    threshold: look.threshold,
+    ...drawing(),
     signal,
   });
   if (signal.aborted) return;

@@ -32,12 +32,14 @@ export function mountTools() {
   const colormap = byId("colormap", HTMLSelectElement);
   const contour = byId("contour", HTMLInputElement);
   const box = byId("box", HTMLInputElement);
+  const fade = byId("fade", HTMLInputElement);
   colormap.append(...Object.entries(COLORMAPS).map(([value, label]) => el("option", { value }, label)));
   opacity.addEventListener("input", () => look({ opacity: opacity.valueAsNumber / 100 }));
   threshold.addEventListener("input", () => look({ threshold: threshold.valueAsNumber / 100 }));
   colormap.addEventListener("change", () => look({ colormap: colormap.value }));
   contour.addEventListener("change", () => look({ contour: contour.checked }));
   box.addEventListener("change", () => look({ box: box.checked }));
+  fade.addEventListener("change", () => look({ fade: fade.checked }));
   on(["look"], () => {
     const now = state.look;
     opacity.value = String(Math.round(100 * now.opacity));
@@ -46,6 +48,7 @@ export function mountTools() {
     colormap.value = now.colormap;
     contour.checked = now.contour;
     box.checked = now.box;
+    fade.checked = now.fade;
   });
   on(["look", "result"], () => void drawLegend());
   on(["result", "picked", "channel", "channelMaps"], () => {

@@ -1,0 +1,230 @@
+//! What every op computes: its definition, in plain loops, with sums in double precision. Constants are folded with
+//! it, and the engines are tested against it through [`crate::engine::reference`].
+
+use super::op::{BinaryOp, Conv2d, Op, Pool2d, PoolKind, ReduceKind};
+use crate::tensor::{Shape, Tensor};
+
+/// Computes one op. `shape` is its output's shape by [`Op::output_shape`], which proves that the inputs fit.
+pub(crate) fn evaluate(op: &Op, inputs: &[&Tensor], shape: &Shape) -> Tensor {
+    let x = inputs[0];
+    let mut y = Tensor::zeros(shape.clone());
+    let out = y.data_mut();
+    match op {
+        Op::Conv2d(conv) => conv2d(conv, inputs, shape, out),
+        Op::Linear(linear) => {
+            let (weight, bias) = (inputs[1], inputs[2].data());
+            let k = weight.shape().dims()[1];
+            for (row, out) in x.data().chunks_exact(k).zip(out.chunks_exact_mut(bias.len())) {
+                for ((out, w), &b) in out.iter_mut().zip(weight.data().chunks_exact(k)).zip(bias) {
+                    *out = linear.activation.apply((dot(row, w) + f64::from(b)) as f32);
+                }
+            }
+        }
+        Op::MatMul => matmul(x, inputs[1], out),
+        Op::Activation(a) => out.iter_mut().zip(x.data()).for_each(|(y, &x)| *y = a.apply(x)),
+        Op::Binary(kind) => {
+            let a = broadcast_indices(x.shape(), shape);
+            let b = broadcast_indices(inputs[1].shape(), shape);
+            for ((y, i), j) in out.iter_mut().zip(a).zip(b) {
+                let (a, b) = (x.data()[i], inputs[1].data()[j]);
+                *y = match kind {
+                    BinaryOp::Add => a + b,
+                    BinaryOp::Sub => a - b,
+                    BinaryOp::Mul => a * b,
+                    BinaryOp::Div => a / b,
+                };
+            }
+        }
+        Op::Pool2d(pool) => pool2d(pool, x, shape, out),
+        Op::Reduce { kind, axes, .. } => reduce(*kind, axes, x, out),
+        Op::Softmax { axis } => softmax(*axis, x, out),
+        Op::Reshape(_) => out.copy_from_slice(x.data()),
+        Op::Transpose { perm } => {
+            let strides = strides(x.shape());
+            let step: Vec<usize> = perm.iter().map(|&p| strides[p]).collect();
+            for (y, i) in out.iter_mut().zip(strided_indices(shape.dims(), &step)) {
+                *y = x.data()[i];
+            }
+        }
+        Op::Concat { axis } => {
+            let inner: usize = shape.dims()[axis + 1..].iter().product();
+            let block = shape.dims()[*axis] * inner;
+            let mut start = 0;
+            for part in inputs {
+                let len = part.shape().dims()[*axis] * inner;
+                for (to, from) in out.chunks_exact_mut(block).zip(part.data().chunks_exact(len)) {
+                    to[start..start + len].copy_from_slice(from);
+                }
+                start += len;
+            }
+        }
+        Op::Pad { before, value, .. } => {
+            out.fill(*value);
+            let step = strides(shape);
+            let first: usize = before.iter().zip(&step).map(|(b, s)| b * s).sum();
+            for (&x, i) in x.data().iter().zip(strided_indices(x.shape().dims(), &step)) {
+                out[first + i] = x;
+            }
+        }
+    }
+    y
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// `y[o, y, x] = act(b[o] + sum over i, ky, kx of w[o, i, ky, kx] x[i, y s - p + ky d, x s - p + kx d] + r[o, y, x])`.
+fn conv2d(conv: &Conv2d, inputs: &[&Tensor], shape: &Shape, out: &mut [f32]) {
+    let (x, weight, bias) = (inputs[0], inputs[1], inputs[2].data());
+    let residual = inputs.get(3).map(|r| r.data());
+    let &[_, channels, height, width] = x.shape().dims() else { return };
+    let &[outputs, per_group, kernel_h, kernel_w] = weight.shape().dims() else { return };
+    let &[_, _, out_h, out_w] = shape.dims() else { return };
+    let plane = out_h * out_w;
+    for (index, out) in out.chunks_exact_mut(plane).enumerate() {
+        let (image, o) = (index / outputs, index % outputs);
+        let first = o / (outputs / conv.groups) * per_group;
+        let mut sums = vec![f64::from(bias[o]); plane];
+        for i in 0..per_group {
+            let x = &x.data()[(image * channels + first + i) * height * width..][..height * width];
+            for (ky, kx) in (0..kernel_h).flat_map(|ky| (0..kernel_w).map(move |kx| (ky, kx))) {
+                let w = f64::from(weight.data()[((o * per_group + i) * kernel_h + ky) * kernel_w + kx]);
+                for (oy, sums) in sums.chunks_exact_mut(out_w).enumerate() {
+                    let Some(iy) = source(oy, conv.strides[0], ky, conv.dilations[0], conv.pads[0], height) else {
+                        continue;
+                    };
+                    for (ox, sum) in sums.iter_mut().enumerate() {
+                        if let Some(ix) = source(ox, conv.strides[1], kx, conv.dilations[1], conv.pads[1], width) {
+                            *sum += w * f64::from(x[iy * width + ix]);
+                        }
+                    }
+                }
+            }
+        }
+        for (cell, (out, sum)) in out.iter_mut().zip(&sums).enumerate() {
+            let residual = residual.map_or(0.0, |r| f64::from(r[index * plane + cell]));
+            *out = conv.activation.apply((sum + residual) as f32);
+        }
+    }
+}
+
+/// The input cell that a tap of a window reads; `None` if it lies in the padding.
+fn source(out: usize, stride: usize, tap: usize, dilation: usize, pad: usize, size: usize) -> Option<usize> {
+    (out * stride + tap * dilation).checked_sub(pad).filter(|&i| i < size)
+}
+
+fn pool2d(pool: &Pool2d, x: &Tensor, shape: &Shape, out: &mut [f32]) {
+    let &[_, _, height, width] = x.shape().dims() else { return };
+    let &[_, _, out_h, out_w] = shape.dims() else { return };
+    for (out, x) in out.chunks_exact_mut(out_h * out_w).zip(x.data().chunks_exact(height * width)) {
+        for (cell, out) in out.iter_mut().enumerate() {
+            let (mut largest, mut sum, mut count) = (f32::NEG_INFINITY, 0f64, 0usize);
+            for (ky, kx) in (0..pool.kernel[0]).flat_map(|ky| (0..pool.kernel[1]).map(move |kx| (ky, kx))) {
+                let iy = source(cell / out_w, pool.strides[0], ky, pool.dilations[0], pool.pads[0], height);
+                let ix = source(cell % out_w, pool.strides[1], kx, pool.dilations[1], pool.pads[1], width);
+                if let (Some(iy), Some(ix)) = (iy, ix) {
+                    let v = x[iy * width + ix];
+                    largest = largest.max(v);
+                    sum += f64::from(v);
+                    count += 1;
+                }
+            }
+            *out = match pool.kind {
+                PoolKind::Max => largest,
+                PoolKind::Average { count_include_pad: true } => {
+                    (sum / (pool.kernel[0] * pool.kernel[1]) as f64) as f32
+                }
+                PoolKind::Average { count_include_pad: false } => (sum / count.max(1) as f64) as f32,
+            };
+        }
+    }
+}
+
+fn matmul(a: &Tensor, b: &Tensor, out: &mut [f32]) {
+    let (&[.., m, k], &[.., n]) = (a.shape().dims(), b.shape().dims()) else { return };
+    let products = a.data().chunks_exact(m * k).zip(b.data().chunks_exact(k * n));
+    for ((a, b), out) in products.zip(out.chunks_exact_mut(m * n)) {
+        for (row, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+            for (column, out) in out.iter_mut().enumerate() {
+                let terms = row.iter().zip(b[column..].iter().step_by(n));
+                *out = terms.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() as f32;
+            }
+        }
+    }
+}
+
+fn reduce(kind: ReduceKind, axes: &[usize], x: &Tensor, out: &mut [f32]) {
+    // The output's stride along each input dimension: 0 along a reduced one.
+    let dims = x.shape().dims();
+    let mut step = vec![0; dims.len()];
+    let mut next = 1;
+    for i in (0..dims.len()).rev().filter(|i| !axes.contains(i)) {
+        step[i] = next;
+        next *= dims[i];
+    }
+    let start = if kind == ReduceKind::Max { f64::NEG_INFINITY } else { 0.0 };
+    let mut totals = vec![start; out.len()];
+    for (&x, i) in x.data().iter().zip(strided_indices(dims, &step)) {
+        let x = f64::from(x);
+        totals[i] = if kind == ReduceKind::Max { totals[i].max(x) } else { totals[i] + x };
+    }
+    let divisor = match kind {
+        ReduceKind::Mean => axes.iter().map(|&a| dims[a]).product::<usize>() as f64,
+        ReduceKind::Sum | ReduceKind::Max => 1.0,
+    };
+    out.iter_mut().zip(totals).for_each(|(y, total)| *y = (total / divisor) as f32);
+}
+
+fn softmax(axis: usize, x: &Tensor, out: &mut [f32]) {
+    let dims = x.shape().dims();
+    let (len, inner) = (dims[axis], dims[axis + 1..].iter().product::<usize>());
+    for line in 0..x.data().len() / len {
+        let first = line / inner * len * inner + line % inner;
+        let cells = || (0..len).map(move |i| first + i * inner);
+        let largest = cells().map(|i| x.data()[i]).fold(f32::NEG_INFINITY, f32::max);
+        let exp = |i: usize| f64::from(x.data()[i] - largest).exp();
+        let total: f64 = cells().map(exp).sum();
+        cells().for_each(|i| out[i] = (exp(i) / total) as f32);
+    }
+}
+
+/// Row-major strides of a shape.
+pub(crate) fn strides(shape: &Shape) -> Vec<usize> {
+    let mut strides = vec![1; shape.rank()];
+    for i in (1..shape.rank()).rev() {
+        strides[i - 1] = strides[i] * shape.dims()[i];
+    }
+    strides
+}
+
+/// The index into a tensor of shape `from` for each element of its broadcast to shape `to`.
+fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + use<> {
+    let missing = to.rank() - from.rank();
+    let own = strides(from);
+    let step = |i: usize| match i.checked_sub(missing) {
+        Some(i) if from.dims()[i] != 1 => own[i],
+        _ => 0,
+    };
+    strided_indices(to.dims(), &(0..to.rank()).map(step).collect::<Vec<_>>())
+}
+
+/// `sum_i index_i step_i` for every index of `dims`, in row-major order.
+pub(crate) fn strided_indices(dims: &[usize], step: &[usize]) -> impl Iterator<Item = usize> + use<> {
+    let total = dims.iter().product::<usize>();
+    let (dims, step) = (dims.to_vec(), step.to_vec());
+    let (mut index, mut at) = (vec![0; dims.len()], 0);
+    (0..total).map(move |_| {
+        let here = at;
+        for i in (0..dims.len()).rev() {
+            index[i] += 1;
+            at += step[i];
+            if index[i] < dims[i] {
+                break;
+            }
+            at -= step[i] * dims[i];
+            index[i] = 0;
+        }
+        here
+    })
+}
