@@ -7,8 +7,8 @@ use crate::{browser, node, sh, web};
 /// Builds (unless told not to), installs the peers and measures; figures go to the terminal and target/bench.json.
 ///
 /// # Errors
-/// If something cannot be built, installed or run. A floor that is not met is printed and is no error.
-pub fn run(rounds: u32, gpu_rounds: u32, no_build: bool) -> Result<()> {
+/// If something cannot be built, installed or run, or (with `check`) a floor is not met.
+pub fn run(rounds: u32, gpu_rounds: u32, no_build: bool, check: bool) -> Result<()> {
     let dist = sh::root().join("dist");
     if !no_build {
         web::build(&dist)?;
@@ -20,5 +20,6 @@ pub fn run(rounds: u32, gpu_rounds: u32, no_build: bool) -> Result<()> {
     bench.current_dir(&folder).env("CHROME", chromium).arg("bench.mjs");
     bench.args(["--rounds", &rounds.to_string(), "--gpu-rounds", &gpu_rounds.to_string()]);
     bench.arg("--out").arg(sh::root().join("target/bench.json"));
+    bench.args(check.then_some("--check"));
     sh::run(&mut bench)
 }

@@ -19,7 +19,7 @@ pub fn ensure_chromium() -> Result<PathBuf> {
         println!("no Chromium found");
         sh::apt_install(&["chromium"])?;
     }
-    find().context("no Chromium found: install Chromium or Chrome, or set CHROME to its path")
+    find().context("no Chromium found: install Chromium or Chrome, or set the variable CHROME to the path of one")
 }
 
 fn find() -> Option<PathBuf> {

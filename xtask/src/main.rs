@@ -63,6 +63,9 @@ enum Command {
         /// Use dist/ as it is, without building first.
         #[arg(long)]
         no_build: bool,
+        /// Fail if one of the floors that this project has set itself is not met.
+        #[arg(long)]
+        check: bool,
     },
 }
 
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
         Command::Serve { port, no_build } => serve::run(port, no_build),
         Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
         Command::Test { steps, list } => test::run(&steps, list),
-        Command::Bench { rounds, gpu_rounds, no_build } => bench::run(rounds, gpu_rounds, no_build),
+        Command::Bench { rounds, gpu_rounds, no_build, check } => bench::run(rounds, gpu_rounds, no_build, check),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

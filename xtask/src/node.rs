@@ -15,8 +15,13 @@ const OLDEST: u32 = 20;
 /// # Errors
 /// If there is no node, or an old one; the message says what to install.
 pub fn node() -> Result<Command> {
-    let Some(version) = sh::ask(sh::command("node").arg("--version")) else {
-        bail!("Node.js is missing: install Node.js {OLDEST} or newer");
+    let ask = || sh::ask(sh::command("node").arg("--version"));
+    if ask().is_none() && sh::can_apt() {
+        println!("Node.js is missing");
+        sh::apt_install(&["nodejs", "npm"])?;
+    }
+    let Some(version) = ask() else {
+        bail!("Node.js is missing: install Node.js {OLDEST} or newer (https://nodejs.org), with npm");
     };
     let major = version.trim_start_matches('v').split('.').next().and_then(|text| text.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST) {

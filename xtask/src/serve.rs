@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
@@ -41,24 +41,33 @@ fn answer(mut stream: &TcpStream, dist: &Path) -> Result<()> {
     let mut lines = BufReader::new(stream.take(16 << 10)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     // The header is read to its end, because closing a connection with unread bytes resets it.
+    let mut known = None;
     for line in lines {
-        if line?.is_empty() {
+        let line = line?;
+        if line.is_empty() {
             break;
         }
+        let field = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
+        known = field.map(|(_, value)| value.trim().to_owned()).or(known);
     }
     let mut words = request.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let file = locate(dist, target).and_then(|path| Some((fs::read(&path).ok()?, mime(&path))));
-    let (status, body, kind) = match (method, file) {
-        ("GET" | "HEAD", Some((body, kind))) => ("200 OK", body, kind),
-        ("GET" | "HEAD", None) => ("404 Not Found", b"not found\n".to_vec(), "text/plain"),
-        _ => ("405 Method Not Allowed", b"only GET and HEAD\n".to_vec(), "text/plain"),
+    let file = locate(dist, target).and_then(|path| Some((tag(&path)?, path)));
+    let (status, body, kind, tag) = match (method, file) {
+        ("GET" | "HEAD", Some((tag, path))) if known.as_ref() == Some(&tag) => {
+            ("304 Not Modified", Vec::new(), mime(&path), tag)
+        }
+        ("GET" | "HEAD", Some((tag, path))) => ("200 OK", fs::read(&path)?, mime(&path), tag),
+        ("GET" | "HEAD", None) => ("404 Not Found", b"not found\n".to_vec(), "text/plain", "\"\"".into()),
+        _ => ("405 Method Not Allowed", b"only GET and HEAD\n".to_vec(), "text/plain", "\"\"".into()),
     };
     let length = body.len();
+    // "no-cache" lets the browser keep a file and makes it ask whether it is still the same: a rebuilt page is seen at
+    // once, and an unchanged model is not sent twice.
     write!(
         stream,
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\ncache-control: no-cache\r\n\
-         x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+         etag: {tag}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
     )?;
     if method != "HEAD" {
         stream.write_all(&body)?;
@@ -74,6 +83,13 @@ fn locate(dist: &Path, target: &str) -> Option<PathBuf> {
     // Resolving both ends catches `..`, absolute paths and links that lead out.
     let path = path.canonicalize().ok()?;
     path.starts_with(dist.canonicalize().ok()?).then_some(path)
+}
+
+/// What tells one version of a file from the next: its size and when it was written.
+fn tag(path: &Path) -> Option<String> {
+    let meta = fs::metadata(path).ok()?;
+    let written = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    Some(format!("\"{:x}-{written:x}\"", meta.len()))
 }
 
 fn percent_decode(text: &str) -> Option<String> {
@@ -122,23 +138,29 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_answered_with_its_media_type() -> Result<()> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        let client = thread::spawn(move || -> Result<String> {
-            let mut stream = TcpStream::connect(address)?;
-            stream.write_all(b"GET /src/serve.rs HTTP/1.1\r\nhost: x\r\n\r\n")?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text)?;
-            Ok(text)
-        });
-        let (stream, _) = listener.accept()?;
-        answer(&stream, &sh::root().join("xtask"))?;
-        drop(stream);
-        let text = client.join().expect("the client thread does not panic")?;
+    fn a_file_is_sent_with_its_media_type_and_only_once() -> Result<()> {
+        let text = request("")?;
         assert!(text.starts_with("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n"), "{text}");
         assert!(text.ends_with(&fs::read_to_string(sh::root().join("xtask/src/serve.rs"))?));
         assert_eq!(mime(Path::new("a/famlens_bg.wasm")), "application/wasm");
+        let tag = text.lines().find_map(|line| line.strip_prefix("etag: ")).expect("there is a tag");
+        let again = request(&format!("If-None-Match: {tag}\r\n"))?;
+        assert!(again.starts_with("HTTP/1.1 304 Not Modified\r\n") && again.ends_with("\r\n\r\n"), "{again}");
+        assert!(request("If-None-Match: \"other\"\r\n")?.starts_with("HTTP/1.1 200 OK\r\n"));
         Ok(())
+    }
+
+    /// The answer to a request for this file.
+    fn request(header: &str) -> Result<String> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let mut client = TcpStream::connect(listener.local_addr()?)?;
+        client.write_all(format!("GET /src/serve.rs HTTP/1.1\r\nhost: x\r\n{header}\r\n").as_bytes())?;
+        let (stream, _) = listener.accept()?;
+        // The answer fits into the buffers of a loopback connection.
+        answer(&stream, &sh::root().join("xtask"))?;
+        drop(stream);
+        let mut text = String::new();
+        client.read_to_string(&mut text)?;
+        Ok(text)
     }
 }

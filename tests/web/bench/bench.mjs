@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { launch } from "../harness/browser.mjs";
 import { serve } from "../harness/server.mjs";
 import { forms } from "./model.mjs";
-import { print, summarise } from "./report.mjs";
+import { floors, print, summarise } from "./report.mjs";
 import { downloads } from "./sizes.mjs";
 
 const { values: options } = parseArgs({
@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     "gpu-rounds": { type: "string", default: "3" },
     only: { type: "string", default: "" },
     out: { type: "string" },
+    check: { type: "boolean", default: false },
   },
 });
 
@@ -63,6 +64,7 @@ try {
     await writeFile(options.out, `${JSON.stringify(report, null, 2)}\n`);
     console.log(`\nwritten to ${options.out}`);
   }
+  if (options.check && floors(report).some(({ met }) => !met)) process.exitCode = 1;
 } finally {
   await browser.close();
   await server.close();
