@@ -2,31 +2,37 @@
 
 use std::sync::Arc;
 
-use super::conv::Conv;
+use super::conv::{Conv, Scratch};
 use super::generic::Generic;
-use super::kernels::{Dense, Isa};
+use super::product::{Arithmetic, Product, Weight};
 use super::program::{CpuProgram, Line, Place, Step, Value, Work};
 use super::{candle_failed, failed, layout};
 use crate::engine::plan::{Arena, Plan};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, Op, ValueId};
-use crate::tensor::Tensor;
 
 /// Compiles what the targets need.
-pub(super) fn compile(isa: Isa, graph: &Graph, targets: &[ValueId]) -> Result<CpuProgram> {
+pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]) -> Result<CpuProgram> {
     let plan = Plan::new(graph, targets)?;
     let bytes = |id: ValueId| graph.value(id).shape.len().saturating_mul(size_of::<f32>());
     let arena = plan.arena(graph, bytes, |node| is_alias(graph, node), size_of::<Line>())?;
-    let lowering = Lowering { isa, graph, arena };
+    let lowering = Lowering { arithmetic, graph, arena };
 
     let steps = plan.nodes(graph).map(|node| lowering.step(node)).collect::<Result<Vec<_>>>()?;
-    let scratch = steps.iter().map(|s| if let Work::Conv(c, _) = &s.work { c.scratch() } else { 0 }).max();
+    let mut scratch = Scratch::default();
+    for step in &steps {
+        match &step.work {
+            Work::Conv(conv, _) => conv.reserve(&mut scratch),
+            Work::Linear(product, _) => product.reserve(&mut scratch.quantized),
+            Work::Alias | Work::Pool(_) | Work::Candle(_) => {}
+        }
+    }
     let value = lowering.value(graph.image_input()?)?;
     let Place::Arena(range) = value.place else { return Err(failed("the image input is a constant")) };
     Ok(CpuProgram {
         steps,
         arena: vec![Line::ZERO; lowering.arena.size / size_of::<Line>()],
-        scratch: vec![0.0; scratch.unwrap_or(0)],
+        scratch,
         input: (value.shape, range),
         targets: targets.iter().map(|&t| lowering.value(t)).collect::<Result<_>>()?,
         target_shapes: targets.iter().map(|&t| graph.value(t).shape.clone()).collect(),
@@ -40,7 +46,7 @@ fn is_alias(graph: &Graph, node: &Node) -> bool {
 }
 
 struct Lowering<'a> {
-    isa: Isa,
+    arithmetic: Arithmetic,
     graph: &'a Graph,
     arena: Arena,
 }
@@ -50,8 +56,9 @@ impl Lowering<'_> {
         let shape = |id: ValueId| &self.graph.value(id).shape;
         let constant = |i: usize| {
             let value = self.graph.value(node.inputs[i]);
-            let constant = value.constant.as_ref().map(|c| c.to_float());
-            constant
+            value
+                .constant
+                .as_ref()
                 .ok_or_else(|| Error::node(&node.name, node.op.name(), format!("{:?} must be a constant", value.name)))
         };
         // Which inputs are activations: weights are packed into the step.
@@ -59,18 +66,19 @@ impl Lowering<'_> {
         let work = match &node.op {
             Op::Conv2d(conv) => {
                 inputs.drain(1..3);
-                let (x, y) = (shape(node.inputs[0]), shape(node.output));
-                let compiled = Conv::new(self.isa, conv, x, y, &*constant(1)?, &*constant(2)?)?;
+                let shapes = [shape(node.inputs[0]), shape(node.output)];
+                let compiled = Conv::new(self.arithmetic, conv, shapes, constant(1)?, &constant(2)?.to_float())?;
                 Work::Conv(compiled, conv.activation)
             }
             Op::Linear(linear) => {
                 inputs.truncate(1);
-                let (weight, bias): (Arc<Tensor>, _) = (constant(1)?, constant(2)?);
+                let (weight, bias) = (constant(1)?, constant(2)?.to_float());
                 let &[n, k] = weight.shape().dims() else { return Err(failed("a weight is not a matrix")) };
                 if layout::is_plain(shape(node.inputs[0])) && layout::is_plain(shape(node.output)) {
-                    Work::Linear(Dense::pack(self.isa, n, k, weight.data(), bias.data())?, linear.activation)
+                    let product = Product::pack(self.arithmetic, [n, k], Weight::of(weight), bias.data())?;
+                    Work::Linear(product, linear.activation)
                 } else {
-                    let generic = Generic::linear(n, k, weight.data(), bias.data(), linear.activation);
+                    let generic = Generic::linear(n, k, weight.to_float().data(), bias.data(), linear.activation);
                     Work::Candle(generic.map_err(|e| candle_failed(&node.name, node.op.name(), &e))?)
                 }
             }

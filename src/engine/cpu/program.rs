@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, Device, Storage};
 
-use super::conv::Conv;
+use super::conv::{Conv, Scratch};
 use super::generic::Generic;
-use super::kernels::{self, Dense};
+use super::kernels;
+use super::product::Product;
 use super::{candle_failed, failed, layout};
 use crate::engine::mix::{channels_height_width, mix_host, validate};
 use crate::engine::{Features, LocalFuture, Mix, Mixed, Output, Program, Store};
@@ -36,7 +37,7 @@ pub(super) enum Work {
     /// Nothing: the output is the input.
     Alias,
     Conv(Conv, Activation),
-    Linear(Dense, Activation),
+    Linear(Product, Activation),
     Pool(Pool2d),
     /// Left to candle.
     Candle(Generic),
@@ -70,7 +71,7 @@ impl Line {
 pub(super) struct CpuProgram {
     pub steps: Vec<Step>,
     pub arena: Vec<Line>,
-    pub scratch: Vec<f32>,
+    pub scratch: Scratch,
     pub input: (Shape, Range<usize>),
     pub targets: Vec<Value>,
     pub target_shapes: Vec<Shape>,
@@ -147,7 +148,7 @@ impl Value {
 }
 
 impl Step {
-    fn run(&self, arena: &mut [f32], scratch: &mut [f32]) -> Result<()> {
+    fn run(&self, arena: &mut [f32], scratch: &mut Scratch) -> Result<()> {
         // The plan never lets an input share memory with the output, so inputs are before or after it.
         let (before, rest) = arena.split_at_mut(self.range.start);
         let (y, after) = rest.split_at_mut(self.range.len());
@@ -167,8 +168,8 @@ impl Step {
                 finish(*activation, y);
                 Ok(())
             }
-            Work::Linear(dense, activation) => {
-                dense.apply_all(input(0), y, None, clamp(*activation))?;
+            Work::Linear(product, activation) => {
+                product.apply_all(input(0), y, None, &mut scratch.quantized, clamp(*activation))?;
                 finish(*activation, y);
                 Ok(())
             }

@@ -119,7 +119,9 @@ unsafe fn convolve<S: Simd>(a: &Args) {
 }
 
 /// Rows of windows `K` wide, `P` cells at a time where that fits.
-#[inline(always)]
+// On wasm a function of its own, as in `gemm`.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn run<S: Simd, const K: usize, const STRIDE: usize, const P: usize>(a: &Args) {
     let g = &a.g;
     // Cells whose windows are inside from left to right: `first..end`.
@@ -128,31 +130,35 @@ unsafe fn run<S: Simd, const K: usize, const STRIDE: usize, const P: usize>(a: &
         Some(room) => (room / STRIDE + 1).clamp(first, g.output[1]),
         None => first,
     };
+    let whole = g.channels / S::LANES * S::LANES;
     for oy in 0..g.output[0] {
         let top = (oy * g.strides[0]) as isize - g.pads[0] as isize;
         let rows = inside(top, g.dilations[0], g.kernel[0], g.input[0]);
-        for channel in (0..g.channels).step_by(S::LANES) {
-            if g.channels - channel < S::LANES {
-                for ox in 0..g.output[1] {
-                    cell::<S>(a, oy, ox, channel, rows);
-                }
-                break;
-            }
-            for ox in 0..first {
-                cell::<S>(a, oy, ox, channel, rows);
-            }
+        for ox in 0..first {
+            border::<S>(a, oy, ox, 0, rows);
+        }
+        for channel in (0..whole).step_by(S::LANES) {
             let mut ox = first;
             while ox + P <= end {
                 cells::<S, K, STRIDE, P>(a, oy, ox, channel, rows);
                 ox += P;
             }
+            if ox + 2 <= end {
+                cells::<S, K, STRIDE, 2>(a, oy, ox, channel, rows);
+                ox += 2;
+            }
             while ox < end {
                 cells::<S, K, STRIDE, 1>(a, oy, ox, channel, rows);
                 ox += 1;
             }
-            for ox in end..g.output[1] {
-                cell::<S>(a, oy, ox, channel, rows);
+        }
+        if whole < g.channels {
+            for ox in first..end {
+                border::<S>(a, oy, ox, whole, rows);
             }
+        }
+        for ox in end..g.output[1] {
+            border::<S>(a, oy, ox, 0, rows);
         }
     }
 }
@@ -164,11 +170,20 @@ unsafe fn run_any<S: Simd>(a: &Args) {
     for oy in 0..g.output[0] {
         let top = (oy * g.strides[0]) as isize - g.pads[0] as isize;
         let rows = inside(top, g.dilations[0], g.kernel[0], g.input[0]);
-        for channel in (0..g.channels).step_by(S::LANES) {
-            for ox in 0..g.output[1] {
-                cell::<S>(a, oy, ox, channel, rows);
-            }
+        for ox in 0..g.output[1] {
+            border::<S>(a, oy, ox, 0, rows);
         }
+    }
+}
+
+/// One cell, only the taps inside, from a channel on.
+#[inline(always)]
+unsafe fn border<S: Simd>(a: &Args, oy: usize, ox: usize, from: usize, rows: (usize, usize)) {
+    let g = &a.g;
+    let left = (ox * g.strides[1]) as isize - g.pads[1] as isize;
+    let columns = inside(left, g.dilations[1], g.kernel[1], g.input[1]);
+    for channel in (from..g.channels).step_by(S::LANES) {
+        cell::<S>(a, oy, ox, channel, rows, columns);
     }
 }
 
@@ -208,12 +223,17 @@ unsafe fn cells<S: Simd, const K: usize, const STRIDE: usize, const P: usize>(
 
 /// One cell, only the taps inside, one vector of channels.
 #[inline(always)]
-unsafe fn cell<S: Simd>(a: &Args, oy: usize, ox: usize, channel: usize, (ky0, ky1): (usize, usize)) {
+unsafe fn cell<S: Simd>(
+    a: &Args,
+    oy: usize,
+    ox: usize,
+    channel: usize,
+    (ky0, ky1): (usize, usize),
+    (kx0, kx1): (usize, usize),
+) {
     let g = &a.g;
     let block = a.packed.add(channel * (g.kernel[0] * g.kernel[1] + 1));
     let mut acc = S::load(block);
-    let left = (ox * g.strides[1]) as isize - g.pads[1] as isize;
-    let (kx0, kx1) = inside(left, g.dilations[1], g.kernel[1], g.input[1]);
     let lanes = (g.channels - channel).min(S::LANES);
     for ky in ky0..ky1 {
         let iy = oy * g.strides[0] + ky * g.dilations[0] - g.pads[0];

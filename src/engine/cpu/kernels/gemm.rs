@@ -2,13 +2,13 @@
 //! once its windows are gathered into rows.
 //!
 //! Activations are rows of channels. Weights are packed once into panels of one or two vectors of output channels,
-//! each panel starting with its biases, so that the inner loop reads them front to back. A tile of up to six rows by
+//! each panel starting with its biases, so that the inner loop reads them front to back. A tile of a few rows by
 //! one panel stays in registers over the whole of `K`; bias, residual and clamp are done on those registers.
 #![allow(unsafe_op_in_unsafe_fn)] // The kernels are unsafe throughout; `Dense::apply` checks what they rely on.
 #![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure};
+use super::{Isa, dispatch, ensure, with_height};
 use crate::error::Result;
 
 /// A packed weight matrix `[n, k]` with its bias.
@@ -30,9 +30,10 @@ pub(in super::super) struct Rows {
 }
 
 /// Vectors in a panel; the last panel of a matrix has what is left.
-const PANEL: usize = 2;
-/// Rows of a tile: with two vectors each, twelve accumulators of the sixteen registers that SIMD128 has.
-const TILE: usize = 6;
+pub(super) const PANEL: usize = 2;
+/// Rows of a tile, at most six. Six rows of two vectors are twelve accumulators of sixteen registers; V8, which keeps
+/// one register to itself and uses one for products, then spills.
+pub(super) const TILE: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
 impl Dense {
     /// Packs a row-major `[n, k]` weight.
@@ -53,16 +54,9 @@ impl Dense {
         Ok(Self { isa, k, n, panels })
     }
 
-    /// Multiplies all rows of `x` into `y`, both in one piece.
-    pub(in super::super) fn apply_all(
-        &self,
-        x: &[f32],
-        y: &mut [f32],
-        residual: Option<&[f32]>,
-        clamp: [f32; 2],
-    ) -> Result<()> {
-        let (from, to) = (Rows { start: 0, stride: self.k }, Rows { start: 0, stride: self.n });
-        self.apply(x.len() / self.k.max(1), x, from, y, to, residual, clamp)
+    /// `[n, k]`.
+    pub(in super::super) fn size(&self) -> [usize; 2] {
+        [self.n, self.k]
     }
 
     /// Multiplies `m` rows of `x` (of `k` floats each) into rows of `y` (of `n` floats each).
@@ -139,19 +133,9 @@ unsafe fn product<S: Simd>(g: &Args) {
             let mut done = 0;
             for t in 0..tiles {
                 let height = (rows - done).div_ceil(tiles - t);
-                match (vectors, height) {
-                    (2, 6) => tile::<S, 6, 2>(g, panel, row + done, column),
-                    (2, 5) => tile::<S, 5, 2>(g, panel, row + done, column),
-                    (2, 4) => tile::<S, 4, 2>(g, panel, row + done, column),
-                    (2, 3) => tile::<S, 3, 2>(g, panel, row + done, column),
-                    (2, 2) => tile::<S, 2, 2>(g, panel, row + done, column),
-                    (2, _) => tile::<S, 1, 2>(g, panel, row + done, column),
-                    (_, 6) => tile::<S, 6, 1>(g, panel, row + done, column),
-                    (_, 5) => tile::<S, 5, 1>(g, panel, row + done, column),
-                    (_, 4) => tile::<S, 4, 1>(g, panel, row + done, column),
-                    (_, 3) => tile::<S, 3, 1>(g, panel, row + done, column),
-                    (_, 2) => tile::<S, 2, 1>(g, panel, row + done, column),
-                    (_, _) => tile::<S, 1, 1>(g, panel, row + done, column),
+                match vectors {
+                    1 => with_height!(height, R => tile::<S, R, 1>(g, panel, row + done, column)),
+                    _ => with_height!(height, R => tile::<S, R, PANEL>(g, panel, row + done, column)),
                 }
                 done += height;
             }
@@ -163,7 +147,10 @@ unsafe fn product<S: Simd>(g: &Args) {
 }
 
 /// `R` rows by one panel of `N` vectors.
-#[inline(always)]
+// On wasm a function of its own: the engine's compiler allocates registers badly in one with a dozen loops. Elsewhere
+// inlined, to be compiled with the caller's instruction set.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, panel: *const f32, row: usize, column: usize) {
     let mut acc = [[S::splat(0.0); N]; R];
     for j in 0..N {

@@ -4,11 +4,13 @@
 //! then calls a kernel that does not.
 
 mod depthwise;
+mod fixed;
 mod gemm;
 mod pool;
 mod simd;
 
 pub(super) use depthwise::Depthwise;
+pub(super) use fixed::{Fixed, Quantized};
 pub(super) use gemm::{Dense, Rows};
 pub(super) use pool::pool;
 
@@ -25,7 +27,7 @@ pub(super) enum Isa {
     /// AVX2 with FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512.
+    /// AVX-512 with VNNI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -41,7 +43,7 @@ impl Isa {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
                 all.push(Self::Avx512);
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -67,6 +69,19 @@ impl Isa {
         }
     }
 
+    /// Whether two 16-bit multiplications a lane are one instruction here, and so faster than one in f32 with its addition.
+    pub(super) fn prefers_fixed(self) -> bool {
+        match self {
+            Self::Portable => false,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128 => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => true,
+        }
+    }
+
     /// Floats in one vector.
     pub(super) fn lanes(self) -> usize {
         match self {
@@ -81,6 +96,27 @@ impl Isa {
     }
 }
 
+/// Evaluates `$body` with the constant `$R` equal to `$height`, which is 1 to 6.
+macro_rules! with_height {
+    ($height:expr, $R:ident => $body:expr) => {{
+        macro_rules! arm {
+            ($n:literal) => {{
+                const $R: usize = $n;
+                $body
+            }};
+        }
+        match $height {
+            6 => arm!(6),
+            5 => arm!(5),
+            4 => arm!(4),
+            3 => arm!(3),
+            2 => arm!(2),
+            _ => arm!(1),
+        }
+    }};
+}
+use with_height;
+
 /// Calls a kernel generic over [`simd::Simd`] inside a function that enables the instruction set.
 ///
 /// The kernel must be `#[inline(always)]`, so that its body is compiled with those instructions.
@@ -94,7 +130,7 @@ macro_rules! dispatch {
             unsafe { $kernel::<simd::Avx2>(args) }
         }
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,fma")]
+        #[target_feature(enable = "avx512f,avx512vnni,avx2,fma")]
         unsafe fn avx512(args: $args) {
             // SAFETY: passed on to the caller.
             unsafe { $kernel::<simd::Avx512>(args) }

@@ -1,0 +1,109 @@
+//! The command line as a user calls it.
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use common::root;
+
+fn famlens(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_famlens"));
+    command.current_dir(root("tests/photos")).args(args).output().expect("the command line starts")
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+/// What it says when it fails; it must fail.
+fn failure(args: &[&str]) -> String {
+    let output = famlens(args);
+    assert!(!output.status.success(), "{args:?} should fail");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).expect("a folder for the test's files");
+    path
+}
+
+const EXPLAIN: [&str; 9] = [
+    "explain",
+    "--query",
+    "bird/kingfisher.jpg",
+    "--class",
+    "bird=bird/owl.jpg,bird/duck.jpg,bird/scarlet_macaw.jpg",
+    "--class",
+    "fish=fish",
+    "--engine",
+    "cpu",
+];
+
+#[test]
+fn explain_prints_json_in_pixels_of_the_photo() {
+    let output = famlens(&[&EXPLAIN[..], &["--json"]].concat());
+    let value: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    assert_eq!(value["predicted"], "bird");
+    assert_eq!(value["classes"][0]["name"], "bird");
+    let number = |v: &serde_json::Value| v.as_f64().expect("a number");
+    assert!(number(&value["classes"][0]["similarity"]) > number(&value["classes"][1]["similarity"]));
+    let map = &value["map"];
+    assert_eq!(map["data"].as_array().map(Vec::len), Some(49));
+    assert_eq!((&map["width"], &map["height"]), (&7.into(), &7.into()));
+    // The kingfisher's box in boxes.tsv.
+    let (x, y) = (number(&value["peak"][0]), number(&value["peak"][1]));
+    assert!((211.0..480.0).contains(&x) && (43.0..389.0).contains(&y), "peak at {x}, {y}");
+    let sides: Vec<f64> = value["box"].as_array().expect("a box").iter().map(number).collect();
+    assert!(sides[0] < sides[2] && sides[2] <= 768.0 && sides[1] < sides[3] && sides[3] <= 432.0, "{sides:?}");
+}
+
+#[test]
+fn explain_writes_overlays_and_raw_maps() {
+    let out = folder("explain");
+    let target = out.to_str().expect("a path");
+    let text = stdout(&famlens(&[&EXPLAIN[..], &["--form", "contrastive", "--out", target]].concat()));
+    assert!(text.starts_with("bird"), "{text}");
+    for class in ["bird", "fish"] {
+        let picture = common::bytes(out.join(format!("kingfisher.{class}.contrastive.png")));
+        let photo = famlens::image::decode("overlay", &picture, &Default::default()).expect("a PNG");
+        assert_eq!(photo.size(), (768, 432));
+        let map = common::bytes(out.join(format!("kingfisher.{class}.contrastive.npy")));
+        assert_eq!(npyz::NpyFile::new(&map[..]).expect("a NumPy file").shape(), [7, 7]);
+    }
+}
+
+#[test]
+fn embed_writes_one_row_a_photo() {
+    let out = folder("embed").join("e.npy");
+    let path = out.to_str().expect("a path");
+    let listed = stdout(&famlens(&["embed", "bear", "dog/dog.jpg", "--engine", "cpu", "--out", path]));
+    assert_eq!(listed.lines().collect::<Vec<_>>(), ["bear/panda.jpg", "bear/polar_bear.jpg", "dog/dog.jpg"]);
+    let bytes = common::bytes(&out);
+    assert_eq!(npyz::NpyFile::new(&bytes[..]).expect("a NumPy file").shape(), [3, 1280]);
+}
+
+#[test]
+fn inspect_lists_targets() {
+    let model = root("models/efficientnet_lite0/model.onnx");
+    let text = stdout(&famlens(&["inspect", model.to_str().expect("a path")]));
+    assert!(text.contains("features") && text.contains("[1, 1280, 7, 7]") && text.contains("4.63 million"), "{text}");
+}
+
+#[test]
+fn failures_name_what_was_wrong() {
+    assert!(failure(&["explain", "--query", "nowhere.jpg", "--class", "a=fish"]).contains("nowhere.jpg"));
+    let message = failure(&["explain", "--query", "LICENSES.tsv", "--class", "a=fish"]);
+    assert!(message.contains("LICENSES.tsv") && message.contains("text file"), "{message}");
+    assert!(failure(&["explain", "--query", "dog/dog.jpg", "--class", "fish"]).contains("NAME=DIR_OR_FILE"));
+    assert!(failure(&[&EXPLAIN[..], &["--for", "cat"]].concat()).contains("bird, fish"));
+    assert!(failure(&[&EXPLAIN[..], &["--target", "nothing"]].concat()).contains("features"));
+    assert!(failure(&[&EXPLAIN[..], &["--form", "grad-cam"]].concat()).contains("fam, centred, contrastive"));
+    let message = failure(&["inspect", "dog/dog.jpg"]);
+    assert!(message.contains("ONNX"), "{message}");
+    assert!(failure(&["evaluate", "--images", "fish"]).contains("sub-folders"));
+}
