@@ -61,7 +61,13 @@ const operations = {
 
   async setBackend({ backend }) {
     const { lens } = session();
-    await lens.setBackend(wasmChoice(backend));
+    try {
+      await lens.setBackend(wasmChoice(backend));
+    } catch (error) {
+      // Why it is not to be had stands in the info, for whoever shows the choice.
+      postMessage({ id: 0, info: info() });
+      throw error;
+    }
     unmeasured = backend === "auto";
     if (unmeasured && lastQuery !== null) await calibrate(lastQuery);
     return info();

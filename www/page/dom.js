@@ -102,6 +102,18 @@ export function figure(value) {
   return size >= 1000 || size < 1e-4 ? value.toExponential(1) : value.toPrecision(3);
 }
 
+/**
+ * Both ends of a range with as many decimals as the larger one needs.
+ * @param {number} min
+ * @param {number} max
+ * @returns {[string, string]}
+ */
+export function ends(min, max) {
+  const size = Math.max(Math.abs(min), Math.abs(max));
+  const decimals = size === 0 ? 0 : Math.min(8, Math.max(0, 2 - Math.floor(Math.log10(size))));
+  return [min.toFixed(decimals), max.toFixed(decimals)];
+}
+
 /** @param {number} ms */
 export function milliseconds(ms) {
   return ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : ms >= 10 ? `${Math.round(ms)} ms` : ms >= 1 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(2)} ms`;

@@ -38,9 +38,11 @@ async function create() {
     return await createLens({ backend: state.backend, onProgress, onInfo });
   } catch (error) {
     if (!(error instanceof LensError) || error.code !== "no_gpu") throw error;
-    report(error);
     set({ backend: "cpu" });
-    return createLens({ backend: "cpu", onProgress, onInfo });
+    const lens = await createLens({ backend: "cpu", onProgress, onInfo });
+    // Asked once more on a lens that lives, so that its info tells why there is no GPU.
+    await lens.setBackend("webgpu").catch(report);
+    return lens;
   }
 }
 

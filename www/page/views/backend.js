@@ -57,7 +57,7 @@ function show() {
   say("auto", measuring ? "Measuring both …" : "Measures both and takes the faster one");
   say("webgpu", describe(of("webgpu")));
   say("cpu", describe(of("cpu")));
-  const last = result ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ${milliseconds(result.found.timings.mix)} of it for the map.` : "";
+  const last = result ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ${result.found.timings.mix < 0.05 ? "less than 0.1 ms" : milliseconds(result.found.timings.mix)} of it for the maps.` : "";
   byId("backend-says", HTMLElement).textContent = `Times are for one photo through ${info.model.name}, measured here.${last}`;
 }
 
@@ -71,5 +71,6 @@ function say(value, text) {
 function describe(engine) {
   if (!engine) return "Not in this browser";
   if (engine.available === false) return engine.reason ?? "Not available here";
-  return engine.milliseconds === null ? engine.describe || "Not tried yet" : `${engine.describe}, ${milliseconds(engine.milliseconds)}`;
+  const ms = engine.milliseconds ?? seen.get(engine.kind) ?? null;
+  return ms === null ? engine.describe || "Not tried yet" : `${engine.describe}, ${milliseconds(ms)}`;
 }

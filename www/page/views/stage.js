@@ -54,7 +54,7 @@ function showPhoto() {
  * @param {number} height
  */
 function shape(width, height) {
-  if (width > 0 && height > 0) figureBox.style.setProperty("--ratio", String(width / height));
+  if (width > 0 && height > 0) stage.style.setProperty("--ratio", String(width / height));
 }
 
 /** The result belongs to the photo on the stage; after a change of photo, only once it has been explained. */

@@ -1,6 +1,6 @@
 // How the map is shown, and which kind of map it is.
 
-import { byId, el, figure, paint } from "../dom.js";
+import { byId, ends, el, paint } from "../dom.js";
 import { recall, remember } from "../settings.js";
 import { on, set, shownMap, state } from "../state.js";
 
@@ -53,8 +53,9 @@ export function mountTools() {
   on(["look", "result"], () => void drawLegend());
   on(["result", "picked", "channel", "channelMaps"], () => {
     const map = shownMap();
-    byId("legend-min", HTMLElement).textContent = map ? figure(map.min) : "";
-    byId("legend-max", HTMLElement).textContent = map ? figure(map.max) : "";
+    const [min, max] = map ? ends(map.min, map.max) : ["", ""];
+    byId("legend-min", HTMLElement).textContent = min;
+    byId("legend-max", HTMLElement).textContent = max;
   });
   mountForms();
 }
