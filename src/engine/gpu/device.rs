@@ -36,6 +36,14 @@ pub(super) struct Device {
     name: String,
 }
 
+/// Why there is no adapter. In a browser, wgpu's own words are about drivers that a page never sees.
+fn no_adapter(error: &wgpu::RequestAdapterError) -> String {
+    match cfg!(target_arch = "wasm32") {
+        true => "this browser offers no WebGPU adapter".into(),
+        false => error.to_string(),
+    }
+}
+
 impl Device {
     /// Finds an adapter and opens it.
     ///
@@ -56,7 +64,7 @@ impl Device {
                 ..Default::default()
             })
             .await
-            .map_err(|e| Error::NoGpu { reason: e.to_string() })?;
+            .map_err(|e| Error::NoGpu { reason: no_adapter(&e) })?;
 
         let profile = options.profile && adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let offered = adapter.limits();
