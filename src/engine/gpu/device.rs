@@ -36,14 +36,6 @@ pub(super) struct Device {
     name: String,
 }
 
-/// Why there is no adapter. In a browser, wgpu's own words are about drivers that a page never sees.
-fn no_adapter(error: &wgpu::RequestAdapterError) -> String {
-    match cfg!(target_arch = "wasm32") {
-        true => "this browser offers no WebGPU adapter".into(),
-        false => error.to_string(),
-    }
-}
-
 impl Device {
     /// Finds an adapter and opens it.
     ///
@@ -64,7 +56,7 @@ impl Device {
                 ..Default::default()
             })
             .await
-            .map_err(|e| Error::NoGpu { reason: no_adapter(&e) })?;
+            .map_err(|_| Error::NoGpu { reason: no_adapter() })?;
 
         let profile = options.profile && adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let offered = adapter.limits();
@@ -112,6 +104,26 @@ impl Drop for Device {
     fn drop(&mut self) {
         // In a browser, dropping the handles frees nothing until the garbage collector runs.
         self.device.destroy();
+    }
+}
+
+/// Why there is no adapter, in words that say what to do.
+#[cfg(not(target_arch = "wasm32"))]
+fn no_adapter() -> String {
+    let what = "no Vulkan, Metal or Direct3D 12 device was found";
+    format!("{what}; install the graphics driver (on Linux, mesa-vulkan-drivers also brings one that runs on the CPU)")
+}
+
+/// Why there is no adapter, in words that say what to do.
+#[cfg(target_arch = "wasm32")]
+fn no_adapter() -> String {
+    let navigator = js_sys::Reflect::get(&js_sys::global(), &"navigator".into());
+    let gpu = navigator.and_then(|n| js_sys::Reflect::get(&n, &"gpu".into()));
+    match gpu.is_ok_and(|gpu| gpu.is_truthy()) {
+        true => {
+            "the browser has WebGPU but offers no graphics adapter; hardware acceleration may be switched off".into()
+        }
+        false => "this browser does not offer WebGPU, or only to pages served over HTTPS or from localhost".into(),
     }
 }
 
