@@ -24,8 +24,17 @@ pub(super) enum Data {
     UnsignedBytes(Arc<Array<u8>>),
     /// A dequantized weight whose int8 form is worth keeping.
     Int8(Arc<Int8Weight>),
-    /// The output of a node that is not supported: whatever reads it is not looked at.
-    Broken,
+    /// Depends on the output of a node that is not supported.
+    Broken(Broken),
+}
+
+/// What a value would be if the nodes before it were supported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Broken {
+    /// An activation.
+    Activation,
+    /// A shape, or what is computed from one.
+    Shape,
 }
 
 /// An int8 weight with one scale per output channel.
@@ -83,7 +92,7 @@ impl Data {
                 Some(Shape::new(w.tensor.shape().dims().iter().rev().copied().collect::<Vec<_>>()))
             }
             Self::Int8(w) => Some(w.tensor.shape().clone()),
-            Self::Active(_) | Self::Broken => None,
+            Self::Active(_) | Self::Broken(_) => None,
         }
     }
 
@@ -98,7 +107,7 @@ impl Data {
 
     /// Whether the value is known before the image is.
     pub fn is_constant(&self) -> bool {
-        !matches!(self, Self::Active(_) | Self::Broken)
+        !matches!(self, Self::Active(_) | Self::Broken(_))
     }
 }
 

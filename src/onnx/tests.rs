@@ -214,6 +214,27 @@ fn all_unsupported_nodes_are_reported_at_once() {
 }
 
 #[test]
+fn what_follows_an_unsupported_node_is_looked_at_too() {
+    // A shape of the broken value is no activation: picking from it is not held against the file.
+    let nodes = vec![
+        node("Erf", &["x"], "e"),
+        node("Sqrt", &["e"], "r"),
+        node("Shape", &["r"], "s"),
+        node("Slice", &["s", "a", "b"], "part"),
+        node("Reshape", &["x", "part"], "shaped"),
+        node("Slice", &["shaped", "a", "b"], "cut"),
+        node("Add", &["cut", "r"], "y"),
+    ];
+    match Model::parse(&model(nodes, vec![ints("a", &[0]), ints("b", &[4])]).write()).unwrap().to_graph(8, 8) {
+        Err(Error::Unsupported { nodes }) => {
+            let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+            assert_eq!(names, ["node e", "node r", "node cut"]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn what_comes_after_the_target_need_not_be_supported() {
     let nodes = vec![node("Relu", &["x"], "features"), node("ArgMax", &["features"], "y")];
     let parsed = Model::parse(&model(nodes, vec![]).write()).unwrap();

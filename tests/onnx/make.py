@@ -3,7 +3,7 @@
 
 For maintainers; the tests read the files only. Deterministic.
 
-    pip install -r models/requirements.txt
+    pip install -r models/requirements.txt onnxscript
     python tests/onnx/make.py
 
 The input is the same formula here and in tests/onnx.rs: x[i] = ((37 i + 11) mod 101) / 50 - 1, row-major, f32.
@@ -314,6 +314,17 @@ def networks():
 
     torch.manual_seed(0)
     export("net_resnet", ResNet(), (1, 3, 48, 64), 18, True, False)
+
+    # The exporter that torch uses by default since 2.9. Its metadata names source files of this machine.
+    torch.manual_seed(2)
+    program = torch.onnx.export(
+        ResNet().eval(), (torch.zeros(1, 3, 48, 64),), dynamo=True, input_names=["x"], output_names=["y"], verbose=False
+    )
+    model = program.model_proto
+    for item in [*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph, model]:
+        del item.metadata_props[:]
+        item.doc_string = ""
+    write("net_resnet_dynamo", model, (1, 3, 48, 64))
 
 
 def main():

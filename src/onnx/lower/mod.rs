@@ -9,7 +9,7 @@ mod tensors;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::data::{Array, Data};
+use super::data::{Array, Broken, Data};
 use super::model::{ImageInput, Layout, Model};
 use super::proto::{Attribute, NodeProto};
 use crate::error::{Error, Result, UnsupportedNode};
@@ -139,7 +139,8 @@ impl<'m> Lowering<'m> {
                 Err(Stop::Unsupported(reason)) => bad.push(unsupported_node(node, reason)),
                 Err(Stop::Broken) => {}
             }
-            self.values.extend(node.output.iter().map(|o| (o.as_str(), Data::Broken)));
+            let broken = Data::Broken(self.broken(node));
+            self.values.extend(node.output.iter().map(|o| (o.as_str(), broken.clone())));
         }
         if !bad.is_empty() {
             return Err(Error::Unsupported { nodes: bad });
@@ -169,8 +170,16 @@ impl<'m> Lowering<'m> {
 
     fn node(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
         let mut context = Context { lowering: self, node };
-        if node.input.iter().any(|n| matches!(context.value(n), Some(Data::Broken))) {
-            return Err(Stop::Broken);
+        let is_broken = |n: &String| matches!(context.value(n), Some(Data::Broken(_)));
+        if node.input.iter().any(is_broken) {
+            // It can only be said to be unsupported if that does not depend on shapes that nobody knows now.
+            let first = node.input.first().and_then(|n| context.value(n));
+            return match first {
+                Some(Data::Broken(Broken::Activation)) if needs_constant(node.op_type()) => {
+                    unsupported("it is only supported for constants and shapes")
+                }
+                _ => Err(Stop::Broken),
+            };
         }
         let operator = operator(node.op_type()).ok_or_else(|| Stop::Unsupported("unknown operator".into()))?;
         let results = operator(&mut context)?;
@@ -178,6 +187,17 @@ impl<'m> Lowering<'m> {
             // Only an output that something reads matters.
             Some(extra) if context.is_read(extra) => unsupported(format!("its output {extra:?} is not computed")),
             _ => Ok(results),
+        }
+    }
+
+    /// What the outputs of a node that was not lowered would be.
+    fn broken(&self, node: &NodeProto) -> Broken {
+        let value = |n: &String| self.values.get(n.as_str()).or_else(|| self.model.known(n));
+        let of_image = |n: &String| matches!(value(n), Some(Data::Active(_) | Data::Broken(Broken::Activation)));
+        match node.op_type() {
+            "Shape" | "Size" => Broken::Shape,
+            _ if node.input.iter().any(of_image) => Broken::Activation,
+            _ => Broken::Shape,
         }
     }
 
@@ -211,6 +231,12 @@ fn operator(op_type: &str) -> Option<Operator> {
         .or_else(|| shapes::operator(op_type))
         .or_else(|| tensors::operator(op_type))
         .or_else(|| quantized::operator(op_type))
+}
+
+/// Whether an operator has no form for activations, whatever its attributes.
+fn needs_constant(op_type: &str) -> bool {
+    let arithmetic = matches!(op_type, "Sqrt" | "Exp" | "Log" | "Abs" | "Floor" | "Ceil" | "Mod" | "Equal");
+    arithmetic || matches!(op_type, "Gather" | "Slice" | "QuantizeLinear" | "DequantizeLinear")
 }
 
 /// Whether there is an operator for the node at all.
@@ -337,7 +363,7 @@ impl<'m> Context<'_, 'm> {
         for (i, input) in inputs.iter().enumerate() {
             ids.push(match input {
                 Data::Active(id) => *id,
-                Data::Broken => return Err(Stop::Broken),
+                Data::Broken(_) => return Err(Stop::Broken),
                 known => {
                     let id = self.lowering.constant(known, &format!("{output}/constant{i}"));
                     id.ok_or_else(|| Stop::Unsupported("it mixes whole numbers with activations".into()))?
