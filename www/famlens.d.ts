@@ -340,7 +340,7 @@ export declare class Lens {
      * Lets go of an image that was opened.
      * @param {ImageLike} image
      */
-    forget(image: ImageLike): Promise<void>;
+    forget(image: ImageLike): any;
     /**
      * The embedding of an image: the pooled target layer, not normalised.
      * @param {ImageLike} image
@@ -427,6 +427,8 @@ export declare class Lens {
         explain: number[];
         fam: number[];
     }>;
+    /** Loses the GPU as a driver reset would. For tests of what happens then. */
+    loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
 }

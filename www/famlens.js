@@ -3,6 +3,7 @@
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
 import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
+import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
@@ -138,9 +139,6 @@ export class LensError extends Error {
 /** The model that comes with famlens, beside this module. */
 const DEFAULT_MODEL = new URL("../models/efficientnet_lite0/model.json", import.meta.url).href;
 
-/** How many images without an identity of their own (canvases, pixel arrays) stay embedded. */
-const KEPT_PIXELS = 64;
-
 /**
  * Loads a model in a worker and makes it ready to explain.
  *
@@ -172,14 +170,7 @@ export class Lens {
   #next = 1;
   /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
   #waiting = new Map();
-  /** @type {WeakMap<object, Promise<LensImage>>} */
-  #bySource = new WeakMap();
-  /** @type {Map<string, Promise<LensImage>>} */
-  #byUrl = new Map();
-  /** @type {Map<number, LensImage>} */
-  #pixels = new Map();
-  /** @type {FinalizationRegistry<number>} */
-  #collected = new FinalizationRegistry((id) => this.#release(id));
+  #sources = new Sources((id) => this.#release(id));
 
   /**
    * @param {Worker} worker
@@ -191,7 +182,10 @@ export class Lens {
     worker.addEventListener("message", (event) => this.#receive(event.data));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
-      this.#fail(new LensError("network", `The program could not be loaded. ${event.message ?? ""}`.trim()));
+      const text = event.message ?? "";
+      // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
+      if (this.info) this.#fail(new LensError("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`));
+      else this.#fail(new LensError("network", `The program could not be loaded. ${text}`.trim()));
     });
   }
 
@@ -212,44 +206,16 @@ export class Lens {
    * @returns {Promise<LensImage>}
    */
   open(image, options = {}) {
-    if (isLensImage(image)) return Promise.resolve(image);
-    const url = typeof image === "string" || image instanceof URL ? absolute(image) : null;
-    const fixed = image instanceof Blob || image instanceof ImageBitmap;
-    const known = url !== null ? this.#byUrl.get(url) : fixed ? this.#bySource.get(image) : undefined;
-    if (known) return known;
-    const opened = this.#open(image, url, options);
-    if (url !== null) {
-      this.#byUrl.set(url, opened);
-      opened.catch(() => this.#byUrl.delete(url));
-    } else if (fixed) {
-      this.#bySource.set(image, opened);
-      opened.then(
-        (handle) => this.#collected.register(image, handle.id, image),
-        () => this.#bySource.delete(image),
-      );
-    } else {
-      opened.then((handle) => this.#keepPixels(handle), () => {});
-    }
-    return opened;
+    if (isHandle(image)) return Promise.resolve(image);
+    return this.#sources.open(image, () => this.#open(image, options));
   }
 
   /**
    * Lets go of an image that was opened.
    * @param {ImageLike} image
    */
-  async forget(image) {
-    if (isLensImage(image)) {
-      this.#pixels.delete(image.id);
-      this.#release(image.id);
-      return;
-    }
-    const url = typeof image === "string" || image instanceof URL ? absolute(image) : null;
-    const opened = url !== null ? this.#byUrl.get(url) : this.#bySource.get(/** @type {object} */ (image));
-    if (url !== null) this.#byUrl.delete(url);
-    else this.#bySource.delete(/** @type {object} */ (image));
-    if (url === null) this.#collected.unregister(/** @type {object} */ (image));
-    const handle = await opened?.catch(() => null);
-    if (handle) this.#release(handle.id);
+  forget(image) {
+    return this.#sources.forget(image);
   }
 
   /**
@@ -269,8 +235,10 @@ export class Lens {
    * @returns {Promise<Explanation>}
    */
   async explain(request) {
-    const [query, classes] = await Promise.all([this.open(request.query, request), this.#openClasses(request.classes, request)]);
-    return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
+    return this.#sources.whileUsing(async () => {
+      const [query, classes] = await Promise.all([this.open(request.query, request), this.#openClasses(request.classes, request)]);
+      return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
+    });
   }
 
   /**
@@ -279,8 +247,10 @@ export class Lens {
    * @returns {Promise<{map: LensMap, similarity: number}>}
    */
   async explainSupport(request) {
-    const [image, classes] = await Promise.all([this.open(request.image, request), this.#openClasses(request.classes, request)]);
-    return this.#call("explainSupport", { id: image.id, index: request.index, classes, options: mixOptions(request) }, request);
+    return this.#sources.whileUsing(async () => {
+      const [image, classes] = await Promise.all([this.open(request.image, request), this.#openClasses(request.classes, request)]);
+      return this.#call("explainSupport", { id: image.id, index: request.index, classes, options: mixOptions(request) }, request);
+    });
   }
 
   /**
@@ -343,6 +313,11 @@ export class Lens {
     return this.#call("bench", { id, runs: request.runs ?? 10 }, request);
   }
 
+  /** Loses the GPU as a driver reset would. For tests of what happens then. */
+  loseGpu() {
+    return this.#call("loseGpu", {});
+  }
+
   /** Ends the worker and frees everything. Calls that wait are rejected. */
   dispose() {
     this.#fail(new LensError("disposed", "This lens was disposed of."));
@@ -363,11 +338,11 @@ export class Lens {
 
   /**
    * @param {Exclude<ImageLike, LensImage>} image
-   * @param {string | null} url
    * @param {{name?: string}} options
    * @returns {Promise<LensImage>}
    */
-  async #open(image, url, options) {
+  async #open(image, options) {
+    const url = urlOf(image);
     const name = options.name ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
     if (url !== null || image instanceof Blob) {
       try {
@@ -382,19 +357,6 @@ export class Lens {
     if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call("open", { name, source: image });
     const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
     return this.#call("open", { name, source: bitmap }, { transfer: [bitmap] });
-  }
-
-  /** @param {LensImage} handle */
-  #keepPixels(handle) {
-    // The worker counts how often it gave an image out; one that is here already was counted twice.
-    if (this.#pixels.has(handle.id)) this.#release(handle.id);
-    this.#pixels.delete(handle.id);
-    this.#pixels.set(handle.id, handle);
-    for (const id of this.#pixels.keys()) {
-      if (this.#pixels.size <= KEPT_PIXELS) break;
-      this.#pixels.delete(id);
-      this.#release(id);
-    }
   }
 
   /** @param {number} id */
@@ -452,14 +414,6 @@ export class Lens {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }
-}
-
-/**
- * @param {unknown} image
- * @returns {image is LensImage}
- */
-function isLensImage(image) {
-  return typeof image === "object" && image !== null && typeof (/** @type {any} */ (image).id) === "number" && !(image instanceof Element);
 }
 
 /** @param {{form?: Form, target?: string | null}} request */

@@ -73,7 +73,9 @@ const operations = {
     return info();
   },
 
-  release: ({ id }) => session().library.release(id),
+  release({ id }) {
+    if (session().library.release(id) && id === lastQuery) lastQuery = null;
+  },
 
   embed: ({ id }) => session().lens.embed(id),
 
@@ -95,6 +97,7 @@ const operations = {
     }
     const found = await lens.explain(query, classes, options);
     lastQuery = query;
+    tellChange();
     const best = found.maps[found.predicted];
     const { width, height } = session().library.size(query);
     return {
@@ -132,7 +135,20 @@ const operations = {
     if (image === null) throw new Failure("argument", "Nothing has been explained yet, so there is no image to time.");
     return session().lens.bench(image, runs);
   },
+
+  loseGpu: () => session().lens.loseGpu(),
 };
+
+/** What was last told of the engine in use. */
+let told = "";
+
+/** Tells the page when another engine has taken over, or there is something new to say. */
+function tellChange() {
+  const now = info();
+  const text = `${now.backend?.kind} ${now.note}`;
+  if (text !== told && told !== "") postMessage({ id: 0, info: now });
+  told = text;
+}
 
 /** Compares the engines on an image and goes on with the faster one. @param {number} id */
 async function calibrate(id) {
@@ -148,14 +164,20 @@ let quiet = 0;
 function calibrateWhenQuiet() {
   clearTimeout(quiet);
   quiet = setTimeout(async () => {
-    if (!unmeasured || lastQuery === null) return;
-    const id = lastQuery;
-    try {
-      await queue.push({ id: -1, run: () => calibrate(id) });
-    } catch {
-      // The engine that runs goes on running; what is wrong with the other one stands in info().
-    }
-    postMessage({ id: 0, info: info() });
+    // All in one job, since the session may not be asked anything while another job has it.
+    await queue.push({
+      id: -1,
+      run: async () => {
+        // The user may have chosen an engine while this waited.
+        if (!unmeasured || lastQuery === null) return;
+        try {
+          await calibrate(lastQuery);
+        } catch {
+          // The engine that runs goes on running; what is wrong with the other one stands in the info.
+        }
+        postMessage({ id: 0, info: info() });
+      },
+    });
   }, QUIET);
 }
 

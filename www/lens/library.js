@@ -68,13 +68,18 @@ export class Library {
     return { ...image, name };
   }
 
-  /** @param {number} id */
+  /**
+   * One holder less.
+   * @param {number} id
+   * @returns {boolean} whether it was the last one, and the image is gone
+   */
   release(id) {
     const entry = this.#byId.get(id);
-    if (!entry || --entry.count > 0) return;
+    if (!entry || --entry.count > 0) return false;
     this.#byId.delete(id);
     this.#byContent.delete(entry.key);
     this.#lens.removeImage(id);
+    return true;
   }
 
   /** @param {number} id */

@@ -37,6 +37,7 @@
  *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null, peak: [number, number] | null}} render
  * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null} valueAt
  * @property {(id: number, runs: number) => Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>} bench
+ * @property {() => void} loseGpu
  * @property {() => void} free
  *
  * @typedef {{default: () => Promise<unknown>, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}} WasmModule

@@ -35,15 +35,33 @@ function freeColor(classes) {
 }
 
 /**
- * Does something that can be taken back.
+ * @param {string} text
+ * @param {() => void} run takes back what was done, and nothing that was done since
+ */
+function offerUndo(text, run) {
+  notify({ text, action: { label: "Undo", run } });
+}
+
+/**
+ * Puts all inputs in place of those there are; taken back as a whole.
  * @param {string} text
  * @param {Partial<typeof state>} patch
  */
-function undoable(text, patch) {
+function replaceAll(text, patch) {
   const { queries, query, classes, picked } = state;
   set(patch);
-  notify({ text, action: { label: "Undo", run: () => set({ queries, query, classes, picked }) } });
+  offerUndo(text, () => set({ queries, query, classes, picked }));
 }
+
+/**
+ * The list with an item put back where it was.
+ * @template T
+ * @param {T[]} list
+ * @param {number} at
+ * @param {T} item
+ * @returns {T[]}
+ */
+const putBack = (list, at, item) => [...list.slice(0, at), item, ...list.slice(at)];
 
 /**
  * @param {{name: string, classes: {name: string, supports: string[]}[], query: string, queries: string[]}} example
@@ -51,13 +69,16 @@ function undoable(text, patch) {
  */
 export function loadExample(example, base) {
   const queries = [example.query, ...example.queries].map((file) => examplePhoto(base, file));
-  set({
+  const patch = {
     queries,
     query: queries[0],
     classes: example.classes.map(({ name, supports }, color) => ({ key: key(), name, color, photos: supports.map((file) => examplePhoto(base, file)) })),
     picked: null,
     channel: null,
-  });
+  };
+  const own = [...state.queries, ...state.classes.flatMap(({ photos }) => photos)].some((photo) => photo.example === null);
+  if (own) replaceAll(`${example.name} in place of your photos.`, patch);
+  else set(patch);
 }
 
 /** @param {Photo} query */
@@ -74,9 +95,11 @@ export function addQueries(files) {
 
 /** @param {Photo} photo */
 export function removeQuery(photo) {
+  const at = state.queries.indexOf(photo);
+  const asked = state.query === photo;
   const queries = state.queries.filter((other) => other !== photo);
-  const query = state.query === photo ? (queries[0] ?? null) : state.query;
-  undoable(`${photo.name} removed.`, { queries, query });
+  set(asked ? { queries, query: queries[0] ?? null, picked: null, channel: null } : { queries });
+  offerUndo(`${photo.name} removed.`, () => set({ queries: putBack(state.queries, at, photo), query: asked ? photo : (state.query ?? photo) }));
 }
 
 /**
@@ -113,8 +136,9 @@ export function renameClass(item, name) {
 
 /** @param {ClassItem} item */
 export function removeClass(item) {
-  const classes = state.classes.filter((one) => one.key !== item.key);
-  undoable(`${item.name} removed.`, { classes, picked: state.picked === item.key ? null : state.picked });
+  const at = state.classes.findIndex((one) => one.key === item.key);
+  set({ classes: state.classes.filter((one) => one.key !== item.key), picked: state.picked === item.key ? null : state.picked });
+  offerUndo(`${item.name} removed.`, () => set({ classes: putBack(state.classes, at, item) }));
 }
 
 /**
@@ -139,13 +163,13 @@ export function addPhotos(classKey, photos) {
  * @param {Photo} photo
  */
 export function removeSupport(item, photo) {
-  undoable(`${photo.name} removed from ${item.name}.`, {
-    classes: state.classes.map((one) => (one.key === item.key ? { ...one, photos: one.photos.filter((other) => other.key !== photo.key) } : one)),
-  });
+  const at = item.photos.findIndex((other) => other.key === photo.key);
+  change(item.key, (old) => ({ ...old, photos: old.photos.filter((other) => other.key !== photo.key) }));
+  offerUndo(`${photo.name} removed from ${item.name}.`, () => change(item.key, (old) => ({ ...old, photos: putBack(old.photos, at, photo) })));
 }
 
 export function startEmpty() {
-  undoable("Everything cleared.", {
+  replaceAll("Everything cleared.", {
     queries: [],
     query: null,
     classes: [0, 1].map((color) => ({ key: key(), name: `Class ${color + 1}`, color, photos: [] })),

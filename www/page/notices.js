@@ -5,7 +5,7 @@ import { byId, el, icon } from "./dom.js";
 const LASTS = 9000;
 
 /**
- * Shows a message. Errors stay until they are closed.
+ * Shows a message. Errors stay until they are closed; three messages at most are shown, and others make room before errors do.
  * @param {{kind?: "info" | "error", text: string, action?: {label: string, run: () => void}}} notice
  */
 export function notify({ kind = "info", text, action }) {
@@ -22,8 +22,17 @@ export function notify({ kind = "info", text, action }) {
     el("button", { type: "button", class: "round small", "aria-label": "Close this message", onclick: close }, icon("close")),
   );
   box.append(notice);
-  while (box.childElementCount > 3) box.firstElementChild?.remove();
-  if (kind === "info") setTimeout(close, LASTS);
+  while (box.childElementCount > 3) (box.querySelector(".notice.info") ?? box.firstElementChild)?.remove();
+  if (kind !== "info") return;
+  // Whoever reads it or is about to use its button has time.
+  let timer = setTimeout(close, LASTS);
+  const wait = () => clearTimeout(timer);
+  const resume = () => {
+    clearTimeout(timer);
+    timer = setTimeout(close, LASTS);
+  };
+  for (const event of ["pointerenter", "focusin"]) notice.addEventListener(event, wait);
+  for (const event of ["pointerleave", "focusout"]) notice.addEventListener(event, resume);
 }
 
 /**

@@ -71,7 +71,7 @@ export async function chooseBackend(backend) {
     onInfo(await lens.setBackend(backend));
   } catch (error) {
     set({ backend: before });
-    if (!restartable(error)) report(error);
+    trouble(error);
   } finally {
     set({ busy: null, measuring: false });
     void explain();
@@ -86,9 +86,14 @@ function tell(note) {
 
 /** The engine is gone: say so and offer a new one. @param {unknown} error */
 function restartable(error) {
-  if (!(error instanceof LensError) || error.code !== "crashed") return false;
-  set({ failed: sentence(error.message), busy: null, lens: null });
+  if (!(error instanceof LensError) || (error.code !== "crashed" && error.code !== "disposed")) return false;
+  if (error.code === "crashed") set({ failed: sentence(error.message), busy: null, lens: null, info: null });
   return true;
+}
+
+/** Tells of an error, and offers a new engine if it was the end of this one. @param {unknown} error */
+export function trouble(error) {
+  if (!restartable(error)) report(error);
 }
 
 async function explain() {
@@ -106,7 +111,10 @@ async function explain() {
     if (signal.aborted) return;
     if (unread.length > 0) {
       tellUnreadable(unread);
-      return dropUnreadable(new Set(unread.map(({ photo }) => photo.key)), lastGood);
+      const hopeless = unread.filter(({ error }) => error.code === "image" || error.code === "too_large");
+      // What could not be fetched may come another time, so it stays.
+      if (hopeless.length === 0) return set({ result: null, busy: null });
+      return dropUnreadable(new Set(hopeless.map(({ photo }) => photo.key)), lastGood);
     }
     const found = await lens.explain({
       query: query.source,
@@ -120,8 +128,8 @@ async function explain() {
     tell(found.note);
   } catch (error) {
     if (signal.aborted) return;
-    set({ busy: null });
-    if (!restartable(error)) report(error);
+    set({ busy: null, result: null });
+    trouble(error);
   } finally {
     clearTimeout(slow);
   }
@@ -141,14 +149,17 @@ async function unreadable(photos) {
       }),
     ),
   );
-  const fatal = failed.find(({ error }) => error.code === "crashed" || error.code === "disposed");
+  const fatal = failed.find(({ error }) => error.code === "crashed" || error.code === "disposed" || !(error instanceof LensError));
   if (fatal) throw fatal.error;
   return failed;
 }
 
 /** @param {{photo: Photo, error: any}[]} failed */
 function tellUnreadable(failed) {
-  for (const { error } of failed.slice(0, 2)) report(error);
+  for (const { error } of failed.slice(0, 2)) {
+    if (error.code === "image" || error.code === "too_large") report(error);
+    else notify({ kind: "error", text: sentence(error.message), action: { label: "Try again", run: () => void explain() } });
+  }
   if (failed.length > 2) notify({ kind: "error", text: `${failed.length - 2} more files could not be read as photos.` });
 }
 
@@ -164,7 +175,7 @@ async function readChannels() {
     const channelMaps = await lens.channels(result.query.source, top.map(({ channel }) => channel), { signal });
     if (!signal.aborted) set({ channelMaps });
   } catch (error) {
-    if (!signal.aborted && !restartable(error)) report(error);
+    if (!signal.aborted) trouble(error);
   }
 }
 
@@ -178,7 +189,33 @@ function announce() {
   say(`${query.name}: most like ${order[0].name}, ${found.score} ${order[0].similarity.toFixed(2)}.${rest.length ? ` Then ${rest.join(", ")}.` : ""}`);
 }
 
+/** Everything the lens has been given that was on the page, by source. @type {Map<File | Blob | string, Photo>} */
+const given = new Map();
+const SWEEP = 20_000;
+let sweeping = 0;
+
+/** Lets go of photos that are nowhere on the page any more, once nothing can bring them back. */
+function sweep() {
+  clearTimeout(sweeping);
+  const photos = [...state.queries, ...state.classes.flatMap((one) => one.photos)];
+  for (const photo of photos) given.set(photo.source, photo);
+  const here = new Set(photos.map(({ source }) => source));
+  if (given.size === here.size) return;
+  sweeping = setTimeout(() => {
+    // As long as an undo is offered, it must find everything.
+    if (document.querySelector(".notice .link")) return sweep();
+    const still = new Set([...state.queries, ...state.classes.flatMap((one) => one.photos)].map(({ source }) => source));
+    for (const [source, photo] of given) {
+      if (still.has(source) || source === state.result?.query.source) continue;
+      given.delete(source);
+      void state.lens?.forget(source);
+      if (photo.src.startsWith("blob:")) URL.revokeObjectURL(photo.src);
+    }
+  }, SWEEP);
+}
+
 export function follow() {
+  on(["queries", "classes"], sweep);
   on(["lens", "query", "classes", "form"], () => void explain());
   on(["result", "picked"], () => void readChannels());
   on(["result"], announce);

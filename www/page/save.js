@@ -1,8 +1,8 @@
 // Saving what is on the screen: the photo under its map as PNG, everything as JSON.
 
 import { byId } from "./dom.js";
-import { report } from "./notices.js";
-import { drawing, on, shownClass, shownIndex, shownMap, state } from "./state.js";
+import { trouble } from "./run.js";
+import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "./state.js";
 
 /** @import { LensMap } from "../famlens.js" */
 
@@ -12,10 +12,10 @@ const LONGEST = 4096;
 export function mountSave() {
   const png = byId("save-png", HTMLButtonElement);
   const json = byId("save-json", HTMLButtonElement);
-  png.addEventListener("click", () => void savePng().catch(report));
+  png.addEventListener("click", () => void savePng().catch(trouble));
   json.addEventListener("click", () => saveJson());
-  on(["result"], () => {
-    png.disabled = json.disabled = state.result === null;
+  on(["result", "query"], () => {
+    png.disabled = json.disabled = current() === null;
   });
 }
 
@@ -23,16 +23,20 @@ export function mountSave() {
 const stem = (name) => name.replace(/\.[^.]+$/, "");
 
 async function savePng() {
-  const { lens, result, look } = state;
+  const { lens, look } = state;
+  const result = current();
   const map = shownMap();
   if (!lens || !result || !map) return;
   const { width, height } = result.found.query;
   const scale = Math.min(1, LONGEST / Math.max(width, height));
   const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
   const drawn = await lens.render(result.query.source, map, { ...size, ...drawing() });
+  const photo = new Image();
+  photo.src = result.query.src;
+  await photo.decode();
   const canvas = new OffscreenCanvas(size.width, size.height);
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  context.drawImage(byId("stage-image", HTMLImageElement), 0, 0, size.width, size.height);
+  context.drawImage(photo, 0, 0, size.width, size.height);
   context.globalAlpha = look.opacity;
   context.drawImage(await createImageBitmap(drawn.image), 0, 0);
   context.globalAlpha = 1;
@@ -67,7 +71,8 @@ function drawShapes(context, { contour, box }, scale) {
 }
 
 function saveJson() {
-  const { lens, result, look } = state;
+  const { lens } = state;
+  const result = current();
   if (!lens || !result) return;
   const { found, query, classes } = result;
   const { query: size, map, maps, contributions, classes: ranked, ...rest } = found;
@@ -79,7 +84,7 @@ function saveJson() {
     classes: ranked.map(({ name, similarity }, at) => ({ name, similarity, supports: classes[at].photos.map((photo) => photo.name), map: plain(maps[at]), contributions: Array.from(contributions[at]) })),
     predicted: { index: found.predicted, name: ranked[found.predicted].name },
     map: plain(map),
-    threshold: look.threshold,
+    box_threshold: 0.2,
     made: new Date().toISOString(),
   };
   download(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${stem(query.name)} - famlens.json`);

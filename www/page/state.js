@@ -79,6 +79,11 @@ export function on(keys, run) {
   run();
 }
 
+/** The result, if it is of the photo that is asked about now; a moment after a change it is still of the one before. */
+export function current() {
+  return state.result && state.result.query === state.query ? state.result : null;
+}
+
 /** The place, in the result, of the class whose map is shown. */
 export function shownIndex() {
   const { result, picked } = state;

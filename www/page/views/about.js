@@ -19,7 +19,7 @@ export function mountAbout(attributions) {
       el("p", {}, "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo belongs to the class whose examples have the most similar list. famlens shows which parts of the photo made them similar."),
       el("p", {}, "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is weighted by what it adds to the similarity, and the weighted channels are laid over the photo."),
       el("h3", {}, "Your images"),
-      el("p", {}, "Model and program are downloaded once; everything is computed in this browser. No photo leaves this machine, and none is kept after the page is closed."),
+      el("p", {}, "Program and model come from the server that this page came from; everything is computed in this browser. No photo leaves this machine, and none is kept after the page is closed."),
       el("h3", {}, "Model"),
       model,
       el("h3", {}, "Example photos"),
@@ -41,7 +41,7 @@ export function mountAbout(attributions) {
   on(["lens"], () => {
     const info = state.lens?.info.model;
     model.textContent = info
-      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, weights in 8 bits, input ${info.inputSize} x ${info.inputSize} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
+      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, input ${info.inputSize} x ${info.inputSize} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
       : "Not loaded yet.";
   });
 }

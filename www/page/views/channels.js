@@ -1,8 +1,8 @@
 // The channels that contribute most to the shown class, each with its own activation map.
 
 import { byId, el, roving } from "../dom.js";
-import { report } from "../notices.js";
 import { on, set, shownClass, shownIndex, state } from "../state.js";
+import { trouble } from "../run.js";
 import { drawThumb, thumb } from "./thumb.js";
 
 const list = byId("channels", HTMLElement);
@@ -72,7 +72,7 @@ async function draw() {
   try {
     for (const [place, map] of channelMaps.entries()) if (canvases[place]) await drawThumb(canvases[place], result.query.source, map, signal);
   } catch (error) {
-    if (!signal.aborted) report(error);
+    if (!signal.aborted) trouble(error);
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { byId, el, icon } from "../dom.js";
 import { addClass, addSupports, nextClassName, removeClass, removeSupport, renameClass, startEmpty } from "../inputs.js";
-import { report } from "../notices.js";
 import { on, set, shownClass, state } from "../state.js";
+import { trouble } from "../run.js";
 import { drawThumb, thumb } from "./thumb.js";
 
 /**
@@ -57,6 +57,22 @@ function show() {
   }
 }
 
+/**
+ * Removes an element and hands the focus, if it had it, to its neighbour.
+ * @param {HTMLElement} element
+ * @param {string} siblings what its neighbours are
+ * @param {string} inside what can be focused in them
+ * @param {() => void} remove
+ */
+function keepFocus(element, siblings, inside, remove) {
+  const neighbour = [element.nextElementSibling, element.previousElementSibling].find((other) => other?.matches(siblings));
+  const had = element.contains(document.activeElement);
+  remove();
+  if (!had) return;
+  const next = neighbour?.querySelector(inside) ?? byId("class-add", HTMLElement);
+  if (next instanceof HTMLElement) next.focus();
+}
+
 /** @param {string} key */
 const byKey = (key) => /** @type {ClassItem} */ (state.classes.find((one) => one.key === key));
 
@@ -75,7 +91,7 @@ function makeCard(key) {
     }
   });
   const score = el("span", { class: "class-score" });
-  const remove = el("button", { type: "button", class: "round small", "data-testid": "class-remove", title: "Remove this class", onclick: () => removeClass(byKey(key)) }, icon("close"));
+  const remove = el("button", { type: "button", class: "round small", "data-testid": "class-remove", title: "Remove this class", onclick: () => keepFocus(card, ".class-card", ".class-name", () => removeClass(byKey(key))) }, icon("close"));
   const input = el("input", { type: "file", accept: "image/*", multiple: true, class: "unseen", "data-testid": "class-input" });
   input.addEventListener("change", () => {
     addSupports(key, [...(input.files ?? [])]);
@@ -116,8 +132,9 @@ function fill({ card, name, grid, input, remove }, item) {
 function makeTile(key, photo) {
   const { box, overlay } = thumb(photo.src, photo.name);
   box.title = photo.name;
-  const remove = el("button", { type: "button", class: "remove", "data-testid": "support-remove", title: "Remove", onclick: () => removeSupport(byKey(key), photo) }, icon("close"));
-  return { overlay, remove, item: el("li", { class: "support", "data-testid": "support", "data-file": photo.name }, box, remove) };
+  const remove = el("button", { type: "button", class: "remove", "data-testid": "support-remove", title: "Remove", onclick: () => keepFocus(item, "li", ".remove, input", () => removeSupport(byKey(key), photo)) }, icon("close"));
+  const item = el("li", { class: "support", "data-testid": "support", "data-file": photo.name }, box, remove);
+  return { overlay, remove, item };
 }
 
 function showScores() {
@@ -160,7 +177,7 @@ async function drawMaps() {
       }
     }
   } catch (error) {
-    if (!signal.aborted) report(error);
+    if (!signal.aborted) trouble(error);
   }
 }
 

@@ -1,7 +1,7 @@
 // The decision: classes by similarity.
 
 import { byId, el, milliseconds, roving } from "../dom.js";
-import { on, shownIndex, state } from "../state.js";
+import { current, on, shownIndex, state } from "../state.js";
 import { pick } from "./classes.js";
 
 const list = byId("ranking", HTMLElement);
@@ -20,12 +20,13 @@ function show() {
     byId("timings", HTMLElement).textContent = "";
     return;
   }
+  // Between a change of photo and its result the list is still that of the one before, and looks so.
+  byId("result", HTMLElement).classList.toggle("stale", current() === null);
   const { found, keys } = result;
   const order = found.classes.map((one, at) => ({ ...one, at })).sort((a, b) => b.similarity - a.similarity);
   const ahead = order.length > 1 ? `${(order[0].similarity - order[1].similarity).toFixed(3)} ahead of ${order[1].name}` : "the only class";
   const text = [el("strong", {}, order[0].name), el("span", { class: "ahead" }, ahead)];
-  // The same decision is not announced again when only the shown class changes.
-  if (prediction.textContent !== `${order[0].name}${ahead}`) prediction.replaceChildren(...text);
+  prediction.replaceChildren(...text);
   prediction.dataset.color = String(result.classes[order[0].at].color);
 
   // Similarities below nought need room to the left.

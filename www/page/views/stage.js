@@ -1,9 +1,8 @@
 // The photo in the middle with the map over it.
 
 import { byId, figure, paint, svgEl } from "../dom.js";
-import { report } from "../notices.js";
-import { start } from "../run.js";
-import { drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
+import { start, trouble } from "../run.js";
+import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
 
 /** @import { Rendered } from "../../famlens.js" */
 
@@ -57,11 +56,6 @@ function shape(width, height) {
   if (width > 0 && height > 0) stage.style.setProperty("--ratio", String(width / height));
 }
 
-/** The result belongs to the photo on the stage; after a change of photo, only once it has been explained. */
-function current() {
-  return state.result && state.result.query === state.query ? state.result : null;
-}
-
 async function showMap() {
   rendering?.abort();
   const { lens, look } = state;
@@ -90,7 +84,7 @@ async function showMap() {
     overlay.hidden = false;
     drawShapes(drawn, width, height);
   } catch (error) {
-    if (!signal.aborted) report(error);
+    if (!signal.aborted) trouble(error);
   }
 }
 
@@ -138,7 +132,7 @@ function describe() {
 
 /** @param {[number, number] | null | undefined} peak */
 function where(peak) {
-  const size = state.result?.found.query;
+  const size = current()?.found.query;
   if (!peak || !size) return "";
   return ` Strongest at ${Math.round((100 * peak[0]) / size.width)} percent from the left and ${Math.round((100 * peak[1]) / size.height)} percent from the top.`;
 }
@@ -190,7 +184,7 @@ async function probe(x, y) {
     mark.hidden = part === null;
     if (part !== null) mark.style.left = `${100 * part}%`;
   } catch (error) {
-    if (!signal.aborted) report(error);
+    if (!signal.aborted) trouble(error);
   }
 }
 

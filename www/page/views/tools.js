@@ -87,6 +87,12 @@ function mountForms() {
     input.addEventListener("change", () => set({ form: value, channel: null }));
     group.append(el("label", {}, input, el("span", {}, label)));
   }
+  on(["classes"], () => {
+    const few = state.classes.filter(({ photos }) => photos.length > 0).length < 2;
+    for (const input of group.querySelectorAll("input")) if (input.value === "contrastive") input.disabled = few && state.classes.length > 0;
+    // Against other classes, of which there are none.
+    if (few && state.classes.length > 0 && state.form === "contrastive") set({ form: "fam" });
+  });
   on(["form"], () => {
     for (const input of group.querySelectorAll("input")) input.checked = input.value === state.form;
     byId("form-says", HTMLElement).textContent = FORMS.find(({ value }) => value === state.form)?.says ?? "";
