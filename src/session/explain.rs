@@ -198,7 +198,7 @@ impl Session {
             return Err(Error::Engine { engine: self.engines.active().name(), reason });
         }
         let place = |values: &[f32]| {
-            let map = Map { data: values.to_vec(), width, height, geometry: geometry };
+            let map = Map { data: values.to_vec(), width, height, geometry };
             let view = map.view()?;
             let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
             Ok(ExplainedMap { map, range, localisation })

@@ -164,11 +164,6 @@ impl<'a> Uploader<'a> {
         Ok(placed)
     }
 
-    #[cfg(test)]
-    pub fn pending(&self) -> &[Vec<u32>] {
-        &self.pending
-    }
-
     /// Uploads what is new. Returns the program's buffers and, for each [`Placed::page`], which of them it is.
     pub fn finish(self, device: &Device) -> (Vec<Rc<Page>>, impl Fn(usize) -> usize + use<>) {
         let mut pages = self.shared;
