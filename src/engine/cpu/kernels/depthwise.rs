@@ -6,7 +6,7 @@
 #![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure};
+use super::{Isa, dispatch, ensure, unroll};
 use crate::error::Result;
 use crate::graph::Conv2d;
 
@@ -204,21 +204,21 @@ unsafe fn cells<S: Simd, const K: usize, const STRIDE: usize, const P: usize>(
         let iy = oy * g.strides[0] + ky * g.dilations[0] - g.pads[0];
         let row = a.x.add((iy * g.input[1] + left) * g.channels + channel);
         let mut w = [acc[0]; K];
-        for kx in 0..K {
+        unroll!(kx in K => {
             w[kx] = S::load(block.add((1 + ky * K + kx) * S::LANES));
-        }
-        for column in 0..(P - 1) * STRIDE + K {
+        });
+        unroll!(column in (P - 1) * STRIDE + K => {
             let x = S::load(row.add(column * g.channels));
-            for p in 0..P {
+            unroll!(p in P => {
                 if column >= p * STRIDE && column - p * STRIDE < K {
                     acc[p] = S::mul_add(x, w[column - p * STRIDE], acc[p]);
                 }
-            }
-        }
+            });
+        });
     }
-    for p in 0..P {
+    unroll!(p in P => {
         finish::<S>(a, (oy * g.output[1] + ox + p) * g.channels + channel, acc[p], S::LANES);
-    }
+    });
 }
 
 /// One cell, only the taps inside, one vector of channels.

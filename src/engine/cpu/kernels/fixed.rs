@@ -9,7 +9,7 @@
 
 use super::gemm::{PANEL, Rows, TILE};
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure, with_height};
+use super::{Isa, dispatch, ensure, unroll, with_height};
 use crate::error::Result;
 
 /// A packed int8 weight matrix `[n, k]` with its scales and bias.
@@ -252,17 +252,17 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, at: &At) {
     let mut acc = [[S::zero(); N]; R];
     let mut w = at.pairs;
     let mut x = [g.rows.cast_const(); R];
-    for i in 0..R {
+    unroll!(i in R => {
         x[i] = x[i].add((at.row + i) * g.stride);
-    }
+    });
     let pairs = g.k.div_ceil(2);
     for _ in 0..pairs / 4 {
-        for u in 0..4 {
+        unroll!(u in 4 => {
             step::<S, R, N>(&mut acc, &x, u, w.add(u * 2 * N * S::LANES));
-        }
-        for i in 0..R {
+        });
+        unroll!(i in R => {
             x[i] = x[i].add(8);
-        }
+        });
         w = w.add(8 * N * S::LANES);
     }
     for u in 0..pairs % 4 {
@@ -270,9 +270,9 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, at: &At) {
     }
 
     let (lo, hi) = (S::splat(g.lo), S::splat(g.hi));
-    for i in 0..R {
+    unroll!(i in R => {
         let scale = S::splat(*g.scales.add(at.row + i));
-        for j in 0..N {
+        unroll!(j in N => {
             let bias = S::load(at.columns.add(j * S::LANES));
             let scale = S::mul(scale, S::load(at.columns.add((N + j) * S::LANES)));
             let mut y = S::mul_add(S::to_float(acc[i][j]), scale, bias);
@@ -289,8 +289,8 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, at: &At) {
                 }
                 S::store_first(g.y.add(to), S::clamp(y, lo, hi), left);
             }
-        }
-    }
+        });
+    });
 }
 
 /// Two `k`: `acc[i][j] += x[i][2u] * w[j] + x[i][2u + 1] * w'[j]`.
@@ -302,13 +302,13 @@ unsafe fn step<S: Simd, const R: usize, const N: usize>(
     w: *const i16,
 ) {
     let mut weights = [S::zero(); N];
-    for j in 0..N {
+    unroll!(j in N => {
         weights[j] = S::load_pairs(w.add(2 * j * S::LANES));
-    }
-    for i in 0..R {
+    });
+    unroll!(i in R => {
         let xi = S::splat_pair(x[i].add(2 * u));
-        for j in 0..N {
+        unroll!(j in N => {
             acc[i][j] = S::dot(xi, weights[j], acc[i][j]);
-        }
-    }
+        });
+    });
 }

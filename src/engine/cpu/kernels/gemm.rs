@@ -8,7 +8,7 @@
 #![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure, with_height};
+use super::{Isa, dispatch, ensure, unroll, with_height};
 use crate::error::Result;
 
 /// A packed weight matrix `[n, k]` with its bias.
@@ -155,24 +155,24 @@ unsafe fn product<S: Simd>(g: &Args) {
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, panel: *const f32, row: usize, column: usize) {
     let mut acc = [[S::splat(0.0); N]; R];
-    for j in 0..N {
+    unroll!(j in N => {
         let bias = S::load(panel.add(j * S::LANES));
-        for i in 0..R {
+        unroll!(i in R => {
             acc[i][j] = bias;
-        }
-    }
+        });
+    });
     let mut w = panel.add(N * S::LANES);
     let mut x = [g.x; R];
-    for i in 0..R {
+    unroll!(i in R => {
         x[i] = g.x.add((row + i) * g.x_stride);
-    }
+    });
     for _ in 0..g.k / 4 {
-        for u in 0..4 {
+        unroll!(u in 4 => {
             step::<S, R, N>(&mut acc, &x, u, w.add(u * N * S::LANES));
-        }
-        for i in 0..R {
+        });
+        unroll!(i in R => {
             x[i] = x[i].add(4);
-        }
+        });
         w = w.add(4 * N * S::LANES);
     }
     for u in 0..g.k % 4 {
@@ -180,8 +180,8 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, panel: *const 
     }
 
     let (lo, hi) = (S::splat(g.lo), S::splat(g.hi));
-    for i in 0..R {
-        for j in 0..N {
+    unroll!(i in R => {
+        unroll!(j in N => {
             let at = (row + i) * g.y_stride + column + j * S::LANES;
             let left = g.n - column - j * S::LANES;
             if left >= S::LANES {
@@ -195,8 +195,8 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, panel: *const 
                 }
                 S::store_first(g.y.add(at), S::clamp(acc[i][j], lo, hi), left);
             }
-        }
-    }
+        });
+    });
 }
 
 /// One `k`: `acc[i][j] += x[i][u] * w[j]`.
@@ -208,13 +208,13 @@ unsafe fn step<S: Simd, const R: usize, const N: usize>(
     w: *const f32,
 ) {
     let mut weights = [S::splat(0.0); N];
-    for j in 0..N {
+    unroll!(j in N => {
         weights[j] = S::load(w.add(j * S::LANES));
-    }
-    for i in 0..R {
+    });
+    unroll!(i in R => {
         let xi = S::splat(*x[i].add(u));
-        for j in 0..N {
+        unroll!(j in N => {
             acc[i][j] = S::mul_add(xi, weights[j], acc[i][j]);
-        }
-    }
+        });
+    });
 }

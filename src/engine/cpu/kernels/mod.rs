@@ -118,6 +118,23 @@ macro_rules! with_height {
 }
 use with_height;
 
+/// `for $i in 0..$n` with the body written out, so that what it indexes stays in registers however the crate is optimised:
+/// the page's build favours size, and its compiler then unrolls nothing. `$n` is a constant of at most 12.
+macro_rules! unroll {
+    ($i:ident in $n:expr => $body:block) => {{
+        const { assert!($n <= 12) };
+        unroll!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11);
+    }};
+    (@ $i:ident, $n:expr, $body:block, $($at:literal)*) => {
+        $(if $at < $n {
+            #[allow(unused_variables)]
+            let $i = $at;
+            $body
+        })*
+    };
+}
+use unroll;
+
 /// Calls a kernel generic over [`simd::Simd`] inside a function that enables the instruction set.
 ///
 /// The kernel must be `#[inline(always)]`, so that its body is compiled with those instructions.
