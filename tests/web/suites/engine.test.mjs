@@ -35,7 +35,7 @@ test("a GPU that is lost once is used again, and lost twice gives way to the CPU
   assert.equal(without.backend, "cpu");
   assert.equal(await page.getByTestId("support").count(), 9, "the images stay");
   await until(page, () => document.querySelector("[data-testid=backend]").dataset.backend === "cpu");
-  await page.getByTestId("message").filter({ hasText: "GPU" }).waitFor();
+  await page.getByTestId("message").filter({ hasText: "the CPU has taken over" }).waitFor();
 });
 
 test("photos asked about while the engines are measured are explained, and the page comes to rest", async () => {
