@@ -21,7 +21,7 @@ const CONTENDERS = [
 window.bench = async ({ rounds, gpuRounds, only }) => {
   const image = await photo("/dist/www/examples/kingfisher.jpg");
   const input = normalise(image);
-  const chosen = CONTENDERS.filter(({ name }) => name.includes(only));
+  const chosen = CONTENDERS.filter(({ name }) => new RegExp(only).test(name));
   const results = [];
   for (const { name, group, make } of chosen) {
     const result = { name, group, runs: {} };
