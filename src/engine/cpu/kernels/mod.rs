@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Isa {
     /// What the compiler makes of plain loops over four floats.
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     Portable,
     /// WebAssembly SIMD128.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -35,9 +36,16 @@ pub(super) enum Isa {
 }
 
 impl Isa {
+    /// The one that every machine of this build has.
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+    const EVERYWHERE: Self = Self::Portable;
+    /// The one that every machine of this build has.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    const EVERYWHERE: Self = Self::Simd128;
+
     /// The widest that this machine has.
     pub(super) fn detect() -> Self {
-        *Self::available().first().unwrap_or(&Self::Portable)
+        Self::available().first().copied().unwrap_or(Self::EVERYWHERE)
     }
 
     /// All that this machine has, widest first.
@@ -52,15 +60,14 @@ impl Isa {
                 all.push(Self::Avx2);
             }
         }
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        all.push(Self::Simd128);
-        all.push(Self::Portable);
+        all.push(Self::EVERYWHERE);
         all
     }
 
     /// Its name, for people.
     pub(super) fn name(self) -> &'static str {
         match self {
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable => "portable",
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => "SIMD128",
@@ -74,6 +81,7 @@ impl Isa {
     /// Whether two 16-bit multiplications a lane are one instruction here, and so faster than one in f32 with its addition.
     pub(super) fn prefers_fixed(self) -> bool {
         match self {
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable => false,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => true,
@@ -85,6 +93,7 @@ impl Isa {
     /// Floats in one vector.
     pub(super) fn lanes(self) -> usize {
         match self {
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable => 4,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => 4,
@@ -154,6 +163,7 @@ macro_rules! dispatch {
             unsafe { $kernel::<simd::Avx512>(args) }
         }
         match $isa {
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Isa::Portable => $kernel::<simd::Portable>,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Isa::Simd128 => $kernel::<simd::Simd128>,

@@ -57,9 +57,11 @@ pub(super) trait Simd {
     }
 }
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 /// Plain arrays, which the compiler turns into whatever the target has (SSE2, NEON).
 pub(super) struct Portable;
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 impl Simd for Portable {
     type V = [f32; 4];
     type I = [i32; 4];
