@@ -175,7 +175,7 @@ impl Lens {
     }
 
     fn place(&self, id: u32, map: &[f32], width: usize, height: usize) -> JsResult<Map> {
-        let geometry = self.session.geometry(ImageId(id)).map_err(to_error)?.clone();
+        let geometry = *self.session.geometry(ImageId(id)).map_err(to_error)?;
         Ok(Map { data: map.to_vec(), width, height, geometry })
     }
 }

@@ -113,6 +113,8 @@ impl GpuProgram {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
             let buffer = OwnedBuffer::new(device, "activation maps", layout.len(), usage);
             encoder.copy_buffer_to_buffer(&self.arena, (offset * 4) as u64, &buffer, 0, (layout.len() * 4) as u64);
+            // Shared for as long as a clone of the features lives; in a browser a buffer stays on its thread anyway.
+            #[cfg_attr(target_arch = "wasm32", allow(clippy::arc_with_non_send_sync))]
             let store = Store::Gpu(Resident { buffer: Arc::new(buffer), serial: device.serial });
             features.push(Features { shape: shape.clone(), store });
         }

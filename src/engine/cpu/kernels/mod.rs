@@ -50,17 +50,17 @@ impl Isa {
 
     /// All that this machine has, widest first.
     pub(super) fn available() -> Vec<Self> {
-        let mut all = Vec::new();
+        let mut all = vec![Self::EVERYWHERE];
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
-                all.push(Self::Avx512);
-            }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 all.push(Self::Avx2);
             }
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+                all.push(Self::Avx512);
+            }
         }
-        all.push(Self::EVERYWHERE);
+        all.reverse();
         all
     }
 
