@@ -5,8 +5,8 @@
 //! (the folder `kernels`): products with packed weights for 1x1 convolutions, gathered windows and fully connected layers,
 //! and depthwise convolutions. They work channels-last in one arena planned by the module `plan`, so that a
 //! network of convolutions allocates nothing as it runs. Every other op (matrix products of activations, broadcasts,
-//! reductions, softmax, reordering, concatenation, padding, lone activations) is computed by candle on tensors made from
-//! that arena.
+//! reductions, softmax, reordering, concatenation, padding, lone activations) works on candle tensors made from
+//! that arena, with `f32` custom ops (see `custom.rs` for why not with candle's own).
 //!
 //! int8 weights are widened once, into the packed panels: to f32, or to 16 bits. With 16 bits each row of activations is
 //! rounded to 16 bits too and products are integer (see `kernels/fixed.rs`): twice as fast where an instruction does two
