@@ -110,7 +110,7 @@ fn conv2d(conv: &Conv2d, inputs: &[&Tensor], shape: &Shape, out: &mut [f32]) {
 }
 
 /// The input cell that a tap of a window reads; `None` if it lies in the padding.
-fn source(out: usize, stride: usize, tap: usize, dilation: usize, pad: usize, size: usize) -> Option<usize> {
+pub(crate) fn source(out: usize, stride: usize, tap: usize, dilation: usize, pad: usize, size: usize) -> Option<usize> {
     (out * stride + tap * dilation).checked_sub(pad).filter(|&i| i < size)
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn strides(shape: &Shape) -> Vec<usize> {
 }
 
 /// The index into a tensor of shape `from` for each element of its broadcast to shape `to`.
-fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + use<> {
+pub(crate) fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + use<> {
     let missing = to.rank() - from.rank();
     let own = strides(from);
     let step = |i: usize| match i.checked_sub(missing) {
