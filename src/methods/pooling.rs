@@ -9,11 +9,14 @@ const GEM_FLOOR: f64 = 1e-6;
 /// `dS / dA_c(x, y) = dS / df_c * df_c / dA_c(x, y)`, `C x H x W`, for the embedding `f` that `pooling` makes of the maps. The
 /// gradient of a maximum goes to the first cell that has it.
 pub fn gradient(maps: &Maps, pooling: Pooling, embedding: &[f32]) -> Vec<f32> {
+    if pooling == Pooling::Crow {
+        return crow(maps, embedding);
+    }
     let n = maps.cells();
     let mut out = vec![0f32; maps.data().len()];
     for ((out, plane), &d) in out.chunks_exact_mut(n).zip(maps.planes()).zip(embedding) {
         match pooling {
-            Pooling::Average => out.fill(d / n as f32),
+            Pooling::Average | Pooling::Crow => out.fill(d / n as f32),
             Pooling::Max => {
                 let first = (1..n).fold(0, |best, i| if plane[i] > plane[best] { i } else { best });
                 out[first] = d;
@@ -32,4 +35,22 @@ pub fn gradient(maps: &Maps, pooling: Pooling, embedding: &[f32]) -> Vec<f32> {
         }
     }
     out
+}
+
+/// With cell shares `s_i = t_i / sum t`, `t_i = sqrt(S_i)`, `S_i` the cell's sum over channels, and `q_i = sum_c dS/df_c A_ci`:
+/// `dS / dA_cj = dS/df_c s_j + (q_j - sum_i s_i q_i) / (2 t_j sum t)`, the second term where `S_j` is positive.
+fn crow(maps: &Maps, embedding: &[f32]) -> Vec<f32> {
+    let n = maps.cells();
+    let roots: Vec<f64> =
+        maps.weighed(&vec![1.0; maps.channels()]).iter().map(|&s| f64::from(s.max(0.0)).sqrt()).collect();
+    let total: f64 = roots.iter().sum();
+    if total == 0.0 {
+        return embedding.iter().flat_map(|&d| std::iter::repeat_n(d / n as f32, n)).collect();
+    }
+    let along: Vec<f64> = maps.weighed(embedding).iter().map(|&q| f64::from(q)).collect();
+    let mean: f64 = along.iter().zip(&roots).map(|(q, t)| q * t / total).sum();
+    let second = |(q, t): (&f64, &f64)| if *t > 0.0 { (q - mean) / (2.0 * t * total) } else { 0.0 };
+    let second: Vec<f64> = along.iter().zip(&roots).map(second).collect();
+    let cell = |d: f32| roots.iter().zip(&second).map(move |(t, s)| (f64::from(d) * t / total + s) as f32);
+    embedding.iter().flat_map(|&d| cell(d).collect::<Vec<_>>()).collect()
 }

@@ -4,6 +4,7 @@ mod embed;
 mod evaluate;
 mod explain;
 mod files;
+mod methods;
 mod model;
 mod options;
 mod output;
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Compare methods over one photo: maps side by side, with passes, time and memory
+    Methods(methods::Args),
     /// List everything that can be chosen, with what it is and where it comes from
     Choices(options::ChoicesArgs),
     /// Write the embeddings of photos as a NumPy array
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Methods(args) => methods::run(&args),
         Command::Choices(args) => options::choices(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -19,8 +19,23 @@ pub(super) fn binary(kind: BinaryOp, inputs: &[&Tensor], y: &Tensor, dy: &[f32],
             (BinaryOp::Mul, _) => x,
             (BinaryOp::Div, 0) => 1.0 / z,
             (BinaryOp::Div, _) => -x / (z * z),
+            (BinaryOp::Min, _) => chosen(if which == 0 { x - z } else { z - x }),
+            (BinaryOp::Max, _) => chosen(if which == 0 { z - x } else { x - z }),
+            (BinaryOp::Pow, 0) => z * x.powf(z - 1.0),
+            (BinaryOp::Pow, _) => x.powf(z) * x.ln(),
         };
         sums[if which == 0 { i } else { j }] += slope * f64::from(dy);
     }
     sums.into_iter().map(|s| s as f32).collect()
+}
+
+/// The slope of a minimum or maximum whose own value is ahead by `-behind`: shared between equal values, as torch does.
+fn chosen(behind: f64) -> f64 {
+    if behind == 0.0 {
+        0.5
+    } else if behind < 0.0 {
+        1.0
+    } else {
+        0.0
+    }
 }

@@ -10,6 +10,8 @@ mod broadcast;
 mod conv;
 mod ops;
 mod pool;
+mod products;
+mod reduce;
 #[cfg(test)]
 mod tests;
 
@@ -125,6 +127,18 @@ impl Tail {
         self.graph.nodes.iter().map(|node| ops::multiplications(node, &self.graph)).sum()
     }
 
+    /// Bytes of all its activations together: what a [`Trace`] holds.
+    pub fn bytes(&self) -> usize {
+        let lengths = self.graph.nodes.iter().map(|n| self.graph.value(n.output).shape.len());
+        lengths.sum::<usize>() * size_of::<f32>()
+    }
+
+    /// Every value that it computes, in [`Tail::graph`], the output first: what [`Tail::trace_from`] takes.
+    pub fn values(&self) -> Vec<ValueId> {
+        let others = self.graph.nodes.iter().map(|n| n.output).filter(|&v| v != self.output);
+        std::iter::once(self.output).chain(others).collect()
+    }
+
     fn constants(&self, node: &Node) -> impl Iterator<Item = bool> {
         node.inputs.iter().map(|&i| self.graph.value(i).constant.is_some())
     }
@@ -203,22 +217,51 @@ impl Tail {
     /// # Errors
     /// [`Error::Argument`] for a wrong shape.
     pub fn trace(&self, layer: &Tensor, sides: &[Tensor]) -> Result<Trace<'_>> {
-        let expected = &self.graph.value(self.layer).shape;
-        if layer.shape() != expected {
-            return Err(Error::argument("layer", format!("it is {expected}, and the values are {}", layer.shape())));
-        }
-        self.check_sides(sides)?;
-        let mut values: Vec<_> =
-            self.graph.values.iter().map(|v| v.constant.as_ref().map(Constant::to_float)).collect();
-        values[self.layer.0] = Some(Arc::new(layer.clone()));
-        for (id, side) in self.sides.iter().zip(sides) {
-            values[id.0] = Some(Arc::new(side.clone()));
-        }
+        let mut values = self.known(layer, sides)?;
         for node in &self.graph.nodes {
             let shape = &self.graph.value(node.output).shape;
             let output = evaluate(&node.op, &inputs(node, &values)?, shape);
             values[node.output.0] = Some(Arc::new(output));
         }
+        self.traced(values)
+    }
+
+    /// A trace from values that an engine computed: those of [`Tail::values`], each with its id.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a wrong shape or a missing value.
+    pub fn trace_from(&self, layer: &Tensor, sides: &[Tensor], computed: Vec<(ValueId, Tensor)>) -> Result<Trace<'_>> {
+        let mut values = self.known(layer, sides)?;
+        for (id, tensor) in computed {
+            let value = self.graph.values.get(id.0).filter(|v| v.shape == *tensor.shape());
+            if value.is_none() {
+                return Err(Error::argument("values", format!("value {} of the tail is not {}", id.0, tensor.shape())));
+            }
+            values[id.0] = Some(Arc::new(tensor));
+        }
+        for node in &self.graph.nodes {
+            inputs(node, &values)?;
+        }
+        self.traced(values)
+    }
+
+    /// The constants, the layer and the sides, by id.
+    fn known(&self, layer: &Tensor, sides: &[Tensor]) -> Result<Vec<Option<Arc<Tensor>>>> {
+        let expected = &self.graph.value(self.layer).shape;
+        if layer.shape() != expected {
+            return Err(Error::argument("layer", format!("it is {expected}, and the values are {}", layer.shape())));
+        }
+        self.check_sides(sides)?;
+        let constants = self.graph.values.iter().map(|v| v.constant.as_ref().map(Constant::to_float));
+        let mut values: Vec<_> = constants.collect();
+        values[self.layer.0] = Some(Arc::new(layer.clone()));
+        for (id, side) in self.sides.iter().zip(sides) {
+            values[id.0] = Some(Arc::new(side.clone()));
+        }
+        Ok(values)
+    }
+
+    fn traced(&self, values: Vec<Option<Arc<Tensor>>>) -> Result<Trace<'_>> {
         let output = values[self.output.0].clone();
         let output = output.ok_or_else(|| Error::argument("layer", "the tail does not compute its output"))?;
         Ok(Trace { tail: self, values, output })
@@ -229,6 +272,11 @@ impl Trace<'_> {
     /// The last value.
     pub fn output(&self) -> &Tensor {
         &self.output
+    }
+
+    /// Bytes of the activations that it holds.
+    pub fn bytes(&self) -> usize {
+        self.tail.bytes()
     }
 
     /// The gradient of `sum_i seed_i output_i` with respect to the layer, in the layer's shape.
