@@ -15,17 +15,21 @@
 //! # Ok::<(), famlens::Error>(())
 //! ```
 
+mod augment;
 mod decode;
 mod format;
 mod geometry;
+mod hash;
 mod jpeg;
 mod photo;
 mod png;
 mod prepare;
 
+pub use augment::{Augmentation, Jitter, View};
 pub use decode::{Limits, decode};
 pub use format::{Format, sniff};
 pub use geometry::{Geometry, GeometryMode, Rect};
+pub use hash::difference_hash;
 pub use photo::Photo;
 pub use png::{encode_png, encode_png_rgba};
 pub use prepare::{Normalization, prepare, resize, scale};
