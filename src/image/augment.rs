@@ -247,8 +247,7 @@ fn blurred(photo: Photo, sigma: f32) -> Result<Photo> {
 mod tests {
     use super::*;
 
-    const NOTHING: Augmentation =
-        Augmentation { crop: false, flip: false, jitter: false, grey: false, blur: false };
+    const NOTHING: Augmentation = Augmentation { crop: false, flip: false, jitter: false, grey: false, blur: false };
 
     fn photo() -> Photo {
         let rgb = (0..30 * 20u32).flat_map(|i| [(i * 7 % 256) as u8, (i * 13 % 256) as u8, (i * 29 % 256) as u8]);

@@ -27,6 +27,8 @@ mod explain;
 mod manifest;
 mod map;
 mod model;
+mod pair;
+mod retrieval;
 
 pub use bench::Benchmark;
 pub use engines::{EngineChoice, EngineKind, EngineReport};
@@ -34,6 +36,7 @@ pub use explain::{Class, ClassScore, ExplainOptions, ExplainedMap, Explanation, 
 pub use manifest::{InputSpec, Manifest};
 pub use map::Map;
 pub use model::Model;
+pub use pair::{CellPairs, PairExplanation};
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,8 +4,12 @@ mod embed;
 mod evaluate;
 mod explain;
 mod files;
+mod gallery;
+mod index;
 mod model;
 mod output;
+mod pair;
+mod search;
 
 use std::process::ExitCode;
 
@@ -23,6 +27,12 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Show what makes two photos, or two random views of one, alike: maps on both sides, and where to where
+    Pair(pair::Args),
+    /// Embed many photos into a gallery to search in; what is already embedded is not embedded again
+    Index(index::Args),
+    /// Rank the photos of a gallery by their similarity to one, with maps and near-duplicates
+    Search(search::Args),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
     /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
@@ -39,6 +49,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Pair(args) => pair::run(args),
+        Command::Index(args) => index::run(args),
+        Command::Search(args) => search::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Quantize(args) => model::quantize(args),

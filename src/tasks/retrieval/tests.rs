@@ -2,8 +2,7 @@ use super::*;
 use crate::fam::cosine;
 
 pub(super) fn origin(channels: usize) -> Origin {
-    let [model, weights, input, target, pooling] =
-        ["net", "00ff", "224 squash", "features", "gap"].map(String::from);
+    let [model, weights, input, target, pooling] = ["net", "00ff", "224 squash", "features", "gap"].map(String::from);
     Origin { model, weights, input, target, pooling, channels }
 }
 
