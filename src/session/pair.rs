@@ -1,8 +1,10 @@
 //! Explanations of the similarity of two images, on both sides and cell by cell.
 
 use super::{Class, ExplainOptions, Explanation, ImageId, Session};
-use crate::error::Result;
-use crate::fam::Form;
+use crate::error::{Error, Result};
+use crate::fam::head::HeadChoice;
+use crate::fam::{Form, Similarity, cosine, dot};
+use crate::tasks::few_shot::Centre;
 use crate::tasks::pair::{Cells, WhereToWhere};
 
 /// Two images, each explained as the query with the other as the only support of the only class.
@@ -30,8 +32,8 @@ pub struct CellPairs {
     pub similarity: f64,
     /// What the similarity has beside the terms; 0 for all that are linear in both embeddings.
     pub constant: f64,
-    /// The name of the similarity.
-    pub score: &'static str,
+    /// Which similarity it is.
+    pub score: Similarity,
 }
 
 impl Session {
@@ -50,29 +52,78 @@ impl Session {
     /// # Errors
     /// As [`Session::explain`].
     pub async fn pair(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<PairExplanation> {
-        let class = |s: &Self, id| Ok::<_, crate::Error>([Class::new(s.image_name(id)?, [id])]);
+        let class = |s: &Self, id| Ok::<_, Error>([Class::new(s.image_name(id)?, [id])]);
         let (of_a, of_b) = (class(self, a)?, class(self, b)?);
         Ok(PairExplanation { a: self.explain(a, &of_b, options).await?, b: self.explain(b, &of_a, options).await? })
     }
 
-    /// What every pair of a cell of image a and a cell of image b adds to the similarity of the two. With the centred
-    /// form it is the centred cosine that is split, else the cosine.
+    /// What every pair of a cell of image a and a cell of image b adds to the similarity of the two. Of the options the
+    /// similarity, the pooling, the centre and the (first) target layer count; the centred form stands for the centred
+    /// cosine. Of the squared Euclidean distance the cross term is split, and the rest is the constant.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, a: famlens::session::ImageId,
+    /// #     b: famlens::session::ImageId) -> famlens::Result<()> {
+    /// let pairs = session.where_to_where(a, b, &Default::default()).await?;
+    /// let sum: f32 = pairs.map.terms.iter().sum();
+    /// assert!((f64::from(sum) + pairs.constant - pairs.similarity).abs() < 1e-4);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`Session::explain`], and [`crate::Error::TooLarge`] for a layer with too many cells.
+    /// As [`Session::explain`]; [`Error::Argument`] for a choice under which the similarity is not a sum over pairs of
+    /// cells of the two images; [`Error::TooLarge`] for a layer with too many cells.
     pub async fn where_to_where(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<CellPairs> {
-        let target = options.target.clone().unwrap_or_else(|| self.model.manifest().target.clone());
+        options.check()?;
+        let target = options.layers(&self.model.manifest().target)?.swap_remove(0);
         self.model.check_target(&target)?;
-        let of_a = self.with_recovery(async |s: &mut Self| s.activations(a, &target).await).await?;
-        let of_b = self.with_recovery(async |s: &mut Self| s.activations(b, &target).await).await?;
-        let pooling = self.model.manifest().pooling();
-        let mean = match options.form {
-            Form::Centred => Some(self.model.required_mean_embedding(&target)?),
-            _ => None,
+        let similarity = splittable(options)?;
+        let pooling = match options.pooling {
+            Some(pooling) => pooling.of(options.gem_exponent)?,
+            None => self.model.manifest().pooling(),
         };
-        let (of_a, of_b) = (Cells::new(&of_a, pooling, mean)?, Cells::new(&of_b, pooling, mean)?);
-        let map = WhereToWhere::cosine(&of_a, &of_b)?;
-        let similarity = crate::fam::cosine(of_a.embedding(), of_b.embedding());
-        Ok(CellPairs { map, similarity, constant: 0.0, score: options.form.score_name() })
+        let [of_a, of_b] = [
+            self.with_recovery(async |s: &mut Self| s.activations(a, &target).await).await?,
+            self.with_recovery(async |s: &mut Self| s.activations(b, &target).await).await?,
+        ];
+        let mean = match similarity == Similarity::CentredCosine || options.center == Centre::Model {
+            true => Some(self.model.required_mean_embedding(&target)?),
+            false => None,
+        };
+        let cells = |features| {
+            let cells = Cells::new(features, pooling, mean)?;
+            Ok::<_, Error>(if similarity == Similarity::Pearson { cells.less_own_mean() } else { cells })
+        };
+        let (of_a, of_b) = (cells(&of_a)?, cells(&of_b)?);
+        let (f, g) = (of_a.embedding(), of_b.embedding());
+        let (map, constant, found) = match similarity {
+            Similarity::Dot => (WhereToWhere::new(&of_a, &of_b, 1.0)?, 0.0, dot(f, g)),
+            Similarity::Euclidean => {
+                let between: f64 = f.iter().zip(g).map(|(&x, &y)| f64::from(x - y).powi(2)).sum();
+                (WhereToWhere::new(&of_a, &of_b, 2.0)?, -dot(f, f) - dot(g, g), -between)
+            }
+            _ => (WhereToWhere::cosine(&of_a, &of_b)?, 0.0, cosine(f, g)),
+        };
+        Ok(CellPairs { map, similarity: found, constant, score: similarity })
+    }
+}
+
+/// The similarity that is split; refuses what is not bilinear in the pooled activation maps.
+fn splittable(options: &ExplainOptions) -> Result<Similarity> {
+    let refused = |name: &str, value: &str| {
+        let reason = format!("{value:?} is not a sum over pairs of cells of two images");
+        Err(Error::argument(name, format!("{reason}; for where to where choose another one")))
+    };
+    if options.head != HeadChoice::None {
+        return refused("head", options.head.name());
+    }
+    if matches!(options.center, Centre::Supports | Centre::Gallery) {
+        return refused("center", options.center.name());
+    }
+    match options.similarity {
+        Similarity::Bilinear | Similarity::Mahalanobis => refused("similarity", options.similarity.name()),
+        Similarity::Cosine if options.form == Form::Centred => Ok(Similarity::CentredCosine),
+        similarity => Ok(similarity),
     }
 }

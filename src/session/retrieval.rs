@@ -1,7 +1,11 @@
 //! Galleries of embeddings: what makes them, how they grow, how they are searched.
 
+use std::sync::Arc;
+
 use super::{ExplainOptions, ImageId, Session, not_spatial};
+use crate::engine::Mix;
 use crate::error::{Error, Result};
+use crate::fam::PoolingChoice;
 use crate::image::difference_hash;
 use crate::tasks::retrieval::{Gallery, Hit, Item, Origin};
 
@@ -12,8 +16,9 @@ impl Session {
     /// # Errors
     /// [`Error::Target`] for an unknown layer; the errors of compiling the model.
     pub fn origin(&mut self, options: &ExplainOptions) -> Result<Origin> {
+        options.check()?;
         let manifest = self.model.manifest();
-        let target = options.target.clone().unwrap_or_else(|| manifest.target.clone());
+        let target = options.layers(&manifest.target)?.swap_remove(0);
         self.model.check_target(&target)?;
         let input = &manifest.input;
         let side = input.size as u32;
@@ -22,7 +27,15 @@ impl Session {
             weights: format!("{:016x}", self.model.fingerprint()),
             input: format!("{side} {} mean {:?} std {:?}", input.geometry, input.mean, input.std),
             target: target.clone(),
-            pooling: manifest.pooling.clone(),
+            pooling: match options.pooling {
+                Some(PoolingChoice::GeM) => format!("gem({})", options.gem_exponent),
+                Some(PoolingChoice::Model) => {
+                    let reason = "a gallery holds pooled activation maps, not the model's own embedding";
+                    return Err(Error::argument("pooling", reason));
+                }
+                Some(pooling) => pooling.name().to_owned(),
+                None => manifest.pooling.clone(),
+            },
             channels: 0,
         };
         let program = self.engines.program(&self.model, (side, side), &target)?;
@@ -50,19 +63,32 @@ impl Session {
         Ok(Item { name, content, picture: self.picture_hash(id)?, width, height })
     }
 
-    /// The embedding of an image as a gallery of `origin` holds it.
+    /// The embedding of an image as a gallery of `origin` holds it. Another pooling than the model's runs no backbone if
+    /// the image has been embedded already.
     ///
     /// # Errors
     /// [`Error::Argument`] for an unknown id or an origin that is not this session's; the engine's errors.
-    pub async fn gallery_embedding(&mut self, id: ImageId, origin: &Origin) -> Result<std::sync::Arc<[f32]>> {
-        let options = ExplainOptions { target: Some(origin.target.clone()), ..ExplainOptions::default() };
-        if !self.model.targets().contains(&origin.target) {
-            let reason = format!("its embeddings are of layer {:?}, which this model does not have", origin.target);
+    pub async fn gallery_embedding(&mut self, id: ImageId, origin: &Origin) -> Result<Arc<[f32]>> {
+        let target = &origin.target;
+        if !self.model.targets().contains(target) {
+            let reason = format!("its embeddings are of layer {target:?}, which this model does not have");
             return Err(Error::argument("gallery", reason));
         }
+        let options = options_of(origin)?;
         origin.check(&self.origin(&options)?)?;
-        let target = &origin.target;
-        Ok(self.with_recovery(async |s: &mut Self| s.embedded(id, target).await).await?.embedding)
+        let own = self.model.manifest().pooling();
+        let pooling = options.pooling.map_or(Ok(own), |pooling| pooling.of(options.gem_exponent))?;
+        self.with_recovery(async |s: &mut Self| {
+            let known = s.embedded(id, target).await?;
+            if pooling == own {
+                return Ok(known.embedding);
+            }
+            let size = s.entry(id)?.geometry.input_size();
+            let program = s.engines.program_on(known.engine, &s.model, size, target)?;
+            let mix = Mix { pooling, ..Mix::default() };
+            Ok(program.mix(&known.features, &mix).await?.embedding.into())
+        })
+        .await
     }
 
     /// Ranks a gallery for a query image: the `top` images most similar by cosine, the best first.
@@ -89,4 +115,20 @@ impl Session {
         let embedding = self.gallery_embedding(query, gallery.origin()).await?;
         gallery.rank(&embedding, top)
     }
+}
+
+/// The options under which a session makes embeddings like those of a gallery.
+fn options_of(origin: &Origin) -> Result<ExplainOptions> {
+    let (name, exponent) = match origin.pooling.strip_prefix("gem(").and_then(|rest| rest.strip_suffix(')')) {
+        Some(exponent) => ("gem", exponent.parse().ok()),
+        None => (origin.pooling.as_str(), Some(ExplainOptions::default().gem_exponent)),
+    };
+    let unknown =
+        || Error::argument("gallery", format!("its embeddings are pooled by {:?}, which is unknown", origin.pooling));
+    Ok(ExplainOptions {
+        target: Some(origin.target.clone()),
+        pooling: Some(name.parse().map_err(|_| unknown())?),
+        gem_exponent: exponent.ok_or_else(unknown)?,
+        ..ExplainOptions::default()
+    })
 }

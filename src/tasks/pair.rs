@@ -5,6 +5,7 @@
 //! `s f.g = sum_ij s a_i.b_j`, exactly: cosine with `s = 1 / (|f| |g|)`, the dot product with `s = 1`.
 
 use crate::engine::Pooling;
+use crate::engine::mix::crow_shares;
 use crate::error::{Error, Result};
 use crate::fam::norm;
 use crate::tensor::Tensor;
@@ -33,7 +34,7 @@ impl Cells {
     ///
     /// Average pooling gives each cell `A_ci / n`. Max pooling gives a channel to the cell where it is largest. GeM gives
     /// cell i the part `a_ci^p / sum_j a_cj^p` of its channel: gradient times input, which is exact because GeM is
-    /// homogeneous. The mean is spread evenly.
+    /// homogeneous. CroW gives `s_i A_ci` with its own weights of the cells. The mean is spread evenly.
     ///
     /// # Errors
     /// [`Error::Argument`] if the maps have another shape or the mean another number of channels.
@@ -49,9 +50,13 @@ impl Cells {
         let cells = height * width;
         let mut shares = Vec::with_capacity(channels * cells);
         let mut embedding = Vec::with_capacity(channels);
+        let attention = match pooling {
+            Pooling::Crow => crow_shares(features.data(), cells.max(1)),
+            _ => Vec::new(),
+        };
         for (channel, plane) in features.data().chunks_exact(cells.max(1)).enumerate() {
             let row = shares.len();
-            split(plane, pooling, &mut shares);
+            split(plane, pooling, &attention, &mut shares);
             if let Some(mean) = mean {
                 let each = mean[channel] / cells as f32;
                 shares[row..].iter_mut().for_each(|s| *s -= each);
@@ -66,15 +71,33 @@ impl Cells {
         &self.embedding
     }
 
+    /// The same for the embedding less its own mean over channels, as Pearson's correlation has it: each cell loses the
+    /// mean of its shares.
+    #[must_use]
+    pub fn less_own_mean(mut self) -> Self {
+        let (cells, channels) = (self.count(), self.embedding.len().max(1) as f64);
+        let mut means = vec![0f64; cells];
+        for row in self.shares.chunks_exact(cells.max(1)) {
+            means.iter_mut().zip(row).for_each(|(m, &s)| *m += f64::from(s) / channels);
+        }
+        for row in self.shares.chunks_exact_mut(cells.max(1)) {
+            row.iter_mut().zip(&means).for_each(|(s, m)| *s -= *m as f32);
+        }
+        let mean = means.iter().sum::<f64>() as f32;
+        self.embedding.iter_mut().for_each(|f| *f -= mean);
+        self
+    }
+
     /// Number of cells.
     pub fn count(&self) -> usize {
         self.width * self.height
     }
 }
 
-/// Appends one channel's shares: they sum to its pooled value.
-fn split(plane: &[f32], pooling: Pooling, shares: &mut Vec<f32>) {
+/// Appends one channel's shares: they sum to its pooled value. `attention` are the weights of the cells under CroW.
+fn split(plane: &[f32], pooling: Pooling, attention: &[f64], shares: &mut Vec<f32>) {
     match pooling {
+        Pooling::Crow => shares.extend(plane.iter().zip(attention).map(|(&a, s)| (f64::from(a) * s) as f32)),
         Pooling::Average => shares.extend(plane.iter().map(|a| a / plane.len() as f32)),
         Pooling::Max => {
             let better = |best: usize, i: usize| if plane[i] > plane[best] { i } else { best };
@@ -195,7 +218,7 @@ mod tests {
 
     #[test]
     fn shares_sum_to_the_engines_embedding_under_every_pooling() {
-        for pooling in [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::GeM(1.5)] {
+        for pooling in [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::GeM(1.5), Pooling::Crow] {
             let a = features(1, 4, 5);
             let cells = Cells::new(&a, pooling, None).unwrap();
             for (found, expected) in cells.embedding().iter().zip(pooled(&a, pooling)) {
@@ -208,7 +231,7 @@ mod tests {
     fn terms_sum_to_the_similarity() {
         let mean: Vec<f32> = (0..12).map(|c| 0.1 * c as f32).collect();
         let (a, b) = (features(1, 4, 5), features(2, 3, 6));
-        for pooling in [Pooling::Average, Pooling::Max, Pooling::GeM(3.0)] {
+        for pooling in [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::Crow] {
             let (f, g) = (pooled(&a, pooling), pooled(&b, pooling));
             let of = |mean| WhereToWhere::cosine(&Cells::new(&a, pooling, mean)?, &Cells::new(&b, pooling, mean)?);
             let (plain, centred) = (of(None).unwrap(), of(Some(&mean[..])).unwrap());
@@ -218,6 +241,19 @@ mod tests {
             let again: f64 = plain.terms.iter().map(|&t| f64::from(t)).sum();
             assert!((again - plain.sum).abs() < 1e-5);
         }
+    }
+
+    #[test]
+    fn without_its_own_mean_the_cosine_is_pearsons_correlation() {
+        let (a, b) = (features(1, 4, 5), features(2, 3, 6));
+        let cells = |t: &Tensor| Cells::new(t, Pooling::Average, None).unwrap().less_own_mean();
+        let found = WhereToWhere::cosine(&cells(&a), &cells(&b)).unwrap();
+        let centred = |t: &Tensor| {
+            let f = pooled(t, Pooling::Average);
+            let mean = f.iter().sum::<f32>() / f.len() as f32;
+            f.iter().map(|v| v - mean).collect::<Vec<_>>()
+        };
+        assert!((found.sum - cosine(&centred(&a), &centred(&b))).abs() < 1e-6);
     }
 
     #[test]

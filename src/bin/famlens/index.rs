@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use famlens::fam::PoolingChoice;
 use famlens::image::{Limits, decode};
 use famlens::session::{EngineChoice, EngineKind, ExplainOptions, Session};
 use famlens::tasks::retrieval::{Gallery, Item, Origin};
@@ -35,6 +36,12 @@ pub struct Args {
     /// The layer whose pooled activation maps are the embeddings [default: the model's]
     #[arg(long)]
     target: Option<String>,
+    /// How activation maps become embeddings: gap, gmp, gem, crow [default: as model.json says]
+    #[arg(long)]
+    pooling: Option<PoolingChoice>,
+    /// Exponent of GeM pooling
+    #[arg(long, default_value_t = 3.0)]
+    gem_exponent: f32,
     /// How many photos are embedded at once on the CPU [default: one a core, 8 at most]
     #[arg(long)]
     jobs: Option<NonZero<usize>>,
@@ -54,7 +61,12 @@ type Outcome = (usize, Result<(Item, Arc<[f32]>, bool)>);
 
 pub fn run(args: Args) -> Result<()> {
     let paths = list(&args.images)?;
-    let options = ExplainOptions { target: args.target.clone(), ..ExplainOptions::default() };
+    let options = ExplainOptions {
+        target: args.target.clone(),
+        pooling: args.pooling,
+        gem_exponent: args.gem_exponent,
+        ..ExplainOptions::default()
+    };
     let (origin, engine) = choose(&args, &options, &paths)?;
     let known = known(&args.out, &origin)?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_JOBS);

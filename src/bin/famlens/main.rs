@@ -7,6 +7,7 @@ mod files;
 mod gallery;
 mod index;
 mod model;
+mod options;
 mod output;
 mod pair;
 mod search;
@@ -33,6 +34,8 @@ enum Command {
     Index(index::Args),
     /// Rank the photos of a gallery by their similarity to one, with maps and near-duplicates
     Search(search::Args),
+    /// List everything that can be chosen, with what it is and where it comes from
+    Choices(options::ChoicesArgs),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
     /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Pair(args) => pair::run(args),
         Command::Index(args) => index::run(args),
         Command::Search(args) => search::run(args),
+        Command::Choices(args) => options::choices(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Quantize(args) => model::quantize(args),

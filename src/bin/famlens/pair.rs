@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use famlens::fam::Form;
 use famlens::image::{Augmentation, Photo, Rect, View, encode_png, scale};
 use famlens::overlay::{self, Style};
-use famlens::session::{CellPairs, EngineChoice, ExplainOptions, ExplainedMap, PairExplanation, Session};
+use famlens::session::{CellPairs, EngineChoice, ExplainedMap, PairExplanation, Session};
 use famlens::{Error, Result};
 use pollster::block_on;
 use serde_json::json;
 
 use crate::files;
+use crate::options::OptionArgs;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -30,12 +30,6 @@ pub struct Args {
     /// auto, cpu or gpu
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
-    /// fam or centred
-    #[arg(long, default_value_t)]
-    form: Form,
-    /// The layer whose activation maps are explained [default: the model's]
-    #[arg(long)]
-    target: Option<String>,
     /// Folder for the picture of both sides (pair.png), the raw maps (a.npy, b.npy) and what each pair of cells adds to
     /// the similarity (where-to-where.npy: one row a cell of the first photo, one column a cell of the second)
     #[arg(long)]
@@ -43,6 +37,8 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    method: OptionArgs,
 }
 
 /// One side: what it is called, what is compared, and how the view was made.
@@ -76,7 +72,7 @@ pub fn run(args: Args) -> Result<()> {
     if args.engine == EngineChoice::Auto {
         block_on(session.calibrate(a))?;
     }
-    let options = ExplainOptions { form: args.form, target: args.target };
+    let options = args.method.options(None);
     let pair = block_on(session.pair(a, b, &options))?;
     let cells = block_on(session.where_to_where(a, b, &options))?;
     if let Some(folder) = &args.out {
@@ -115,19 +111,20 @@ fn pair_json(sides: &[Side; 2], pair: &PairExplanation, cells: &CellPairs) -> se
     };
     json!({
         "similarity": pair.similarity(),
-        "score": cells.score,
+        "score": pair.a.score,
+        "notes": pair.a.notes,
         "form": pair.a.form.name(),
         "a": side(&sides[0], &pair.a.maps[0]),
         "b": side(&sides[1], &pair.b.maps[0]),
         "whereToWhere": {
-            "a": cells.map.a, "b": cells.map.b, "sum": cells.map.sum, "constant": cells.constant, "terms": cells.map.terms,
+            "score": cells.score, "similarity": cells.similarity, "a": cells.map.a, "b": cells.map.b, "sum": cells.map.sum, "constant": cells.constant, "terms": cells.map.terms,
         },
         "engine": pair.a.engine,
     })
 }
 
 fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: &CellPairs) {
-    println!("{}: {:.4}", cells.score, pair.similarity());
+    println!("{}: {:.4}", pair.a.score, pair.similarity());
     for (side, explained) in sides.iter().zip([&pair.a.maps[0], &pair.b.maps[0]]) {
         let place = match &explained.localisation {
             Some(found) => format!("strongest at ({:.0}, {:.0})", found.peak[0], found.peak[1]),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use famlens::fam::Form;
 use famlens::image::{Limits, Photo, decode, encode_png};
 use famlens::session::{EngineChoice, ExplainOptions, ExplainedMap, ImageId, Session};
 use famlens::tasks::retrieval::{DuplicateRule, Gallery, Hit, Item};
@@ -10,6 +9,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 use serde_json::{Value, json};
 
+use crate::options::OptionArgs;
 use crate::{files, gallery, pair};
 
 #[derive(clap::Args)]
@@ -24,9 +24,6 @@ pub struct Args {
     /// Folder for a picture of each hit: the query under its map and the hit under its own (01.png, 02.png, ...)
     #[arg(long)]
     out: Option<PathBuf>,
-    /// How the maps are made: fam or centred
-    #[arg(long, default_value_t)]
-    form: Form,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
@@ -39,6 +36,8 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    method: OptionArgs,
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -56,11 +55,10 @@ pub fn run(args: Args) -> Result<()> {
     let marks = marks(&gallery, &item, &hits, &DuplicateRule { cosine: args.duplicate, ..DuplicateRule::default() });
     let maps = match &args.out {
         Some(folder) => {
-            let options = ExplainOptions {
-                form: args.form,
-                target: Some(gallery.origin().target.clone()),
-                ..ExplainOptions::default()
-            };
+            let mut options = args.method.options(None);
+            if options.targets.is_empty() {
+                options.target = Some(gallery.origin().target.clone());
+            }
             explain(&mut session, &args, folder, &gallery, (query, &photo), &hits, &options)?
         }
         None => vec![Value::Null; hits.len()],
