@@ -3,7 +3,7 @@
 use super::{Class, ExplainOptions, Explanation, ImageId, Session};
 use crate::error::{Error, Result};
 use crate::fam::head::HeadChoice;
-use crate::fam::{Form, Similarity, cosine, dot};
+use crate::fam::{Form, Similarity, cosine, dot, norm};
 use crate::tasks::few_shot::Centre;
 use crate::tasks::pair::{Cells, WhereToWhere};
 
@@ -97,11 +97,14 @@ impl Session {
         };
         let (of_a, of_b) = (cells(&of_a)?, cells(&of_b)?);
         let (f, g) = (of_a.embedding(), of_b.embedding());
+        let lengths = if options.l2 { norm(f) * norm(g) } else { 1.0 };
+        let scale = if lengths > 0.0 { 1.0 / lengths } else { 0.0 };
         let (map, constant, found) = match similarity {
-            Similarity::Dot => (WhereToWhere::new(&of_a, &of_b, 1.0)?, 0.0, dot(f, g)),
+            Similarity::Dot => (WhereToWhere::new(&of_a, &of_b, scale)?, 0.0, scale * dot(f, g)),
             Similarity::Euclidean => {
-                let between: f64 = f.iter().zip(g).map(|(&x, &y)| f64::from(x - y).powi(2)).sum();
-                (WhereToWhere::new(&of_a, &of_b, 2.0)?, -dot(f, f) - dot(g, g), -between)
+                let squares = if options.l2 { 2.0 } else { dot(f, f) + dot(g, g) };
+                let product = 2.0 * scale * dot(f, g);
+                (WhereToWhere::new(&of_a, &of_b, 2.0 * scale)?, -squares, product - squares)
             }
             _ => (WhereToWhere::cosine(&of_a, &of_b)?, 0.0, cosine(f, g)),
         };
