@@ -29,6 +29,8 @@ mod manifest;
 mod map;
 mod model;
 mod options;
+mod pair;
+mod retrieval;
 
 pub use bench::Benchmark;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
@@ -38,6 +40,7 @@ pub use manifest::{InputSpec, Manifest};
 pub use map::Map;
 pub use model::Model;
 pub use options::{ExplainOptions, Finer};
+pub use pair::{CellPairs, PairExplanation};
 
 use std::collections::HashMap;
 use std::sync::Arc;
