@@ -30,6 +30,8 @@ mod map;
 mod methods;
 mod model;
 mod options;
+mod pair;
+mod retrieval;
 
 pub use bench::Benchmark;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
@@ -42,6 +44,7 @@ pub use methods::{
 };
 pub use model::Model;
 pub use options::{ExplainOptions, Finer};
+pub use pair::{CellPairs, PairExplanation};
 
 use std::collections::HashMap;
 use std::sync::Arc;
