@@ -1,7 +1,7 @@
 // What the page knows. Views read `state` and listen with `on`; only `set` changes it, and listeners run once for all changes of one turn.
 
 /**
- * @import { BackendChoice, Explanation, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
+ * @import { BackendChoice, Choice, Explanation, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
  *
  * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets.
  * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
@@ -10,11 +10,6 @@
  *
  * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys, `options` what was asked for.
  * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options: Record<string, unknown>}} Result
- *
- * One value of a choice, and one thing that can be chosen, as the library's catalogue has them.
- * @typedef {{name: string, label: string, sentence: string, source: string, note: string}} CatalogueValue
- * @typedef {{kind: string, label: string, sentence: string, input: "one" | "switch" | "number" | "numbers" | "class" | "layers", values?: CatalogueValue[],
- *   min?: number, max?: number, step?: number, default: unknown}} CatalogueEntry
  *
  * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is left to the page.
  * @typedef {Record<string, unknown>} Choices
@@ -49,7 +44,7 @@ export const state = {
   classes: [],
   /** What the middle of the page shows: `maps` or one of the wider looks. */
   mode: "maps",
-  /** @type {CatalogueEntry[]} what can be chosen; empty until the library has been asked */
+  /** @type {Choice[]} what can be chosen; empty until the library has been asked */
   catalogue: [],
   /** @type {Choices} */
   choices: {},

@@ -3,7 +3,10 @@
 import { on, set, state } from "../state.js";
 
 /**
- * @import { CatalogueEntry, CatalogueValue } from "../state.js"
+ * @import { Choice } from "../../famlens.js"
+ *
+ * One value of a choice.
+ * @typedef {NonNullable<Choice["values"]>[number]} Value
  */
 
 /** Reads the catalogue from each new lens. */
@@ -16,11 +19,11 @@ export function followCatalogue() {
   });
 }
 
-/** @param {string} kind @returns {CatalogueEntry | null} */
+/** @param {string} kind @returns {Choice | null} */
 export const entry = (kind) => state.catalogue.find((one) => one.kind === kind) ?? null;
 
-/** @param {string} kind @returns {CatalogueValue[]} */
+/** @param {string} kind @returns {Value[]} */
 export const valuesOf = (kind) => entry(kind)?.values ?? [];
 
-/** A form in words; its name as long as there are none. @param {string} name @returns {CatalogueValue} */
+/** A form in words; its name as long as there are none. @param {string} name @returns {Value} */
 export const formOf = (name) => valuesOf("form").find((one) => one.name === name) ?? { name, label: name, sentence: "", source: "", note: "" };

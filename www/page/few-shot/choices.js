@@ -7,7 +7,10 @@ import { on, set, state } from "../state.js";
 import { entry, formOf, valuesOf } from "./catalogue.js";
 import { filled, formNow } from "./options.js";
 
-/** @import { CatalogueEntry, CatalogueValue } from "../state.js" */
+/**
+ * @import { Choice } from "../../famlens.js"
+ * @import { Value } from "./catalogue.js"
+ */
 
 /** Forms that set one class against others. */
 const NEED_TWO = new Set(["contrastive", "discriminative"]);
@@ -116,7 +119,7 @@ function mountForms() {
   });
 }
 
-/** Sentence, note and source of a value. @param {CatalogueValue} value @returns {(string | Node)[]} */
+/** Sentence, note and source of a value. @param {Value} value @returns {(string | Node)[]} */
 function words({ sentence, note, source }) {
   return [note ? `${sentence} ${note}` : sentence, ...(source && source !== "famlens" ? [el("span", { class: "source" }, source)] : [])];
 }
@@ -141,7 +144,7 @@ function build() {
   for (const one of body.querySelectorAll("details")) one.open = opened.has(one.dataset.kind);
 }
 
-/** @param {CatalogueEntry} one */
+/** @param {Choice} one */
 function control(one) {
   const { kind, label, sentence, input } = one;
   if (input === "switch") return toggle(one);
@@ -175,7 +178,7 @@ function control(one) {
   return details;
 }
 
-/** @param {CatalogueEntry} one */
+/** @param {Choice} one */
 function toggle({ kind, label, sentence }) {
   const box = el("input", { type: "checkbox", role: "switch" });
   box.addEventListener("change", () => choose(kind, box.checked));
@@ -187,7 +190,7 @@ function toggle({ kind, label, sentence }) {
   return element;
 }
 
-/** @param {CatalogueEntry} one */
+/** @param {Choice} one */
 function number({ kind, label, sentence, min, max, step }) {
   const box = el("input", { type: "number", min, max, step, inputmode: "decimal" });
   box.addEventListener("change", () => {

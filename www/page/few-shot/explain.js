@@ -9,7 +9,7 @@ import { on, set, shownIndex, state } from "../state.js";
 
 /**
  * @import { Lens } from "../../famlens.js"
- * @import { Photo, Result } from "../state.js"
+ * @import { ClassItem, Photo, Result } from "../state.js"
  */
 
 /** @type {AbortController | null} */
@@ -59,15 +59,29 @@ async function explain() {
     const result = await ask(options);
     if (signal.aborted) return;
     lastGood = query;
+    lastChoices = state.choices;
     set({ result, channelMaps: [], busy: null, ...(same(options, PUBLISHED) ? { published: null } : {}) });
     tell(result.found.note);
   } catch (error) {
     if (signal.aborted) return;
+    refused = { query, classes, options };
     set({ busy: null, result: null });
-    trouble(error);
+    refuse(error);
   } finally {
     clearTimeout(slow);
   }
+}
+
+/** What was asked last and cannot be answered. @type {{query: Photo, classes: ClassItem[], options: object} | null} */
+let refused = null;
+/** The choices that were answered last. */
+let lastChoices = state.choices;
+
+/** Tells what is wrong; a choice that cannot be is taken back by a click. @param {unknown} error */
+function refuse(error) {
+  const back = lastChoices;
+  if (!(error instanceof LensError) || (error.code !== "argument" && error.code !== "target") || back === state.choices) return trouble(error);
+  notify({ kind: "error", text: sentence(error.message), action: { label: "Take it back", run: () => set({ choices: back }) } });
 }
 
 /** The lens that gave each result. @type {WeakMap<Result, Lens>} */
@@ -81,7 +95,9 @@ function isOf(result, lens) {
 /** Whether what is on screen is the explanation of what was asked. */
 export function isExplained() {
   const { result, query, classes } = state;
-  return !query || filled(classes).length === 0 || (result !== null && result.query === query && result.of === classes && same(result.options, optionsNow()));
+  /** @param {{query: Photo, options: object}} answer @param {ClassItem[]} of */
+  const answers = (answer, of) => answer.query === query && of === classes && same(answer.options, optionsNow());
+  return !query || filled(classes).length === 0 || (result !== null && answers(result, result.of)) || (refused !== null && answers(refused, refused.classes));
 }
 
 /**
