@@ -7,11 +7,13 @@
 //! [`session`] is the facade over all of it.
 #![warn(missing_docs)]
 
+pub mod choice;
 pub mod engine;
 mod error;
 pub mod fam;
 pub mod graph;
 pub mod image;
+pub mod methods;
 pub mod metrics;
 pub mod onnx;
 pub mod overlay;

@@ -46,6 +46,11 @@ pub trait Program {
     /// Shapes of the targets, in the order given to [`Engine::compile`].
     fn target_shapes(&self) -> &[Shape];
 
+    /// Bytes of activations that a run holds in the engine's memory, weights not counted; 0 if the engine does not say.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// One forward pass, then `mix` over the first target, in one submission and one readback.
     ///
     /// `input` is the normalised image, `[1, C, H, W]`.
@@ -149,6 +154,9 @@ pub enum Pooling {
     Max,
     /// `(mean max(a, 1e-6)^p)^(1/p)`, generalised mean with this exponent (arXiv 1711.02512, eq. 3).
     GeM(f32),
+    /// Mean weighted by `sqrt(max(S, 0))` over its sum, with `S` the sum of the cell's channels: the spatial weights of
+    /// CroW (arXiv 1512.04065, a = b = 2) as shares of one. The plain mean if no `S` is positive.
+    Crow,
 }
 
 /// Result of a [`Mix`].

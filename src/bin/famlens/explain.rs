@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use famlens::fam::Form;
 use famlens::image::{Photo, encode_png};
 use famlens::overlay::{self, Style};
-use famlens::session::{Class, EngineChoice, ExplainOptions, Explanation, Session};
+use famlens::session::{Class, EngineChoice, Explanation, Session};
 use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::options::OptionArgs;
 use crate::output;
 
 #[derive(clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     query: PathBuf,
     /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
-    #[arg(long = "class", required = true, value_name = "NAME=PHOTOS")]
+    #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
     classes: Vec<ClassArg>,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
@@ -27,12 +27,6 @@ pub struct Args {
     /// auto, cpu or gpu
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
-    /// fam, centred or contrastive
-    #[arg(long, default_value_t)]
-    form: Form,
-    /// The layer whose activation maps are explained [default: the model's]
-    #[arg(long)]
-    target: Option<String>,
     /// The class whose map is shown [default: the predicted one]
     #[arg(long = "for", value_name = "NAME")]
     class: Option<String>,
@@ -42,10 +36,15 @@ pub struct Args {
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
+    /// The class that the contrastive form is against [default: all others]
+    #[arg(long, value_name = "NAME")]
+    rival: Option<String>,
+    #[command(flatten)]
+    method: OptionArgs,
 }
 
 #[derive(Clone)]
-struct ClassArg {
+pub struct ClassArg {
     name: String,
     photos: Vec<PathBuf>,
 }
@@ -77,15 +76,22 @@ pub fn run(args: Args) -> Result<()> {
     if args.engine == EngineChoice::Auto {
         block_on(session.calibrate(query))?;
     }
-    let options = ExplainOptions { form: args.form, target: args.target };
-    let explanation = block_on(session.explain(query, &classes, &options))?;
-    let shown = match &args.class {
-        None => explanation.predicted,
-        Some(name) => classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+    let class_named = |argument: &str, name: &String| {
+        classes.iter().position(|c| c.name == *name).ok_or_else(|| {
             let names: Vec<_> = classes.iter().map(|c| c.name.as_str()).collect();
-            Error::argument("--for", format!("{name:?} is not one of the classes: {}", names.join(", ")))
-        })?,
+            Error::argument(argument, format!("{name:?} is not one of the classes: {}", names.join(", ")))
+        })
     };
+    let rival = args.rival.as_ref().map(|name| class_named("--rival", name)).transpose()?;
+    let explanation = block_on(session.explain(query, &classes, &args.method.options(rival)))?;
+    let named = |name: &String| {
+        explanation.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+            let names: Vec<_> = explanation.classes.iter().map(|c| c.name.as_str()).collect();
+            Error::argument("--for", format!("{name:?} is not one of the classes: {}", names.join(", ")))
+        })
+    };
+    let shown = args.class.as_ref().map(named).transpose()?;
+    let shown = shown.unwrap_or(explanation.predicted);
     if let Some(folder) = &args.out {
         save(folder, &args.query, &photo, &explanation)?;
     }
@@ -98,7 +104,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Adds a class's photos. One that was named must be readable; unreadable ones found in a folder are skipped by name.
-fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
+pub fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
     let mut supports = Vec::new();
     for path in &class.photos {
         if !path.is_dir() {
