@@ -44,7 +44,7 @@ pub struct Args {
 }
 
 #[derive(Clone)]
-struct ClassArg {
+pub struct ClassArg {
     name: String,
     photos: Vec<PathBuf>,
 }
@@ -70,6 +70,7 @@ pub fn run(args: Args) -> Result<()> {
         return Err(Error::argument("--class", reason));
     }
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    args.method.prepare(&mut session)?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
@@ -98,7 +99,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Adds a class's photos. One that was named must be readable; unreadable ones found in a folder are skipped by name.
-fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
+pub fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
     let mut supports = Vec::new();
     for path in &class.photos {
         if !path.is_dir() {

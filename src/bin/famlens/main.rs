@@ -1,5 +1,6 @@
 //! The famlens command line: arguments in, [`famlens::session`] at work, tables, pictures and JSON out.
 
+mod check;
 mod embed;
 mod evaluate;
 mod explain;
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Take each support photo out in turn and say whether the others recognise it
+    Check(check::Args),
     /// List everything that can be chosen, with what it is and where it comes from
     Choices(options::ChoicesArgs),
     /// Write the embeddings of photos as a NumPy array
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Check(args) => check::run(args),
         Command::Choices(args) => options::choices(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),
