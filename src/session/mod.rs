@@ -27,9 +27,12 @@ mod engines;
 mod explain;
 mod manifest;
 mod map;
+mod methods;
 mod model;
 mod options;
+mod pair;
 mod pooled;
+mod retrieval;
 mod signs;
 mod supports;
 mod tail;
@@ -40,8 +43,12 @@ pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
 pub use manifest::{InputSpec, Manifest};
 pub use map::Map;
+pub use methods::{
+    Against, ClassifierOutput, ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going,
+};
 pub use model::Model;
 pub use options::{ExplainOptions, Finer};
+pub use pair::{CellPairs, PairExplanation};
 pub use supports::{SupportCheck, SupportResult};
 pub use tail::Tail;
 
@@ -91,6 +98,8 @@ struct Embedded {
     engine: EngineKind,
     features: Features,
     embedding: Arc<[f32]>,
+    /// Milliseconds of the forward pass.
+    milliseconds: f64,
     /// What other poolings than the model's own have given.
     pooled: Vec<(Pooling, Arc<[f32]>)>,
 }
@@ -237,12 +246,15 @@ impl Session {
         let engine = self.engines.active();
         let entry = self.images.get_mut(&id).ok_or_else(|| unknown(id))?;
         let program = self.engines.program(&self.model, entry.geometry.input_size(), target)?;
+        let started = Instant::now();
         let output = program.run(&entry.input, mix).await?;
+        let milliseconds = milliseconds(started);
         let Some(features) = output.features.into_iter().next() else {
             return Err(Error::Engine { engine: engine.name(), reason: "it returned no activation maps".into() });
         };
         let embedding = output.mixed.embedding.as_slice().into();
-        let embedded = Embedded { target: target.to_owned(), engine, features, embedding, pooled: Vec::new() };
+        let pooled = Vec::new();
+        let embedded = Embedded { target: target.to_owned(), engine, features, embedding, milliseconds, pooled };
         entry.embedded.push(embedded.clone());
         Ok((embedded, output.mixed))
     }

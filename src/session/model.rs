@@ -15,6 +15,7 @@ pub struct Model {
     parameters: usize,
     /// Values that are zero or more whatever the image.
     non_negative: std::collections::HashSet<String>,
+    fingerprint: u64,
 }
 
 impl Model {
@@ -25,6 +26,7 @@ impl Model {
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
+        let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
         let side = manifest.input.size;
         let graph = onnx.to_graph(side, side)?;
@@ -32,7 +34,7 @@ impl Model {
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
-        let model = Self { manifest, onnx, targets, parameters, non_negative };
+        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(&graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -59,6 +61,11 @@ impl Model {
         self.parameters
     }
 
+    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// The mean embedding of unlabelled images at a layer, where the model has one.
     pub fn mean_embedding(&self, target: &str) -> Option<&[f32]> {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
@@ -67,6 +74,15 @@ impl Model {
     /// Whether the network's structure makes a layer's activations zero or more for every image, as behind a ReLU.
     pub fn is_non_negative(&self, target: &str) -> bool {
         self.non_negative.contains(target)
+    }
+
+    /// The same, where there is no doing without it.
+    pub(super) fn required_mean_embedding(&self, target: &str) -> Result<&[f32]> {
+        let missing = || {
+            let reason = format!("it needs a mean embedding, and model.json has none for the layer {target:?}");
+            Error::argument("form", format!("{reason}; use another one"))
+        };
+        self.mean_embedding(target).ok_or_else(missing)
     }
 
     /// How a photo of that size becomes the model's input.
@@ -96,10 +112,16 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::graph`].
-    pub fn graph_for(&self, (width, height): (u32, u32), targets: &[String]) -> Result<Graph> {
+    pub fn graph_for(&self, size: (u32, u32), targets: &[String]) -> Result<Graph> {
+        let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+        self.graph_keeping(size, &names)
+    }
+
+    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
+    pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
         let graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let find = |target: &String| graph.find(target).ok_or_else(|| self.unknown_target(target));
-        let keep = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
+        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
+        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
         passes::optimize(graph, &keep)
     }
 

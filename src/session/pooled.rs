@@ -21,7 +21,11 @@ impl Session {
         let (started, cached) = (Instant::now(), !self.missing(id, &layers)?);
         let pooling = self.pooling(options, &layers[0])?;
         let mut rows = self.with_recovery(async |s: &mut Self| s.pooled(id, &layers, pooling).await).await?;
-        Ok(Embedding { values: rows.swap_remove(0), cached, milliseconds: if cached { 0.0 } else { milliseconds(started) } })
+        Ok(Embedding {
+            values: rows.swap_remove(0),
+            cached,
+            milliseconds: if cached { 0.0 } else { milliseconds(started) },
+        })
     }
 
     /// Takes a transformation module for [`HeadChoice::File`] from a `.safetensors` file, and says what it is, such as
@@ -126,14 +130,23 @@ impl Session {
         let entry = self.images.get_mut(&id).ok_or_else(|| super::unknown(id))?;
         let program = self.engines.program_for(&self.model, entry.geometry.input_size(), layers)?;
         let mix = Mix { pooling, ..Mix::default() };
+        let started = Instant::now();
         let output = program.run(&entry.input, &mix).await?;
+        let milliseconds = milliseconds(started);
         for (i, (target, features)) in layers.iter().zip(output.features).enumerate() {
             let embedding = match i {
                 0 => output.mixed.embedding.as_slice().into(),
                 _ => program.mix(&features, &mix).await?.embedding.as_slice().into(),
             };
             entry.embedded.retain(|e| e.target != *target);
-            entry.embedded.push(Embedded { target: target.clone(), engine, features, embedding, pooled: Vec::new() });
+            entry.embedded.push(Embedded {
+                target: target.clone(),
+                engine,
+                features,
+                embedding,
+                milliseconds,
+                pooled: Vec::new(),
+            });
         }
         Ok(())
     }

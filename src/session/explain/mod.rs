@@ -16,6 +16,7 @@ use super::{EngineKind, ExplainOptions, ImageId, Map, Session, milliseconds};
 use crate::engine::{Gate, Mix, Pooling};
 use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Form, Grid, Norm, Similarity};
+use crate::methods::Method;
 use crate::metrics::Localisation;
 use crate::tasks::few_shot::Decide;
 use setup::Learned;
@@ -135,6 +136,10 @@ impl Session {
         options: &ExplainOptions,
     ) -> Result<Explanation> {
         let started = Instant::now();
+        if options.method != Method::Fam || options.against.is_some() {
+            // Boxed, since a comparison asks this very function for FAM.
+            return Box::pin(self.explain_by_method(query, classes, options)).await;
+        }
         let layers = self.checked_request(classes, options)?;
         self.entry(query)?;
         let work = async |s: &mut Self| s.try_explain(query, classes, options, &layers).await;
