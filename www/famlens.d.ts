@@ -112,6 +112,10 @@ export type LensMap = {
     box?: [number, number, number, number] | null;
     peak?: [number, number] | null;
     constant?: boolean;
+    /**
+     * whether every value is zero; the notes say why
+     */
+    zero?: boolean;
 };
 export type ChannelShare = {
     channel: number;
@@ -155,6 +159,26 @@ export type Explanation = {
      */
     contributions: Float32Array[];
     /**
+     * for every class, what the activation maps were multiplied with
+     */
+    weights: Float32Array[];
+    /**
+     * of several target layers, the maps
+     * before they were fused
+     */
+    layers: {
+        target: string;
+        maps: {
+            data: Float32Array;
+            width: number;
+            height: number;
+        }[];
+    }[];
+    /**
+     * how many forward passes of the query the maps are made of
+     */
+    passes: number;
+    /**
      * for every class, the ten channels that contribute most
      */
     top: ChannelShare[][];
@@ -182,14 +206,15 @@ export type Explanation = {
      */
     target: string | null;
     /**
-     * milliseconds: the whole call, the network on new
-     * support images, the network on the query, and weights and maps
+     * milliseconds: the whole call, the
+     * network on new support images, the network on the query, weights and maps, and the further looks of a finer map
      */
     timings: {
         total: number;
         supports: number;
         forward: number;
         mix: number;
+        finer: number;
     };
     /**
      * how many images went through the network for this call
@@ -200,6 +225,25 @@ export type Explanation = {
      * something to tell people, such as a lost GPU
      */
     note: string | null;
+};
+export type SupportCheck = {
+    classes: string[];
+    confusion: number[][];
+    /**
+     * class by
+     * class, in the order given
+     */
+    images: {
+        image: number;
+        name: string;
+        class: number;
+        predicted: number | null;
+        scores: number[];
+        margin: number | null;
+    }[];
+    accuracy: number | null;
+    score: string;
+    notes: string[];
 };
 export type EngineInfo = {
     kind: "webgpu" | "cpu";
@@ -368,6 +412,7 @@ export type CallOptions = {
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]
+ * @property {boolean} [zero] whether every value is zero; the notes say why
  */
 /**
  * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
@@ -388,17 +433,33 @@ export type CallOptions = {
  * @property {LensMap} map the map of the predicted class
  * @property {LensMap[]} maps one for every class
  * @property {Float32Array[]} contributions for every class, what each channel adds to its score
+ * @property {Float32Array[]} weights for every class, what the activation maps were multiplied with
+ * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target layers, the maps
+ *   before they were fused
+ * @property {number} passes how many forward passes of the query the maps are made of
  * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
  * @property {number} channels how many channels the target layer has
  * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
  * @property {string | null} target the target layer
- * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
- *   support images, the network on the query, and weights and maps
+ * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the whole call, the
+ *   network on new support images, the network on the query, weights and maps, and the further looks of a finer map
  * @property {number} embedded how many images went through the network for this call
  * @property {"webgpu" | "cpu"} backend
  * @property {string | null} note something to tell people, such as a lost GPU
+ */
+/**
+ * The leave-one-out check of a support set. `confusion` has a row for the class an image was put in and a column for the class that the others
+ * say it is. An image that is the only one of its class has no `predicted`; a negative `margin` is an image that is not recognised.
+ * @typedef {object} SupportCheck
+ * @property {string[]} classes
+ * @property {number[][]} confusion
+ * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number | null}[]} images class by
+ *   class, in the order given
+ * @property {number | null} accuracy
+ * @property {string} score
+ * @property {string[]} notes
  */
 /**
  * @typedef {object} EngineInfo
@@ -500,6 +561,32 @@ export declare class Lens {
      * @returns {Promise<Choice[]>}
      */
     choices(): Promise<Choice[]>;
+    /**
+     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
+     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
+     */
+    loadHead(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
+    /**
+     * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
+     * @param {Float32Array | null} values
+     * @returns {Promise<void>}
+     */
+    setMatrix(values: Float32Array | null): Promise<void>;
+    /**
+     * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
+     * @param {boolean} keep
+     * @returns {Promise<void>}
+     */
+    keepPhotos(keep: boolean): Promise<void>;
+    /**
+     * Takes each support image out in turn and asks the others which class it is.
+     * @param {{classes: ClassSpec[]} & ExplainOptions & CallOptions} request
+     * @returns {Promise<SupportCheck>}
+     */
+    checkSupports(request: {
+        classes: ClassSpec[];
+    } & ExplainOptions & CallOptions): Promise<SupportCheck>;
     /**
      * The embedding of an image: the pooled target layer, not normalised.
      * @param {ImageLike} image

@@ -90,6 +90,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]
+ * @property {boolean} [zero] whether every value is zero; the notes say why
  */
 
 /**
@@ -113,17 +114,34 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {LensMap} map the map of the predicted class
  * @property {LensMap[]} maps one for every class
  * @property {Float32Array[]} contributions for every class, what each channel adds to its score
+ * @property {Float32Array[]} weights for every class, what the activation maps were multiplied with
+ * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target layers, the maps
+ *   before they were fused
+ * @property {number} passes how many forward passes of the query the maps are made of
  * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
  * @property {number} channels how many channels the target layer has
  * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
  * @property {string | null} target the target layer
- * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
- *   support images, the network on the query, and weights and maps
+ * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the whole call, the
+ *   network on new support images, the network on the query, weights and maps, and the further looks of a finer map
  * @property {number} embedded how many images went through the network for this call
  * @property {"webgpu" | "cpu"} backend
  * @property {string | null} note something to tell people, such as a lost GPU
+ */
+
+/**
+ * The leave-one-out check of a support set. `confusion` has a row for the class an image was put in and a column for the class that the others
+ * say it is. An image that is the only one of its class has no `predicted`; a negative `margin` is an image that is not recognised.
+ * @typedef {object} SupportCheck
+ * @property {string[]} classes
+ * @property {number[][]} confusion
+ * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number | null}[]} images class by
+ *   class, in the order given
+ * @property {number | null} accuracy
+ * @property {string} score
+ * @property {string[]} notes
  */
 
 /**
@@ -285,14 +303,54 @@ export class Lens {
   }
 
   /**
-   * The embedding of an image: the pooled target layer, not normalised.
+   * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
+   * @param {Blob | ArrayBuffer | Uint8Array} file
+   * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
+   */
+  async loadHead(file) {
+    const bytes = file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
+    return this.#call("loadHead", { bytes });
+  }
+
+  /**
+   * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
+   * @param {Float32Array | null} values
+   * @returns {Promise<void>}
+   */
+  setMatrix(values) {
+    return this.#call("setMatrix", { values });
+  }
+
+  /**
+   * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
+   * @param {boolean} keep
+   * @returns {Promise<void>}
+   */
+  keepPhotos(keep) {
+    return this.#call("keepPhotos", { keep });
+  }
+
+  /**
+   * Takes each support image out in turn and asks the others which class it is.
+   * @param {{classes: ClassSpec[]} & ExplainOptions & CallOptions} request
+   * @returns {Promise<SupportCheck>}
+   */
+  async checkSupports(request) {
+    return this.#sources.whileUsing(async () => {
+      const classes = await this.#openClasses(request.classes, request);
+      return this.#call("checkSupports", { classes, options: mixOptions(request) }, request);
+    });
+  }
+
+  /**
+   * The embedding of an image: the pooled target layer, not normalised. Of the options `target`, `pooling` and `gemExponent` count.
    * @param {ImageLike} image
-   * @param {CallOptions} [options]
+   * @param {ExplainOptions & CallOptions} [options]
    * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
    */
   async embed(image, options = {}) {
     const { id } = await this.open(image, options);
-    return this.#call("embed", { id }, options);
+    return this.#call("embed", { id, options: mixOptions(options) }, options);
   }
 
   /**
@@ -495,6 +553,6 @@ export class Lens {
 }
 
 /** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
-function mixOptions({ query, image, index, classes, signal, ...options }) {
+function mixOptions({ query, image, index, classes, name, signal, ...options }) {
   return options;
 }

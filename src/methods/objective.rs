@@ -89,7 +89,9 @@ impl Objective {
                 Ok(Some(found.into_iter().map(|class| class.weights).collect()))
             }
             Self::Similarity { .. } => Ok(None),
-            Self::Outputs(_) => (0..self.classes()).map(|class| self.gradient(values, class)).collect::<Result<_>>().map(Some),
+            Self::Outputs(_) => {
+                (0..self.classes()).map(|class| self.gradient(values, class)).collect::<Result<_>>().map(Some)
+            }
         }
     }
 
