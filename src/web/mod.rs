@@ -6,6 +6,8 @@
 
 mod choices;
 mod convert;
+mod pair;
+mod retrieval;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;
