@@ -8,6 +8,7 @@ mod choices;
 mod convert;
 mod pair;
 mod retrieval;
+mod methods;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;
