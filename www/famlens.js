@@ -3,8 +3,8 @@
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
 import { Channel } from "./lens/channel.js";
-import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
-import { isHandle, Sources, urlOf } from "./lens/sources.js";
+import { absolute, sendImage, startWorker } from "./lens/host.js";
+import { isHandle, Sources } from "./lens/sources.js";
 
 export { createGallery, Gallery } from "./lens/gallery.js";
 
@@ -473,22 +473,9 @@ export class Lens {
    * @param {object} more what else that needs
    * @returns {Promise<any>}
    */
-  async #open(image, options, op = "open", more = {}) {
-    const url = urlOf(image);
-    const name = options.name ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
-    if (url !== null || image instanceof Blob) {
-      try {
-        return await this.#call(op, { name, source: url ?? image, ...more });
-      } catch (error) {
-        if (!(error instanceof LensError) || error.code !== "element") throw error;
-        const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
-        if (pixels) return this.#call(op, { name, source: pixels, ...more });
-        throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
-      }
-    }
-    if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call(op, { name, source: image, ...more });
-    const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
-    return this.#call(op, { name, source: bitmap, ...more }, { transfer: [bitmap] });
+  #open(image, options, op = "open", more = {}) {
+    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) => this.#call(op, { ...source, ...more }, { transfer });
+    return sendImage(image, options.name, ask, (message) => new LensError("image", message));
   }
 
   /**

@@ -6,9 +6,9 @@
 
 mod choices;
 mod convert;
+mod methods;
 mod pair;
 mod retrieval;
-mod methods;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;
