@@ -227,6 +227,7 @@ export type LensInfo = {
         name: string;
         licence: string;
         inputSize: number;
+        geometry: string;
         target: string;
         targets: string[];
         parameters: number;
@@ -413,7 +414,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
