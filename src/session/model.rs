@@ -102,6 +102,14 @@ impl Model {
         passes::optimize(graph, &[keep])
     }
 
+    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
+    pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
+        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
+        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        passes::optimize(graph, &keep)
+    }
+
     pub(super) fn check_target(&self, target: &str) -> Result<()> {
         match self.targets.iter().any(|t| t == target) {
             true => Ok(()),

@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod gallery;
 mod index;
+mod methods;
 mod model;
 mod options;
 mod output;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Compare methods over one photo: maps side by side, with passes, time and memory
+    Methods(methods::Args),
     /// Show what makes two photos, or two random views of one, alike: maps on both sides, and where to where
     Pair(pair::Args),
     /// Embed many photos into a gallery to search in; what is already embedded is not embedded again
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Methods(args) => methods::run(&args),
         Command::Pair(args) => pair::run(args),
         Command::Index(args) => index::run(args),
         Command::Search(args) => search::run(args),
