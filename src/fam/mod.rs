@@ -6,7 +6,14 @@
 //! become a [`crate::engine::Mix`], which an engine evaluates where the activation maps are.
 
 mod form;
+mod fusion;
+pub mod head;
+mod normalise;
+mod pooling;
 mod similarity;
 
 pub use form::Form;
-pub use similarity::{centred_cosine, cosine, dot, norm, prototype};
+pub use fusion::Fusion;
+pub use normalise::Norm;
+pub use pooling::PoolingChoice;
+pub use similarity::{Similarity, centred_cosine, cosine, dot, norm, prototype};
