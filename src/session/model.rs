@@ -13,6 +13,7 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    fingerprint: u64,
 }
 
 impl Model {
@@ -23,13 +24,14 @@ impl Model {
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
+        let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
         let side = manifest.input.size;
         let graph = onnx.to_graph(side, side)?;
         let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let model = Self { manifest, onnx, targets, parameters };
+        let model = Self { manifest, onnx, targets, parameters, fingerprint };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(&graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -56,9 +58,23 @@ impl Model {
         self.parameters
     }
 
+    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// The mean embedding of unlabelled images at a layer, where the model has one.
     pub fn mean_embedding(&self, target: &str) -> Option<&[f32]> {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
+    }
+
+    /// The same, where there is no doing without it.
+    pub(super) fn required_mean_embedding(&self, target: &str) -> Result<&[f32]> {
+        let missing = || {
+            let reason = format!("it needs a mean embedding, and model.json has none for the layer {target:?}");
+            Error::argument("form", format!("{reason}; use another one"))
+        };
+        self.mean_embedding(target).ok_or_else(missing)
     }
 
     /// How a photo of that size becomes the model's input.
@@ -68,6 +84,19 @@ impl Model {
     pub fn geometry(&self, width: u32, height: u32) -> Result<Geometry> {
         let input = &self.manifest.input;
         Geometry::new(input.geometry, (width, height), input.size as u32, input.stride as u32)
+    }
+
+    /// Replaces the side of the input, in pixels.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096.
+    pub fn with_size(mut self, size: usize) -> Result<Self> {
+        let stride = self.manifest.input.stride;
+        if !(1..=4096).contains(&size) || size % stride != 0 {
+            return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
+        }
+        self.manifest.input.size = size;
+        Ok(self)
     }
 
     /// Replaces how photos are fitted into the input.
@@ -84,6 +113,14 @@ impl Model {
         let graph = self.onnx.to_graph(height as usize, width as usize)?;
         let keep = graph.find(target).ok_or_else(|| self.unknown_target(target))?;
         passes::optimize(graph, &[keep])
+    }
+
+    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
+    pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
+        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
+        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        passes::optimize(graph, &keep)
     }
 
     pub(super) fn check_target(&self, target: &str) -> Result<()> {
