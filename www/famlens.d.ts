@@ -1,3 +1,4 @@
+export { createGallery, Gallery } from "./lens/gallery.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -7,98 +8,10 @@ export type LensImage = {
 };
 export type BackendChoice = "auto" | "webgpu" | "cpu";
 export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude";
-export type ExplainOptions = {
-    form?: Form;
-    rival?: number | null;
-    similarity?: "cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis";
-    pooling?: "gap" | "gmp" | "gem" | "crow" | "model" | null;
-    gemExponent?: number;
-    decide?: "prototype" | "nearest" | "mean";
-    center?: "none" | "model" | "supports" | "gallery";
-    l2?: boolean;
-    head?: "none" | "model" | "file" | "whitening" | "lda";
-    shrinkage?: number;
-    weightRelu?: boolean;
-    weightNorm?: "none" | "minmax" | "sum" | "softmax";
-    mapRelu?: boolean;
-    mapNorm?: "none" | "minmax" | "sum" | "softmax";
-    target?: string | null;
-    targets?: string[];
-    fusion?: "mean" | "product" | "max";
-    finer?: {
-        flip?: boolean;
-        shifts?: number;
-        scales?: number[];
-    };
-    /**
-     * `"fam"`, or a method it is compared with, such as `"grad-cam"`
-     */
-    method?: string;
-    /**
-     * labels or indices of the model's classifier to explain
-     */
-    against?: {
-        logit: string | number | (string | number)[];
-    } | null;
-    /**
-     * the layer that other methods weigh; the target layer by default
-     */
-    layer?: string | null;
-    methodOptions?: {
-        seed?: number;
-        channels?: number;
-        masks?: number;
-        grid?: number;
-        keep?: number;
-        window?: number;
-        stride?: number;
-    };
-};
-export type MethodResult = {
-    method: string;
-    label: string;
-    maps: LensMap[];
-    weights: Float32Array[];
-    notes: string[];
-    cost: {
-        milliseconds: number;
-        own: number;
-        passes: {
-            forward: number;
-            tail: number;
-            backward: number;
-        };
-        bytes: number;
-    };
-};
-export type Comparison = {
-    score: string;
-    classes: {
-        name: string;
-        score: number;
-    }[];
-    predicted: number;
-    layer: string;
-    methods: MethodResult[];
-    backend: "webgpu" | "cpu";
-};
-export type Choice = {
-    kind: string;
-    label: string;
-    sentence: string;
-    input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
-    values?: {
-        name: string;
-        label: string;
-        sentence: string;
-        source: string;
-        note: string;
-    }[];
-    min?: number;
-    max?: number;
-    step?: number;
-    default: any;
-};
+export type ExplainOptions = import("./lens/types.js").ExplainOptions;
+export type MethodResult = import("./lens/types.js").MethodResult;
+export type Comparison = import("./lens/types.js").Comparison;
+export type Choice = import("./lens/types.js").Choice;
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
@@ -128,123 +41,8 @@ export type ClassScore = {
     constant: number;
     residual: number;
 };
-export type Explanation = {
-    /**
-     * in the order they were given
-     */
-    classes: ClassScore[];
-    /**
-     * index of the most similar class
-     */
-    predicted: number;
-    form: Form;
-    /**
-     * what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
-     */
-    score: string;
-    /**
-     * plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
-     */
-    notes: string[];
-    /**
-     * the map of the predicted class
-     */
-    map: LensMap;
-    /**
-     * one for every class
-     */
-    maps: LensMap[];
-    /**
-     * for every class, what each channel adds to its score
-     */
-    contributions: Float32Array[];
-    /**
-     * for every class, what the activation maps were multiplied with
-     */
-    weights: Float32Array[];
-    /**
-     * of several target layers, the maps
-     * before they were fused
-     */
-    layers: {
-        target: string;
-        maps: {
-            data: Float32Array;
-            width: number;
-            height: number;
-        }[];
-    }[];
-    /**
-     * how many forward passes of the query the maps are made of
-     */
-    passes: number;
-    /**
-     * for every class, the ten channels that contribute most
-     */
-    top: ChannelShare[][];
-    /**
-     * how many channels the target layer has
-     */
-    channels: number;
-    /**
-     * of the predicted class's map, in pixels of the photo
-     */
-    box: [number, number, number, number] | null;
-    /**
-     * of the predicted class's map, in pixels of the photo
-     */
-    peak: [number, number] | null;
-    /**
-     * size of the query photo
-     */
-    query: {
-        width: number;
-        height: number;
-    };
-    /**
-     * the target layer
-     */
-    target: string | null;
-    /**
-     * milliseconds: the whole call, the
-     * network on new support images, the network on the query, weights and maps, and the further looks of a finer map
-     */
-    timings: {
-        total: number;
-        supports: number;
-        forward: number;
-        mix: number;
-        finer: number;
-    };
-    /**
-     * how many images went through the network for this call
-     */
-    embedded: number;
-    backend: "webgpu" | "cpu";
-    /**
-     * something to tell people, such as a lost GPU
-     */
-    note: string | null;
-};
-export type SupportCheck = {
-    classes: string[];
-    confusion: number[][];
-    /**
-     * class by
-     * class, in the order given
-     */
-    images: {
-        image: number;
-        name: string;
-        class: number;
-        predicted: number | null;
-        scores: number[];
-        margin: number | null;
-    }[];
-    accuracy: number | null;
-    score: string;
-    notes: string[];
-};
+export type Explanation = import("./lens/types.js").Explanation;
+export type SupportCheck = import("./lens/types.js").SupportCheck;
 export type EngineInfo = {
     kind: "webgpu" | "cpu";
     describe: string;
@@ -270,6 +68,7 @@ export type LensInfo = {
         name: string;
         licence: string;
         inputSize: number;
+        geometry: string;
         target: string;
         targets: string[];
         parameters: number;
@@ -335,6 +134,7 @@ export type Rendered = {
 export type CallOptions = {
     signal?: AbortSignal;
 };
+import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
  * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
@@ -349,53 +149,10 @@ export type CallOptions = {
  * what each is.
  * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
  */
-/**
- * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
- * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
- * @typedef {object} ExplainOptions
- * @property {Form} [form]
- * @property {number | null} [rival]
- * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
- * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
- * @property {number} [gemExponent]
- * @property {"prototype" | "nearest" | "mean"} [decide]
- * @property {"none" | "model" | "supports" | "gallery"} [center]
- * @property {boolean} [l2]
- * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
- * @property {number} [shrinkage]
- * @property {boolean} [weightRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
- * @property {boolean} [mapRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
- * @property {string | null} [target]
- * @property {string[]} [targets]
- * @property {"mean" | "product" | "max"} [fusion]
- * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
- * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
- * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
- * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
- * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
- */
-/**
- * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
- * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
- *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
- * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
- *   backend: "webgpu" | "cpu"}} Comparison
- */
-/**
- * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
- * @typedef {object} Choice
- * @property {string} kind
- * @property {string} label
- * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
- * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
- * @property {number} [min]
- * @property {number} [max]
- * @property {number} [step]
- * @property {any} default
- */
+/** @typedef {import("./lens/types.js").ExplainOptions} ExplainOptions */
+/** @typedef {import("./lens/types.js").MethodResult} MethodResult */
+/** @typedef {import("./lens/types.js").Comparison} Comparison */
+/** @typedef {import("./lens/types.js").Choice} Choice */
 /**
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
@@ -423,44 +180,8 @@ export type CallOptions = {
  * what the contributions and the constant miss of it.
  * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
  */
-/**
- * @typedef {object} Explanation
- * @property {ClassScore[]} classes in the order they were given
- * @property {number} predicted index of the most similar class
- * @property {Form} form
- * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
- * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
- * @property {LensMap} map the map of the predicted class
- * @property {LensMap[]} maps one for every class
- * @property {Float32Array[]} contributions for every class, what each channel adds to its score
- * @property {Float32Array[]} weights for every class, what the activation maps were multiplied with
- * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target layers, the maps
- *   before they were fused
- * @property {number} passes how many forward passes of the query the maps are made of
- * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
- * @property {number} channels how many channels the target layer has
- * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
- * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
- * @property {{width: number, height: number}} query size of the query photo
- * @property {string | null} target the target layer
- * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the whole call, the
- *   network on new support images, the network on the query, weights and maps, and the further looks of a finer map
- * @property {number} embedded how many images went through the network for this call
- * @property {"webgpu" | "cpu"} backend
- * @property {string | null} note something to tell people, such as a lost GPU
- */
-/**
- * The leave-one-out check of a support set. `confusion` has a row for the class an image was put in and a column for the class that the others
- * say it is. An image that is the only one of its class has no `predicted`; a negative `margin` is an image that is not recognised.
- * @typedef {object} SupportCheck
- * @property {string[]} classes
- * @property {number[][]} confusion
- * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number | null}[]} images class by
- *   class, in the order given
- * @property {number | null} accuracy
- * @property {string} score
- * @property {string[]} notes
- */
+/** @typedef {import("./lens/types.js").Explanation} Explanation */
+/** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 /**
  * @typedef {object} EngineInfo
  * @property {"webgpu" | "cpu"} kind
@@ -472,7 +193,7 @@ export type CallOptions = {
  */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -508,6 +229,7 @@ export type CallOptions = {
  * @property {[number, number] | null} peak
  */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
 export declare class LensError extends Error {
     code: string;
@@ -531,6 +253,13 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
+    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+    model: {
+        url: string;
+    } | {
+        manifest: object | string;
+        bytes: ArrayBuffer | Uint8Array | Blob;
+    } | null;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -588,12 +317,12 @@ export declare class Lens {
         classes: ClassSpec[];
     } & ExplainOptions & CallOptions): Promise<SupportCheck>;
     /**
-     * The embedding of an image: the pooled target layer, not normalised.
+     * The embedding of an image: the pooled target layer, not normalised. Of the options `target`, `pooling` and `gemExponent` count.
      * @param {ImageLike} image
-     * @param {CallOptions} [options]
+     * @param {ExplainOptions & CallOptions} [options]
      * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
      */
-    embed(image: ImageLike, options?: CallOptions): Promise<{
+    embed(image: ImageLike, options?: ExplainOptions & CallOptions): Promise<{
         embedding: Float32Array;
         ms: number;
         cached: boolean;
@@ -630,6 +359,31 @@ export declare class Lens {
         map: LensMap;
         similarity: number;
     }>;
+    /**
+     * What makes two images alike, on both sides.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Pair>}
+     */
+    pair(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<Pair>;
+    /**
+     * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<CellPairs>}
+     */
+    whereToWhere(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<CellPairs>;
+    /**
+     * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+     * @param {Exclude<ImageLike, LensImage>} image
+     * @param {ViewOptions & CallOptions} [options]
+     * @returns {Promise<View>}
+     */
+    view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
     /**
      * The activation maps of single channels of the target layer.
      * @param {ImageLike} image
@@ -683,4 +437,14 @@ export declare class Lens {
     loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
+    /**
+     * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+     * @param {string} op
+     * @param {object} args
+     * @param {CallOptions & {transfer?: Transferable[]}} [options]
+     * @returns {Promise<any>}
+     */
+    ask(op: string, args: object, options?: CallOptions & {
+        transfer?: Transferable[];
+    }): Promise<any>;
 }

@@ -74,9 +74,9 @@ impl Objective {
         }
     }
 
-    /// For each class the weights in which its score is linear in pooled features, for CAM: `g / |g|` for the cosine (up to a
-    /// factor that all classes share), the classifier's row for an output that is one of the values itself. None where
-    /// the transformation module is not affine.
+    /// For each class the weights in which its score is linear in pooled features, for CAM: `g / (|f| |g|)` for the cosine,
+    /// whose query's length counts as a constant; one value for an output, which is one of the values itself. None where the
+    /// transformation module is not affine.
     ///
     /// # Errors
     /// As [`Objective::scores`].
