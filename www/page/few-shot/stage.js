@@ -3,7 +3,7 @@
 import { byId, paint } from "../dom.js";
 import { current, on, published, shownClass, shownIndex, shownMap, state } from "../state.js";
 import { formNow, PUBLISHED, same } from "./options.js";
-import { formOf } from "./catalogue.js";
+import { formOf } from "../catalogue.js";
 import { makePane } from "./pane.js";
 
 /**

@@ -4,7 +4,6 @@ import { byId, el } from "../dom.js";
 import { notify } from "../notices.js";
 import { examples } from "../photo.js";
 import { on, state } from "../state.js";
-import { followCatalogue } from "./catalogue.js";
 import { mountChannels } from "./channels.js";
 import { mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
@@ -15,6 +14,7 @@ import { mountModes } from "./modes.js";
 import { mountRanking } from "./ranking.js";
 import { mountSave } from "./save.js";
 import { mountStage } from "./stage.js";
+import { mountStatistics } from "./statistics.js";
 import { mountStrip } from "./strip.js";
 import { mountSwitch } from "./switch.js";
 import { mountTools } from "./tools.js";
@@ -26,8 +26,8 @@ import { mountTools } from "./tools.js";
  */
 export function mount() {
   mountTools();
-  followCatalogue();
   mountChoices();
+  mountStatistics();
   mountSwitch();
   mountModes();
   mountStage();
