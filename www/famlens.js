@@ -45,6 +45,18 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {string[]} [targets]
  * @property {"mean" | "product" | "max"} [fusion]
  * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
+ * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
+ * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
+ * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
+ * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
+ */
+
+/**
+ * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
+ * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
+ *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
+ * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
+ *   backend: "webgpu" | "cpu"}} Comparison
  */
 
 /**
@@ -53,7 +65,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {string} kind
  * @property {string} label
  * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers"} input
+ * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
  * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
  * @property {number} [min]
  * @property {number} [max]
@@ -134,8 +146,8 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure", loaded: number, total: number}} Progress
+ * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 
 /**
@@ -292,6 +304,18 @@ export class Lens {
     return this.#sources.whileUsing(async () => {
       const [query, classes] = await Promise.all([this.open(request.query, request), this.#openClasses(request.classes, request)]);
       return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
+    });
+  }
+
+  /**
+   * Several methods side by side, with what each costs. With `against` it needs no classes. Those that run the model often tell `onProgress`.
+   * @param {{query: ImageLike, classes?: ClassSpec[], methods: string[]} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Comparison>}
+   */
+  async compareMethods({ methods, classes = [], ...request }) {
+    return this.#sources.whileUsing(async () => {
+      const [query, opened] = await Promise.all([this.open(request.query, request), this.#openClasses(classes, request)]);
+      return this.#call("compareMethods", { query: query.id, classes: opened, methods, options: mixOptions(request) }, request);
     });
   }
 
