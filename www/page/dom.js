@@ -31,6 +31,13 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * A table that scrolls by itself where it is too wide, with the keyboard too.
+ * @param {string} label
+ * @param {...Node} children
+ */
+export const scrolled = (label, ...children) => el("div", { class: "table-wrap", role: "group", tabindex: "0", "aria-label": label }, ...children);
+
 /** Outlines of the icons, 24 units square. */
 const ICONS = {
   plus: "M12 5v14M5 12h14",

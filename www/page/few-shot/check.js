@@ -1,6 +1,6 @@
 // Whether the examples fit together: each support is taken out in turn, and the others say which class it is.
 
-import { el } from "../dom.js";
+import { el, scrolled } from "../dom.js";
 import { trouble } from "../engine.js";
 import { on, state } from "../state.js";
 import { thumb } from "../thumb.js";
@@ -16,7 +16,7 @@ let running = null;
 export function mount(container) {
   const head = el("p", { class: "check-head", "aria-live": "polite", "data-testid": "check-accuracy" });
   const says = el("p", { class: "says" }, "Each photo of a class is taken out in turn, and the others say which class it is. What they get wrong is worth a look: a wrong label, a class that is too mixed, or two classes that are too alike.");
-  const table = el("div", { class: "table-wrap" });
+  const table = scrolled("How many photos of each class the others put into which class");
   const wrong = el("ul", { class: "check-photos" });
   const notes = el("ul", { class: "notes" });
   container.append(says, head, table, notes, wrong);
@@ -63,7 +63,6 @@ export function mount(container) {
 function confusion({ classes, confusion }) {
   const most = Math.max(1, ...confusion.flat());
   return el("table", { class: "figures confusion", "data-testid": "confusion" },
-    el("caption", { class: "unseen" }, "How many photos of each class the others put into which class"),
     el("thead", {}, el("tr", {}, el("td", {}, "is in \\ others say"), ...classes.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, ...confusion.map((row, at) => el("tr", {}, el("th", { scope: "row" }, classes[at]), ...row.map((count, to) => {
       const cell = el("td", { class: count === 0 ? "none" : at === to ? "right" : "wrong" }, String(count));

@@ -1,6 +1,6 @@
 // Do the maps tell the classes apart? One photo of each class on one picture, and how much of each class's map lies in its own tile, by form.
 
-import { el } from "../dom.js";
+import { el, scrolled } from "../dom.js";
 import { trouble } from "../engine.js";
 import { on, shownIndex, state } from "../state.js";
 import { thumb } from "../thumb.js";
@@ -30,7 +30,7 @@ export function mount(container) {
   const picks = el("div", { class: "picks", role: "group", "aria-label": "Forms that are compared" });
   const tileRow = el("div", { class: "tile-row" });
   const place = el("div", { class: "grid-place" });
-  const table = el("div", { class: "table-wrap" });
+  const table = scrolled("Part of each class's map that lies on its own tile, by form");
   const notes = el("ul", { class: "notes" });
   container.append(says, el("div", { class: "mode-head" }, picks, tileRow), place, table, notes);
   const grid = makeGrid(place);
@@ -138,7 +138,6 @@ async function address(picture) {
 function figures(found, forms) {
   const names = found.forms[0].classes.map(({ name }) => name);
   return el("table", { class: "figures", "data-testid": "mosaic-figures" },
-    el("caption", { class: "unseen" }, "Part of each class's map that lies on its own tile, by form"),
     el("thead", {}, el("tr", {}, el("td", {}, "On the own tile"), ...names.map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col" }, "Mean"), el("th", { scope: "col" }, "Peak inside"))),
     el("tbody", {},
       ...found.forms.map(({ own, hits }, at) => el("tr", { "data-form": forms[at] }, el("th", { scope: "row" }, formOf(forms[at]).label), ...own.map((part) => bar(part)), bar(mean(own)), el("td", {}, `${hits.filter(Boolean).length} of ${hits.length}`))),
