@@ -1,7 +1,7 @@
 //! A model: its description and its network.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, passes};
+use crate::graph::{Graph, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
@@ -13,6 +13,8 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    /// How many layers are shuffled, and the seed.
+    random: Option<(usize, u64)>,
 }
 
 impl Model {
@@ -29,7 +31,7 @@ impl Model {
         let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let model = Self { manifest, onnx, targets, parameters };
+        let model = Self { manifest, onnx, targets, parameters, random: None };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(&graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -76,13 +78,37 @@ impl Model {
         self
     }
 
+    /// Shuffles the weights of the last `layers` convolutions and linear layers before a target layer: what the sanity
+    /// checks of saliency maps compare with, see [`randomise`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
+    pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
+        let side = self.manifest.input.size;
+        let graph = self.onnx.to_graph(side, side)?;
+        let target = &self.manifest.target;
+        let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
+        if layers > there {
+            let reason =
+                format!("{layers} cannot be at random; the model has {there} layers with weights before {target:?}");
+            return Err(Error::argument("random layers", reason));
+        }
+        self.random = (layers > 0).then_some((layers, seed));
+        Ok(self)
+    }
+
     /// The optimised network for one input size, with the named value kept.
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown name; the errors of shape inference.
     pub fn graph(&self, (width, height): (u32, u32), target: &str) -> Result<Graph> {
-        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
         let keep = graph.find(target).ok_or_else(|| self.unknown_target(target))?;
+        if let Some((layers, seed)) = self.random {
+            // A target nearer the input has fewer layers before it.
+            let layers = layers.min(count_weighted_layers(&graph, keep));
+            randomise(&mut graph, keep, layers, seed)?;
+        }
         passes::optimize(graph, &[keep])
     }
 
