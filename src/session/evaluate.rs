@@ -266,7 +266,6 @@ impl Session {
             }
         }
         for (name, choices, map) in plans {
-            // Only the score is asked for, and every method ranks by the same one; the cheap form answers soonest.
             let full = self.confidence_of(subject, None, classes, choices, how).await?;
             let masked = perturbed.masked(&map.data, map.width, map.height)?;
             let kept = self.confidence_of(subject, Some(masked), classes, choices, how).await?;
@@ -300,7 +299,10 @@ impl Session {
             Some(input) => self.add_input(subject.image, input)?,
             None => subject.image,
         };
-        let scored = self.explain(image, classes, choices).await;
+        // Only the score is asked for, and every method ranks by the same one; the cheapest answers soonest.
+        let (method, methods) = Default::default();
+        let choices = ExplainOptions { method, layer: None, methods, ..choices.clone() };
+        let scored = self.explain(image, classes, &choices).await;
         if image != subject.image {
             self.remove_image(image);
         }

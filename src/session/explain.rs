@@ -6,6 +6,7 @@ use web_time::Instant;
 use super::{EngineKind, ExplainOptions, ImageId, Map, Session, milliseconds, not_spatial};
 use crate::error::{Error, Result};
 use crate::fam::Form;
+use crate::methods::Method;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
 use crate::tasks::few_shot::Episode;
 
@@ -104,6 +105,10 @@ impl Session {
         options: &ExplainOptions,
     ) -> Result<Explanation> {
         let started = Instant::now();
+        if options.method != Method::Fam || options.against.is_some() {
+            // Boxed, since a comparison asks this very function for FAM.
+            return Box::pin(self.explain_by_method(query, classes, options)).await;
+        }
         options.check()?;
         let layers = options.layers(&self.model.manifest().target)?;
         layers.iter().try_for_each(|layer| self.model.check_target(layer))?;

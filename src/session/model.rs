@@ -15,6 +15,7 @@ pub struct Model {
     parameters: usize,
     /// How many layers are shuffled, and the seed.
     random: Option<(usize, u64)>,
+    fingerprint: u64,
 }
 
 impl Model {
@@ -25,13 +26,14 @@ impl Model {
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
+        let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
         let side = manifest.input.size;
         let graph = onnx.to_graph(side, side)?;
         let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let model = Self { manifest, onnx, targets, parameters, random: None };
+        let model = Self { manifest, onnx, targets, parameters, fingerprint, random: None };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(&graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -58,9 +60,23 @@ impl Model {
         self.parameters
     }
 
+    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
     /// The mean embedding of unlabelled images at a layer, where the model has one.
     pub fn mean_embedding(&self, target: &str) -> Option<&[f32]> {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
+    }
+
+    /// The same, where there is no doing without it.
+    pub(super) fn required_mean_embedding(&self, target: &str) -> Result<&[f32]> {
+        let missing = || {
+            let reason = format!("it needs a mean embedding, and model.json has none for the layer {target:?}");
+            Error::argument("form", format!("{reason}; use another one"))
+        };
+        self.mean_embedding(target).ok_or_else(missing)
     }
 
     /// How a photo of that size becomes the model's input.
@@ -110,6 +126,14 @@ impl Model {
             randomise(&mut graph, keep, layers, seed)?;
         }
         passes::optimize(graph, &[keep])
+    }
+
+    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
+    pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
+        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
+        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        passes::optimize(graph, &keep)
     }
 
     pub(super) fn check_target(&self, target: &str) -> Result<()> {

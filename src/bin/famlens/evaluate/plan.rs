@@ -188,8 +188,7 @@ impl<'a> Planner<'a> {
     fn photo_key(&self, setting: Setting, item: usize, variant: usize) -> String {
         let (known, chosen) = (&self.data.items[item], &self.options.variants[variant]);
         let episode = self.data.episode(item, self.args.shots, self.args.against);
-        let supports =
-            episode.map(|e| e.iter().map(|(class, items)| self.supports(*class, items)).collect::<Vec<_>>());
+        let supports = episode.map(|e| e.iter().map(|(class, items)| self.supports(*class, items)).collect::<Vec<_>>());
         let first = variant == 0;
         let what = json!([
             "photo",
