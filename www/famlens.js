@@ -2,6 +2,7 @@
 //
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
+import { evaluate, readBoxes } from "./lens/evaluate.js";
 import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
 import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
@@ -217,6 +218,8 @@ export class Lens {
   /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
   #waiting = new Map();
   #sources = new Sources((id) => this.#release(id));
+  /** @type {import("./lens/evaluate.js").Access} */
+  #access = { open: (image, options) => this.open(image, options), call: (op, args, options) => this.#call(op, args, options) };
 
   /**
    * @param {Worker} worker
@@ -344,6 +347,26 @@ export class Lens {
   async valueAt(image, map, x, y, options = {}) {
     const { id } = await this.open(image, options);
     return this.#call("valueAt", { id, map, x, y }, { ...options, urgent: true });
+  }
+
+  /**
+   * Measures explanations over photos of several classes against the boxes around their objects: accuracy, localisation with its floors, and
+   * faithfulness if it is asked for, with intervals.
+   * @param {import("./lens/evaluate.js").EvaluateRequest} request
+   * @returns {Promise<import("./lens/evaluate.js").Evaluation>}
+   */
+  evaluate(request) {
+    return this.#sources.whileUsing(() => evaluate(this.#access, request));
+  }
+
+  /**
+   * The boxes in files (Pascal VOC, COCO, CUB-200-2011, tables) for each of the photos' paths.
+   * @param {(File | {name: string, text: string})[]} files
+   * @param {string[]} paths
+   * @param {CallOptions} [options]
+   */
+  readBoxes(files, paths, options = {}) {
+    return readBoxes(this.#access, files, paths, options);
   }
 
   /**

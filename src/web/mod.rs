@@ -6,6 +6,7 @@
 
 mod choices;
 mod convert;
+mod evaluate;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;

@@ -73,6 +73,9 @@ pub struct Args {
     /// Other classes in each explanation
     #[arg(long, default_value_t = 19)]
     against: usize,
+    /// Explain only the photos that have boxes; the others are supports
+    #[arg(long)]
+    only_boxed: bool,
     /// Seed of everything that is drawn
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -59,8 +59,11 @@ impl<'a> Planner<'a> {
         for &setting in &self.settings {
             for item in 0..self.data.items.len() {
                 let missing = |key: String| store.get(&key).is_none().then_some(key);
-                let variants = self.missing(store, |variant| self.photo_key(setting, item, variant));
                 let boxed = !self.data.items[item].boxes.is_empty();
+                let mut variants = Vec::new();
+                if boxed || !self.args.only_boxed {
+                    variants = self.missing(store, |variant| self.photo_key(setting, item, variant));
+                }
                 let floors = missing(self.floors_key(setting, item)).filter(|_| boxed);
                 let embedding = missing(self.embedding_key(setting, item));
                 if !variants.is_empty() || floors.is_some() || embedding.is_some() {
