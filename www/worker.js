@@ -116,6 +116,15 @@ const operations = {
     };
   },
 
+  async compareMethods({ query, classes, methods, options }, cancelled) {
+    const found = await session().lens.compareMethods(query, classes, methods, options, async (method, loaded, total) => {
+      report({ phase: "method", method, loaded, total });
+      await tick();
+      return !cancelled();
+    });
+    return { ...found, backend: publicKind(found.backend) };
+  },
+
   explainSupport: ({ id, index, classes, options }) => session().lens.explainSupport(id, index, classes, options),
 
   async channels({ id, indices, target }) {

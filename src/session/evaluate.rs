@@ -300,8 +300,8 @@ impl Session {
             None => subject.image,
         };
         // Only the score is asked for, and every method ranks by the same one; the cheapest answers soonest.
-        let (method, methods) = Default::default();
-        let choices = ExplainOptions { method, layer: None, methods, ..choices.clone() };
+        let (method, method_options) = Default::default();
+        let choices = ExplainOptions { method, layer: None, method_options, ..choices.clone() };
         let scored = self.explain(image, classes, &choices).await;
         if image != subject.image {
             self.remove_image(image);

@@ -55,7 +55,7 @@ pub(super) fn object<const N: usize>(entries: [(&str, u32); N]) -> JsResult<Obje
 }
 
 /// Sentences as a JavaScript array.
-fn array(sentences: &[String]) -> Array {
+pub(super) fn array(sentences: &[String]) -> Array {
     sentences.iter().map(|s| JsValue::from(s.as_str())).collect()
 }
 
@@ -213,7 +213,7 @@ pub(super) fn support(explanation: &Explanation, class: usize) -> JsResult<Objec
     Ok(result)
 }
 
-fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
+pub(super) fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
     let map = &explained.map;
     let (min, max) = explained.range;
     let result = Object::new();

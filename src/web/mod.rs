@@ -7,6 +7,7 @@
 mod choices;
 mod convert;
 mod evaluate;
+mod methods;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;

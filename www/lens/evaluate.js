@@ -2,7 +2,7 @@
 // gives it one photo after the other, so that a page can show how far it is and stop it.
 
 /**
- * @import { CallOptions, ClassSpec, ExplainOptions, ImageLike, Lens, LensImage } from "../famlens.js"
+ * @import { CallOptions, ExplainOptions, ImageLike, LensImage } from "../famlens.js"
  */
 
 /** @typedef {[number, number, number, number]} Box left, top, right and bottom in pixels of the photo */
