@@ -1,3 +1,5 @@
+export { evaluate, readBoxes } from "./lens/evaluate.js";
+export { createGallery, Gallery } from "./lens/gallery.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -226,6 +228,7 @@ export type LensInfo = {
         name: string;
         licence: string;
         inputSize: number;
+        geometry: string;
         target: string;
         targets: string[];
         parameters: number;
@@ -291,6 +294,7 @@ export type Rendered = {
 export type CallOptions = {
     signal?: AbortSignal;
 };
+import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
  * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
@@ -411,7 +415,7 @@ export type CallOptions = {
  */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -447,6 +451,7 @@ export type CallOptions = {
  * @property {[number, number] | null} peak
  */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
 export declare class LensError extends Error {
     code: string;
@@ -470,6 +475,13 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
+    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+    model: {
+        url: string;
+    } | {
+        manifest: object | string;
+        bytes: ArrayBuffer | Uint8Array | Blob;
+    } | null;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -544,6 +556,31 @@ export declare class Lens {
         similarity: number;
     }>;
     /**
+     * What makes two images alike, on both sides.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Pair>}
+     */
+    pair(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<Pair>;
+    /**
+     * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<CellPairs>}
+     */
+    whereToWhere(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<CellPairs>;
+    /**
+     * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+     * @param {Exclude<ImageLike, LensImage>} image
+     * @param {ViewOptions & CallOptions} [options]
+     * @returns {Promise<View>}
+     */
+    view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
+    /**
      * The activation maps of single channels of the target layer.
      * @param {ImageLike} image
      * @param {ArrayLike<number>} indices
@@ -572,22 +609,6 @@ export declare class Lens {
      */
     valueAt(image: ImageLike, map: LensMap, x: number, y: number, options?: CallOptions): Promise<number | null>;
     /**
-     * Measures explanations over photos of several classes and their boxes: accuracy, localisation, faithfulness, with intervals.
-     * @param {import("./lens/evaluate.js").EvaluateRequest} request
-     * @returns {Promise<import("./lens/evaluate.js").Evaluation>}
-     */
-    evaluate(request: import("./lens/evaluate.js").EvaluateRequest): Promise<import("./lens/evaluate.js").Evaluation>;
-    /**
-     * The boxes in files (Pascal VOC, COCO, CUB-200-2011, tables) for each of the photos' paths.
-     * @param {(File | {name: string, text: string})[]} files
-     * @param {string[]} paths
-     * @param {CallOptions} [options]
-     */
-    readBoxes(files: (File | {
-        name: string;
-        text: string;
-    })[], paths: string[], options?: CallOptions): any;
-    /**
      * Changes the engine. Images stay, and are embedded again when they are needed.
      * @param {BackendChoice} backend
      * @returns {Promise<LensInfo>}
@@ -612,4 +633,14 @@ export declare class Lens {
     loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
+    /**
+     * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+     * @param {string} op
+     * @param {object} args
+     * @param {CallOptions & {transfer?: Transferable[]}} [options]
+     * @returns {Promise<any>}
+     */
+    ask(op: string, args: object, options?: CallOptions & {
+        transfer?: Transferable[];
+    }): Promise<any>;
 }

@@ -2,7 +2,7 @@
 // gives it one photo after the other, so that a page can show how far it is and stop it.
 
 /**
- * @import { CallOptions, ExplainOptions, ImageLike, LensImage } from "../famlens.js"
+ * @import { CallOptions, ExplainOptions, ImageLike, Lens, LensImage } from "../famlens.js"
  */
 
 /** @typedef {[number, number, number, number]} Box left, top, right and bottom in pixels of the photo */
@@ -41,28 +41,25 @@
  */
 
 /**
- * @typedef {{open: (image: ImageLike, options: {name?: string} & CallOptions) => Promise<LensImage>,
- *   call: (op: string, args: object, options: CallOptions) => Promise<any>}} Access
- */
-
-/**
- * The boxes in files, for each of the paths.
- * @param {Access} lens
+ * The boxes in files (Pascal VOC XML, COCO JSON, CUB-200-2011's text files, tables) for each of the photos' paths.
+ * @param {Lens} lens
  * @param {(File | {name: string, text: string})[]} files
  * @param {string[]} paths
- * @param {CallOptions} options
+ * @param {CallOptions} [options]
  * @returns {Promise<{photos: ({file: string, size: [number, number] | null,
  *   objects: {label: string | null, box: Box, difficult: boolean}[]} | null)[], annotated: number}>}
  */
-export async function readBoxes(lens, files, paths, options) {
+export async function readBoxes(lens, files, paths, options = {}) {
   const texts = await Promise.all(
     files.map(async (file) => (file instanceof File ? { name: file.webkitRelativePath || file.name, text: await file.text() } : file)),
   );
-  return lens.call("readBoxes", { files: texts, paths }, options);
+  return lens.ask("readBoxes", { files: texts, paths }, options);
 }
 
 /**
- * @param {Access} lens
+ * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with its floors, and
+ * faithfulness if it is asked for, with intervals.
+ * @param {Lens} lens
  * @param {EvaluateRequest} request
  * @returns {Promise<Evaluation>}
  */
@@ -101,7 +98,7 @@ export async function evaluate(lens, request) {
       skipped.push({ photo: photo.path, reason: "Its class has no other photo to compare it with." });
     } else {
       try {
-        rows.push(...(await lens.call("evaluateImage", { id: photo.id, own, classes, boxes: photo.boxes, options }, { signal })).rows);
+        rows.push(...(await lens.ask("evaluateImage", { id: photo.id, own, classes, boxes: photo.boxes, options }, { signal })).rows);
       } catch (reason) {
         signal?.throwIfAborted();
         // What is wrong with one photo's boxes is its own affair; a wrong option would be every photo's.
@@ -112,7 +109,7 @@ export async function evaluate(lens, request) {
     const left = ((performance.now() - begun) / 1000 / (done + 1)) * (known.length - done - 1);
     request.onProgress?.({ done: done + 1, total: known.length, secondsLeft: left });
   }
-  return { rows, skipped, ...(await lens.call("summarise", { rows }, { signal })) };
+  return { rows, skipped, ...(await lens.ask("summarise", { rows }, { signal })) };
 }
 
 /** @param {EvaluatePhoto} photo */
