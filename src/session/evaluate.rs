@@ -316,7 +316,7 @@ impl Session {
         let (name, geometry) = (entry.name.clone(), entry.geometry);
         let id = ImageId(self.next_id);
         self.next_id += 1;
-        self.images.insert(id, super::Entry { name, input, geometry, embedded: Vec::new() });
+        self.images.insert(id, super::Entry { name, input, geometry, embedded: Vec::new(), photo: None });
         Ok(id)
     }
 }
