@@ -5,8 +5,12 @@
 //! channel's activation map, and the sum over channels is the map. [`Form`] names the choices of `w_c`; all of them
 //! become a [`crate::engine::Mix`], which an engine evaluates where the activation maps are.
 
+mod class_specific;
 mod form;
 mod similarity;
 
+pub use class_specific::{
+    Accumulator, CellForm, ClassCells, HeadOrigin, Origin, Rule, Specific, SpecificDecision, Statistics, Whitening,
+};
 pub use form::Form;
 pub use similarity::{centred_cosine, cosine, dot, norm, prototype};

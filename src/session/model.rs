@@ -86,6 +86,17 @@ impl Model {
         passes::optimize(graph, &[keep])
     }
 
+    /// The same with several named values kept.
+    ///
+    /// # Errors
+    /// As [`Model::graph`].
+    pub fn graph_to(&self, (width, height): (u32, u32), targets: &[&str]) -> Result<Graph> {
+        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let find = |&target: &&str| graph.find(target).ok_or_else(|| self.unknown_target(target));
+        let keep = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
+        passes::optimize(graph, &keep)
+    }
+
     pub(super) fn check_target(&self, target: &str) -> Result<()> {
         match self.targets.iter().any(|t| t == target) {
             true => Ok(()),

@@ -7,6 +7,7 @@
 //! pass and the mix over its activation maps (`mix`) are one command buffer, one submission and one readback
 //! (`program`, `readback`). A device that is lost or reports an error gives an error (`device`), never a panic.
 
+mod cells;
 mod conv;
 mod device;
 mod layout;

@@ -19,7 +19,10 @@ fn constants(kernel: Kernel) -> Vec<(&'static str, u32)> {
         Kernel::MatMul => vec![("ACT", 9), ("BIAS", 2)],
         Kernel::MixPool | Kernel::MixEmbed => vec![("POOLING", 3)],
         Kernel::MixWeights => vec![("GATE", 3), ("NORMALISE", 2)],
+        Kernel::CellsEnergy => vec![("FACTOR", 2)],
+        Kernel::CellsShare => vec![("SHARE", 2)],
         Kernel::Softmax | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => Vec::new(),
+        Kernel::CellsPool | Kernel::CellsRadius | Kernel::CellsScore => Vec::new(),
     }
 }
 
@@ -38,6 +41,11 @@ fn kernels() -> Vec<Kernel> {
         Kernel::MixWeights,
         Kernel::MixMaps,
         Kernel::MixSum,
+        Kernel::CellsPool,
+        Kernel::CellsEnergy,
+        Kernel::CellsRadius,
+        Kernel::CellsShare,
+        Kernel::CellsScore,
         Kernel::Depthwise { width: 1, stride: 1, pixels: 1, lines: 1 },
     ];
     for pixels in [1, 2, 4, 8] {
