@@ -1,7 +1,7 @@
 //! What every op computes: its definition, in plain loops, with sums in double precision. Constants are folded with
 //! it, and the engines are tested against it through [`crate::engine::reference`].
 
-use super::op::{BinaryOp, Conv2d, Op, Pool2d, PoolKind, ReduceKind};
+use super::op::{Attention, Conv2d, LayerNorm, Op, Pool2d, PoolKind, ReduceKind};
 use crate::tensor::{Shape, Tensor};
 
 /// Computes one op. `shape` is its output's shape by [`Op::output_shape`], which proves that the inputs fit.
@@ -20,19 +20,13 @@ pub(crate) fn evaluate(op: &Op, inputs: &[&Tensor], shape: &Shape) -> Tensor {
                 }
             }
         }
-        Op::MatMul => matmul(x, inputs[1], out),
+        Op::MatMul => matmul(x, inputs[1], shape, out),
         Op::Activation(a) => out.iter_mut().zip(x.data()).for_each(|(y, &x)| *y = a.apply(x)),
         Op::Binary(kind) => {
             let a = broadcast_indices(x.shape(), shape);
             let b = broadcast_indices(inputs[1].shape(), shape);
             for ((y, i), j) in out.iter_mut().zip(a).zip(b) {
-                let (a, b) = (x.data()[i], inputs[1].data()[j]);
-                *y = match kind {
-                    BinaryOp::Add => a + b,
-                    BinaryOp::Sub => a - b,
-                    BinaryOp::Mul => a * b,
-                    BinaryOp::Div => a / b,
-                };
+                *y = kind.apply(x.data()[i], inputs[1].data()[j]);
             }
         }
         Op::Pool2d(pool) => pool2d(pool, x, shape, out),
@@ -66,6 +60,28 @@ pub(crate) fn evaluate(op: &Op, inputs: &[&Tensor], shape: &Shape) -> Tensor {
                 out[first + i] = x;
             }
         }
+        Op::LayerNorm(norm) => layer_norm(norm, inputs, out),
+        Op::Attention(a) => attention(a, inputs, out),
+        Op::Slice { start, step, size } => {
+            let own = strides(x.shape());
+            let first: usize = start.iter().zip(&own).map(|(i, s)| i * s).sum();
+            // Steps backwards wrap round, and back again when they are added to the first index.
+            let by: Vec<usize> = step.iter().zip(&own).map(|(&i, &s)| (s as isize * i) as usize).collect();
+            for (y, i) in out.iter_mut().zip(strided_indices(size, &by)) {
+                *y = x.data()[first.wrapping_add(i)];
+            }
+        }
+        Op::Gather { axis, indices } => {
+            let inner: usize = shape.dims()[axis + 1..].iter().product();
+            let block = x.shape().dims()[*axis] * inner;
+            let rows = out.chunks_exact_mut(indices.len() * inner).zip(x.data().chunks_exact(block));
+            for (to, from) in rows {
+                for (to, &i) in to.chunks_exact_mut(inner).zip(indices) {
+                    to.copy_from_slice(&from[i * inner..][..inner]);
+                }
+            }
+        }
+        Op::Quantize(q) => out.iter_mut().zip(x.data()).for_each(|(y, &x)| *y = q.apply(x)),
     }
     y
 }
@@ -141,16 +157,65 @@ fn pool2d(pool: &Pool2d, x: &Tensor, shape: &Shape, out: &mut [f32]) {
     }
 }
 
-fn matmul(a: &Tensor, b: &Tensor, out: &mut [f32]) {
+fn matmul(a: &Tensor, b: &Tensor, shape: &Shape, out: &mut [f32]) {
     let (&[.., m, k], &[.., n]) = (a.shape().dims(), b.shape().dims()) else { return };
-    let products = a.data().chunks_exact(m * k).zip(b.data().chunks_exact(k * n));
-    for ((a, b), out) in products.zip(out.chunks_exact_mut(m * n)) {
+    let lead = Shape::new(&shape.dims()[..shape.rank() - 2]);
+    let matrices = |t: &Tensor| {
+        let own = Shape::new(&t.shape().dims()[..t.shape().rank() - 2]);
+        broadcast_indices(&own, &lead)
+    };
+    for ((i, j), out) in matrices(a).zip(matrices(b)).zip(out.chunks_exact_mut(m * n)) {
+        let (a, b) = (&a.data()[i * m * k..][..m * k], &b.data()[j * k * n..][..k * n]);
         for (row, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
             for (column, out) in out.iter_mut().enumerate() {
                 let terms = row.iter().zip(b[column..].iter().step_by(n));
                 *out = terms.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() as f32;
             }
         }
+    }
+}
+
+fn attention(attention: &Attention, inputs: &[&Tensor], out: &mut [f32]) {
+    let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
+    let (&[ref lead @ .., m, d], &[.., n, e]) = (q.shape().dims(), v.shape().dims()) else { return };
+    let products = Shape::new([lead, &[m, n]].concat());
+    let mask: Vec<f32> = match inputs.get(3) {
+        Some(mask) => broadcast_indices(mask.shape(), &products).map(|i| mask.data()[i]).collect(),
+        None => vec![0.0; products.len()],
+    };
+    let heads = q.data().chunks_exact(m * d).zip(k.data().chunks_exact(n * d)).zip(v.data().chunks_exact(n * e));
+    for ((((q, k), v), mask), out) in heads.zip(mask.chunks_exact(m * n)).zip(out.chunks_exact_mut(m * e)) {
+        for ((q, mask), out) in q.chunks_exact(d).zip(mask.chunks_exact(n)).zip(out.chunks_exact_mut(e)) {
+            let scores =
+                k.chunks_exact(d).zip(mask).map(|(k, &m)| f64::from(attention.scale) * dot(q, k) + f64::from(m));
+            let scores: Vec<f64> = scores.collect();
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+            let total: f64 = shares.iter().sum();
+            for (i, out) in out.iter_mut().enumerate() {
+                let terms = shares.iter().zip(v[i..].iter().step_by(e));
+                *out = (terms.map(|(s, &v)| s * f64::from(v)).sum::<f64>() / total) as f32;
+            }
+        }
+    }
+}
+
+fn layer_norm(norm: &LayerNorm, inputs: &[&Tensor], out: &mut [f32]) {
+    let x = inputs[0];
+    let dims = x.shape().dims();
+    let kept: Vec<usize> = dims.iter().enumerate().map(|(i, &d)| if norm.axes.contains(&i) { 1 } else { d }).collect();
+    let kept = Shape::new(kept);
+    let count = (x.data().len() / kept.len().max(1)) as f64;
+    let groups: Vec<usize> = broadcast_indices(&kept, x.shape()).collect();
+    let mut means = vec![0f64; kept.len()];
+    x.data().iter().zip(&groups).for_each(|(&x, &g)| means[g] += f64::from(x) / count);
+    let mut variances = vec![0f64; kept.len()];
+    x.data().iter().zip(&groups).for_each(|(&x, &g)| variances[g] += (f64::from(x) - means[g]).powi(2) / count);
+    let scale = broadcast_indices(inputs[1].shape(), x.shape());
+    let bias = broadcast_indices(inputs[2].shape(), x.shape());
+    for ((((y, &x), &g), s), b) in out.iter_mut().zip(x.data()).zip(&groups).zip(scale).zip(bias) {
+        let normal = (f64::from(x) - means[g]) / (variances[g] + f64::from(norm.epsilon)).sqrt();
+        *y = (normal * f64::from(inputs[1].data()[s]) + f64::from(inputs[2].data()[b])) as f32;
     }
 }
 
@@ -163,15 +228,13 @@ fn reduce(kind: ReduceKind, axes: &[usize], x: &Tensor, out: &mut [f32]) {
         step[i] = next;
         next *= dims[i];
     }
-    let start = if kind == ReduceKind::Max { f64::NEG_INFINITY } else { 0.0 };
-    let mut totals = vec![start; out.len()];
+    let mut totals = vec![kind.start(); out.len()];
     for (&x, i) in x.data().iter().zip(strided_indices(dims, &step)) {
-        let x = f64::from(x);
-        totals[i] = if kind == ReduceKind::Max { totals[i].max(x) } else { totals[i] + x };
+        totals[i] = kind.join(totals[i], x.into());
     }
     let divisor = match kind {
         ReduceKind::Mean => axes.iter().map(|&a| dims[a]).product::<usize>() as f64,
-        ReduceKind::Sum | ReduceKind::Max => 1.0,
+        _ => 1.0,
     };
     out.iter_mut().zip(totals).for_each(|(y, total)| *y = (total / divisor) as f32);
 }
@@ -199,7 +262,7 @@ pub(crate) fn strides(shape: &Shape) -> Vec<usize> {
 }
 
 /// The index into a tensor of shape `from` for each element of its broadcast to shape `to`.
-fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + use<> {
+pub(crate) fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + use<> {
     let missing = to.rank() - from.rank();
     let own = strides(from);
     let step = |i: usize| match i.checked_sub(missing) {
@@ -209,20 +272,20 @@ fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + 
     strided_indices(to.dims(), &(0..to.rank()).map(step).collect::<Vec<_>>())
 }
 
-/// `sum_i index_i step_i` for every index of `dims`, in row-major order.
+/// `sum_i index_i step_i` for every index of `dims`, in row-major order. A step backwards is one that wraps round.
 pub(crate) fn strided_indices(dims: &[usize], step: &[usize]) -> impl Iterator<Item = usize> + use<> {
     let total = dims.iter().product::<usize>();
     let (dims, step) = (dims.to_vec(), step.to_vec());
-    let (mut index, mut at) = (vec![0; dims.len()], 0);
+    let (mut index, mut at) = (vec![0usize; dims.len()], 0usize);
     (0..total).map(move |_| {
         let here = at;
         for i in (0..dims.len()).rev() {
             index[i] += 1;
-            at += step[i];
+            at = at.wrapping_add(step[i]);
             if index[i] < dims[i] {
                 break;
             }
-            at -= step[i] * dims[i];
+            at = at.wrapping_sub(step[i].wrapping_mul(dims[i]));
             index[i] = 0;
         }
         here

@@ -38,13 +38,14 @@ impl Op {
             Self::MatMul => {
                 arity(2)?;
                 match (inputs[0].dims(), inputs[1].dims()) {
-                    ([la @ .., m, k], [lb @ .., kb, n]) if la == lb && k == kb => {
-                        Ok(Shape::new([la, &[*m, *n]].concat()))
+                    ([la @ .., m, k], [lb @ .., kb, n]) if k == kb => {
+                        let lead = broadcast(&Shape::new(la), &Shape::new(lb))?;
+                        Ok(Shape::new([lead.dims(), &[*m, *n]].concat()))
                     }
                     _ => Err(format!("{} and {} cannot be multiplied", inputs[0], inputs[1])),
                 }
             }
-            Self::Activation(_) => arity(1).map(|()| inputs[0].clone()),
+            Self::Activation(_) | Self::Quantize(_) => arity(1).map(|()| inputs[0].clone()),
             Self::Softmax { axis } => {
                 arity(1)?;
                 axis_in(*axis, inputs[0]).map(|()| inputs[0].clone())
@@ -110,7 +111,68 @@ impl Op {
                     dims.iter().zip(before).zip(after).map(|((&d, &b), &a)| d.saturating_add(b).saturating_add(a));
                 Ok(Shape::new(padded.collect::<Vec<_>>()))
             }
+            Self::LayerNorm(norm) => {
+                arity(3)?;
+                norm.axes.iter().try_for_each(|&a| axis_in(a, inputs[0]))?;
+                if norm.axes.is_empty() || !norm.axes.is_sorted_by(|a, b| a < b) {
+                    return Err(format!("the axes {:?} are not ascending", norm.axes));
+                }
+                for (what, parameter) in [("scale", inputs[1]), ("bias", inputs[2])] {
+                    if broadcast(parameter, inputs[0])? != *inputs[0] {
+                        return Err(format!("{what} {parameter} does not fit {}", inputs[0]));
+                    }
+                }
+                Ok(inputs[0].clone())
+            }
+            Self::Attention(attention) => {
+                arity(3 + usize::from(attention.mask))?;
+                attention_shape(inputs)
+            }
+            Self::Slice { start, step, size } => {
+                arity(1)?;
+                let dims = inputs[0].dims();
+                if [start.len(), step.len(), size.len()] != [dims.len(); 3] {
+                    return Err(format!("a part {start:?} {step:?} {size:?} does not fit {}", inputs[0]));
+                }
+                let fits = |i: usize| {
+                    let last =
+                        (size[i] as isize - 1).checked_mul(step[i]).and_then(|n| n.checked_add_unsigned(start[i]));
+                    let inside = |at: isize| usize::try_from(at).is_ok_and(|at| at < dims[i]);
+                    step[i] != 0 && (size[i] == 0 || inside(start[i] as isize) && last.is_some_and(inside))
+                };
+                match (0..dims.len()).all(fits) {
+                    true => Ok(Shape::new(size.as_slice())),
+                    false => Err(format!("a part {start:?} {step:?} {size:?} is outside {}", inputs[0])),
+                }
+            }
+            Self::Gather { axis, indices } => {
+                arity(1)?;
+                axis_in(*axis, inputs[0])?;
+                let mut dims = inputs[0].dims().to_vec();
+                if let Some(index) = indices.iter().find(|&&i| i >= dims[*axis]) {
+                    return Err(format!("index {index} is outside axis {axis} of {}", inputs[0]));
+                }
+                dims[*axis] = indices.len();
+                Ok(Shape::new(dims))
+            }
         }
+    }
+}
+
+/// `[.., M, E]` from `q [.., M, D]`, `k [.., N, D]`, `v [.., N, E]` and perhaps a mask.
+fn attention_shape(inputs: &[&Shape]) -> Result<Shape, String> {
+    let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
+    match (q.dims(), k.dims(), v.dims()) {
+        ([lq @ .., m, d], [lk @ .., n, dk], [lv @ .., nv, e]) if lq == lk && lk == lv && d == dk && n == nv => {
+            let products = Shape::new([lq, &[*m, *n]].concat());
+            match inputs.get(3) {
+                Some(mask) if broadcast(mask, &products)? != products => {
+                    Err(format!("mask {mask} does not fit products of {products}"))
+                }
+                _ => Ok(Shape::new([lq, &[*m, *e]].concat())),
+            }
+        }
+        _ => Err(format!("queries {q}, keys {k} and values {v} do not fit")),
     }
 }
 

@@ -10,7 +10,7 @@ mod op;
 pub mod passes;
 
 pub(crate) use infer::broadcast;
-pub use op::{Activation, BinaryOp, Conv2d, Linear, Op, Pool2d, PoolKind, ReduceKind};
+pub use op::{Activation, Attention, BinaryOp, Conv2d, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind};
 
 use std::sync::Arc;
 

@@ -24,6 +24,34 @@ pub enum Activation {
     LeakyRelu(f32),
     /// `tanh(x)`.
     Tanh,
+    /// `x / (1 + exp(-beta x))`, as `Swish(beta)`; CLIP's "quick GELU" is `Swish(1.702)`.
+    Swish(f32),
+    /// `x (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel, arXiv 1606.08415).
+    Gelu,
+    /// Its approximation `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
+    GeluTanh,
+    /// `x` where it is positive, else `alpha (exp(x) - 1)`, as `Elu(alpha)`.
+    Elu(f32),
+    /// `ln(1 + exp(x))`.
+    Softplus,
+    /// `x tanh(ln(1 + exp(x)))`.
+    Mish,
+    /// `x` where it is above the threshold, else 0, as `Threshold(threshold)`.
+    Threshold(f32),
+    /// The error function `erf(x)`.
+    Erf,
+    /// `exp(x)`.
+    Exp,
+    /// `ln(x)`.
+    Log,
+    /// `sqrt(x)`.
+    Sqrt,
+    /// `|x|`.
+    Abs,
+    /// The largest whole number not above `x`.
+    Floor,
+    /// The nearest whole number, the even one of two.
+    Round,
 }
 
 /// A 2-D convolution over `[1, C, H, W]`.
@@ -88,6 +116,12 @@ pub enum BinaryOp {
     Mul,
     /// `a / b`.
     Div,
+    /// `min(a, b)`.
+    Min,
+    /// `max(a, b)`.
+    Max,
+    /// `a ^ b`.
+    Pow,
 }
 
 /// What a reduction computes.
@@ -99,6 +133,47 @@ pub enum ReduceKind {
     Sum,
     /// Largest value.
     Max,
+    /// Smallest value.
+    Min,
+    /// Product.
+    Product,
+}
+
+/// Normalisation by mean and variance over some axes, then a scale and an offset:
+/// `y = (x - mean) / sqrt(variance + epsilon) * scale + bias`, the variance being the mean square of `x - mean`.
+///
+/// Over the last axis or axes it is LayerNormalization; over height and width, InstanceNormalization; over a group of
+/// channels with height and width (of a five-dimensional view), GroupNormalization.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LayerNorm {
+    /// The axes over which mean and variance are taken: ascending, at least one.
+    pub axes: Vec<usize>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// Scaled dot-product attention (arXiv 1706.03762, eq. 1) for all heads at once:
+/// `softmax(scale q k^T + mask) v`, the softmax along each row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Attention {
+    /// What products are multiplied with before the mask is added.
+    pub scale: f32,
+    /// Whether the last input is a mask (or position bias) to be added.
+    pub mask: bool,
+}
+
+/// Rounding to whole numbers of a range, as QuantizeLinear: `q = clamp(round(x / scale) + zero, low, high)`, halves
+/// rounded to even.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Quantize {
+    /// The step between two levels; positive.
+    pub scale: f32,
+    /// The level of 0.
+    pub zero: f32,
+    /// The least and the largest level.
+    pub range: [f32; 2],
+    /// Whether the output is `(q - zero) * scale` (fake quantisation) and not `q`.
+    pub dequantize: bool,
 }
 
 /// An operation. Inputs are listed at each variant; each has one output.
@@ -109,7 +184,8 @@ pub enum Op {
     Conv2d(Conv2d),
     /// `x W^T + b`. Inputs: `x [.., K]`, constant weight `[O, K]`, constant float bias `[O]`.
     Linear(Linear),
-    /// Matrix product of two activations. Inputs: `a [.., M, K]`, `b [.., K, N]`, with equal leading dimensions.
+    /// Matrix product. Inputs: `a [.., M, K]`, `b [.., K, N]`, whose leading dimensions are broadcast as in numpy; either
+    /// may be a float constant.
     MatMul,
     /// Element-wise. Input: `x`.
     Activation(Activation),
@@ -152,6 +228,29 @@ pub enum Op {
         /// The value of the added cells.
         value: f32,
     },
+    /// Inputs: `x`, then a float constant scale and a float constant bias, each broadcast to `x` as in numpy.
+    LayerNorm(LayerNorm),
+    /// Inputs: `q [.., M, D]`, `k [.., N, D]`, `v [.., N, E]` with equal leading dimensions, then the mask if
+    /// [`Attention::mask`]: an activation or float constant that is broadcast to `[.., M, N]`. Output `[.., M, E]`.
+    Attention(Attention),
+    /// A regular part: along each dimension, output index `i` is input index `start + i step`. Input: `x`.
+    Slice {
+        /// The first index along each dimension.
+        start: Vec<usize>,
+        /// The distance between indices along each dimension; negative to go backwards, never 0.
+        step: Vec<isize>,
+        /// The dimensions of the output.
+        size: Vec<usize>,
+    },
+    /// The slices at some indices of one axis, in that order and as often as listed. Input: `x`.
+    Gather {
+        /// The axis.
+        axis: usize,
+        /// Indices along it; at least one.
+        indices: Vec<usize>,
+    },
+    /// Element-wise. Input: `x`.
+    Quantize(Quantize),
 }
 
 impl Op {
@@ -166,6 +265,9 @@ impl Op {
             Self::Binary(BinaryOp::Sub) => "Sub",
             Self::Binary(BinaryOp::Mul) => "Mul",
             Self::Binary(BinaryOp::Div) => "Div",
+            Self::Binary(BinaryOp::Min) => "Min",
+            Self::Binary(BinaryOp::Max) => "Max",
+            Self::Binary(BinaryOp::Pow) => "Pow",
             Self::Pool2d(p) if p.kind == PoolKind::Max => "MaxPool",
             Self::Pool2d(_) => "AveragePool",
             Self::Reduce { .. } => "Reduce",
@@ -174,6 +276,11 @@ impl Op {
             Self::Transpose { .. } => "Transpose",
             Self::Concat { .. } => "Concat",
             Self::Pad { .. } => "Pad",
+            Self::LayerNorm(_) => "LayerNorm",
+            Self::Attention(_) => "Attention",
+            Self::Slice { .. } => "Slice",
+            Self::Gather { .. } => "Gather",
+            Self::Quantize(_) => "Quantize",
         }
     }
 
@@ -205,6 +312,90 @@ impl Activation {
                 }
             }
             Self::Tanh => x.tanh(),
+            Self::Swish(beta) => x / (1.0 + (-beta * x).exp()),
+            Self::Gelu => double(x, |x| 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))),
+            Self::GeluTanh => double(x, |x| {
+                let inner = std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044715 * x * x * x);
+                0.5 * x * (1.0 + inner.tanh())
+            }),
+            Self::Elu(alpha) => {
+                if x > 0.0 {
+                    x
+                } else {
+                    alpha * x.exp_m1()
+                }
+            }
+            Self::Softplus => double(x, softplus),
+            Self::Mish => double(x, |x| x * softplus(x).tanh()),
+            Self::Threshold(threshold) => {
+                if x > threshold {
+                    x
+                } else {
+                    0.0
+                }
+            }
+            Self::Erf => double(x, libm::erf),
+            Self::Exp => x.exp(),
+            Self::Log => x.ln(),
+            Self::Sqrt => x.sqrt(),
+            Self::Abs => x.abs(),
+            Self::Floor => x.floor(),
+            Self::Round => x.round_ties_even(),
         }
+    }
+}
+
+/// A function in double precision: its terms may cancel.
+fn double(x: f32, f: impl Fn(f64) -> f64) -> f32 {
+    f(x.into()) as f32
+}
+
+/// `ln(1 + exp(x))`, without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+impl BinaryOp {
+    /// The function, for two values.
+    pub fn apply(self, a: f32, b: f32) -> f32 {
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Min => a.min(b),
+            Self::Max => a.max(b),
+            Self::Pow => a.powf(b),
+        }
+    }
+}
+
+impl ReduceKind {
+    /// What a reduction of nothing gives.
+    pub(crate) fn start(self) -> f64 {
+        match self {
+            Self::Mean | Self::Sum => 0.0,
+            Self::Max => f64::NEG_INFINITY,
+            Self::Min => f64::INFINITY,
+            Self::Product => 1.0,
+        }
+    }
+
+    /// One more value; a mean is divided afterwards.
+    pub(crate) fn join(self, total: f64, value: f64) -> f64 {
+        match self {
+            Self::Mean | Self::Sum => total + value,
+            Self::Max => total.max(value),
+            Self::Min => total.min(value),
+            Self::Product => total * value,
+        }
+    }
+}
+
+impl Quantize {
+    /// The function, for one value.
+    pub fn apply(&self, x: f32) -> f32 {
+        let q = ((x / self.scale).round_ties_even() + self.zero).clamp(self.range[0], self.range[1]);
+        if self.dequantize { (q - self.zero) * self.scale } else { q }
     }
 }

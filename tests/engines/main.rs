@@ -23,6 +23,8 @@ const F32: f32 = 2e-5;
 const INT8: f32 = 3e-5;
 /// Int8 weights times rows of activations rounded to 16 bits of their largest value, where sums may cancel.
 const INT16: f32 = 5e-4;
+/// Values of 300 whose spread is 1, normalised: f32 has 5e-5 of that left.
+const NORM: f32 = 5e-4;
 /// Activations stored as f16 between the nodes: 11 bits of mantissa.
 const F16: f32 = 5e-3;
 
@@ -101,6 +103,7 @@ async fn check(engine: &dyn Engine, storage: Storage, problem: &Problem) -> Resu
         (_, Storage::F16) => F16,
         (Tolerance::Exact, _) => 0.0,
         (Tolerance::F32, _) => F32,
+        (Tolerance::Norm, _) => NORM,
         (Tolerance::Int8, Storage::F32) => INT8,
         (Tolerance::Int8, Storage::Int16) => INT16,
     };

@@ -1,30 +1,47 @@
-// Photos by drag and drop (files, folders, and photos of the page itself) and by paste.
+// Files and folders by drag and drop, by paste and by file picker, for whichever task is shown. What they mean there is the task's to say.
 
-import { addClass, addPhotos, addQueries, addSupports, nextClassName } from "./inputs.js";
 import { byId } from "./dom.js";
 import { notify } from "./notices.js";
-import { set, state } from "./state.js";
 
 /** @import { Photo } from "./state.js" */
 
 const OWN = "application/x-famlens-photo";
 
-/** @typedef {{name: string, files: File[]}} Folder */
+/**
+ * @typedef {{name: string, files: File[]}} Folder
+ *
+ * What was dropped: loose images, folders with the images in each, files that are no images (`rest`), or a photo of the page itself.
+ * @typedef {{files: File[], folders: Folder[], rest: File[], photo: Photo | null}} Dropped
+ *
+ * What a task does with files. `under` is the element they are over, or that has the focus when they are pasted. Without `rest`, files that are no
+ * images are left out and that is told.
+ * @typedef {object} Taker
+ * @property {(under: Element | null) => {element: HTMLElement, label: string}} where what a drop here would mean, and what is outlined
+ * @property {(dropped: Dropped, under: Element | null) => void} take
+ * @property {boolean} [rest] whether the task has a use for files that are no images, such as lists of boxes
+ */
 
 /** @param {File} file */
 const mayBeImage = (file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|gif|bmp|avif|hei[cf]|svg|tiff?|jxl)$/i.test(file.name);
 
+/** The photo of the page that is being dragged. @type {Photo | null} */
+let dragged = null;
+
 /**
- * Lets a photo of the page be dragged into a class.
+ * Lets a photo of the page be dragged to another place of it.
  * @param {HTMLElement} element
  * @param {Photo} photo
  */
 export function dragOut(element, photo) {
   element.draggable = true;
-  element.addEventListener("dragstart", (event) => event.dataTransfer?.setData(OWN, photo.key));
+  element.addEventListener("dragstart", (event) => {
+    dragged = photo;
+    event.dataTransfer?.setData(OWN, photo.key);
+  });
 }
 
-export function mountDrop() {
+/** @param {() => Taker | null} taker of the task that is shown */
+export function mountDrop(taker) {
   const veil = byId("drop-veil", HTMLElement);
   const says = byId("drop-says", HTMLElement);
   let depth = 0;
@@ -32,6 +49,11 @@ export function mountDrop() {
     depth = 0;
     veil.hidden = true;
     for (const old of document.querySelectorAll(".drop-here")) old.classList.remove("drop-here");
+  };
+  /** @param {DragEvent} event */
+  const wanted = (event) => {
+    const types = event.dataTransfer?.types ?? [];
+    return taker() !== null && (types.includes("Files") || types.includes(OWN));
   };
   addEventListener("dragenter", (event) => {
     if (wanted(event)) depth += 1;
@@ -43,124 +65,85 @@ export function mountDrop() {
   addEventListener("dragover", (event) => {
     if (!wanted(event)) return;
     event.preventDefault();
-    const { element, label } = target(event);
+    const found = taker()?.where(element(event.target));
     veil.hidden = false;
-    says.textContent = label;
-    for (const old of document.querySelectorAll(".drop-here")) if (old !== element) old.classList.remove("drop-here");
-    element?.classList.add("drop-here");
+    says.textContent = found?.label ?? "";
+    for (const old of document.querySelectorAll(".drop-here")) if (old !== found?.element) old.classList.remove("drop-here");
+    found?.element.classList.add("drop-here");
   });
   addEventListener("drop", (event) => {
     if (!wanted(event)) return;
     event.preventDefault();
-    const { classKey, isClasses } = target(event);
     end();
-    void take(event, classKey, isClasses);
+    void take(event, taker());
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])].filter(mayBeImage);
-    if (files.length === 0) return;
+    const to = taker();
+    if (files.length === 0 || !to) return;
     event.preventDefault();
-    const card = document.activeElement?.closest("[data-drop]");
-    if (card) addSupports(classOf(card), files);
-    else addQueries(files);
-  });
-  byId("query-input", HTMLInputElement).addEventListener("change", ({ target: input }) => {
-    const { files } = /** @type {HTMLInputElement} */ (input);
-    addQueries([...(files ?? [])]);
-    /** @type {HTMLInputElement} */ (input).value = "";
-  });
-  byId("folder-input", HTMLInputElement).addEventListener("change", ({ target: input }) => {
-    const files = [...(/** @type {HTMLInputElement} */ (input).files ?? [])];
-    addFolders(byPath(files), 0);
-    /** @type {HTMLInputElement} */ (input).value = "";
+    to.take({ files, folders: [], rest: [], photo: null }, document.activeElement);
   });
 }
 
-/** @param {DragEvent} event */
-function wanted(event) {
-  const types = event.dataTransfer?.types ?? [];
-  return types.includes("Files") || types.includes(OWN);
-}
-
-/** @param {Element} card */
-const classOf = (card) => /** @type {HTMLElement} */ (card).dataset.drop?.replace("class:", "") ?? "";
-
-/** What a drop here would mean. @param {DragEvent} event */
-function target(event) {
-  const under = event.target instanceof Element ? event.target : null;
-  const card = under?.closest("[data-drop]") ?? null;
-  if (card) {
-    const classKey = classOf(card);
-    return { element: card, classKey, isClasses: true, label: `Add to ${state.classes.find(({ key }) => key === classKey)?.name ?? "this class"}` };
-  }
-  const classes = under?.closest(".classes") ?? null;
-  if (classes) return { element: classes, classKey: null, isClasses: true, label: "Make a new class" };
-  return { element: byId("stage", HTMLElement), classKey: null, isClasses: false, label: "Explain this photo, or turn folders into classes" };
-}
+/** @param {EventTarget | null} target */
+const element = (target) => (target instanceof Element ? target : null);
 
 /**
  * @param {DragEvent} event
- * @param {string | null} classKey
- * @param {boolean} isClasses
+ * @param {Taker | null} taker
  */
-async function take(event, classKey, isClasses) {
+async function take(event, taker) {
   const transfer = event.dataTransfer;
-  if (!transfer) return;
-  const own = state.queries.find(({ key }) => key === transfer.getData(OWN));
-  if (own) {
-    if (classKey) addPhotos(classKey, [own]);
-    else if (isClasses) addPhotos(addClass(nextClassName(), []).key, [own]);
-    return;
-  }
+  const under = element(event.target);
+  if (!transfer || !taker) return;
+  if (transfer.types.includes(OWN)) return taker.take({ files: [], folders: [], rest: [], photo: dragged }, under);
   // Entries have to be taken before the first await: the browser empties the transfer afterwards.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null).filter((entry) => entry !== null);
   /** @type {File[]} */
   const loose = entries.length > 0 ? [] : [...transfer.files];
   /** @type {Folder[]} */
   const folders = [];
+  /** @type {File[]} */
+  const rest = [];
   try {
     for (const entry of entries) {
-      if (entry.isDirectory) await walk(/** @type {FileSystemDirectoryEntry} */ (entry), folders);
+      if (entry.isDirectory) await walk(/** @type {FileSystemDirectoryEntry} */ (entry), folders, rest);
       else loose.push(await fileOf(/** @type {FileSystemFileEntry} */ (entry)));
     }
   } catch {
     notify({ kind: "error", text: "Some of what was dropped could not be read. Try choosing the files instead." });
   }
   const files = loose.filter(mayBeImage);
-  const others = loose.length - files.length;
-  if (classKey) addSupports(classKey, [...files, ...folders.flatMap((folder) => folder.files)]);
-  else {
-    addFolders(folders, others);
-    if (isClasses && files.length > 0) addClass(nextClassName(), files);
-    else if (files.length > 0) addQueries(files);
-  }
-  if (others > 0 && (files.length > 0 || classKey)) notify({ text: `${others} file${others === 1 ? " is" : "s are"} not an image and ${others === 1 ? "was" : "were"} left out.` });
-  else if (others > 0 && folders.length === 0) notify({ kind: "error", text: others === 1 ? `${loose[0].name} is not an image.` : "None of these files is an image." });
+  const others = loose.filter((file) => !mayBeImage(file));
+  if (taker.rest) return taker.take({ files, folders, rest: [...others, ...rest], photo: null }, under);
+  if (others.length > 0 && files.length + folders.length > 0) notify({ text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.` });
+  else if (others.length > 0) notify({ kind: "error", text: others.length === 1 ? `${others[0].name} is not an image.` : "None of these files is an image." });
+  taker.take({ files, folders, rest: [], photo: null }, under);
 }
 
 /**
- * One class for each folder that holds images. Classes without photos make room for them.
- * @param {Folder[]} folders
- * @param {number} others
+ * Lets the user choose files; none if the choice is given up. To be called from a click.
+ * @param {{multiple?: boolean, folder?: boolean, accept?: string}} [options]
+ * @returns {Promise<File[]>}
  */
-function addFolders(folders, others) {
-  const full = folders.filter(({ files }) => files.length > 0);
-  if (full.length === 0) {
-    if (folders.length > 0) notify({ kind: "error", text: `There are no images in ${folders[0].name}.` });
-    return;
-  }
-  set({ classes: state.classes.filter(({ photos }) => photos.length > 0) });
-  for (const { name, files } of full) addClass(name, files);
-  const count = full.reduce((sum, { files }) => sum + files.length, 0);
-  notify({ text: `${full.length} class${full.length === 1 ? "" : "es"} added, ${count} photos.${others > 0 ? ` ${others} other files left out.` : ""}` });
+export function pickFiles({ multiple = true, folder = false, accept = "image/*" } = {}) {
+  const input = document.createElement("input");
+  Object.assign(input, { type: "file", multiple, accept: folder ? "" : accept, webkitdirectory: folder });
+  return new Promise((resolve) => {
+    input.addEventListener("change", () => resolve([...(input.files ?? [])]));
+    input.addEventListener("cancel", () => resolve([]));
+    input.click();
+  });
 }
 
 /**
  * The folder and all below it, each with its own images.
  * @param {FileSystemDirectoryEntry} directory
  * @param {Folder[]} into
+ * @param {File[]} rest what is no image
  */
-async function walk(directory, into) {
+async function walk(directory, into, rest) {
   const folder = { name: directory.name, files: /** @type {File[]} */ ([]) };
   into.push(folder);
   const reader = directory.createReader();
@@ -169,10 +152,10 @@ async function walk(directory, into) {
     const some = await new Promise((/** @type {(entries: FileSystemEntry[]) => void} */ resolve, reject) => reader.readEntries(resolve, reject));
     if (some.length === 0) break;
     for (const entry of some.sort((a, b) => a.name.localeCompare(b.name))) {
-      if (entry.isDirectory) await walk(/** @type {FileSystemDirectoryEntry} */ (entry), into);
+      if (entry.isDirectory) await walk(/** @type {FileSystemDirectoryEntry} */ (entry), into, rest);
       else if (!entry.name.startsWith(".")) {
         const file = await fileOf(/** @type {FileSystemFileEntry} */ (entry));
-        if (mayBeImage(file)) folder.files.push(file);
+        (mayBeImage(file) ? folder.files : rest).push(file);
       }
     }
   }
@@ -189,7 +172,7 @@ const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, r
  * @param {File[]} files
  * @returns {Folder[]}
  */
-function byPath(files) {
+export function byPath(files) {
   /** @type {Map<string, Folder>} */
   const folders = new Map();
   for (const file of files.sort((a, b) => a.webkitRelativePath.localeCompare(b.webkitRelativePath))) {

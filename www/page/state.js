@@ -1,7 +1,7 @@
 // What the page knows. Views read `state` and listen with `on`; only `set` changes it, and listeners run once for all changes of one turn.
 
 /**
- * @import { BackendChoice, Explanation, Form, Lens, LensInfo, LensMap } from "../famlens.js"
+ * @import { BackendChoice, Explanation, Form, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
  *
  * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets.
  * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
@@ -17,10 +17,14 @@
 export const COLORS = 8;
 
 export const state = {
+  /** The task whose view is shown. */
+  view: "few-shot",
   /** @type {Lens | null} */
   lens: null,
   /** @type {LensInfo | null} */
   info: null,
+  /** @type {NonNullable<LensOptions["model"]> | null} null is the model that comes with famlens */
+  model: null,
   /** Whether the engines are being compared. */
   measuring: false,
   /** @type {BackendChoice} */

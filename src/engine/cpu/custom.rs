@@ -6,8 +6,9 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::kernels::{Dense, Isa, Rows};
-use crate::graph::evaluate::strided_indices;
-use crate::graph::{Activation, BinaryOp, ReduceKind};
+use crate::graph::evaluate::{broadcast_indices, strided_indices};
+use crate::graph::{Activation, BinaryOp, ReduceKind, broadcast};
+use crate::tensor;
 
 fn floats(storage: &CpuStorage) -> Result<&[f32]> {
     match storage {
@@ -62,6 +63,7 @@ impl CustomOp2 for Binary {
             BinaryOp::Sub => zip(floats(a)?, la, floats(b)?, lb, |a, b| a - b),
             BinaryOp::Mul => zip(floats(a)?, la, floats(b)?, lb, |a, b| a * b),
             BinaryOp::Div => zip(floats(a)?, la, floats(b)?, lb, |a, b| a / b),
+            op => zip(floats(a)?, la, floats(b)?, lb, |a, b| op.apply(a, b)),
         };
         Ok((CpuStorage::F32(y), la.shape().clone()))
     }
@@ -106,12 +108,11 @@ impl CustomOp1 for Reduce {
         let step = steps.last().copied().unwrap_or(1);
         let (sources, len, x_step) = rows(layout);
 
-        let start = if self.kind == ReduceKind::Max { f64::NEG_INFINITY } else { 0.0 };
-        let mut sums = vec![start; shape.elem_count()];
+        let mut sums = vec![self.kind.start(); shape.elem_count()];
         for (from, to) in sources.zip(targets) {
             for i in 0..len {
                 let (value, sum) = (f64::from(x[from + i * x_step]), &mut sums[to + i * step]);
-                *sum = if self.kind == ReduceKind::Max { sum.max(value) } else { *sum + value };
+                *sum = self.kind.join(*sum, value);
             }
         }
         let scale = if self.kind == ReduceKind::Mean { 1.0 / cells.max(1) as f64 } else { 1.0 };
@@ -146,7 +147,7 @@ impl CustomOp1 for Softmax {
     }
 }
 
-/// A product of matrices, `[.., M, K]` by `[.., K, N]` with equal leading dimensions, or by one `[K, N]` for all.
+/// A product of matrices, `[.., M, K]` by `[.., K, N]`, whose leading dimensions are broadcast.
 pub(super) struct MatMul(pub Isa);
 
 impl CustomOp2 for MatMul {
@@ -156,11 +157,15 @@ impl CustomOp2 for MatMul {
 
     fn cpu_fwd(&self, a: &CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> Result<(CpuStorage, Shape)> {
         let (a, b) = (packed(a, la)?, packed(b, lb)?);
-        let ([lead @ .., m, k], [.., n]) = (la.dims(), lb.dims()) else { bail!("expected matrices") };
-        let (m, k, n) = (*m, *k, *n);
-        let mut y = vec![0.0; lead.iter().product::<usize>() * m * n];
-        let products = y.chunks_mut((m * n).max(1)).zip(a.chunks((m * k).max(1)));
-        for ((y, a), b) in products.zip(b.chunks((k * n).max(1)).cycle()) {
+        let (&[ref lead_a @ .., m, k], &[ref lead_b @ .., _, n]) = (la.dims(), lb.dims()) else {
+            bail!("expected matrices")
+        };
+        let (lead_a, lead_b) = (tensor::Shape::new(lead_a), tensor::Shape::new(lead_b));
+        let lead = broadcast(&lead_a, &lead_b).map_err(candle_core::Error::msg)?;
+        let mut y = vec![0.0; lead.len() * m * n];
+        let indices = broadcast_indices(&lead_a, &lead).zip(broadcast_indices(&lead_b, &lead));
+        for ((i, j), y) in indices.zip(y.chunks_mut((m * n).max(1))) {
+            let (a, b) = (&a[i * m * k..][..m * k], &b[j * k * n..][..k * n]);
             let transposed: Vec<f32> = (0..n).flat_map(|j| b[j..].iter().step_by(n).copied()).collect();
             let mut multiply = || -> crate::Result<()> {
                 let packed = Dense::pack(self.0, n, k, &transposed, &vec![0.0; n])?;
@@ -169,7 +174,7 @@ impl CustomOp2 for MatMul {
             };
             multiply().map_err(candle_core::Error::wrap)?;
         }
-        Ok((CpuStorage::F32(y), Shape::from([lead, &[m, n]].concat())))
+        Ok((CpuStorage::F32(y), Shape::from([lead.dims(), &[m, n]].concat())))
     }
 }
 

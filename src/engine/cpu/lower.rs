@@ -24,7 +24,7 @@ pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]
         match &step.work {
             Work::Conv(conv, _) => conv.reserve(&mut scratch),
             Work::Linear(product, _) => product.reserve(&mut scratch.quantized),
-            Work::Alias | Work::Pool(_) | Work::Candle(_) => {}
+            Work::Alias | Work::Pool(_) | Work::Candle(_) | Work::Evaluate(_) => {}
         }
     }
     let value = lowering.value(graph.image_input()?)?;
@@ -100,6 +100,9 @@ impl Lowering<'_> {
             Op::Concat { axis } => Work::Candle(Generic::Concat { axis: *axis }),
             Op::Pad { before, after, value } => {
                 Work::Candle(Generic::Pad { before: before.clone(), after: after.clone(), value: *value })
+            }
+            op @ (Op::LayerNorm(_) | Op::Attention(_) | Op::Slice { .. } | Op::Gather { .. } | Op::Quantize(_)) => {
+                Work::Evaluate(op.clone())
             }
         };
         let output = self.value(node.output)?;

@@ -14,7 +14,8 @@ use crate::engine::cells::{self, cells_host};
 use crate::engine::mix::{channels_height_width, mix_host, validate};
 use crate::engine::{CellMaps, CellOutput, CellReadout, Features, LocalFuture, Mix, Mixed, Output, Program, Store};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Pool2d};
+use crate::graph::evaluate::evaluate;
+use crate::graph::{Activation, Op, Pool2d};
 use crate::tensor::{Shape, Tensor};
 
 /// A value: its shape and where its floats are.
@@ -42,6 +43,8 @@ pub(super) enum Work {
     Pool(Pool2d),
     /// Left to candle.
     Candle(Generic),
+    /// As the graph defines it, in plain loops: for what no network spends time in.
+    Evaluate(Op),
 }
 
 /// One op of the network.
@@ -238,6 +241,17 @@ impl Step {
                 for (x, y) in x.chunks_exact(x_len).zip(y.chunks_exact_mut(y_len)) {
                     kernels::pool(p, c, [[h, w], [oh, ow]], x, y)?;
                 }
+                Ok(())
+            }
+            Work::Evaluate(op) => {
+                let tensor = |(i, value): (usize, &Value)| {
+                    let mut logical = Tensor::zeros(value.shape.clone());
+                    layout::to_logical(&value.shape, input(i), logical.data_mut());
+                    logical
+                };
+                let inputs: Vec<Tensor> = self.inputs.iter().enumerate().map(tensor).collect();
+                let result = evaluate(op, &inputs.iter().collect::<Vec<_>>(), &self.output);
+                layout::to_physical(&self.output, result.data(), y);
                 Ok(())
             }
             Work::Candle(generic) => {

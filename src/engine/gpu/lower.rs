@@ -173,6 +173,7 @@ impl Lowering<'_, '_> {
             Op::Transpose { perm } => self.transpose(node, perm),
             Op::Concat { axis } => self.concat(node, *axis),
             Op::Pad { before, value, .. } => self.pad(node, before, *value),
+            _ => Err(refuse(node, "the GPU engine does not run this operator yet; use the CPU engine")),
         }
     }
 
@@ -212,9 +213,12 @@ impl Lowering<'_, '_> {
         let out = self.layout(node.output);
         let (code, swapped) = match op {
             BinaryOp::Add => (1, 1),
-            BinaryOp::Sub => (2, 5),
+            BinaryOp::Sub => (2, 8),
             BinaryOp::Mul => (3, 3),
-            BinaryOp::Div => (4, 6),
+            BinaryOp::Div => (4, 9),
+            BinaryOp::Min => (5, 5),
+            BinaryOp::Max => (6, 6),
+            BinaryOp::Pow => (7, 10),
         };
         for (x, s, code) in [(a, b, code), (b, a, swapped)] {
             if self.layout(x) == out
@@ -371,6 +375,8 @@ impl Lowering<'_, '_> {
             ReduceKind::Mean => 0,
             ReduceKind::Sum => 1,
             ReduceKind::Max => 2,
+            ReduceKind::Min => 3,
+            ReduceKind::Product => 4,
         };
         self.step(node, Specialisation::new(Kernel::Reduce).with("KIND", kind), grid, params);
         Ok(())
@@ -397,17 +403,18 @@ impl Lowering<'_, '_> {
     fn matmul(&mut self, node: &Node) -> Result<()> {
         let (a, b) = (node.inputs[0], node.inputs[1]);
         let (la, lb) = (self.layout(a), self.layout(b));
-        let rank = la.shape.rank();
+        let rank = self.layout(node.output).shape.rank();
         let (a, b) = (self.operand(a)?, self.operand(b)?);
+        let (own_a, own_b) = (la.shape.rank(), lb.shape.rank());
         // Along the output's [.., M, N]: a does not move with N, b not with M.
-        let (mut along_a, mut along_b) = (la.strides.clone(), lb.strides.clone());
+        let (mut along_a, mut along_b) = (la.broadcast_strides(rank), lb.broadcast_strides(rank));
         along_a[rank - 1] = 0;
         along_b[rank - 2] = 0;
         let product = Product {
-            a: (a, along_a, la.strides[rank - 1]),
-            b: (b, along_b, lb.strides[rank - 2]),
+            a: (a, along_a, la.strides[own_a - 1]),
+            b: (b, along_b, lb.strides[own_b - 2]),
             bias: None,
-            count: la.shape.dims()[rank - 1],
+            count: la.shape.dims()[own_a - 1],
             act: Activation::None,
         };
         self.product(node, &product)

@@ -133,6 +133,20 @@ pub(super) fn activation(a: Activation) -> (u32, f32, f32) {
         Activation::Silu => (6, 0.0, 0.0),
         Activation::LeakyRelu(slope) => (7, slope, 0.0),
         Activation::Tanh => (8, 0.0, 0.0),
+        Activation::Swish(beta) => (9, beta, 0.0),
+        Activation::Gelu => (10, 0.0, 0.0),
+        Activation::GeluTanh => (11, 0.0, 0.0),
+        Activation::Elu(alpha) => (12, alpha, 0.0),
+        Activation::Softplus => (13, 0.0, 0.0),
+        Activation::Mish => (14, 0.0, 0.0),
+        Activation::Threshold(threshold) => (15, threshold, 0.0),
+        Activation::Erf => (16, 0.0, 0.0),
+        Activation::Exp => (17, 0.0, 0.0),
+        Activation::Log => (18, 0.0, 0.0),
+        Activation::Sqrt => (19, 0.0, 0.0),
+        Activation::Abs => (20, 0.0, 0.0),
+        Activation::Floor => (21, 0.0, 0.0),
+        Activation::Round => (22, 0.0, 0.0),
     }
 }
 

@@ -13,9 +13,9 @@ fn constants(kernel: Kernel) -> Vec<(&'static str, u32)> {
         }
         Kernel::ConvScalar => vec![("ACT", 9), ("RESIDUAL", 2)],
         Kernel::Pool => vec![("MAX", 2), ("COUNT_PAD", 2)],
-        Kernel::Elementwise => vec![("ACT", 9), ("OP", 7), ("SECOND", 3)],
-        Kernel::Strided => vec![("OP", 5), ("PAD", 2)],
-        Kernel::Reduce => vec![("KIND", 3)],
+        Kernel::Elementwise => vec![("ACT", 23), ("OP", 11), ("SECOND", 3)],
+        Kernel::Strided => vec![("OP", 8), ("PAD", 2)],
+        Kernel::Reduce => vec![("KIND", 5)],
         Kernel::MatMul => vec![("ACT", 9), ("BIAS", 2)],
         Kernel::MixPool | Kernel::MixEmbed => vec![("POOLING", 3)],
         Kernel::MixWeights => vec![("GATE", 3), ("NORMALISE", 2)],

@@ -38,7 +38,7 @@ fn fold(edit: &mut Edit, position: usize) -> Option<()> {
         (BinaryOp::Sub, true) => (vec![-1.0; channels], values),
         (BinaryOp::Mul, _) => (values, vec![0.0; channels]),
         (BinaryOp::Div, false) => (values.iter().map(|v| 1.0 / v).collect(), vec![0.0; channels]),
-        (BinaryOp::Div, true) => return None,
+        _ => return None,
     };
     if scale.iter().chain(&offset).any(|v| !v.is_finite()) {
         return None;

@@ -15,7 +15,7 @@ fn rewrite(edit: &mut Edit, position: usize) -> Option<()> {
     let (activation, x) = match op {
         BinaryOp::Mul => gated(edit, a, b).or_else(|| gated(edit, b, a)).or_else(|| sixth(edit, a, b))?,
         BinaryOp::Div => sixth(edit, a, b)?,
-        BinaryOp::Add | BinaryOp::Sub => return None,
+        _ => return None,
     };
     let node = Node { op: Op::Activation(activation), inputs: vec![x], ..node.clone() };
     edit.put(position, node);

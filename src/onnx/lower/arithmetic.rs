@@ -65,6 +65,9 @@ fn binary(c: &mut Context<'_, '_>, op: BinaryOp) -> Lowered<Vec<Data>> {
             BinaryOp::Sub => i64::checked_sub,
             BinaryOp::Mul => i64::checked_mul,
             BinaryOp::Div => i64::checked_div,
+            BinaryOp::Min => |a: i64, b: i64| Some(a.min(b)),
+            BinaryOp::Max => |a: i64, b: i64| Some(a.max(b)),
+            BinaryOp::Pow => |a: i64, b: i64| a.checked_pow(u32::try_from(b).ok()?),
         };
         return Ok(vec![zip_ints(a, b, f)?]);
     }

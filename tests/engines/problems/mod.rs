@@ -3,6 +3,7 @@
 mod chains;
 mod layers;
 mod ops;
+mod transformers;
 
 use famlens::engine::{Gate, Mix, Pooling};
 use famlens::graph::{Activation, BinaryOp, Conv2d, Graph, Linear, Op, Pool2d, PoolKind, ReduceKind, ValueId};
@@ -17,6 +18,8 @@ pub enum Tolerance {
     F32,
     /// As F32, with int8 weights (whose scale may be applied before or after the sum).
     Int8,
+    /// As F32, where a difference of large numbers is blown up.
+    Norm,
 }
 
 /// A graph, an input and what to ask for.
@@ -215,7 +218,7 @@ fn reduce(kind: ReduceKind, axes: &[usize], keep_dims: bool) -> Op {
     Op::Reduce { kind, axes: axes.to_vec(), keep_dims }
 }
 
-const ACTIVATIONS: [Activation; 10] = [
+const ACTIVATIONS: [Activation; 23] = [
     Activation::None,
     Activation::Relu,
     Activation::Clip(0.0, 6.0),
@@ -226,6 +229,19 @@ const ACTIVATIONS: [Activation; 10] = [
     Activation::Silu,
     Activation::LeakyRelu(0.1),
     Activation::Tanh,
+    Activation::Swish(1.702),
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Elu(1.0),
+    Activation::Elu(0.3),
+    Activation::Softplus,
+    Activation::Mish,
+    Activation::Threshold(0.2),
+    Activation::Erf,
+    Activation::Exp,
+    Activation::Abs,
+    Activation::Floor,
+    Activation::Round,
 ];
 
 /// All problems, in a fixed order.
@@ -238,6 +254,7 @@ pub fn problems() -> Vec<Problem> {
     ops::moves(&mut all);
     chains::chains(&mut all);
     chains::mixes(&mut all);
+    transformers::all_of_them(&mut all);
     all.extend((0..60).map(chains::random_convolution));
     all.extend((0..40).map(chains::random_chain));
     all

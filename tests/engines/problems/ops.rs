@@ -5,7 +5,10 @@ use super::*;
 pub fn element_wise(all: &mut Vec<Problem>) {
     use Tolerance::{Exact, F32};
     for activation in ACTIVATIONS {
-        let exact = matches!(activation, Activation::None | Activation::Relu | Activation::Clip(..));
+        let exact = matches!(
+            activation,
+            Activation::None | Activation::Relu | Activation::Clip(..) | Activation::Abs | Activation::Floor
+        );
         let tolerance = if exact { Exact } else { F32 };
         let b = Builder::new(200, [1, 7, 5, 3]).act(activation);
         all.push(b.done(format!("{activation:?} over 7 channels"), tolerance));
@@ -15,9 +18,20 @@ pub fn element_wise(all: &mut Vec<Problem>) {
     let mut b = Builder::new(202, [1, 3, 4, 4]);
     b.input.data_mut().iter_mut().for_each(|v| *v *= 40.0);
     let image = b.last;
-    let targets = [Activation::Sigmoid, Activation::Silu, Activation::Tanh, Activation::HardSwish]
-        .map(|a| b.push(Op::Activation(a), vec![image]));
-    all.push(b.targets("activations far from zero", F32, targets.to_vec()));
+    let far = [Activation::Gelu, Activation::GeluTanh, Activation::Mish, Activation::Softplus, Activation::Elu(1.0)];
+    let near = [Activation::Sigmoid, Activation::Silu, Activation::Tanh, Activation::HardSwish, Activation::Erf];
+    let targets = [near, far].concat().into_iter().map(|a| b.push(Op::Activation(a), vec![image])).collect();
+    all.push(b.targets("activations far from zero", F32, targets));
+    let b = Builder::new(209, [1, 5, 4, 4]).act(Activation::Abs).act(Activation::Sqrt);
+    all.push(b.done("square roots", F32));
+    let b = Builder::new(210, [1, 5, 4, 4]).act(Activation::Exp).act(Activation::Log);
+    all.push(b.done("logarithms", F32));
+    for kind in [BinaryOp::Min, BinaryOp::Max, BinaryOp::Pow] {
+        for shape in [&[][..], &[7, 1, 1], &[5, 6]] {
+            let b = Builder::new(211, [1, 7, 5, 6]).act(Activation::Sigmoid).with_constant(kind, shape, false);
+            all.push(b.done(format!("{kind:?} with a constant {shape:?}"), F32));
+        }
+    }
 
     for kind in [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div] {
         for c in [3, 4, 9] {
@@ -82,8 +96,8 @@ pub fn windows_and_reductions(all: &mut Vec<Problem>) {
     let b = b.op(pool(PoolKind::Max, 3, 1, [1; 4]));
     all.push(b.done("max pool of negative values: padding never wins", F32));
 
-    for kind in [ReduceKind::Mean, ReduceKind::Sum, ReduceKind::Max] {
-        let tolerance = if kind == ReduceKind::Max { Exact } else { F32 };
+    for kind in [ReduceKind::Mean, ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min, ReduceKind::Product] {
+        let tolerance = if matches!(kind, ReduceKind::Max | ReduceKind::Min) { Exact } else { F32 };
         for c in [1, 3, 8, 17] {
             for (axes, keep) in [
                 (&[2, 3][..], true),
@@ -98,13 +112,13 @@ pub fn windows_and_reductions(all: &mut Vec<Problem>) {
             ] {
                 let mut b = Builder::new(305, [1, c, 6, 5]);
                 // Sums far from zero, so that a relative difference means something.
-                b.input.data_mut().iter_mut().for_each(|v| *v += 1.5);
+                b.input.data_mut().iter_mut().for_each(|v| *v = far_from_zero(kind, *v));
                 let name = format!("{kind:?} over {axes:?} of {c} channels, keep_dims {keep}");
                 all.push(b.op(reduce(kind, axes, keep)).done(name, tolerance));
             }
         }
         let mut b = Builder::new(306, [1, 5, 20, 30]);
-        b.input.data_mut().iter_mut().for_each(|v| *v += 1.5);
+        b.input.data_mut().iter_mut().for_each(|v| *v = far_from_zero(kind, *v));
         all.push(b.op(reduce(kind, &[2, 3], true)).done(format!("{kind:?} over 600 cells"), tolerance));
     }
     for (axis, shape) in
@@ -118,6 +132,11 @@ pub fn windows_and_reductions(all: &mut Vec<Problem>) {
     let mut b = Builder::new(309, [1, 4, 3, 3]);
     b.input.data_mut().iter_mut().for_each(|v| *v = *v * 50.0 + 200.0);
     all.push(b.op(Op::Softmax { axis: 1 }).done("softmax of values that would overflow exp", F32));
+}
+
+/// A value that a reduction neither cancels nor multiplies up to infinity.
+fn far_from_zero(kind: ReduceKind, v: f32) -> f32 {
+    if kind == ReduceKind::Product { 1.0 + 0.05 * v } else { v + 1.5 }
 }
 
 pub fn moves(all: &mut Vec<Problem>) {

@@ -32,6 +32,7 @@ unsafe fn each<S>(args: &mut Args) {
         Activation::LeakyRelu(slope) => y.for_each(|v| *v = if *v < 0.0 { slope * *v } else { *v }),
         // Already near zero `exp` would cancel, and no network is slow for its tanh.
         Activation::Tanh => y.for_each(|v| *v = v.tanh()),
+        other => y.for_each(|v| *v = other.apply(*v)),
     }
 }
 

@@ -1,6 +1,22 @@
 // The element-wise functions of graph::Activation; the numbers are those of Activate in pipelines.rs.
 override ACT: u32 = 0u;
 
+// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26: within 1.5e-7.
+fn erf4(v: vec4<f32>) -> vec4<f32> {
+  let x = abs(v);
+  let t = 1.0 / (1.0 + 0.3275911 * x);
+  let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+  return sign(v) * (1.0 - p * exp(-min(x * x, vec4<f32>(80.0))));
+}
+
+fn softplus4(v: vec4<f32>) -> vec4<f32> {
+  return max(v, vec4<f32>(0.0)) + log(1.0 + exp(-min(abs(v), vec4<f32>(80.0))));
+}
+
+fn tanh4(v: vec4<f32>) -> vec4<f32> {
+  return tanh(clamp(v, vec4<f32>(-20.0), vec4<f32>(20.0)));
+}
+
 fn activate(v: vec4<f32>, a: f32, b: f32) -> vec4<f32> {
   if (ACT == 1u) { return max(v, vec4<f32>(0.0)); }
   if (ACT == 2u) { return min(max(v, vec4<f32>(a)), vec4<f32>(b)); }
@@ -10,7 +26,21 @@ fn activate(v: vec4<f32>, a: f32, b: f32) -> vec4<f32> {
   if (ACT == 5u) { return 1.0 / (1.0 + exp(min(-v, vec4<f32>(80.0)))); }
   if (ACT == 6u) { return v / (1.0 + exp(min(-v, vec4<f32>(80.0)))); }
   if (ACT == 7u) { return max(v, vec4<f32>(0.0)) + a * min(v, vec4<f32>(0.0)); }
-  if (ACT == 8u) { return tanh(clamp(v, vec4<f32>(-20.0), vec4<f32>(20.0))); }
+  if (ACT == 8u) { return tanh4(v); }
+  if (ACT == 9u) { return v / (1.0 + exp(min(-a * v, vec4<f32>(80.0)))); }
+  if (ACT == 10u) { return 0.5 * v * (1.0 + erf4(v * 0.70710678)); }
+  if (ACT == 11u) { return 0.5 * v * (1.0 + tanh4(0.79788456 * (v + 0.044715 * v * v * v))); }
+  if (ACT == 12u) { return select(a * (exp(min(v, vec4<f32>(0.0))) - 1.0), v, v > vec4<f32>(0.0)); }
+  if (ACT == 13u) { return softplus4(v); }
+  if (ACT == 14u) { return v * tanh4(softplus4(v)); }
+  if (ACT == 15u) { return select(vec4<f32>(0.0), v, v > vec4<f32>(a)); }
+  if (ACT == 16u) { return erf4(v); }
+  if (ACT == 17u) { return exp(v); }
+  if (ACT == 18u) { return log(v); }
+  if (ACT == 19u) { return sqrt(v); }
+  if (ACT == 20u) { return abs(v); }
+  if (ACT == 21u) { return floor(v); }
+  if (ACT == 22u) { return round(v); }
   return v;
 }
 

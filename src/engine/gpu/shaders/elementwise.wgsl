@@ -6,7 +6,7 @@ struct Params {
   b: f32,
 }
 
-// 0: none, 1: x + s, 2: x - s, 3: x * s, 4: x / s, 5: s - x, 6: s / x
+// 0: none, 1: x + s, 2: x - s, 3: x * s, 4: x / s, 5: min, 6: max, 7: x ^ s, 8: s - x, 9: s / x, 10: s ^ x
 override OP: u32 = 0u;
 // Index of the second operand. 0: as the first, 1: the channel, 2: lane 0 of a single value.
 override SECOND: u32 = 0u;
@@ -27,8 +27,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (OP == 2u) { v = v - s; }
     if (OP == 3u) { v = v * s; }
     if (OP == 4u) { v = v / s; }
-    if (OP == 5u) { v = s - v; }
-    if (OP == 6u) { v = s / v; }
+    if (OP == 5u) { v = min(v, s); }
+    if (OP == 6u) { v = max(v, s); }
+    if (OP == 7u) { v = pow(v, s); }
+    if (OP == 8u) { v = s - v; }
+    if (OP == 9u) { v = s / v; }
+    if (OP == 10u) { v = pow(s, v); }
   }
   arena[p.y + t] = keep_channels(activate(v, p.a, p.b), c, p.channels);
 }

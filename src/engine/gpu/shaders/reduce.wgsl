@@ -1,4 +1,4 @@
-// Mean, sum or maximum over some dimensions: one invocation per output value. The output is iterated as in
+// Mean, sum, maximum, minimum or product over some dimensions: one invocation per output value. The output is iterated as in
 // strided.wgsl; the reduced dimensions r are walked inside.
 struct Params {
   a: u32, y: u32, total: u32, row: u32,
@@ -10,7 +10,7 @@ struct Params {
   r0: vec4<u32>, r1: vec4<u32>,
 }
 
-// 0: mean, 1: sum, 2: max
+// 0: mean, 1: sum, 2: max, 3: min, 4: product
 override KIND: u32 = 0u;
 override WG: u32 = 64u;
 
@@ -31,13 +31,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.total) { return; }
   let i = index_of(t, p.dims0, p.dims1);
-  var v = select(0.0, -3.4e38, KIND == 2u);
+  var v = 0.0;
+  if (KIND == 2u) { v = -3.4e38; }
+  if (KIND == 3u) { v = 3.4e38; }
+  if (KIND == 4u) { v = 1.0; }
   if (i.hi.y < p.limit) {
     let first = p.a + dot(i.lo, p.a0) + dot(i.hi, p.a1);
     for (var r = 0u; r < p.count; r++) {
       let j = index_of(r, p.r_dims0, p.r_dims1);
       let x = arena[first + dot(j.lo, p.r0) + dot(j.hi, p.r1)];
-      if (KIND == 2u) { v = max(v, x); } else { v += x; }
+      if (KIND == 2u) { v = max(v, x); }
+      if (KIND == 3u) { v = min(v, x); }
+      if (KIND == 4u) { v *= x; }
+      if (KIND < 2u) { v += x; }
     }
     if (KIND == 0u) { v /= f32(p.count); }
   } else {

@@ -13,7 +13,7 @@ struct Params {
   size0: vec4<u32>, size1: vec4<u32>,
 }
 
-// 0: a, 1: a + b, 2: a - b, 3: a * b, 4: a / b
+// 0: a, 1: a + b, 2: a - b, 3: a * b, 4: a / b, 5: min, 6: max, 7: a ^ b
 override OP: u32 = 0u;
 override PAD: bool = false;
 override WG: u32 = 64u;
@@ -53,6 +53,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       if (OP == 2u) { v = v - s; }
       if (OP == 3u) { v = v * s; }
       if (OP == 4u) { v = v / s; }
+      if (OP == 5u) { v = min(v, s); }
+      if (OP == 6u) { v = max(v, s); }
+      if (OP == 7u) { v = pow(v, s); }
     }
   }
   arena[p.y + dot_product(lo, hi, p.y0, p.y1)] = v;

@@ -1,11 +1,11 @@
 // What computes, how fast it is, and the choice of it.
 
-import { byId, el, milliseconds } from "../dom.js";
-import { chooseBackend } from "../run.js";
-import { remember } from "../settings.js";
-import { on, state } from "../state.js";
+import { byId, el, milliseconds } from "./dom.js";
+import { chooseBackend } from "./engine.js";
+import { remember } from "./settings.js";
+import { on, state } from "./state.js";
 
-/** @import { BackendChoice, EngineInfo } from "../../famlens.js" */
+/** @import { BackendChoice, EngineInfo } from "../famlens.js" */
 
 /** @type {{value: BackendChoice, label: string}[]} */
 const CHOICES = [

@@ -1,14 +1,11 @@
 // The About panel: what this is, the model, whose photos these are.
 
-import { byId, el, icon } from "../dom.js";
-import { on, state } from "../state.js";
+import { byId, el, icon } from "./dom.js";
+import { EXAMPLES, examples } from "./photo.js";
+import { on, state } from "./state.js";
 
-/**
- * @typedef {{file: string, title: string, author: string, licence: string, source: string, changes?: string}} Attribution
- */
-
-/** @param {Attribution[]} attributions */
-export function mountAbout(attributions) {
+export async function mountAbout() {
+  const attributions = (await examples())?.attributions ?? [];
   const dialog = byId("about", HTMLDialogElement);
   const model = el("p", {});
   dialog.append(
@@ -27,7 +24,7 @@ export function mountAbout(attributions) {
         "ul",
         { class: "credits" },
         ...attributions.map(({ file, title, author, licence, source, changes }) =>
-          el("li", {}, el("img", { src: new URL(`../../examples/${file}`, import.meta.url).href, alt: "", width: "48", height: "48", loading: "lazy" }), el("span", {}, linkOrText(source, title), ` by ${author}, ${licence}${changes ? ` (${changes})` : ""}`)),
+          el("li", {}, el("img", { src: new URL(file, EXAMPLES).href, alt: "", width: "48", height: "48", loading: "lazy" }), el("span", {}, linkOrText(source, title), ` by ${author}, ${licence}${changes ? ` (${changes})` : ""}`)),
         ),
       ),
       el("h3", {}, "Licence"),

@@ -1,31 +1,13 @@
 // Everything the user can do to photos and classes. Each action makes new lists, so that an old state can be taken back.
 
-import { notify } from "./notices.js";
-import { COLORS, set, state } from "./state.js";
-
-/** @import { ClassItem, Photo } from "./state.js" */
-
-let made = 0;
-const key = () => `k${(made += 1)}`;
+import { notify } from "../notices.js";
+import { examplePhoto, key, photoOf } from "../photo.js";
+import { COLORS, set, state } from "../state.js";
 
 /**
- * @param {File | Blob} file
- * @returns {Photo}
+ * @import { ExampleSet } from "../photo.js"
+ * @import { ClassItem, Photo } from "../state.js"
  */
-export function photoOf(file) {
-  const name = file instanceof File && file.name ? file.name : "pasted image";
-  return { key: key(), name, source: file, src: URL.createObjectURL(file), example: null };
-}
-
-/**
- * @param {string} base address of the folder of examples
- * @param {string} file
- * @returns {Photo}
- */
-function examplePhoto(base, file) {
-  const url = new URL(file, base).href;
-  return { key: key(), name: file, source: url, src: url, example: file };
-}
 
 /** The first colour that no class has. @param {ClassItem[]} classes */
 function freeColor(classes) {
@@ -63,16 +45,13 @@ function replaceAll(text, patch) {
  */
 const putBack = (list, at, item) => [...list.slice(0, at), item, ...list.slice(at)];
 
-/**
- * @param {{name: string, classes: {name: string, supports: string[]}[], query: string, queries: string[]}} example
- * @param {string} base
- */
-export function loadExample(example, base) {
-  const queries = [example.query, ...example.queries].map((file) => examplePhoto(base, file));
+/** @param {ExampleSet} example */
+export function loadExample(example) {
+  const queries = [example.query, ...example.queries].map(examplePhoto);
   const patch = {
     queries,
     query: queries[0],
-    classes: example.classes.map(({ name, supports }, color) => ({ key: key(), name, color, photos: supports.map((file) => examplePhoto(base, file)) })),
+    classes: example.classes.map(({ name, supports }, color) => ({ key: key(), name, color, photos: supports.map(examplePhoto) })),
     picked: null,
     channel: null,
   };

@@ -1,10 +1,10 @@
 // A photo with its map over it, small: in the classes and among the channels.
 
-import { el, paint } from "../dom.js";
-import { drawing, state } from "../state.js";
+import { el, paint } from "./dom.js";
+import { drawing, state } from "./state.js";
 
 /**
- * @import { ImageLike, LensMap } from "../../famlens.js"
+ * @import { ImageLike, LensMap } from "../famlens.js"
  */
 
 /** Longest side of a small overlay, in pixels. */

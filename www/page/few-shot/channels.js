@@ -2,8 +2,8 @@
 
 import { byId, el, roving } from "../dom.js";
 import { on, set, shownClass, shownIndex, state } from "../state.js";
-import { trouble } from "../run.js";
-import { drawThumb, thumb } from "./thumb.js";
+import { trouble } from "../engine.js";
+import { drawThumb, thumb } from "../thumb.js";
 
 const list = byId("channels", HTMLElement);
 

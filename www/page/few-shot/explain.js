@@ -1,14 +1,12 @@
-// From the state to the lens and back: makes the lens, explains whenever an input changed, and drops what nobody waits for.
+// From the state to the lens and back: explains whenever an input changed, and drops what nobody waits for.
 
-import { createLens, LensError } from "../famlens.js";
+import { LensError } from "../../famlens.js";
+import { tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
-import { notify, report, say, sentence } from "./notices.js";
-import { on, set, shownIndex, state } from "./state.js";
+import { notify, report, say, sentence } from "../notices.js";
+import { on, set, shownIndex, state } from "../state.js";
 
-/**
- * @import { BackendChoice, LensInfo, Progress } from "../famlens.js"
- * @import { Photo } from "./state.js"
- */
+/** @import { Photo } from "../state.js" */
 
 /** @type {AbortController | null} */
 let explaining = null;
@@ -16,85 +14,6 @@ let explaining = null;
 let reading = null;
 /** @type {Photo | null} the last query that could be explained */
 let lastGood = null;
-/** @type {string | null} the last note, so that it is told once */
-let lastNote = null;
-
-/** Loads program and model; again after a failure. */
-export async function start() {
-  state.lens?.dispose();
-  set({ lens: null, failed: null, measuring: false, busy: { phase: "code", loaded: 0, total: 0 } });
-  try {
-    const lens = await create();
-    set({ lens, info: lens.info, busy: null });
-    tell(lens.info.note);
-  } catch (error) {
-    set({ failed: sentence(error instanceof Error ? error.message : String(error)), busy: null });
-  }
-}
-
-/** The lens on the engine that was asked for; on the CPU if that is a GPU which is not to be had. */
-async function create() {
-  try {
-    return await createLens({ backend: state.backend, onProgress, onInfo });
-  } catch (error) {
-    if (!(error instanceof LensError) || error.code !== "no_gpu") throw error;
-    set({ backend: "cpu" });
-    const lens = await createLens({ backend: "cpu", onProgress, onInfo });
-    // Asked once more on a lens that lives, so that its info tells why there is no GPU.
-    await lens.setBackend("webgpu").catch(report);
-    return lens;
-  }
-}
-
-/** @param {Progress} progress */
-function onProgress(progress) {
-  // Measuring goes on behind an explanation that is there already, so it covers nothing.
-  if (progress.phase === "measure") set({ measuring: true });
-  else set({ busy: progress });
-}
-
-/** @param {LensInfo} info */
-function onInfo(info) {
-  set({ info, measuring: false });
-  tell(info.note);
-}
-
-/** @param {BackendChoice} backend */
-export async function chooseBackend(backend) {
-  const before = state.backend;
-  const { lens } = state;
-  set({ backend });
-  if (!lens) return;
-  explaining?.abort();
-  set({ busy: { phase: "compile", loaded: 0, total: 0 } });
-  try {
-    onInfo(await lens.setBackend(backend));
-  } catch (error) {
-    set({ backend: before });
-    trouble(error);
-  } finally {
-    set({ busy: null, measuring: false });
-    void explain();
-  }
-}
-
-/** @param {string | null} note */
-function tell(note) {
-  if (note && note !== lastNote) notify({ text: sentence(note) });
-  lastNote = note;
-}
-
-/** The engine is gone: say so and offer a new one. @param {unknown} error */
-function restartable(error) {
-  if (!(error instanceof LensError) || (error.code !== "crashed" && error.code !== "disposed")) return false;
-  if (error.code === "crashed") set({ failed: sentence(error.message), busy: null, lens: null, info: null });
-  return true;
-}
-
-/** Tells of an error, and offers a new engine if it was the end of this one. @param {unknown} error */
-export function trouble(error) {
-  if (!restartable(error)) report(error);
-}
 
 async function explain() {
   explaining?.abort();
@@ -216,6 +135,7 @@ function sweep() {
 
 export function follow() {
   on(["queries", "classes"], sweep);
+  on(["backend"], () => explaining?.abort());
   on(["lens", "query", "classes", "form"], () => void explain());
   on(["result", "picked"], () => void readChannels());
   on(["result"], announce);

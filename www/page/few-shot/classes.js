@@ -1,10 +1,10 @@
 // The classes: names, supports under their own maps, and what can be done to them.
 
 import { byId, el, icon } from "../dom.js";
-import { addClass, addSupports, nextClassName, removeClass, removeSupport, renameClass, startEmpty } from "../inputs.js";
+import { addClass, addSupports, nextClassName, removeClass, removeSupport, renameClass, startEmpty } from "./inputs.js";
 import { on, set, shownClass, state } from "../state.js";
-import { trouble } from "../run.js";
-import { drawThumb, thumb } from "./thumb.js";
+import { trouble } from "../engine.js";
+import { drawThumb, thumb } from "../thumb.js";
 
 /**
  * @import { ClassItem, Photo } from "../state.js"

@@ -1,7 +1,7 @@
 // The photo in the middle with the map over it.
 
 import { byId, figure, paint, svgEl } from "../dom.js";
-import { start, trouble } from "../run.js";
+import { trouble } from "../engine.js";
 import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
 
 /** @import { Rendered } from "../../famlens.js" */
@@ -28,8 +28,6 @@ export function mountStage() {
   on(["query"], showPhoto);
   on(["result", "picked", "channel", "channelMaps", "look", "query"], () => void showMap());
   on(["result", "picked", "channel", "channelMaps"], describe);
-  on(["busy", "failed", "lens"], showBusy);
-  byId("retry", HTMLButtonElement).addEventListener("click", () => void start());
   image.addEventListener("load", () => shape(image.naturalWidth, image.naturalHeight));
   probeByPointer();
   probeByKeys();
@@ -135,29 +133,6 @@ function where(peak) {
   const size = current()?.found.query;
   if (!peak || !size) return "";
   return ` Strongest at ${Math.round((100 * peak[0]) / size.width)} percent from the left and ${Math.round((100 * peak[1]) / size.height)} percent from the top.`;
-}
-
-const PHASES = /** @type {Record<string, string>} */ ({
-  code: "Loading the program",
-  model: "Downloading the model",
-  compile: "Preparing the engine",
-  embed: "Looking at the photos",
-});
-
-function showBusy() {
-  const { busy, failed } = state;
-  const bar = byId("progress", HTMLProgressElement);
-  byId("stage-busy", HTMLElement).hidden = busy === null;
-  byId("stage-failed", HTMLElement).hidden = failed === null;
-  byId("stage-failed-text", HTMLElement).textContent = failed ?? "";
-  if (!busy) return;
-  const { phase, loaded, total } = busy;
-  const counted = phase === "model" && total > 0 ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : phase === "embed" && total > 0 ? `: ${loaded} of ${total}` : "";
-  byId("stage-busy-text", HTMLElement).textContent = `${PHASES[phase] ?? "Working"}${counted}`;
-  if (total > 0) {
-    bar.max = total;
-    bar.value = loaded;
-  } else bar.removeAttribute("value");
 }
 
 /**

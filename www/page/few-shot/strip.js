@@ -1,10 +1,10 @@
 // The row of photos to ask about: examples and the user's own.
 
 import { byId, el, icon, roving } from "../dom.js";
-import { ask, removeQuery } from "../inputs.js";
+import { ask, removeQuery } from "./inputs.js";
 import { on, set, state } from "../state.js";
 import { dragOut } from "../drop.js";
-import { thumb } from "./thumb.js";
+import { thumb } from "../thumb.js";
 
 const strip = byId("strip", HTMLElement);
 

@@ -1,10 +1,10 @@
 // Saving what is on the screen: the photo under its map as PNG, everything as JSON.
 
-import { byId } from "./dom.js";
-import { trouble } from "./run.js";
-import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "./state.js";
+import { byId } from "../dom.js";
+import { trouble } from "../engine.js";
+import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
 
-/** @import { LensMap } from "../famlens.js" */
+/** @import { LensMap } from "../../famlens.js" */
 
 /** Longest side of a saved picture: what every browser's canvas can hold. */
 const LONGEST = 4096;

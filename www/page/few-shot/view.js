@@ -1,0 +1,59 @@
+// Few-shot: which class a photo is most like, and which parts of it say so.
+
+import { byId, el } from "../dom.js";
+import { notify } from "../notices.js";
+import { examples } from "../photo.js";
+import { on, state } from "../state.js";
+import { mountChannels } from "./channels.js";
+import { mountClasses } from "./classes.js";
+import { mountPickers, taker } from "./drop.js";
+import { follow } from "./explain.js";
+import { loadExample } from "./inputs.js";
+import { mountRanking } from "./ranking.js";
+import { mountSave } from "./save.js";
+import { mountStage } from "./stage.js";
+import { mountStrip } from "./strip.js";
+import { mountTools } from "./tools.js";
+
+/** @import { View } from "../context.js" */
+
+/**
+ * @returns {View}
+ */
+export function mount() {
+  mountTools();
+  mountStage();
+  mountStrip();
+  mountClasses();
+  mountRanking();
+  mountChannels();
+  mountSave();
+  mountPickers();
+  follow();
+  void mountExamples();
+  return { taker, isReady };
+}
+
+/** Whether what is on screen is the explanation of what was asked. */
+function isReady() {
+  const { result, query, classes, form } = state;
+  const asked = query !== null && classes.some(({ photos }) => photos.length > 0);
+  return !asked || (result !== null && result.query === query && result.of === classes && result.found.form === form);
+}
+
+async function mountExamples() {
+  const found = await examples();
+  if (!found) return notify({ kind: "error", text: "The example photos could not be loaded. Your own photos still work." });
+  const group = byId("sets", HTMLElement);
+  for (const example of found.sets) {
+    group.append(el("button", { type: "button", "data-testid": "set", onclick: () => loadExample(example) }, example.name));
+  }
+  // What the user has already put in is not thrown away for an example.
+  if (!state.query && state.classes.length === 0) loadExample(found.sets[0]);
+  on(["classes", "queries"], () => {
+    for (const [place, button] of [...group.children].entries()) {
+      const names = found.sets[place].classes.map(({ name }) => name);
+      button.setAttribute("aria-pressed", String(names.length === state.classes.length && state.classes.every(({ name }, at) => name === names[at])));
+    }
+  });
+}

@@ -1,0 +1,33 @@
+// What is being worked on, and what went wrong with the engine: one box over whichever task is shown.
+
+import { byId } from "./dom.js";
+import { start } from "./engine.js";
+import { on, state } from "./state.js";
+
+const PHASES = /** @type {Record<string, string>} */ ({
+  code: "Loading the program",
+  model: "Downloading the model",
+  compile: "Preparing the engine",
+  embed: "Looking at the photos",
+});
+
+function show() {
+  const { busy, failed } = state;
+  const bar = byId("progress", HTMLProgressElement);
+  byId("busy", HTMLElement).hidden = busy === null;
+  byId("failed", HTMLElement).hidden = failed === null;
+  byId("failed-text", HTMLElement).textContent = failed ?? "";
+  if (!busy) return;
+  const { phase, loaded, total } = busy;
+  const counted = phase === "model" && total > 0 ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : total > 0 ? `: ${loaded} of ${total}` : "";
+  byId("busy-text", HTMLElement).textContent = `${PHASES[phase] ?? phase}${counted}`;
+  if (total > 0) {
+    bar.max = total;
+    bar.value = loaded;
+  } else bar.removeAttribute("value");
+}
+
+export function mountProgress() {
+  on(["busy", "failed", "lens"], show);
+  byId("retry", HTMLButtonElement).addEventListener("click", () => void start());
+}

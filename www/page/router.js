@@ -1,0 +1,89 @@
+// The task that is shown, by the address's hash (`#pair`, `#gallery?k=5`): so that it can be linked to and the Back button works.
+
+import { byId, el } from "./dom.js";
+import { context } from "./context.js";
+import { notify } from "./notices.js";
+import { on, set, state } from "./state.js";
+
+/**
+ * @import { Context, View } from "./context.js"
+ *
+ * @typedef {{id: string, label: string, load: () => Promise<{mount: (container: HTMLElement, context: Context) => View}>}} Task
+ */
+
+/** @type {Task[]} */
+const TASKS = [
+  { id: "few-shot", label: "Few-shot", load: () => import("./few-shot/view.js") },
+];
+
+/** Views that have been mounted, by task. @type {Map<string, View>} */
+const mounted = new Map();
+
+/** The view on screen, once it is loaded. */
+export const view = () => mounted.get(state.view) ?? null;
+
+/** The part of the hash after the task: what the task keeps in the address. */
+export function parameters() {
+  return new URLSearchParams(location.hash.split("?")[1] ?? "");
+}
+
+/**
+ * Keeps a task's parameters in the address, without a step in the history. Nothing happens while another task is shown.
+ * @param {string} task
+ * @param {URLSearchParams} values
+ */
+export function keepParameters(task, values) {
+  if (state.view !== task) return;
+  const text = values.toString();
+  history.replaceState(history.state, "", `#${task}${text ? `?${text}` : ""}`);
+}
+
+/** @param {string} id */
+const container = (id) => byId(`view-${id}`, HTMLElement);
+
+/** The task that the address names; the one that is shown if it names none. */
+function asked() {
+  const named = location.hash.slice(1).split("?")[0];
+  return TASKS.find(({ id }) => id === named) ?? TASKS.find(({ id }) => id === state.view) ?? TASKS[0];
+}
+
+/** Mounts the tabs and shows the task that the address names. */
+export async function mountRouter() {
+  const tabs = byId("tasks", HTMLElement);
+  tabs.hidden = TASKS.length < 2;
+  for (const { id, label } of TASKS) tabs.append(el("a", { href: `#${id}`, "data-testid": "task", "data-task": id }, label));
+  on(["view"], () => {
+    for (const tab of tabs.querySelectorAll("a")) {
+      if (tab.dataset.task === state.view) tab.setAttribute("aria-current", "page");
+      else tab.removeAttribute("aria-current");
+    }
+    for (const { id } of TASKS) container(id).hidden = id !== state.view;
+  });
+  // A jump within the page, which must not look like a choice of task.
+  byId("skip", HTMLElement).addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main", HTMLElement).focus();
+  });
+  addEventListener("hashchange", () => void show(asked()));
+  set({ view: asked().id });
+  await show(asked());
+}
+
+/** @param {Task} task */
+async function show(task) {
+  if (task.id !== state.view) view()?.hide?.();
+  set({ view: task.id });
+  try {
+    if (!mounted.has(task.id)) {
+      const { mount } = await task.load();
+      // Two clicks may have asked for it.
+      if (!mounted.has(task.id)) mounted.set(task.id, mount(container(task.id), context));
+    }
+    if (state.view !== task.id) return;
+    view()?.show?.();
+    set({ view: task.id });
+  } catch (error) {
+    console.error(error);
+    notify({ kind: "error", text: "This part of the page could not be loaded. Check the connection.", action: { label: "Try again", run: () => void show(task) } });
+  }
+}
