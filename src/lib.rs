@@ -7,6 +7,7 @@
 //! [`session`] is the facade over all of it.
 #![warn(missing_docs)]
 
+pub mod choice;
 pub mod engine;
 mod error;
 pub mod fam;

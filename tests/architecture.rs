@@ -11,25 +11,26 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 /// one way.
 const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("choice", &["error"]),
     ("tensor", &["error"]),
-    ("image", &["error", "tensor"]),
+    ("image", &["error", "choice", "tensor"]),
     ("graph", &["error", "tensor"]),
     ("onnx", &["error", "tensor", "graph"]),
     ("quant", &["error", "tensor", "graph", "onnx"]),
     ("engine", &["error", "tensor", "graph", "quant"]),
-    ("fam", &["error", "tensor", "engine"]),
-    ("methods", &["error", "tensor", "engine", "fam"]),
-    ("tasks", &["error", "tensor", "engine", "fam"]),
-    ("overlay", &["error", "tensor", "image"]),
-    ("metrics", &["error", "tensor", "image", "engine", "fam", "overlay"]),
+    ("fam", &["error", "choice", "tensor", "engine"]),
+    ("methods", &["error", "choice", "tensor", "engine", "fam"]),
+    ("tasks", &["error", "choice", "tensor", "engine", "fam"]),
+    ("overlay", &["error", "choice", "tensor", "image"]),
+    ("metrics", &["error", "choice", "tensor", "image", "engine", "fam", "overlay"]),
     (
         "session",
         &[
-            "error", "tensor", "image", "graph", "onnx", "quant", "engine", "fam", "methods", "tasks", "metrics",
-            "overlay",
+            "error", "choice", "tensor", "image", "graph", "onnx", "quant", "engine", "fam", "methods", "tasks",
+            "metrics", "overlay",
         ],
     ),
-    ("web", &["error", "image", "engine", "fam", "methods", "tasks", "metrics", "overlay", "session"]),
+    ("web", &["error", "choice", "image", "engine", "fam", "methods", "tasks", "metrics", "overlay", "session"]),
 ];
 
 /// Crates that only some places may name, by path prefix under `src`.

@@ -6,7 +6,48 @@ export type LensImage = {
     height: number;
 };
 export type BackendChoice = "auto" | "webgpu" | "cpu";
-export type Form = "fam" | "centred" | "contrastive";
+export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude";
+export type ExplainOptions = {
+    form?: Form;
+    rival?: number | null;
+    similarity?: "cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis";
+    pooling?: "gap" | "gmp" | "gem" | "crow" | "model" | null;
+    gemExponent?: number;
+    decide?: "prototype" | "nearest" | "mean";
+    center?: "none" | "model" | "supports" | "gallery";
+    l2?: boolean;
+    head?: "none" | "model" | "file" | "whitening" | "lda";
+    shrinkage?: number;
+    weightRelu?: boolean;
+    weightNorm?: "none" | "minmax" | "sum" | "softmax";
+    mapRelu?: boolean;
+    mapNorm?: "none" | "minmax" | "sum" | "softmax";
+    target?: string | null;
+    targets?: string[];
+    fusion?: "mean" | "product" | "max";
+    finer?: {
+        flip?: boolean;
+        shifts?: number;
+        scales?: number[];
+    };
+};
+export type Choice = {
+    kind: string;
+    label: string;
+    sentence: string;
+    input: "one" | "switch" | "number" | "numbers" | "class" | "layers";
+    values?: {
+        name: string;
+        label: string;
+        sentence: string;
+        source: string;
+        note: string;
+    }[];
+    min?: number;
+    max?: number;
+    step?: number;
+    default: any;
+};
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
@@ -26,23 +67,30 @@ export type ChannelShare = {
     contribution: number;
     share: number;
 };
+export type ClassScore = {
+    name: string;
+    similarity: number;
+    constant: number;
+    residual: number;
+};
 export type Explanation = {
     /**
      * in the order they were given
      */
-    classes: {
-        name: string;
-        similarity: number;
-    }[];
+    classes: ClassScore[];
     /**
      * index of the most similar class
      */
     predicted: number;
     form: Form;
     /**
-     * what `similarity` is: `"cosine"` or `"centred cosine"`
+     * what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
      */
     score: string;
+    /**
+     * plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
+     */
+    notes: string[];
     /**
      * the map of the predicted class
      */
@@ -201,8 +249,45 @@ export type CallOptions = {
  */
 /** @typedef {"auto" | "webgpu" | "cpu"} BackendChoice */
 /**
- * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart.
- * @typedef {"fam" | "centred" | "contrastive"} Form
+ * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link Lens.choices} says
+ * what each is.
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
+ */
+/**
+ * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
+ * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
+ * @typedef {object} ExplainOptions
+ * @property {Form} [form]
+ * @property {number | null} [rival]
+ * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
+ * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
+ * @property {number} [gemExponent]
+ * @property {"prototype" | "nearest" | "mean"} [decide]
+ * @property {"none" | "model" | "supports" | "gallery"} [center]
+ * @property {boolean} [l2]
+ * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
+ * @property {number} [shrinkage]
+ * @property {boolean} [weightRelu]
+ * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
+ * @property {boolean} [mapRelu]
+ * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
+ * @property {string | null} [target]
+ * @property {string[]} [targets]
+ * @property {"mean" | "product" | "max"} [fusion]
+ * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
+ */
+/**
+ * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
+ * @typedef {object} Choice
+ * @property {string} kind
+ * @property {string} label
+ * @property {string} sentence
+ * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers"} input
+ * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {number} [step]
+ * @property {any} default
  */
 /**
  * One class: its name and the support images that define it.
@@ -226,11 +311,17 @@ export type CallOptions = {
  * @typedef {{channel: number, contribution: number, share: number}} ChannelShare
  */
 /**
+ * A class and how similar the query is to it. `constant` is the part of what is explained that no channel carries by construction, `residual`
+ * what the contributions and the constant miss of it.
+ * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
+ */
+/**
  * @typedef {object} Explanation
- * @property {{name: string, similarity: number}[]} classes in the order they were given
+ * @property {ClassScore[]} classes in the order they were given
  * @property {number} predicted index of the most similar class
  * @property {Form} form
- * @property {string} score what `similarity` is: `"cosine"` or `"centred cosine"`
+ * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
+ * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
  * @property {LensMap} map the map of the predicted class
  * @property {LensMap[]} maps one for every class
  * @property {Float32Array[]} contributions for every class, what each channel adds to its score
@@ -342,6 +433,11 @@ export declare class Lens {
      */
     forget(image: ImageLike): any;
     /**
+     * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
+     * @returns {Promise<Choice[]>}
+     */
+    choices(): Promise<Choice[]>;
+    /**
      * The embedding of an image: the pooled target layer, not normalised.
      * @param {ImageLike} image
      * @param {CallOptions} [options]
@@ -354,27 +450,23 @@ export declare class Lens {
     }>;
     /**
      * Which class a query is most like, and which parts of it say so. Only images that are new go through the network.
-     * @param {{query: ImageLike, classes: ClassSpec[], form?: Form, target?: string | null} & CallOptions} request
+     * @param {{query: ImageLike, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
      * @returns {Promise<Explanation>}
      */
     explain(request: {
         query: ImageLike;
         classes: ClassSpec[];
-        form?: Form;
-        target?: string | null;
-    } & CallOptions): Promise<Explanation>;
+    } & ExplainOptions & CallOptions): Promise<Explanation>;
     /**
      * The map of a support image under one of the classes.
-     * @param {{image: ImageLike, index: number, classes: ClassSpec[], form?: Form, target?: string | null} & CallOptions} request
+     * @param {{image: ImageLike, index: number, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
      * @returns {Promise<{map: LensMap, similarity: number}>}
      */
     explainSupport(request: {
         image: ImageLike;
         index: number;
         classes: ClassSpec[];
-        form?: Form;
-        target?: string | null;
-    } & CallOptions): Promise<{
+    } & ExplainOptions & CallOptions): Promise<{
         map: LensMap;
         similarity: number;
     }>;

@@ -18,8 +18,47 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 /** @typedef {"auto" | "webgpu" | "cpu"} BackendChoice */
 
 /**
- * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart.
- * @typedef {"fam" | "centred" | "contrastive"} Form
+ * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link Lens.choices} says
+ * what each is.
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
+ */
+
+/**
+ * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
+ * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
+ * @typedef {object} ExplainOptions
+ * @property {Form} [form]
+ * @property {number | null} [rival]
+ * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
+ * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
+ * @property {number} [gemExponent]
+ * @property {"prototype" | "nearest" | "mean"} [decide]
+ * @property {"none" | "model" | "supports" | "gallery"} [center]
+ * @property {boolean} [l2]
+ * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
+ * @property {number} [shrinkage]
+ * @property {boolean} [weightRelu]
+ * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
+ * @property {boolean} [mapRelu]
+ * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
+ * @property {string | null} [target]
+ * @property {string[]} [targets]
+ * @property {"mean" | "product" | "max"} [fusion]
+ * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
+ */
+
+/**
+ * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
+ * @typedef {object} Choice
+ * @property {string} kind
+ * @property {string} label
+ * @property {string} sentence
+ * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers"} input
+ * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
+ * @property {number} [min]
+ * @property {number} [max]
+ * @property {number} [step]
+ * @property {any} default
  */
 
 /**
@@ -47,11 +86,18 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  */
 
 /**
+ * A class and how similar the query is to it. `constant` is the part of what is explained that no channel carries by construction, `residual`
+ * what the contributions and the constant miss of it.
+ * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
+ */
+
+/**
  * @typedef {object} Explanation
- * @property {{name: string, similarity: number}[]} classes in the order they were given
+ * @property {ClassScore[]} classes in the order they were given
  * @property {number} predicted index of the most similar class
  * @property {Form} form
- * @property {string} score what `similarity` is: `"cosine"` or `"centred cosine"`
+ * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
+ * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
  * @property {LensMap} map the map of the predicted class
  * @property {LensMap[]} maps one for every class
  * @property {Float32Array[]} contributions for every class, what each channel adds to its score
@@ -219,6 +265,14 @@ export class Lens {
   }
 
   /**
+   * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
+   * @returns {Promise<Choice[]>}
+   */
+  choices() {
+    return this.#call("choices", {});
+  }
+
+  /**
    * The embedding of an image: the pooled target layer, not normalised.
    * @param {ImageLike} image
    * @param {CallOptions} [options]
@@ -231,7 +285,7 @@ export class Lens {
 
   /**
    * Which class a query is most like, and which parts of it say so. Only images that are new go through the network.
-   * @param {{query: ImageLike, classes: ClassSpec[], form?: Form, target?: string | null} & CallOptions} request
+   * @param {{query: ImageLike, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
    * @returns {Promise<Explanation>}
    */
   async explain(request) {
@@ -243,7 +297,7 @@ export class Lens {
 
   /**
    * The map of a support image under one of the classes.
-   * @param {{image: ImageLike, index: number, classes: ClassSpec[], form?: Form, target?: string | null} & CallOptions} request
+   * @param {{image: ImageLike, index: number, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
    * @returns {Promise<{map: LensMap, similarity: number}>}
    */
   async explainSupport(request) {
@@ -416,7 +470,7 @@ export class Lens {
   }
 }
 
-/** @param {{form?: Form, target?: string | null}} request */
-function mixOptions({ form = "fam", target = null }) {
-  return { form, target };
+/** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
+function mixOptions({ query, image, index, classes, signal, ...options }) {
+  return options;
 }

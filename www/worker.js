@@ -77,6 +77,8 @@ const operations = {
     if (session().library.release(id) && id === lastQuery) lastQuery = null;
   },
 
+  choices: () => session().lens.choices(),
+
   embed: ({ id }) => session().lens.embed(id),
 
   async explain({ query, classes, options }, cancelled) {
@@ -102,12 +104,11 @@ const operations = {
     const { width, height } = session().library.size(query);
     return {
       ...found,
-      classes: found.classes.map(({ name, similarity }) => ({ name, similarity })),
       map: best,
       box: best.box,
       peak: best.peak,
       query: { width, height },
-      target: options.target ?? lens.info().model.target,
+      target: options.target ?? options.targets?.[0] ?? lens.info().model.target,
       top: found.contributions.map((all) => topChannels(all, 10)),
       embedded: embedded + found.embedded,
       timings: { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun },

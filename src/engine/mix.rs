@@ -17,7 +17,15 @@ pub(crate) fn mix_host(features: &Tensor, mix: &Mix) -> Result<Mixed> {
     let cells = height * width;
     let data = features.data();
     let planes = || data.chunks_exact(cells.max(1));
-    let embedding: Vec<f32> = planes().map(|plane| pool(plane, mix.pooling)).collect();
+    let embedding: Vec<f32> = match mix.pooling {
+        Pooling::Crow => {
+            let shares = crow_shares(data, cells.max(1));
+            planes()
+                .map(|plane| plane.iter().zip(&shares).map(|(&a, s)| f64::from(a) * s).sum::<f64>() as f32)
+                .collect()
+        }
+        pooling => planes().map(|plane| pool(plane, pooling)).collect(),
+    };
 
     let mut weights = Vec::with_capacity(mix.directions.len() * channels);
     let mut maps = vec![0.0; mix.directions.len() * cells];
@@ -90,9 +98,26 @@ fn gates(embedding: &[f32], mix: &Mix) -> Vec<f32> {
     centred.into_iter().map(gate).collect()
 }
 
+/// Each cell's share in [`Pooling::Crow`]: `sqrt(max(S, 0))`, with `S` the cell's sum over channels, divided by the sum of
+/// these over cells; `1 / cells` for every cell if no `S` is positive.
+pub(crate) fn crow_shares(data: &[f32], cells: usize) -> Vec<f64> {
+    let mut shares = vec![0f64; cells];
+    for plane in data.chunks_exact(cells) {
+        shares.iter_mut().zip(plane).for_each(|(s, &a)| *s += f64::from(a));
+    }
+    shares.iter_mut().for_each(|s| *s = s.max(0.0).sqrt());
+    let total: f64 = shares.iter().sum();
+    match total > 0.0 {
+        true => shares.iter_mut().for_each(|s| *s /= total),
+        false => shares.fill(1.0 / cells as f64),
+    }
+    shares
+}
+
 fn pool(plane: &[f32], pooling: Pooling) -> f32 {
     match pooling {
-        Pooling::Average => (sum(plane) / plane.len() as f64) as f32,
+        // Crow weighs cells by all channels, so it is not a function of one plane.
+        Pooling::Average | Pooling::Crow => (sum(plane) / plane.len() as f64) as f32,
         Pooling::Max => plane.iter().copied().fold(f32::NEG_INFINITY, f32::max),
         Pooling::GeM(p) => {
             // (mean a^p)^(1/p) = m (mean (a/m)^p)^(1/p): with the largest value taken out, no exponent overflows.
@@ -138,6 +163,18 @@ mod tests {
         let steep = pooled(Pooling::GeM(1e4));
         assert!((steep[1] - 11.0).abs() < 0.01);
         close(&pooled(Pooling::GeM(1.0)), &[2.5, 8.5]);
+    }
+
+    #[test]
+    fn crow_weighs_cells_by_the_root_of_their_sum() {
+        let pooled = |data: Vec<f32>| {
+            let maps = Tensor::new([1, 2, 1, 3], data).unwrap();
+            mix_host(&maps, &Mix { pooling: Pooling::Crow, ..Mix::default() }).unwrap().embedding
+        };
+        // Sums 4, 9 and -1: shares 2/5, 3/5 and 0.
+        close(&pooled(vec![1.0, 4.0, 7.0, 3.0, 5.0, -8.0]), &[0.4 + 2.4, 1.2 + 3.0]);
+        // No positive sum anywhere: the plain mean.
+        close(&pooled(vec![-1.0, 1.0, -3.0, 0.0, -1.0, 1.0]), &[-1.0, 0.0]);
     }
 
     #[test]

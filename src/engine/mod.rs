@@ -165,6 +165,9 @@ pub enum Pooling {
     Max,
     /// `(mean max(a, 1e-6)^p)^(1/p)`, generalised mean with this exponent (arXiv 1711.02512, eq. 3).
     GeM(f32),
+    /// Mean weighted by `sqrt(max(S, 0))` over its sum, with `S` the sum of the cell's channels: the spatial weights of
+    /// CroW (arXiv 1512.04065, a = b = 2) as shares of one. The plain mean if no `S` is positive.
+    Crow,
 }
 
 /// Result of a [`Mix`].

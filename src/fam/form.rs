@@ -1,20 +1,16 @@
 //! The forms of the channel weights.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::similarity::{centred_cosine, cosine, subtract, unit};
+use crate::choice::choice;
 use crate::engine::{Gate, Mix, Pooling};
 use crate::error::{Error, Result};
 
 /// Where a channel's weight comes from, for cosine similarity between a query's embedding `f` and class prototypes `g_k`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Form {
     /// FAM as published (arXiv 2307.05017): `w_kc = f_c g_kc / (|f| |g_k|)`. The weights sum to the cosine similarity.
     /// Faithful to the decision, yet nearly the same map for every class.
     #[default]
-    #[serde(rename = "fam")]
     Faithful,
     /// `w_kc = (f_c - m_c)(g_kc - m_c) / (|f - m| |g_k - m|)`, with `m` the mean embedding of unlabelled images. The
     /// weights sum to the centred cosine similarity, which is then the score.
@@ -22,26 +18,43 @@ pub enum Form {
     /// `w_kc = f_c / |f| (u_kc - mean of the other classes' u_jc)`, with `u_k = g_k / |g_k|`. The weights sum to the
     /// margin: the cosine similarity with class k less the mean over the other classes.
     Contrastive,
+    /// The form of CAM (arXiv 1512.04150, eq. 2) with the prototype as the classifier's weights: `w_kc = g_kc / (|f| |g_k|)`.
+    /// With average pooling the mean of the map over cells is the cosine similarity.
+    Cam,
+    /// `w_kc = |f_c| g_kc / (|f| |g_k|)`: for layers with negative activations, where the product of two negative values
+    /// would give a negative map a positive weight.
+    Magnitude,
 }
 
+choice!(Form, "form", {
+    Faithful: "fam", "FAM",
+        "Each channel counts by what it adds to the similarity.",
+        "arXiv 2307.05017, equations 5 to 7",
+        "Faithful to the decision, yet nearly the same map for every class.";
+    Centred: "centred", "Centred",
+        "As FAM, after subtracting what images have in common, so that only what is unusual counts.",
+        "famlens (measured on mosaics)",
+        "The score that ranks is then the centred similarity. Needs a mean embedding.";
+    Contrastive: "contrastive", "Contrastive",
+        "What speaks for this class and against the other ones.",
+        "famlens (measured on mosaics)",
+        "Needs at least two classes. The weights sum to the margin over the other classes.";
+    Cam: "cam", "CAM form",
+        "Each channel counts by the class alone, as in a class activation map.",
+        "arXiv 1512.04150, equation 2, with the class prototype as the classifier's weights",
+        "Safe where activations are negative. With average pooling the mean of the map is the similarity.";
+    Magnitude: "magnitude", "Magnitude",
+        "As FAM, with the size of the query's feature and without its sign.",
+        "famlens",
+        "For layers with negative activations; the same as FAM where there are none.";
+});
+
 impl Form {
-    /// Every form.
-    pub const ALL: [Self; 3] = [Self::Faithful, Self::Centred, Self::Contrastive];
-
-    /// The name used on the command line and in JavaScript.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Faithful => "fam",
-            Self::Centred => "centred",
-            Self::Contrastive => "contrastive",
-        }
-    }
-
-    /// The name of the score that ranks the classes under this form.
+    /// The name of the score that ranks the classes under this form with cosine similarity.
     pub fn score_name(self) -> &'static str {
         match self {
-            Self::Faithful | Self::Contrastive => "cosine",
             Self::Centred => "centred cosine",
+            _ => "cosine",
         }
     }
 
@@ -51,8 +64,8 @@ impl Form {
     /// As [`Form::mix`].
     pub fn score(self, f: &[f32], g: &[f32], mean: Option<&[f32]>) -> Result<f64> {
         match self {
-            Self::Faithful | Self::Contrastive => Ok(cosine(f, g)),
             Self::Centred => Ok(centred_cosine(f, g, required(mean, f.len())?)),
+            _ => Ok(cosine(f, g)),
         }
     }
 
@@ -74,14 +87,19 @@ impl Form {
             return Err(Error::argument("classes", "the prototypes differ in their number of channels"));
         }
         let (mean, directions) = match self {
-            Self::Faithful => (None, prototypes.iter().map(|g| unit(g)).collect()),
+            Self::Faithful | Self::Cam | Self::Magnitude => (None, prototypes.iter().map(|g| unit(g)).collect()),
             Self::Centred => {
                 let mean = required(mean, channels)?;
                 (Some(mean.to_vec()), prototypes.iter().map(|g| unit(&subtract(g, mean))).collect())
             }
             Self::Contrastive => (None, against_others(prototypes)?),
         };
-        Ok(Mix { pooling: Pooling::Average, mean, directions, gate: Gate::Feature, normalise: true })
+        let gate = match self {
+            Self::Faithful | Self::Centred | Self::Contrastive => Gate::Feature,
+            Self::Cam => Gate::One,
+            Self::Magnitude => Gate::AbsFeature,
+        };
+        Ok(Mix { pooling: Pooling::Average, mean, directions, gate, normalise: true })
     }
 }
 
@@ -111,21 +129,6 @@ fn against_others(prototypes: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
     let rest = |own: f32, total: f64| (total - f64::from(own)) / others as f64;
     let row = |u: &Vec<f32>| u.iter().zip(&totals).map(|(&own, &t)| (f64::from(own) - rest(own, t)) as f32).collect();
     Ok(units.iter().map(row).collect())
-}
-
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Form {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        let known = Self::ALL.into_iter().find(|form| form.name() == name);
-        known.ok_or_else(|| Error::argument("form", format!("{name:?} is not one of fam, centred, contrastive")))
-    }
 }
 
 #[cfg(test)]
@@ -176,6 +179,10 @@ mod tests {
         assert!(Form::Contrastive.mix(&one, None).is_err_and(|e| e.to_string().contains("at least two")));
         assert!(Form::Centred.mix(&one, None).is_err_and(|e| e.to_string().contains("mean embedding")));
         assert!(Form::Centred.mix(&one, Some(&[1.0])).is_err_and(|e| e.to_string().contains("1 channels")));
-        assert!("grad-cam".parse::<Form>().is_err_and(|e| e.to_string().contains("fam, centred")));
+        assert!(
+            "grad-cam"
+                .parse::<Form>()
+                .is_err_and(|e| e.to_string().contains("fam, centred, contrastive, cam, magnitude"))
+        );
     }
 }

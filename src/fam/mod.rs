@@ -7,10 +7,17 @@
 
 mod class_specific;
 mod form;
+mod fusion;
+pub mod head;
+mod normalise;
+mod pooling;
 mod similarity;
 
 pub use class_specific::{
     Accumulator, CellForm, ClassCells, HeadOrigin, Origin, Rule, Specific, SpecificDecision, Statistics, Whitening,
 };
 pub use form::Form;
-pub use similarity::{centred_cosine, cosine, dot, norm, prototype};
+pub use fusion::Fusion;
+pub use normalise::Norm;
+pub use pooling::PoolingChoice;
+pub use similarity::{Similarity, centred_cosine, cosine, dot, norm, prototype};

@@ -1,6 +1,54 @@
 //! Similarities between embeddings, and prototypes. Sums run in `f64`: embeddings have up to thousands of channels.
 
+use crate::choice::choice;
 use crate::error::{Error, Result};
+
+/// How alike two embeddings `f` (query) and `g` (class) are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Similarity {
+    /// `f.g / (|f| |g|)`.
+    #[default]
+    Cosine,
+    /// `f.g`.
+    Dot,
+    /// `-|f - g|^2`.
+    Euclidean,
+    /// Cosine of `f - m` and `g - m`, with `m` the mean embedding of unlabelled images.
+    CentredCosine,
+    /// Pearson's correlation: cosine of `f` and `g`, each less its own mean over channels.
+    Pearson,
+    /// `(f - m)' M (g - m)`, divided by the lengths of both under `M`.
+    Bilinear,
+    /// `-(f - g)' M (f - g)`.
+    Mahalanobis,
+}
+
+choice!(Similarity, "similarity", {
+    Cosine: "cosine", "Cosine",
+        "The angle between the two embeddings; their lengths do not count.",
+        "arXiv 2307.05017", "";
+    Dot: "dot", "Dot product",
+        "The sum of the products channel by channel; bright, busy images score high with everything.",
+        "arXiv 2307.05017", "Usually decides worse than the cosine.";
+    Euclidean: "euclidean", "Squared Euclidean distance",
+        "Minus the squared distance; the map shows its cross term 2 f g, and the squared lengths are stated as a constant.",
+        "arXiv 1703.05175 (prototypical networks)",
+        "Splitting -(f - g)^2 channel by channel instead would turn the map upside down.";
+    CentredCosine: "centred-cosine", "Centred cosine",
+        "The cosine after subtracting the mean embedding of many images, so that what all images share does not count.",
+        "arXiv 1911.04623 (SimpleShot)", "Needs a mean embedding.";
+    Pearson: "pearson", "Correlation (Pearson)",
+        "The cosine after subtracting from each embedding its own mean over channels.",
+        "Pearson's correlation coefficient", "";
+    Bilinear: "bilinear", "Learned bilinear form",
+        "A cosine in which channels that vary together count once, by the covariance of your images.",
+        "Mahalanobis cosine; M is the inverse covariance with shrinkage (Ledoit and Wolf 2004)",
+        "Learned from the images in the session, unless a matrix is given.";
+    Mahalanobis: "mahalanobis", "Mahalanobis distance",
+        "Minus the squared distance in units of how much your images vary; the cross term is shown, the rest is a constant.",
+        "Mahalanobis 1936; M is the inverse covariance with shrinkage (Ledoit and Wolf 2004)",
+        "Learned from the images in the session, unless a matrix is given.";
+});
 
 /// Dot product of two embeddings of equal length.
 pub fn dot(f: &[f32], g: &[f32]) -> f64 {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use web_time::Instant;
 
-use super::{EngineKind, ImageId, Map, Session, milliseconds, not_spatial};
+use super::{EngineKind, ExplainOptions, ImageId, Map, Session, milliseconds, not_spatial};
 use crate::error::{Error, Result};
 use crate::fam::Form;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
@@ -25,22 +25,19 @@ impl Class {
     }
 }
 
-/// What can be chosen about an explanation.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct ExplainOptions {
-    /// Where the channel weights come from, and which score ranks the classes.
-    pub form: Form,
-    /// The target layer; the model's own if `None`.
-    pub target: Option<String>,
-}
-
 /// A class and how similar the query is to it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ClassScore {
     /// The class's name.
     pub name: String,
-    /// The score under the form asked for, in -1 to 1.
+    /// The score that ranks; [`Explanation::score`] names it.
     pub similarity: f64,
+    /// What of the explained quantity (the score, or the margin for the contrastive form) no channel carries by
+    /// construction, such as `-|f|^2 - |g|^2` of the squared Euclidean distance.
+    pub constant: f64,
+    /// What the contributions and the constant miss of the explained quantity: rounding, or what a transformation module
+    /// that is not affine leaves unexplained.
+    pub residual: f64,
 }
 
 /// Where the time of an explanation went, in milliseconds.
@@ -73,6 +70,11 @@ pub struct ExplainedMap {
 pub struct Explanation {
     /// The form asked for.
     pub form: Form,
+    /// Which score ranks the classes: `"cosine"`, `"centred cosine"` and so on.
+    pub score: String,
+    /// Plain sentences about the choices made: that one of them cannot change the map and why, that a map is zero
+    /// everywhere and why.
+    pub notes: Vec<String>,
     /// Every class with its score, in the order given.
     pub classes: Vec<ClassScore>,
     /// Index of the class with the highest score.
@@ -102,8 +104,11 @@ impl Session {
         options: &ExplainOptions,
     ) -> Result<Explanation> {
         let started = Instant::now();
-        let target = options.target.clone().unwrap_or_else(|| self.model.manifest().target.clone());
-        self.model.check_target(&target)?;
+        options.check()?;
+        let layers = options.layers(&self.model.manifest().target)?;
+        layers.iter().try_for_each(|layer| self.model.check_target(layer))?;
+        not_yet(options, &layers)?;
+        let target = &layers[0];
         self.entry(query)?;
         for class in classes {
             if class.supports.is_empty() {
@@ -112,7 +117,7 @@ impl Session {
             }
             class.supports.iter().try_for_each(|&id| self.entry(id).map(|_| ()))?;
         }
-        let work = async |s: &mut Self| s.try_explain(query, classes, options.form, &target).await;
+        let work = async |s: &mut Self| s.try_explain(query, classes, options.form, target).await;
         let mut explanation = self.with_recovery(work).await?;
         explanation.timings.total = milliseconds(started);
         Ok(explanation)
@@ -167,14 +172,30 @@ impl Session {
         };
 
         let decision = episode.decide(form, &mixed.embedding, mean.as_deref())?;
-        let scores = classes.iter().zip(decision.scores);
         let channels = mixed.embedding.len();
+        let contributions: Vec<Vec<f32>> = mixed.weights.chunks(channels.max(1)).map(<[f32]>::to_vec).collect();
+        let total: f64 = decision.scores.iter().sum();
+        let score = |(k, class): (usize, &Class)| {
+            let similarity = decision.scores[k];
+            let explained = match form {
+                Form::Contrastive => similarity - (total - similarity) / (classes.len().max(2) - 1) as f64,
+                _ => similarity,
+            };
+            let carried: f64 = match form {
+                Form::Cam => crate::fam::dot(&contributions[k], &mixed.embedding),
+                _ => contributions[k].iter().map(|&w| f64::from(w)).sum(),
+            };
+            ClassScore { name: class.name.clone(), similarity, constant: 0.0, residual: explained - carried }
+        };
+        let scores = classes.iter().enumerate().map(score).collect();
         Ok(Explanation {
             form,
-            classes: scores.map(|(c, similarity)| ClassScore { name: c.name.clone(), similarity }).collect(),
+            score: form.score_name().to_owned(),
+            notes: Vec::new(),
+            classes: scores,
             predicted: decision.predicted,
             maps: self.place_maps(query, target, mixed.maps, classes.len())?,
-            contributions: mixed.weights.chunks(channels.max(1)).map(<[f32]>::to_vec).collect(),
+            contributions,
             timings,
             embedded,
             engine: self.engines.active(),
@@ -204,5 +225,19 @@ impl Session {
             Ok(ExplainedMap { map, range, localisation })
         };
         data.chunks(height * width).map(place).collect()
+    }
+}
+
+/// Refuses by name what is described and not computed yet.
+fn not_yet(options: &ExplainOptions, layers: &[String]) -> Result<()> {
+    let plain = ExplainOptions {
+        form: options.form,
+        target: options.target.clone(),
+        targets: options.targets.clone(),
+        ..ExplainOptions::default()
+    };
+    match *options == plain && layers.len() == 1 {
+        true => Ok(()),
+        false => Err(Error::argument("options", "only the form and one target layer can be chosen so far")),
     }
 }

@@ -22,18 +22,22 @@
 //! ```
 
 mod bench;
+mod catalogue;
 mod engines;
 mod explain;
 mod manifest;
 mod map;
 mod model;
+mod options;
 
 pub use bench::Benchmark;
+pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
 pub use engines::{EngineChoice, EngineKind, EngineReport};
-pub use explain::{Class, ClassScore, ExplainOptions, ExplainedMap, Explanation, Timings};
+pub use explain::{Class, ClassScore, ExplainedMap, Explanation, Timings};
 pub use manifest::{InputSpec, Manifest};
 pub use map::Map;
 pub use model::Model;
+pub use options::{ExplainOptions, Finer};
 
 use std::collections::HashMap;
 use std::sync::Arc;

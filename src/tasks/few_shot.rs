@@ -1,7 +1,61 @@
 //! N-way K-shot classification by prototypes (prototypical networks, arXiv 1703.05175).
 
+use crate::choice::choice;
 use crate::error::{Error, Result};
 use crate::fam::{Form, prototype};
+
+/// What a class is compared by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Decide {
+    /// The mean of its supports' embeddings.
+    #[default]
+    Prototype,
+    /// The support that is most similar to the query.
+    Nearest,
+    /// Every support; similarities and maps are averaged.
+    MeanOfSupports,
+}
+
+choice!(Decide, "decide", {
+    Prototype: "prototype", "Prototype",
+        "A class is the average of its images.",
+        "arXiv 1703.05175, equation 1", "";
+    Nearest: "nearest", "Nearest image",
+        "A class is as similar as its most similar image, and the map explains that pair.",
+        "arXiv 1606.04080 (matching networks); nearest neighbour", "";
+    MeanOfSupports: "mean", "Mean of the images' maps",
+        "The query is compared with each image of the class; similarities and maps are averaged.",
+        "arXiv 2307.05017", "";
+});
+
+/// What is subtracted from embeddings before they are compared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Centre {
+    /// Nothing.
+    #[default]
+    None,
+    /// The model's mean embedding of unlabelled images.
+    Model,
+    /// The mean of the support images in play.
+    Supports,
+    /// The mean of every image of the session that has been embedded.
+    Gallery,
+}
+
+choice!(Centre, "center", {
+    None: "none", "Nothing",
+        "Embeddings are compared as they are.",
+        "arXiv 1703.05175", "";
+    Model: "model", "The model's mean",
+        "What many unlabelled images have in common is subtracted first.",
+        "arXiv 1911.04623 (SimpleShot), CL2N", "Needs a model whose model.json has a mean embedding.";
+    Supports: "supports", "Your classes' mean",
+        "What your support images have in common is subtracted first.",
+        "arXiv 1911.04623 (SimpleShot), CL2N, with the supports as the base set", "";
+    Gallery: "gallery", "Your images' mean",
+        "What all images opened so far have in common is subtracted first.",
+        "arXiv 1911.04623 (SimpleShot), CL2N, with the session's images as the base set", "";
+});
 
 /// The classes of an episode, each reduced to its prototype.
 #[derive(Clone, PartialEq, Debug)]

@@ -53,6 +53,11 @@ pub(super) fn object<const N: usize>(entries: [(&str, u32); N]) -> JsResult<Obje
     Ok(result)
 }
 
+/// Sentences as a JavaScript array.
+fn array(sentences: &[String]) -> Array {
+    sentences.iter().map(|s| JsValue::from(s.as_str())).collect()
+}
+
 /// A serialisable value as a JavaScript object.
 pub(super) fn json(value: &impl Serialize) -> JsResult<Object> {
     let text = serde_json::to_string(value).map_err(|e| js_sys::Error::new(&e.to_string()))?;
@@ -80,17 +85,9 @@ pub(super) fn classes(value: &JsValue) -> JsResult<Vec<Class>> {
     Ok(classes.into_iter().map(class).collect())
 }
 
-#[derive(Deserialize, Default)]
-struct OptionsInput {
-    form: Option<String>,
-    target: Option<String>,
-}
-
-/// `{form, target}`.
+/// The options as [`ExplainOptions`] has them in JSON; an absent or null `options` has the defaults.
 pub(super) fn explain_options(value: &JsValue) -> JsResult<ExplainOptions> {
-    let OptionsInput { form, target } = parse(value, "options")?;
-    let form = form.map(|f| f.parse()).transpose().map_err(to_error)?.unwrap_or_default();
-    Ok(ExplainOptions { form, target })
+    parse(value, "options")
 }
 
 #[derive(Deserialize, Default)]
@@ -178,7 +175,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
 pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsResult<Object> {
     let result = Object::new();
     set(&result, "form", explanation.form.name())?;
-    set(&result, "score", explanation.form.score_name())?;
+    set(&result, "score", explanation.score.as_str())?;
+    set(&result, "notes", array(&explanation.notes))?;
     set(&result, "classes", json(&explanation.classes)?)?;
     set(&result, "predicted", explanation.predicted as u32)?;
     set(&result, "channels", explanation.contributions.first().map_or(0, Vec::len) as u32)?;

@@ -4,6 +4,7 @@
 //! Calls that run a model borrow the lens until they are done, so a caller awaits one before it starts the next (the
 //! worker queues them).
 
+mod choices;
 mod convert;
 
 use js_sys::{Float32Array, Object, Uint32Array};
@@ -104,7 +105,8 @@ impl Lens {
         Ok(result)
     }
 
-    /// Decides and explains: `classes` is `[{name, supports: [id]}]`, `options` is `{form, target}`.
+    /// Decides and explains: `classes` is `[{name, supports: [id]}]`, `options` as
+    /// [`crate::session::ExplainOptions`] has them in JSON.
     pub async fn explain(&mut self, query: u32, classes: JsValue, options: JsValue) -> JsResult<Object> {
         let (classes, options) = (self::classes(&classes)?, explain_options(&options)?);
         let result = self.session.explain(ImageId(query), &classes, &options).await.map_err(to_error)?;

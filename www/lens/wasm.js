@@ -4,7 +4,6 @@
  * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number, number, number] | null,
  *   peak: [number, number] | null, constant: boolean}} WasmMap
  * @typedef {{id: number, width: number, height: number}} WasmImage
- * @typedef {{form: string, target: string | null}} WasmMix
  * @typedef {{name: string, supports: number[]}} WasmClass
  *
  * @typedef {{kind: string, describe: string, available: boolean | null, reason: string | null, software: boolean, milliseconds: number | null}} WasmEngine
@@ -12,7 +11,8 @@
  * @typedef {object} WasmExplanation
  * @property {string} form
  * @property {string} score
- * @property {{name: string, similarity: number}[]} classes
+ * @property {string[]} notes
+ * @property {{name: string, similarity: number, constant: number, residual: number}[]} classes
  * @property {number} predicted
  * @property {number} channels
  * @property {WasmMap[]} maps
@@ -24,14 +24,15 @@
  *
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
+ * @property {() => any[]} choices
  * @property {(backend: string) => Promise<unknown>} setBackend
  * @property {(id: number) => Promise<unknown>} calibrate
  * @property {(name: string, bytes: Uint8Array) => WasmImage} addImage
  * @property {(name: string, width: number, height: number, rgba: Uint8ClampedArray | Uint8Array) => WasmImage} addPixels
  * @property {(id: number) => void} removeImage
  * @property {(id: number) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
- * @property {(query: number, classes: WasmClass[], options: WasmMix) => Promise<WasmExplanation>} explain
- * @property {(id: number, index: number, classes: WasmClass[], options: WasmMix) => Promise<{map: WasmMap, similarity: number}>} explainSupport
+ * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
+ * @property {(id: number, index: number, classes: WasmClass[], options: object) => Promise<{map: WasmMap, similarity: number}>} explainSupport
  * @property {(id: number, indices: Uint32Array, target?: string) => Promise<{width: number, height: number, data: Float32Array<ArrayBuffer>}>} channels
  * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number, height: number,
  *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null, peak: [number, number] | null}} render

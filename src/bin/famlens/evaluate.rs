@@ -209,7 +209,7 @@ fn localise_all(
             let own_name = episode[own].name.clone();
             let episode: Vec<Class> = episode.into_iter().filter(|c| !c.supports.is_empty()).collect();
             let own = episode.iter().position(|c| c.name == own_name).unwrap_or(0);
-            let options = ExplainOptions { form, target: None };
+            let options = ExplainOptions { form, ..ExplainOptions::default() };
             let explanation = block_on(session.explain(*query, &episode, &options))?;
             let explained = &explanation.maps[own];
             let energy = energy_in_boxes(&explained.map.view()?, std::slice::from_ref(target)).unwrap_or(0.0);

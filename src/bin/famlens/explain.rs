@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use famlens::fam::Form;
 use famlens::image::{Photo, encode_png};
 use famlens::overlay::{self, Style};
-use famlens::session::{Class, EngineChoice, ExplainOptions, Explanation, Session};
+use famlens::session::{Class, EngineChoice, Explanation, Session};
 use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::options::OptionArgs;
 use crate::output;
 
 #[derive(clap::Args)]
@@ -27,12 +27,6 @@ pub struct Args {
     /// auto, cpu or gpu
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
-    /// fam, centred or contrastive
-    #[arg(long, default_value_t)]
-    form: Form,
-    /// The layer whose activation maps are explained [default: the model's]
-    #[arg(long)]
-    target: Option<String>,
     /// The class whose map is shown [default: the predicted one]
     #[arg(long = "for", value_name = "NAME")]
     class: Option<String>,
@@ -42,6 +36,11 @@ pub struct Args {
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
+    /// The class that the contrastive form is against [default: all others]
+    #[arg(long, value_name = "NAME")]
+    rival: Option<String>,
+    #[command(flatten)]
+    method: OptionArgs,
 }
 
 #[derive(Clone)]
@@ -77,15 +76,16 @@ pub fn run(args: Args) -> Result<()> {
     if args.engine == EngineChoice::Auto {
         block_on(session.calibrate(query))?;
     }
-    let options = ExplainOptions { form: args.form, target: args.target };
-    let explanation = block_on(session.explain(query, &classes, &options))?;
-    let shown = match &args.class {
-        None => explanation.predicted,
-        Some(name) => classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+    let class_named = |argument: &str, name: &String| {
+        classes.iter().position(|c| c.name == *name).ok_or_else(|| {
             let names: Vec<_> = classes.iter().map(|c| c.name.as_str()).collect();
-            Error::argument("--for", format!("{name:?} is not one of the classes: {}", names.join(", ")))
-        })?,
+            Error::argument(argument, format!("{name:?} is not one of the classes: {}", names.join(", ")))
+        })
     };
+    let rival = args.rival.as_ref().map(|name| class_named("--rival", name)).transpose()?;
+    let explanation = block_on(session.explain(query, &classes, &args.method.options(rival)))?;
+    let shown = args.class.as_ref().map(|name| class_named("--for", name)).transpose()?;
+    let shown = shown.unwrap_or(explanation.predicted);
     if let Some(folder) = &args.out {
         save(folder, &args.query, &photo, &explanation)?;
     }

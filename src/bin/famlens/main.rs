@@ -5,6 +5,7 @@ mod evaluate;
 mod explain;
 mod files;
 mod model;
+mod options;
 mod output;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// List everything that can be chosen, with what it is and where it comes from
+    Choices(options::ChoicesArgs),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
     /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Choices(args) => options::choices(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Quantize(args) => model::quantize(args),

@@ -6,7 +6,7 @@ use famlens::Result;
 use famlens::session::Explanation;
 use serde_json::json;
 
-/// `{"classes", "predicted", "form", "score", "map", "box", "peak", "timings", "engine"}`; box and peak in pixels of the photo.
+/// `{"classes", "predicted", "form", "score", "notes", "map", "box", "peak", "timings", "engine"}`; box and peak in pixels of the photo.
 pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<String> {
     let explained = &explanation.maps[shown];
     let found = explained.localisation.as_ref();
@@ -15,7 +15,8 @@ pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<Strin
         "predicted": explanation.classes[explanation.predicted].name,
         "explained": explanation.classes[shown].name,
         "form": explanation.form.name(),
-        "score": explanation.form.score_name(),
+        "score": explanation.score,
+        "notes": explanation.notes,
         "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
         "box": found.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
         "peak": found.map(|l| l.peak),
@@ -52,10 +53,10 @@ pub fn explanation_text(explanation: &Explanation, shown: usize) -> String {
     let _ = writeln!(
         text,
         "score: {}; form: {}; {} in {:.0} ms",
-        explanation.form.score_name(),
-        explanation.form,
-        explanation.engine,
-        t.total
+        explanation.score, explanation.form, explanation.engine, t.total
     );
+    for note in &explanation.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     text
 }

@@ -113,7 +113,8 @@ impl Regions {
     fn steps(&self, mix: &Mix) -> Vec<(Specialisation, Vec<u32>, [u32; 2])> {
         let mut steps = Vec::with_capacity(MOST_STEPS);
         match mix.pooling {
-            Pooling::Average => self.pool(0, 0.0, &mut steps),
+            // `record` refuses Crow before it comes here.
+            Pooling::Average | Pooling::Crow => self.pool(0, 0.0, &mut steps),
             Pooling::Max => self.pool(1, 0.0, &mut steps),
             Pooling::GeM(exponent) => {
                 self.pool(1, 0.0, &mut steps);
@@ -190,6 +191,9 @@ impl Mixer {
         mix: &Mix,
     ) -> Result<Pending> {
         let device = &context.device;
+        if mix.pooling == Pooling::Crow {
+            return Err(failed("it has no spatial attention (CroW) pooling yet; choose the CPU engine for it"));
+        }
         let regions = Regions::of(layout, mix)?;
         let bytes = (regions.end() * 16) as u64;
         let limit = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);

@@ -1,0 +1,137 @@
+//! What can be chosen about an explanation, as arguments; every command that explains takes them.
+
+use famlens::fam::head::HeadChoice;
+use famlens::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
+use famlens::session::{CatalogueInput, ExplainOptions, Finer, catalogue, catalogue_json};
+use famlens::tasks::few_shot::{Centre, Decide};
+use famlens::{Error, Result};
+
+/// Each argument is the option of that name in `famlens choices`.
+#[derive(clap::Args, Clone)]
+#[command(next_help_heading = "Method (what each value is: famlens choices)")]
+pub struct OptionArgs {
+    /// How the weights of the channels are made: fam, centred, contrastive, cam, magnitude
+    #[arg(long, default_value_t)]
+    pub form: Form,
+    /// What ranks the classes: cosine, dot, euclidean, centred-cosine, pearson, bilinear, mahalanobis
+    #[arg(long, default_value_t)]
+    pub similarity: Similarity,
+    /// How activation maps become an embedding: gap, gmp, gem, crow, model [default: as model.json says]
+    #[arg(long)]
+    pub pooling: Option<PoolingChoice>,
+    /// Exponent of GeM pooling
+    #[arg(long, default_value_t = 3.0)]
+    pub gem_exponent: f32,
+    /// The layer whose activation maps are explained; several, joined by commas, are fused [default: the model's]
+    #[arg(long = "target", value_delimiter = ',', value_name = "LAYER")]
+    pub targets: Vec<String>,
+    /// How the maps of several layers become one: mean, product, max
+    #[arg(long, default_value_t)]
+    pub fusion: Fusion,
+    /// What a class is compared by: prototype, nearest, mean
+    #[arg(long, default_value_t)]
+    pub decide: Decide,
+    /// What is subtracted from embeddings: none, model, supports, gallery
+    #[arg(long, default_value_t)]
+    pub center: Centre,
+    /// Scale every embedding to length 1 before it is averaged and compared
+    #[arg(long)]
+    pub l2: bool,
+    /// The transformation module: none, model, file, whitening, lda
+    #[arg(long, default_value_t)]
+    pub head: HeadChoice,
+    /// How much learned covariances are pulled towards independent channels, 0 to 1
+    #[arg(long, default_value_t = 0.1)]
+    pub shrinkage: f32,
+    /// Leave out channels with negative weights
+    #[arg(long)]
+    pub weight_relu: bool,
+    /// Scale the weights of the channels: none, minmax, sum, softmax
+    #[arg(long, default_value_t)]
+    pub weight_norm: Norm,
+    /// Leave out negative values of the map
+    #[arg(long)]
+    pub map_relu: bool,
+    /// Scale the values of the map: none, minmax, sum, softmax
+    #[arg(long, default_value_t)]
+    pub map_norm: Norm,
+    /// Average the map with that of the mirror image (twice the passes)
+    #[arg(long)]
+    pub flip: bool,
+    /// Look at N x N shifted images for a finer map (N * N times the passes)
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub shifts: usize,
+    /// Also look at the image at these scales, 0.5 to 2, joined by commas
+    #[arg(long, value_delimiter = ',', value_name = "SCALE")]
+    pub scales: Vec<f32>,
+}
+
+impl OptionArgs {
+    /// The options of an explanation; `rival` is the index of the class that the contrastive form is against.
+    pub fn options(&self, rival: Option<usize>) -> ExplainOptions {
+        ExplainOptions {
+            form: self.form,
+            similarity: self.similarity,
+            pooling: self.pooling,
+            gem_exponent: self.gem_exponent,
+            rival,
+            weight_norm: self.weight_norm,
+            weight_relu: self.weight_relu,
+            map_relu: self.map_relu,
+            map_norm: self.map_norm,
+            head: self.head,
+            shrinkage: self.shrinkage,
+            targets: self.targets.clone(),
+            fusion: self.fusion,
+            finer: Finer { flip: self.flip, shifts: self.shifts, scales: self.scales.clone() },
+            decide: self.decide,
+            center: self.center,
+            l2: self.l2,
+            ..ExplainOptions::default()
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct ChoicesArgs {
+    /// Only this option, such as form or similarity
+    kind: Option<String>,
+    /// Print the catalogue as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// `famlens choices`.
+pub fn choices(args: &ChoicesArgs) -> Result<()> {
+    if args.json {
+        println!("{}", catalogue_json());
+        return Ok(());
+    }
+    let all = catalogue();
+    let shown: Vec<_> = all.iter().filter(|e| args.kind.as_deref().is_none_or(|kind| e.kind == kind)).collect();
+    if shown.is_empty() {
+        let kinds: Vec<_> = all.iter().map(|e| e.kind).collect();
+        let kind = args.kind.as_deref().unwrap_or_default();
+        return Err(Error::argument("KIND", format!("{kind:?} is not one of {}", kinds.join(", "))));
+    }
+    for entry in shown {
+        println!("{} (default {}): {}", entry.kind, entry.default, entry.sentence);
+        match &entry.input {
+            CatalogueInput::One { values } => {
+                for value in values {
+                    println!("  {:<15} {}", value.name, value.sentence);
+                    if !value.note.is_empty() {
+                        println!("  {:<15} {}", "", value.note);
+                    }
+                    println!("  {:<15} Source: {}", "", value.source);
+                }
+            }
+            CatalogueInput::Number { min, max, .. } | CatalogueInput::Numbers { min, max } => {
+                println!("  {min} to {max}");
+            }
+            _ => {}
+        }
+        println!();
+    }
+    Ok(())
+}
