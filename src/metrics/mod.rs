@@ -3,9 +3,14 @@
 //! All are pure functions in photo pixels. None of them means much alone: print the figure of the whole photo, of a
 //! centred box and of a shuffled map beside it, since on photos with one large object those already score high.
 
+pub mod boxes;
 mod localise;
+mod specificity;
+mod statistics;
 
 pub use localise::{DEFAULT_THRESHOLD, Localisation, localise};
+pub use specificity::{TileScores, Tiles, correlation, rank_correlation};
+pub use statistics::{Bootstrap, Interval, Paired, bootstrap, bootstrap_groups, paired};
 
 use crate::image::Rect;
 use crate::overlay::{MapView, Upsampler};
