@@ -30,4 +30,4 @@ pub use geometry::{Geometry, GeometryMode, Rect};
 pub use mosaic::mosaic;
 pub use photo::Photo;
 pub use png::{encode_png, encode_png_rgba};
-pub use prepare::{Normalization, prepare, resize, scale};
+pub use prepare::{Normalization, denormalise, normalise, prepare, resize, scale};

@@ -57,12 +57,11 @@ enum Gpu {
     Unavailable(String),
 }
 
-/// Programs are compiled for an engine, an input size and a target layer.
-#[derive(PartialEq, Eq)]
+/// Programs are compiled for an engine, an input size and target layers.
 struct Key {
     engine: EngineKind,
     size: (u32, u32),
-    target: String,
+    targets: Vec<String>,
 }
 
 /// More input sizes than this are compiled again when they come back (only the `aspect` geometry has several).
@@ -166,10 +165,25 @@ impl Engines {
         size: (u32, u32),
         target: &str,
     ) -> Result<&mut dyn Program> {
-        let key = Key { engine, size, target: target.to_owned() };
-        let entry = match self.programs.iter().position(|(k, _)| *k == key) {
+        self.program_to(engine, model, size, &[target])
+    }
+
+    /// The program of one engine for that input size and several target layers.
+    pub(super) fn program_to(
+        &mut self,
+        engine: EngineKind,
+        model: &Model,
+        size: (u32, u32),
+        targets: &[impl AsRef<str>],
+    ) -> Result<&mut dyn Program> {
+        let targets: Vec<&str> = targets.iter().map(AsRef::as_ref).collect();
+        let known = |(k, _): &(Key, _)| k.engine == engine && k.size == size && k.targets == targets;
+        let entry = match self.programs.iter().position(known) {
             Some(at) => self.programs.remove(at),
-            None => (key, self.compile(engine, model, size, target)?),
+            None => {
+                let program = self.compile(engine, model, size, &targets)?;
+                (Key { engine, size, targets: targets.into_iter().map(str::to_owned).collect() }, program)
+            }
         };
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.remove(0);
@@ -179,15 +193,16 @@ impl Engines {
         last.ok_or_else(|| Error::Engine { engine: engine.name(), reason: "it has no program".into() })
     }
 
-    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), target: &str) -> Result<Box<dyn Program>> {
-        let graph = model.graph(size, target)?;
-        let id = graph.find(target).ok_or_else(|| super::not_spatial(target))?;
+    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), targets: &[&str]) -> Result<Box<dyn Program>> {
+        let graph = model.graph_to(size, targets)?;
+        let find = |target: &&str| graph.find(target).ok_or_else(|| super::not_spatial(target));
+        let ids = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
         let engine: &dyn Engine = match (on, &self.gpu) {
             (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
             (EngineKind::Gpu, _) => return Err(Error::NoGpu { reason: "it has not been started".into() }),
             (EngineKind::Cpu, _) => &self.cpu,
         };
-        engine.compile(&graph, &[id])
+        engine.compile(&graph, &ids)
     }
 
     pub(super) fn reports(&self) -> Vec<EngineReport> {

@@ -6,6 +6,7 @@ use web_time::Instant;
 use super::{EngineKind, ExplainOptions, ImageId, Map, Session, milliseconds, not_spatial};
 use crate::error::{Error, Result};
 use crate::fam::Form;
+use crate::image::Geometry;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
 use crate::tasks::few_shot::Episode;
 
@@ -105,10 +106,25 @@ impl Session {
     ) -> Result<Explanation> {
         let started = Instant::now();
         options.check()?;
+        self.check_episode(query, classes)?;
+        if let Some(form) = options.form.cells() {
+            let work = async |s: &mut Self| s.explain_cells(query, classes, form, options).await;
+            let mut explanation = self.with_recovery(work).await?;
+            explanation.timings.total = milliseconds(started);
+            return Ok(explanation);
+        }
         let layers = options.layers(&self.model.manifest().target)?;
         layers.iter().try_for_each(|layer| self.model.check_target(layer))?;
         not_yet(options, &layers)?;
         let target = &layers[0];
+        let work = async |s: &mut Self| s.try_explain(query, classes, options.form, target).await;
+        let mut explanation = self.with_recovery(work).await?;
+        explanation.timings.total = milliseconds(started);
+        Ok(explanation)
+    }
+
+    /// Every image is there and every class has one.
+    fn check_episode(&self, query: ImageId, classes: &[Class]) -> Result<()> {
         self.entry(query)?;
         for class in classes {
             if class.supports.is_empty() {
@@ -117,10 +133,7 @@ impl Session {
             }
             class.supports.iter().try_for_each(|&id| self.entry(id).map(|_| ()))?;
         }
-        let work = async |s: &mut Self| s.try_explain(query, classes, options.form, target).await;
-        let mut explanation = self.with_recovery(work).await?;
-        explanation.timings.total = milliseconds(started);
-        Ok(explanation)
+        Ok(())
     }
 
     async fn try_explain(
@@ -218,14 +231,16 @@ impl Session {
             let reason = format!("{} map values for {classes} classes of {height} x {width}", data.len());
             return Err(Error::Engine { engine: self.engines.active().name(), reason });
         }
-        let place = |values: &[f32]| {
-            let map = Map { data: values.to_vec(), width, height, geometry };
-            let view = map.view()?;
-            let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-            Ok(ExplainedMap { map, range, localisation })
-        };
-        data.chunks(height * width).map(place).collect()
+        data.chunks(height * width).map(|values| place(values, width, height, geometry)).collect()
     }
+}
+
+/// A map of `height x width` values at its place on the photo, and what it points at.
+pub(super) fn place(values: &[f32], width: usize, height: usize, geometry: Geometry) -> Result<ExplainedMap> {
+    let map = Map { data: values.to_vec(), width, height, geometry };
+    let view = map.view()?;
+    let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
+    Ok(ExplainedMap { map, range, localisation })
 }
 
 /// Refuses by name what is described and not computed yet.

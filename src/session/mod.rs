@@ -23,6 +23,7 @@
 
 mod bench;
 mod catalogue;
+mod cells;
 mod engines;
 mod explain;
 mod manifest;
@@ -34,7 +35,7 @@ pub use bench::Benchmark;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
 pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, Timings};
-pub use manifest::{InputSpec, Manifest};
+pub use manifest::{ClassSpecificSpec, InputSpec, Manifest};
 pub use map::Map;
 pub use model::Model;
 pub use options::{ExplainOptions, Finer};
@@ -60,6 +61,7 @@ pub struct Session {
     engines: Engines,
     images: HashMap<ImageId, Entry>,
     next_id: u32,
+    cells: cells::CellState,
 }
 
 /// One image: what the backbone reads, and what it found.
@@ -68,6 +70,10 @@ struct Entry {
     input: Tensor,
     geometry: Geometry,
     embedded: Vec<Embedded>,
+    /// The input of the class-specific forms, where it is another one.
+    cell_input: Option<cells::CellInput>,
+    /// What the class-specific forms found.
+    cells_kept: Option<cells::CellsKept>,
 }
 
 /// Activation maps and embedding of one image at one target layer, on one engine.
@@ -98,7 +104,7 @@ impl Session {
     /// [`Error::NoGpu`] if the GPU is asked for and there is none; the errors of compiling the model.
     pub async fn new(model: Model, choice: EngineChoice) -> Result<Self> {
         let engines = Engines::new(choice).await?;
-        Ok(Self { model, engines, images: HashMap::new(), next_id: 1 })
+        Ok(Self { model, engines, images: HashMap::new(), next_id: 1, cells: Default::default() })
     }
 
     /// The model.
@@ -146,7 +152,9 @@ impl Session {
         let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
         let id = ImageId(self.next_id);
         self.next_id += 1;
-        self.images.insert(id, Entry { name: name.to_owned(), input, geometry, embedded: Vec::new() });
+        let (name, cell_input) = (name.to_owned(), self.cell_input(photo)?);
+        let entry = Entry { name, input, geometry, embedded: Vec::new(), cell_input, cells_kept: None };
+        self.images.insert(id, entry);
         Ok(id)
     }
 
@@ -242,6 +250,7 @@ impl Session {
                     self.engines.recover(&reason).await;
                     for entry in self.images.values_mut() {
                         entry.embedded.retain(|e| e.engine != EngineKind::Gpu);
+                        entry.cells_kept.take_if(|kept| kept.engine == EngineKind::Gpu);
                     }
                 }
                 result => return result,
@@ -253,6 +262,7 @@ impl Session {
         let active = self.engines.active();
         for entry in self.images.values_mut() {
             entry.embedded.retain(|e| e.engine == active);
+            entry.cells_kept.take_if(|kept| kept.engine != active);
         }
     }
 

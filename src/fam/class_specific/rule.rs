@@ -66,6 +66,14 @@ impl Default for Rule {
 }
 
 impl CellForm {
+    /// What the score that ranks is called.
+    pub fn score_name(self) -> &'static str {
+        match self {
+            Self::Whitened => "Mahalanobis cosine",
+            Self::Discriminative => "mean discriminative evidence",
+        }
+    }
+
     /// The offset that was chosen for the form.
     pub fn offset(self) -> f32 {
         match self {

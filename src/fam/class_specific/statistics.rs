@@ -57,6 +57,11 @@ impl Statistics {
         &self.origin
     }
 
+    /// Says of which ONNX file they are.
+    pub fn set_model_sha256(&mut self, sha256: &str) {
+        sha256.clone_into(&mut self.origin.model_sha256);
+    }
+
     /// `mu`: the mean cell, `C` values.
     pub fn mean(&self) -> &[f64] {
         &self.mean
