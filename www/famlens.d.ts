@@ -6,7 +6,7 @@ export type LensImage = {
     height: number;
 };
 export type BackendChoice = "auto" | "webgpu" | "cpu";
-export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude";
+export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative";
 export type ExplainOptions = {
     form?: Form;
     rival?: number | null;
@@ -16,6 +16,13 @@ export type ExplainOptions = {
     decide?: "prototype" | "nearest" | "mean";
     center?: "none" | "model" | "supports" | "gallery";
     l2?: boolean;
+    /**
+     * these four: whitened and discriminative forms only
+     */
+    borderTerm?: boolean;
+    offset?: number | null;
+    sharpness?: number;
+    cellShrinkage?: number;
     head?: "none" | "model" | "file" | "whitening" | "lda";
     shrinkage?: number;
     weightRelu?: boolean;
@@ -127,9 +134,9 @@ export type Explanation = {
         height: number;
     };
     /**
-     * the target layer
+     * the layer whose channels `contributions` are of
      */
-    target: string | null;
+    target: string;
     /**
      * milliseconds: the whole call, the network on new
      * support images, the network on the query, and weights and maps
@@ -199,6 +206,7 @@ export type LensOptions = {
     model?: string | URL | {
         manifest: object | string;
         bytes: ArrayBuffer | Uint8Array | Blob;
+        statistics?: ArrayBuffer | Uint8Array | Blob;
     };
     /**
      * `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
@@ -236,6 +244,38 @@ export type Rendered = {
     box: [number, number, number, number] | null;
     peak: [number, number] | null;
 };
+export type StatisticsInfo = {
+    layer: string;
+    width: number;
+    height: number;
+    images: number;
+    cells: number;
+    source: string;
+    adapted: boolean;
+};
+export type Mosaic = {
+    /**
+     * to draw maps on with {@link Lens.render}; {@link Lens.forget} it when it is no longer shown
+     */
+    image: LensImage;
+    picture: ImageData;
+    /**
+     * tiles a side
+     */
+    side: number;
+    tiles: {
+        class: number;
+        image: number;
+    }[];
+    chance: number[];
+    notes: string[];
+    forms: (Explanation & {
+        energy: (number[] | null)[];
+        own: (number | null)[];
+        hits: boolean[];
+        auc: number[];
+    })[];
+};
 export type CallOptions = {
     signal?: AbortSignal;
 };
@@ -251,7 +291,7 @@ export type CallOptions = {
 /**
  * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link Lens.choices} says
  * what each is.
- * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
  */
 /**
  * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
@@ -265,6 +305,10 @@ export type CallOptions = {
  * @property {"prototype" | "nearest" | "mean"} [decide]
  * @property {"none" | "model" | "supports" | "gallery"} [center]
  * @property {boolean} [l2]
+ * @property {boolean} [borderTerm] these four: whitened and discriminative forms only
+ * @property {number | null} [offset]
+ * @property {number} [sharpness]
+ * @property {number} [cellShrinkage]
  * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
  * @property {number} [shrinkage]
  * @property {boolean} [weightRelu]
@@ -330,7 +374,7 @@ export type CallOptions = {
  * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
- * @property {string | null} target the target layer
+ * @property {string} target the layer whose channels `contributions` are of
  * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
  *   support images, the network on the query, and weights and maps
  * @property {number} embedded how many images went through the network for this call
@@ -360,7 +404,7 @@ export type CallOptions = {
  */
 /**
  * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
  *   goes on with the faster one
@@ -382,6 +426,25 @@ export type CallOptions = {
  * @property {ArrayLike<number>[]} contour
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
+ */
+/**
+ * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at which layer and input size.
+ * `adapted` says that they are not those that came with the model.
+ * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted: boolean}} StatisticsInfo
+ */
+/**
+ * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each class, the part of the
+ * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies in tile t (null if the
+ * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there, and `auc[k]` how well
+ * the map's values tell its tile from the rest (0.5 by chance).
+ * @typedef {object} Mosaic
+ * @property {LensImage} image to draw maps on with {@link Lens.render}; {@link Lens.forget} it when it is no longer shown
+ * @property {ImageData} picture
+ * @property {number} side tiles a side
+ * @property {{class: number, image: number}[]} tiles
+ * @property {number[]} chance
+ * @property {string[]} notes
+ * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
  */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 /** An error with a code a program can act on and a message meant for people. */
@@ -470,6 +533,40 @@ export declare class Lens {
         map: LensMap;
         similarity: number;
     }>;
+    /**
+     * Tiles one photo of each class and explains the mosaic for every class, form by form: a map that tells classes apart lights the tile of
+     * its own class. `forms` are compared with otherwise the same options.
+     * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Mosaic>}
+     */
+    mosaic(request: {
+        classes: ClassSpec[];
+        forms?: Form[];
+        side?: 2 | 3 | 4;
+    } & ExplainOptions & CallOptions): Promise<Mosaic>;
+    /**
+     * What the whitened and discriminative forms know of images in general; null while they have not been used, or the model has no statistics.
+     * @returns {Promise<StatisticsInfo | null>}
+     */
+    statistics(): Promise<StatisticsInfo | null>;
+    /**
+     * Computes these statistics from your own images, and uses them from now on. About a hundred images make them steady. Keep `bytes` for
+     * {@link Lens.setStatistics}, so that the next visit need not compute them again.
+     * @param {ImageLike[]} images
+     * @param {{source?: string} & CallOptions} [options] `source` says in words what the images are
+     * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
+     */
+    adaptStatistics(images: ImageLike[], options?: {
+        source?: string;
+    } & CallOptions): Promise<StatisticsInfo & {
+        bytes: Uint8Array;
+    }>;
+    /**
+     * Uses statistics that {@link Lens.adaptStatistics} or `famlens statistics` made; null goes back to those of the model.
+     * @param {Uint8Array | null} bytes
+     * @returns {Promise<StatisticsInfo | null>}
+     */
+    setStatistics(bytes: Uint8Array | null): Promise<StatisticsInfo | null>;
     /**
      * The activation maps of single channels of the target layer.
      * @param {ImageLike} image

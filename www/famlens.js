@@ -2,6 +2,7 @@
 //
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
+import { Channel } from "./lens/channel.js";
 import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
 import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
@@ -20,7 +21,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 /**
  * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link Lens.choices} says
  * what each is.
- * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
  */
 
 /**
@@ -35,6 +36,10 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {"prototype" | "nearest" | "mean"} [decide]
  * @property {"none" | "model" | "supports" | "gallery"} [center]
  * @property {boolean} [l2]
+ * @property {boolean} [borderTerm] these four: whitened and discriminative forms only
+ * @property {number | null} [offset]
+ * @property {number} [sharpness]
+ * @property {number} [cellShrinkage]
  * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
  * @property {number} [shrinkage]
  * @property {boolean} [weightRelu]
@@ -106,7 +111,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
- * @property {string | null} target the target layer
+ * @property {string} target the layer whose channels `contributions` are of
  * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
  *   support images, the network on the query, and weights and maps
  * @property {number} embedded how many images went through the network for this call
@@ -140,7 +145,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
 /**
  * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
  *   goes on with the faster one
@@ -164,6 +169,27 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {ArrayLike<number>[]} contour
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
+ */
+
+/**
+ * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at which layer and input size.
+ * `adapted` says that they are not those that came with the model.
+ * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted: boolean}} StatisticsInfo
+ */
+
+/**
+ * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each class, the part of the
+ * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies in tile t (null if the
+ * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there, and `auc[k]` how well
+ * the map's values tell its tile from the rest (0.5 by chance).
+ * @typedef {object} Mosaic
+ * @property {LensImage} image to draw maps on with {@link Lens.render}; {@link Lens.forget} it when it is no longer shown
+ * @property {ImageData} picture
+ * @property {number} side tiles a side
+ * @property {{class: number, image: number}[]} tiles
+ * @property {number[]} chance
+ * @property {string[]} notes
+ * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
  */
 
 /** @typedef {{signal?: AbortSignal}} CallOptions */
@@ -209,29 +235,26 @@ export class Lens {
   /** @type {LensInfo} */
   info = /** @type {any} */ (null);
 
-  #worker;
-  #options;
-  /** @type {LensError | null} */
-  #dead = null;
-  #next = 1;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
-  #waiting = new Map();
-  #sources = new Sources((id) => this.#release(id));
+  #channel;
+  #sources = new Sources((id) => this.#channel.tell("release", { id }));
 
   /**
    * @param {Worker} worker
    * @param {LensOptions} options
    */
   constructor(worker, options) {
-    this.#worker = worker;
-    this.#options = options;
-    worker.addEventListener("message", (event) => this.#receive(event.data));
-    worker.addEventListener("error", (event) => {
-      event.preventDefault();
-      const text = event.message ?? "";
+    this.#channel = new Channel(worker, {
+      onProgress: (progress) => options.onProgress?.(progress),
+      onInfo: (info) => {
+        this.info = info;
+        options.onInfo?.(info);
+      },
       // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
-      if (this.info) this.#fail(new LensError("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`));
-      else this.#fail(new LensError("network", `The program could not be loaded. ${text}`.trim()));
+      ended: (text) =>
+        this.info
+          ? new LensError("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`)
+          : new LensError("network", `The program could not be loaded. ${text}`.trim()),
+      error: (code, message) => new LensError(code, message),
     });
   }
 
@@ -308,6 +331,53 @@ export class Lens {
   }
 
   /**
+   * Tiles one photo of each class and explains the mosaic for every class, form by form: a map that tells classes apart lights the tile of
+   * its own class. `forms` are compared with otherwise the same options.
+   * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Mosaic>}
+   */
+  async mosaic(request) {
+    const { forms = [request.form ?? "fam"], side = 0, ...rest } = request;
+    return this.#sources.whileUsing(async () => {
+      const classes = await this.#openClasses(request.classes, request);
+      const options = forms.map((form) => ({ ...mixOptions(rest), form }));
+      return this.#call("mosaic", { classes, options, side }, request);
+    });
+  }
+
+  /**
+   * What the whitened and discriminative forms know of images in general; null while they have not been used, or the model has no statistics.
+   * @returns {Promise<StatisticsInfo | null>}
+   */
+  statistics() {
+    return this.#call("statistics", {});
+  }
+
+  /**
+   * Computes these statistics from your own images, and uses them from now on. About a hundred images make them steady. Keep `bytes` for
+   * {@link Lens.setStatistics}, so that the next visit need not compute them again.
+   * @param {ImageLike[]} images
+   * @param {{source?: string} & CallOptions} [options] `source` says in words what the images are
+   * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
+   */
+  async adaptStatistics(images, options = {}) {
+    return this.#sources.whileUsing(async () => {
+      const handles = await Promise.all(images.map((image) => this.open(image, options)));
+      const ids = [...new Set(handles.map(({ id }) => id))];
+      return this.#call("adaptStatistics", { ids, source: options.source ?? "your images" }, options);
+    });
+  }
+
+  /**
+   * Uses statistics that {@link Lens.adaptStatistics} or `famlens statistics` made; null goes back to those of the model.
+   * @param {Uint8Array | null} bytes
+   * @returns {Promise<StatisticsInfo | null>}
+   */
+  setStatistics(bytes) {
+    return this.#call("setStatistics", { bytes });
+  }
+
+  /**
    * The activation maps of single channels of the target layer.
    * @param {ImageLike} image
    * @param {ArrayLike<number>} indices
@@ -374,7 +444,7 @@ export class Lens {
 
   /** Ends the worker and frees everything. Calls that wait are rejected. */
   dispose() {
-    this.#fail(new LensError("disposed", "This lens was disposed of."));
+    this.#channel.fail(new LensError("disposed", "This lens was disposed of."));
   }
 
   /**
@@ -413,11 +483,6 @@ export class Lens {
     return this.#call("open", { name, source: bitmap }, { transfer: [bitmap] });
   }
 
-  /** @param {number} id */
-  #release(id) {
-    if (!this.#dead) this.#worker.postMessage({ id: 0, op: "release", args: { id } });
-  }
-
   /**
    * @param {string} op
    * @param {object} args
@@ -425,48 +490,7 @@ export class Lens {
    * @returns {Promise<any>}
    */
   #call(op, args, options = {}) {
-    const { signal } = options;
-    if (this.#dead) return Promise.reject(this.#dead);
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#waiting.delete(id);
-        this.#worker.postMessage({ id, op: "cancel", args: {} });
-        reject(signal?.reason);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      const done = () => signal?.removeEventListener("abort", abort);
-      this.#waiting.set(id, {
-        resolve: (value) => (done(), resolve(value)),
-        reject: (reason) => (done(), reject(reason)),
-      });
-      this.#worker.postMessage({ id, op, args, urgent: options.urgent ?? false }, options.transfer ?? []);
-    });
-  }
-
-  /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress, info?: LensInfo}} message */
-  #receive(message) {
-    if (message.progress) return this.#options.onProgress?.(message.progress);
-    if (message.info) {
-      this.info = message.info;
-      return this.#options.onInfo?.(message.info);
-    }
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (!message.error) return waiting?.resolve(message.value);
-    const error = new LensError(message.error.code, message.error.message);
-    if (error.code === "crashed") this.#fail(error);
-    waiting?.reject(error);
-  }
-
-  /** @param {LensError} error */
-  #fail(error) {
-    if (this.#dead) return;
-    this.#dead = error;
-    this.#worker.terminate();
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    return this.#channel.call(op, args, options);
   }
 }
 

@@ -4,10 +4,11 @@ import { Library } from "./lens/library.js";
 import { loadModel } from "./lens/model.js";
 import { Failure, plain } from "./lens/failure.js";
 import { Queue } from "./lens/queue.js";
+import { Specific } from "./lens/specific.js";
 import { topChannels } from "./lens/top.js";
 
 /**
- * @import { WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
+ * @import { WasmExplanation, WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
  * @import { Progress } from "./famlens.js"
  */
 
@@ -15,6 +16,8 @@ import { topChannels } from "./lens/top.js";
 let lens = null;
 /** @type {Library | null} */
 let library = null;
+/** @type {Specific | null} */
+let specific = null;
 /** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
 let unmeasured = false;
 /** @type {number | null} */
@@ -23,10 +26,10 @@ let lastQuery = null;
 /** @param {Progress} progress */
 const report = (progress) => postMessage({ id: 0, progress });
 
-/** @returns {{lens: WasmLens, library: Library}} */
+/** @returns {{lens: WasmLens, library: Library, specific: Specific}} */
 function session() {
-  if (!lens || !library) throw new Failure("argument", "The model has not been loaded yet.");
-  return { lens, library };
+  if (!lens || !library || !specific) throw new Failure("argument", "The model has not been loaded yet.");
+  return { lens, library, specific };
 }
 
 /** The public name of an engine. @param {string} kind @returns {"webgpu" | "cpu"} */
@@ -55,6 +58,7 @@ const operations = {
     report({ phase: "compile", loaded: 0, total: 0 });
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
+    specific = new Specific(lens, files.statistics);
     unmeasured = backend === "auto";
     return info();
   },
@@ -82,14 +86,15 @@ const operations = {
   embed: ({ id }) => session().lens.embed(id),
 
   async explain({ query, classes, options }, cancelled) {
-    const { lens } = session();
+    const { lens, specific } = session();
     const begun = performance.now();
+    await specific.need([options]);
     const supports = /** @type {number[]} */ ([...new Set(classes.flatMap((/** @type {any} */ one) => one.supports))]);
     // One by one, so that a request nobody waits for any more ends between two images.
     let embedded = 0;
     let before = 0;
     for (const [done, id] of supports.entries()) {
-      const { cached, ms } = await lens.embed(id);
+      const { cached, ms } = await lens.prepare(id, options);
       if (cached) continue;
       embedded += 1;
       before += ms;
@@ -100,23 +105,34 @@ const operations = {
     const found = await lens.explain(query, classes, options);
     lastQuery = query;
     tellChange();
-    const best = found.maps[found.predicted];
-    const { width, height } = session().library.size(query);
-    return {
-      ...found,
-      map: best,
-      box: best.box,
-      peak: best.peak,
-      query: { width, height },
-      target: options.target ?? options.targets?.[0] ?? lens.info().model.target,
-      top: found.contributions.map((all) => topChannels(all, 10)),
-      embedded: embedded + found.embedded,
-      timings: { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun },
-      backend: publicKind(found.backend),
-    };
+    const timings = { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun };
+    return { ...publicExplanation(found, session().library.size(query)), embedded: embedded + found.embedded, timings };
   },
 
-  explainSupport: ({ id, index, classes, options }) => session().lens.explainSupport(id, index, classes, options),
+  async explainSupport({ id, index, classes, options }) {
+    await session().specific.need([options]);
+    return session().lens.explainSupport(id, index, classes, options);
+  },
+
+  statistics: () => session().specific.describe(),
+
+  setStatistics: ({ bytes }) => session().specific.set(bytes),
+
+  adaptStatistics: ({ ids, source }, cancelled) =>
+    session().specific.adapt(ids, source, async (loaded) => {
+      report({ phase: "embed", loaded, total: ids.length });
+      await tick();
+      if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
+    }),
+
+  async mosaic({ classes, options, side }) {
+    const { specific, library } = session();
+    await specific.need(options);
+    const { id, width, height, forms, ...found } = await specific.mosaic(classes, options, side);
+    const image = library.adopt({ id, name: "mosaic", width, height });
+    const own = forms.map(({ explanation, ...scores }) => ({ ...publicExplanation(explanation, image), ...scores }));
+    return { ...found, image, forms: own };
+  },
 
   async channels({ id, indices, target }) {
     const { width, height, data } = await session().lens.channels(id, indices, target ?? undefined);
@@ -139,6 +155,24 @@ const operations = {
 
   loseGpu: () => session().lens.loseGpu(),
 };
+
+/**
+ * An explanation as pages get it.
+ * @param {WasmExplanation} found
+ * @param {{width: number, height: number}} size of the query
+ */
+function publicExplanation(found, { width, height }) {
+  const best = found.maps[found.predicted];
+  return {
+    ...found,
+    map: best,
+    box: best.box,
+    peak: best.peak,
+    query: { width, height },
+    top: found.contributions.map((all) => topChannels(all, 10)),
+    backend: publicKind(found.backend),
+  };
+}
 
 /** What was last told of the engine in use. */
 let told = "";

@@ -289,6 +289,7 @@ impl Session {
             predicted: decision.predicted,
             maps: maps.collect::<Result<_>>()?,
             contributions: decision.contributions,
+            target: look.layers[0].clone(),
             timings,
             embedded,
             engine: active,

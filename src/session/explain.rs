@@ -84,6 +84,8 @@ pub struct Explanation {
     pub maps: Vec<ExplainedMap>,
     /// Per class, the weight of each channel: its contribution to the score (to the margin, for the contrastive form).
     pub contributions: Vec<Vec<f32>>,
+    /// The layer that these channels are of.
+    pub target: String,
     /// Where the time went.
     pub timings: Timings,
     /// How many images the backbone ran on for this explanation.
@@ -209,6 +211,7 @@ impl Session {
             predicted: decision.predicted,
             maps: self.place_maps(query, target, mixed.maps, classes.len())?,
             contributions,
+            target: target.to_owned(),
             timings,
             embedded,
             engine: self.engines.active(),

@@ -29,6 +29,7 @@ mod explain;
 mod manifest;
 mod map;
 mod model;
+mod mosaic;
 mod options;
 
 pub use bench::Benchmark;
@@ -38,6 +39,7 @@ pub use explain::{Class, ClassScore, ExplainedMap, Explanation, Timings};
 pub use manifest::{ClassSpecificSpec, InputSpec, Manifest};
 pub use map::Map;
 pub use model::Model;
+pub use mosaic::{Mosaic, MosaicForm, Tile};
 pub use options::{ExplainOptions, Finer};
 
 use std::collections::HashMap;
@@ -52,7 +54,7 @@ use crate::tensor::Tensor;
 use engines::Engines;
 
 /// Names one image of a [`Session`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, serde::Serialize)]
 pub struct ImageId(pub u32);
 
 /// A model, an engine and the images in play.

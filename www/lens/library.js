@@ -82,6 +82,15 @@ export class Library {
     return true;
   }
 
+  /**
+   * Takes an image that the session made by itself under its wing.
+   * @param {Held} held
+   */
+  adopt(held) {
+    this.#byId.set(held.id, { held, key: `made ${held.id}`, count: 1 });
+    return held;
+  }
+
   /** @param {number} id */
   size(id) {
     const entry = this.#byId.get(id);

@@ -44,8 +44,8 @@ pub struct Args {
 }
 
 #[derive(Clone)]
-struct ClassArg {
-    name: String,
+pub struct ClassArg {
+    pub name: String,
     photos: Vec<PathBuf>,
 }
 
@@ -98,7 +98,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 /// Adds a class's photos. One that was named must be readable; unreadable ones found in a folder are skipped by name.
-fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
+pub fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
     let mut supports = Vec::new();
     for path in &class.photos {
         if !path.is_dir() {
@@ -116,7 +116,7 @@ fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
 }
 
 /// A class's name as part of a file name.
-fn file_stem(name: &str) -> String {
+pub fn file_stem(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
 }
 

@@ -5,8 +5,10 @@ mod evaluate;
 mod explain;
 mod files;
 mod model;
+mod mosaic;
 mod options;
 mod output;
+mod statistics;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,10 @@ enum Command {
     Explain(explain::Args),
     /// List everything that can be chosen, with what it is and where it comes from
     Choices(options::ChoicesArgs),
+    /// Tile one photo of each class and see how much of each class's map falls into its own tile
+    Mosaic(mosaic::Args),
+    /// Compute the statistics of photos in general that the whitened and discriminative forms rest on
+    Statistics(statistics::Args),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
     /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
@@ -43,6 +49,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
         Command::Choices(args) => options::choices(&args),
+        Command::Mosaic(args) => mosaic::run(&args),
+        Command::Statistics(args) => statistics::run(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Quantize(args) => model::quantize(args),
