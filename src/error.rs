@@ -83,6 +83,9 @@ pub enum Error {
         /// What the driver or the browser said.
         reason: String,
     },
+    /// Nobody waits for the answer any more.
+    #[error("cancelled")]
+    Cancelled,
     /// An engine failed in a way that is not the user's doing.
     #[error("the {engine} engine failed: {reason}")]
     Engine {

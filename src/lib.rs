@@ -13,6 +13,7 @@ mod error;
 pub mod fam;
 pub mod graph;
 pub mod image;
+pub mod methods;
 pub mod metrics;
 pub mod onnx;
 pub mod overlay;

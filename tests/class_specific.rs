@@ -51,7 +51,7 @@ fn input(model: &Model, file: &str) -> Tensor {
 fn program(engine: &dyn Engine, model: &Model) -> Box<dyn Program> {
     let index = index();
     let names = [text(&index["layer"]), text(&index["head_layer"])];
-    let graph = model.graph_to((320, 320), &names).expect("both layers are in the model");
+    let graph = model.graph_keeping((320, 320), &names).expect("both layers are in the model");
     let ids: Vec<_> = names.iter().map(|n| graph.find(n).expect("kept")).collect();
     engine.compile(&graph, &ids).expect("the model compiles")
 }

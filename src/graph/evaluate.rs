@@ -126,7 +126,7 @@ fn conv2d(conv: &Conv2d, inputs: &[&Tensor], shape: &Shape, out: &mut [f32]) {
 }
 
 /// The input cell that a tap of a window reads; `None` if it lies in the padding.
-fn source(out: usize, stride: usize, tap: usize, dilation: usize, pad: usize, size: usize) -> Option<usize> {
+pub(crate) fn source(out: usize, stride: usize, tap: usize, dilation: usize, pad: usize, size: usize) -> Option<usize> {
     (out * stride + tap * dilation).checked_sub(pad).filter(|&i| i < size)
 }
 

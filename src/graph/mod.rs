@@ -5,6 +5,7 @@
 //! arithmetic, DequantizeLinear of weights) never gets here or is gone after [`passes::optimize`].
 
 pub(crate) mod evaluate;
+pub mod gradient;
 mod infer;
 mod op;
 pub mod passes;

@@ -15,18 +15,22 @@
 //! # Ok::<(), famlens::Error>(())
 //! ```
 
+mod augment;
 mod decode;
 mod format;
 mod geometry;
+mod hash;
 mod jpeg;
 mod mosaic;
 mod photo;
 mod png;
 mod prepare;
 
+pub use augment::{Augmentation, Jitter, View};
 pub use decode::{Limits, decode};
 pub use format::{Format, sniff};
 pub use geometry::{Geometry, GeometryMode, Rect};
+pub use hash::difference_hash;
 pub use mosaic::mosaic;
 pub use photo::Photo;
 pub use png::{encode_png, encode_png_rgba};

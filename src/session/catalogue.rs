@@ -7,6 +7,7 @@ use super::ExplainOptions;
 use crate::choice::{Choice, Described, describe};
 use crate::fam::head::HeadChoice;
 use crate::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
+use crate::methods::Method;
 use crate::tasks::few_shot::{Centre, Decide};
 
 /// One thing that can be chosen.
@@ -49,6 +50,10 @@ pub enum Input {
     Class,
     /// Names of target layers: those of the model.
     Layers,
+    /// The name of one layer of the model, or null.
+    Layer,
+    /// Labels or indices of the model's classifier as `{"logit": ..}`, or null.
+    Logits,
     /// Numbers within a range.
     Numbers {
         /// Smallest value.
@@ -73,6 +78,41 @@ pub fn catalogue() -> Vec<Entry> {
         Entry { kind, label, sentence, input, default }
     };
     vec![
+        entry("method", "Method", "How the map is made.", one::<Method>()),
+        entry(
+            "against",
+            "Explain a logit",
+            "Outputs of the model's own classifier, in place of similarities to your classes.",
+            Input::Logits,
+        ),
+        entry("layer", "Layer of the maps", "Whose activation maps are weighed; the target if none.", Input::Layer),
+        entry(
+            "methods.seed",
+            "Seed",
+            "Start of the random numbers of RISE and of random weights.",
+            number(0.0, 4_294_967_295.0, 1.0),
+        ),
+        entry(
+            "methods.channels",
+            "Channels tried",
+            "How many channels Score-CAM tries, the most active first; 0 for all.",
+            number(0.0, 65_536.0, 1.0),
+        ),
+        entry("methods.masks", "Masks", "How many random masks RISE takes.", number(1.0, 20_000.0, 1.0)),
+        entry("methods.grid", "Grid", "Cells along each side of the grid of RISE's masks.", number(1.0, 64.0, 1.0)),
+        entry("methods.keep", "Kept", "How likely a cell of RISE's masks is to be kept.", number(0.01, 1.0, 0.01)),
+        entry(
+            "methods.window",
+            "Square",
+            "Side of the grey square of occlusion, in pixels of the input.",
+            number(1.0, 4096.0, 1.0),
+        ),
+        entry(
+            "methods.stride",
+            "Step",
+            "How far the grey square of occlusion moves, in pixels of the input.",
+            number(1.0, 4096.0, 1.0),
+        ),
         entry("form", "Form", "How the weights of the channels are made.", one::<Form>()),
         entry("rival", "Against", "The class that the contrastive form is against; all others if none.", Input::Class),
         entry("similarity", "Similarity", "How alike two embeddings are; it ranks the classes.", one::<Similarity>()),

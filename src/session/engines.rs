@@ -194,7 +194,7 @@ impl Engines {
     }
 
     fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), targets: &[&str]) -> Result<Box<dyn Program>> {
-        let graph = model.graph_to(size, targets)?;
+        let graph = model.graph_keeping(size, targets)?;
         let find = |target: &&str| graph.find(target).ok_or_else(|| super::not_spatial(target));
         let ids = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
         let engine: &dyn Engine = match (on, &self.gpu) {

@@ -7,6 +7,7 @@ use super::{EngineKind, ExplainOptions, ImageId, Map, Session, milliseconds, not
 use crate::error::{Error, Result};
 use crate::fam::Form;
 use crate::image::Geometry;
+use crate::methods::Method;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
 use crate::tasks::few_shot::Episode;
 
@@ -107,6 +108,10 @@ impl Session {
         options: &ExplainOptions,
     ) -> Result<Explanation> {
         let started = Instant::now();
+        if options.method != Method::Fam || options.against.is_some() {
+            // Boxed, since a comparison asks this very function for FAM.
+            return Box::pin(self.explain_by_method(query, classes, options)).await;
+        }
         options.check()?;
         self.check_episode(query, classes)?;
         if let Some(form) = options.form.cells() {

@@ -28,9 +28,12 @@ mod engines;
 mod explain;
 mod manifest;
 mod map;
+mod methods;
 mod model;
 mod mosaic;
 mod options;
+mod pair;
+mod retrieval;
 
 pub use bench::Benchmark;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
@@ -38,9 +41,13 @@ pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, Timings};
 pub use manifest::{ClassSpecificSpec, InputSpec, Manifest};
 pub use map::Map;
+pub use methods::{
+    Against, ClassifierOutput, ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going,
+};
 pub use model::Model;
 pub use mosaic::{Mosaic, MosaicForm, Tile};
 pub use options::{ExplainOptions, Finer};
+pub use pair::{CellPairs, PairExplanation};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,6 +92,8 @@ struct Embedded {
     engine: EngineKind,
     features: Features,
     embedding: Arc<[f32]>,
+    /// Milliseconds of the forward pass.
+    milliseconds: f64,
 }
 
 /// An embedding and what it cost.
@@ -229,12 +238,14 @@ impl Session {
         let engine = self.engines.active();
         let entry = self.images.get_mut(&id).ok_or_else(|| unknown(id))?;
         let program = self.engines.program(&self.model, entry.geometry.input_size(), target)?;
+        let started = Instant::now();
         let output = program.run(&entry.input, mix).await?;
+        let milliseconds = milliseconds(started);
         let Some(features) = output.features.into_iter().next() else {
             return Err(Error::Engine { engine: engine.name(), reason: "it returned no activation maps".into() });
         };
         let embedding = output.mixed.embedding.as_slice().into();
-        let embedded = Embedded { target: target.to_owned(), engine, features, embedding };
+        let embedded = Embedded { target: target.to_owned(), engine, features, embedding, milliseconds };
         entry.embedded.push(embedded.clone());
         Ok((embedded, output.mixed))
     }

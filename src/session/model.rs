@@ -15,6 +15,7 @@ pub struct Model {
     targets: Vec<String>,
     parameters: usize,
     statistics: Option<Statistics>,
+    fingerprint: u64,
 }
 
 impl Model {
@@ -25,13 +26,14 @@ impl Model {
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let manifest = Manifest::parse(manifest)?;
+        let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
         let side = manifest.input.size;
         let graph = onnx.to_graph(side, side)?;
         let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let model = Self { manifest, onnx, targets, parameters, statistics: None };
+        let model = Self { manifest, onnx, targets, parameters, statistics: None, fingerprint };
         model.check_target(&model.manifest.target)?;
         if let Some(spec) = &model.manifest.class_specific {
             std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
@@ -59,6 +61,11 @@ impl Model {
     /// Number of weights and biases.
     pub fn parameters(&self) -> usize {
         self.parameters
+    }
+
+    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The mean embedding of unlabelled images at a layer, where the model has one.
@@ -111,6 +118,15 @@ impl Model {
         Ok(())
     }
 
+    /// The same, where there is no doing without it.
+    pub(super) fn required_mean_embedding(&self, target: &str) -> Result<&[f32]> {
+        let missing = || {
+            let reason = format!("it needs a mean embedding, and model.json has none for the layer {target:?}");
+            Error::argument("form", format!("{reason}; use another one"))
+        };
+        self.mean_embedding(target).ok_or_else(missing)
+    }
+
     /// How a photo of that size becomes the model's input.
     ///
     /// # Errors
@@ -141,14 +157,14 @@ impl Model {
         passes::optimize(graph, &[keep])
     }
 
-    /// The same with several named values kept.
+    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
     ///
     /// # Errors
     /// As [`Model::graph`].
-    pub fn graph_to(&self, (width, height): (u32, u32), targets: &[&str]) -> Result<Graph> {
+    pub fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
         let graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let find = |&target: &&str| graph.find(target).ok_or_else(|| self.unknown_target(target));
-        let keep = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
+        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
+        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
         passes::optimize(graph, &keep)
     }
 

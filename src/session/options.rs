@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Against;
 use crate::error::{Error, Result};
 use crate::fam::head::HeadChoice;
 use crate::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
+use crate::methods::{Method, MethodOptions};
 use crate::tasks::few_shot::{Centre, Decide};
 
 /// What can be chosen about an explanation. As JSON the names are camelCase, an absent field has its default, and an
@@ -65,6 +67,14 @@ pub struct ExplainOptions {
     pub offset: Option<f32>,
     /// How sharply classes share a cell, 0 to 1000 (discriminative form).
     pub sharpness: f32,
+    /// How the map is made: FAM in the form above, or one of the methods it is compared with.
+    pub method: Method,
+    /// Outputs of the model's classifier to explain, in place of similarities to classes.
+    pub against: Option<Against>,
+    /// The layer whose activation maps the methods weigh; the target layer if `None`, else one before it.
+    pub layer: Option<String>,
+    /// What can be chosen about the methods.
+    pub methods: MethodOptions,
 }
 
 impl Default for ExplainOptions {
@@ -92,6 +102,10 @@ impl Default for ExplainOptions {
             cell_shrinkage: 0.75,
             offset: None,
             sharpness: 20.0,
+            method: Method::default(),
+            against: None,
+            layer: None,
+            methods: MethodOptions::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn to_error(error: Error) -> JsValue {
         Error::Argument { .. } => "argument",
         Error::NoGpu { .. } => "no_gpu",
         Error::GpuLost { .. } => "gpu_lost",
+        Error::Cancelled => "cancelled",
         Error::Engine { .. } => "engine",
         Error::File { .. } => "file",
     };

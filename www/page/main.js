@@ -24,19 +24,24 @@ mountBackend();
 mountModel();
 mountProgress();
 mountDrop(() => view()?.taker ?? null);
-on(["lens", "busy", "failed", "result", "query", "classes", "form", "view"], tellState);
+on(["lens", "busy", "failed", "result", "query", "classes", "choices", "beside", "view"], tellState);
 // For the console, and for programs that drive the page.
 Object.defineProperty(window, "famlens", {
   value: {
     get lens() {
       return state.lens;
     },
+    /** What was chosen. */
     get result() {
       return state.result?.found ?? null;
     },
+    /** FAM as the paper has it, if that is shown beside it. */
+    get published() {
+      return state.published?.found ?? null;
+    },
     get state() {
-      const { view, query, classes, form, look, backend } = state;
-      return { view, query: query?.name ?? null, classes: classes.map(({ name, photos }) => ({ name, supports: photos.map((photo) => photo.name) })), target: shownClass()?.name ?? null, form, look, backend };
+      const { view, query, classes, choices, look, backend } = state;
+      return { view, query: query?.name ?? null, classes: classes.map(({ name, photos }) => ({ name, supports: photos.map((photo) => photo.name) })), target: shownClass()?.name ?? null, choices, look, backend };
     },
   },
 });

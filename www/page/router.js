@@ -35,6 +35,7 @@ export function parameters() {
 export function keepParameters(task, values) {
   if (state.view !== task) return;
   const text = values.toString();
+  if (!text && !location.hash) return;
   history.replaceState(history.state, "", `#${task}${text ? `?${text}` : ""}`);
 }
 

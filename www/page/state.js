@@ -1,15 +1,18 @@
 // What the page knows. Views read `state` and listen with `on`; only `set` changes it, and listeners run once for all changes of one turn.
 
 /**
- * @import { BackendChoice, Explanation, Form, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
+ * @import { BackendChoice, Choice, Explanation, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
  *
  * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets.
  * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
  * @typedef {{key: string, name: string, color: number, photos: Photo[]}} ClassItem
  * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, threshold: number}} Look
  *
- * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys.
- * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Result
+ * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys, `options` what was asked for.
+ * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options: Record<string, unknown>}} Result
+ *
+ * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is left to the page.
+ * @typedef {Record<string, unknown>} Choices
  * @typedef {{phase: string, loaded: number, total: number}} Busy
  */
 
@@ -39,12 +42,22 @@ export const state = {
   query: null,
   /** @type {ClassItem[]} */
   classes: [],
-  /** @type {Form} */
-  form: "fam",
-  /** @type {Result | null} */
+  /** What the middle of the page shows: `maps` or one of the wider looks. */
+  mode: "maps",
+  /** @type {Choice[]} what can be chosen; empty until the library has been asked */
+  catalogue: [],
+  /** @type {Choices} */
+  choices: {},
+  /** Whether FAM as the paper has it is shown beside what was chosen. */
+  beside: true,
+  /** @type {Result | null} what was chosen */
   result: null,
+  /** @type {Result | null} FAM as the paper has it, where that is another one */
+  published: null,
   /** @type {string | null} key of the class whose map is shown; null follows the decision */
   picked: null,
+  /** @type {string | null} key of the class that is pointed at, whose map is shown as long as it is */
+  hovered: null,
   /** @type {number | null} place among the strongest channels, if one channel's own map is shown */
   channel: null,
   /** @type {LensMap[]} the activation maps of the strongest channels of the shown class */
@@ -88,11 +101,21 @@ export function current() {
   return state.result && state.result.query === state.query ? state.result : null;
 }
 
-/** The place, in the result, of the class whose map is shown. */
-export function shownIndex() {
-  const { result, picked } = state;
+/** FAM as the paper has it for the photo that is asked about now, if it is shown beside the result. */
+export function published() {
+  return state.beside && state.published?.query === state.query ? state.published : null;
+}
+
+/** The place, in a result, of the class whose map is shown: pointed at, picked, or the decision. @param {Result | null} [result] */
+export function shownIndex(result = state.result) {
   if (!result) return -1;
-  const at = picked ? result.keys.indexOf(picked) : -1;
+  for (const key of [state.hovered, state.picked]) {
+    const at = key ? result.keys.indexOf(key) : -1;
+    if (at >= 0) return at;
+  }
+  // Both maps are of one class: that which the result decides for.
+  const decided = state.result?.query === result.query ? state.result.keys[state.result.found.predicted] : null;
+  const at = decided ? result.keys.indexOf(decided) : -1;
   return at >= 0 ? at : result.found.predicted;
 }
 

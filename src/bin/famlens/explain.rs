@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     query: PathBuf,
     /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
-    #[arg(long = "class", required = true, value_name = "NAME=PHOTOS")]
+    #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
     classes: Vec<ClassArg>,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
@@ -84,7 +84,13 @@ pub fn run(args: Args) -> Result<()> {
     };
     let rival = args.rival.as_ref().map(|name| class_named("--rival", name)).transpose()?;
     let explanation = block_on(session.explain(query, &classes, &args.method.options(rival)))?;
-    let shown = args.class.as_ref().map(|name| class_named("--for", name)).transpose()?;
+    let named = |name: &String| {
+        explanation.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+            let names: Vec<_> = explanation.classes.iter().map(|c| c.name.as_str()).collect();
+            Error::argument("--for", format!("{name:?} is not one of the classes: {}", names.join(", ")))
+        })
+    };
+    let shown = args.class.as_ref().map(named).transpose()?;
     let shown = shown.unwrap_or(explanation.predicted);
     if let Some(folder) = &args.out {
         save(folder, &args.query, &photo, &explanation)?;

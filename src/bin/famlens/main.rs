@@ -4,10 +4,15 @@ mod embed;
 mod evaluate;
 mod explain;
 mod files;
+mod gallery;
+mod index;
+mod methods;
 mod model;
 mod mosaic;
 mod options;
 mod output;
+mod pair;
+mod search;
 mod statistics;
 
 use std::process::ExitCode;
@@ -26,6 +31,14 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Compare methods over one photo: maps side by side, with passes, time and memory
+    Methods(methods::Args),
+    /// Show what makes two photos, or two random views of one, alike: maps on both sides, and where to where
+    Pair(pair::Args),
+    /// Embed many photos into a gallery to search in; what is already embedded is not embedded again
+    Index(index::Args),
+    /// Rank the photos of a gallery by their similarity to one, with maps and near-duplicates
+    Search(search::Args),
     /// List everything that can be chosen, with what it is and where it comes from
     Choices(options::ChoicesArgs),
     /// Tile one photo of each class and see how much of each class's map falls into its own tile
@@ -48,6 +61,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Methods(args) => methods::run(&args),
+        Command::Pair(args) => pair::run(args),
+        Command::Index(args) => index::run(args),
+        Command::Search(args) => search::run(args),
         Command::Choices(args) => options::choices(&args),
         Command::Mosaic(args) => mosaic::run(&args),
         Command::Statistics(args) => statistics::run(&args),

@@ -2,7 +2,8 @@
 
 use famlens::fam::head::HeadChoice;
 use famlens::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
-use famlens::session::{CatalogueInput, ExplainOptions, Finer, catalogue, catalogue_json};
+use famlens::methods::{Method, MethodOptions};
+use famlens::session::{Against, CatalogueInput, ExplainOptions, Finer, catalogue, catalogue_json};
 use famlens::tasks::few_shot::{Centre, Decide};
 use famlens::{Error, Result};
 
@@ -73,6 +74,36 @@ pub struct OptionArgs {
     /// Look at N x N shifted images for a finer map (N * N times the passes)
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub shifts: usize,
+    /// How the map is made: fam, or a method it is compared with (famlens choices method)
+    #[arg(long, default_value_t)]
+    pub method: Method,
+    /// Explain outputs of the model's classifier, by label or index, in place of similarities; several, joined by commas
+    #[arg(long = "logit", value_delimiter = ',', value_name = "LABEL")]
+    pub logits: Vec<String>,
+    /// The layer whose activation maps other methods than fam weigh [default: the target layer]
+    #[arg(long)]
+    pub layer: Option<String>,
+    /// Start of the random numbers of rise and random
+    #[arg(long, default_value_t = 1)]
+    pub method_seed: u64,
+    /// score-cam: how many channels are tried, the most active first; 0 for all
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub channels: usize,
+    /// rise: how many random masks
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub masks: usize,
+    /// rise: cells along each side of the grid of its masks
+    #[arg(long, default_value_t = 7, value_name = "N")]
+    pub grid: usize,
+    /// rise: how likely a cell is to be kept, 0 to 1
+    #[arg(long, default_value_t = 0.5, value_name = "P")]
+    pub keep: f64,
+    /// occlusion: side of the grey square, in pixels of the input
+    #[arg(long, default_value_t = 48, value_name = "PIXELS")]
+    pub window: usize,
+    /// occlusion: how far the square moves, in pixels of the input
+    #[arg(long, default_value_t = 16, value_name = "PIXELS")]
+    pub stride: usize,
     /// Also look at the image at these scales, 0.5 to 2, joined by commas
     #[arg(long, value_delimiter = ',', value_name = "SCALE")]
     pub scales: Vec<f32>,
@@ -103,8 +134,28 @@ impl OptionArgs {
             offset: self.offset,
             sharpness: self.sharpness,
             cell_shrinkage: self.cell_shrinkage,
+            method: self.method,
+            against: self.against(),
+            layer: self.layer.clone(),
+            methods: MethodOptions {
+                seed: self.method_seed,
+                channels: self.channels,
+                masks: self.masks,
+                grid: self.grid,
+                keep: self.keep,
+                window: self.window,
+                stride: self.stride,
+            },
             ..ExplainOptions::default()
         }
+    }
+}
+
+impl OptionArgs {
+    fn against(&self) -> Option<Against> {
+        // Every text is a label or an index.
+        let logit: Vec<_> = self.logits.iter().flat_map(|text| text.parse()).collect();
+        (!logit.is_empty()).then_some(Against { logit })
     }
 }
 

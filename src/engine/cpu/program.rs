@@ -119,6 +119,10 @@ impl Program for CpuProgram {
         &self.target_shapes
     }
 
+    fn bytes(&self) -> usize {
+        size_of_val(self.arena.as_slice())
+    }
+
     fn run<'a>(&'a mut self, input: &'a Tensor, mix: &'a Mix) -> LocalFuture<'a, Result<Output>> {
         Box::pin(async move {
             let (channels, ..) = channels_height_width(&self.target_shapes[0])?;

@@ -1,7 +1,8 @@
 //! Convolutions and linear layers: which kernel and which tile.
 
-use super::lower::{Grid, Lowering, Product, Step, Traits, refuse, words};
+use super::lower::{Grid, Lowering, Step, Traits, refuse, words};
 use super::pipelines::{Kernel, Specialisation, activation};
+use super::products::Product;
 use super::weights::{Packing, Placed};
 use crate::error::Result;
 use crate::graph::{Activation, Constant, Conv2d, Node, ValueId};

@@ -216,6 +216,11 @@ impl Health {
     }
 }
 
+/// A limit of the device on what one shader may read, in words that say what to do.
+pub(super) fn binding_limit(bytes: usize) -> String {
+    format!("{bytes} bytes (what this GPU lets a shader bind at once); take a smaller input size or the CPU engine")
+}
+
 /// An [`Error::Engine`] of this engine.
 pub(super) fn failed(reason: impl Into<String>) -> Error {
     Error::Engine { engine: "GPU", reason: reason.into() }

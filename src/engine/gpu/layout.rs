@@ -4,7 +4,7 @@ use crate::tensor::Shape;
 
 /// Memory order of a value, in units of one float.
 ///
-/// `[1, C, H, W]`, `[1, C]` and `[C]` are stored pixel by pixel with the channels innermost, padded with zeros to a
+/// Maps `[1, C, H, W]`, `[1, C]` and `[C]` are stored pixel by pixel with the channels innermost, padded with zeros to a
 /// multiple of four; everything else row-major.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Layout {
@@ -29,6 +29,31 @@ impl Layout {
             _ => (row_major(shape), (0..shape.rank()).collect()),
         };
         Self { shape: shape.clone(), strides, order, channels }
+    }
+
+    /// Row-major, whatever the shape: for tokens, heads and channels-last maps (see [`super::assign`]).
+    pub fn row_major(shape: &Shape) -> Self {
+        let order = (0..shape.rank()).collect();
+        Self { shape: shape.clone(), strides: row_major(shape), order, channels: None }
+    }
+
+    /// Whether the values lie one after the other in row-major order and nothing else lies between.
+    pub fn is_flat(&self) -> bool {
+        match self.channels {
+            None => true,
+            Some((c, h, w)) => h * w == 1 && c % 4 == 0,
+        }
+    }
+
+    /// Whether no padding lies between the values.
+    fn is_dense(&self) -> bool {
+        self.channels.is_none_or(|(c, ..)| c % 4 == 0)
+    }
+
+    /// Whether the same floats are, in the other layout, this value with its dimensions reordered.
+    pub fn same_memory_transposed(&self, other: &Self, perm: &[usize]) -> bool {
+        let moved = |(i, &p): (usize, &usize)| other.shape.dims()[i] != 1 && other.strides[i] != self.strides[p];
+        self.is_dense() && other.is_dense() && !perm.iter().enumerate().any(moved)
     }
 
     /// Floats that the value takes, padding included; a multiple of four.
@@ -132,11 +157,11 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Over `layout`, leaving out one axis if given. Dimensions of size 1 are dropped.
+    /// Over `layout`, leaving out some axes. Dimensions of size 1 are dropped.
     ///
     /// # Errors
     /// If more than six dimensions remain.
-    pub fn over(layout: &Layout, without: Option<usize>) -> Result<Self, String> {
+    pub fn over(layout: &Layout, without: &[usize]) -> Result<Self, String> {
         let innermost = layout.order.last().map_or(0, |&axis| layout.shape.dims()[axis]);
         Self::over_padded(layout, without, innermost.next_multiple_of(4))
     }
@@ -145,11 +170,12 @@ impl Walk {
     ///
     /// # Errors
     /// As [`Walk::over`].
-    pub fn over_padded(layout: &Layout, without: Option<usize>, channels: usize) -> Result<Self, String> {
+    pub fn over_padded(layout: &Layout, without: &[usize], channels: usize) -> Result<Self, String> {
         let innermost = layout.order.last().copied().filter(|_| layout.channels.is_some());
         let dims = layout.shape.dims();
         let padded = |axis: usize| if Some(axis) == innermost { channels } else { dims[axis] };
-        let axes: Vec<usize> = layout.order.iter().copied().filter(|&a| Some(a) != without && padded(a) != 1).collect();
+        let walked = |a: &usize| !without.contains(a) && padded(*a) != 1;
+        let axes: Vec<usize> = layout.order.iter().copied().filter(walked).collect();
         if axes.len() > WALK {
             return Err(format!("{} has more than {WALK} dimensions, which the GPU engine does not run", layout.shape));
         }
@@ -163,9 +189,12 @@ impl Walk {
     /// # Errors
     /// As [`Walk::over`].
     pub fn row_major(shape: &Shape) -> Result<Self, String> {
-        let strides = row_major(shape);
-        let order = (0..shape.rank()).collect();
-        Self::over(&Layout { shape: shape.clone(), strides, order, channels: None }, None)
+        Self::over(&Layout::row_major(shape), &[])
+    }
+
+    /// Whether at most one dimension is walked.
+    pub fn is_line(&self) -> bool {
+        self.axes.len() <= 1
     }
 
     /// Number of places.
@@ -178,7 +207,7 @@ impl Walk {
         self.fill(1, |i| self.sizes[i])
     }
 
-    /// Per-dimension numbers of an operand, given by logical dimension.
+    /// Per-dimension numbers of an operand, given by logical dimension. A negative stride is one that wraps round.
     pub fn along(&self, values: &[usize]) -> [u32; 8] {
         self.fill(0, |i| values.get(self.axes[i]).copied().unwrap_or(0))
     }
@@ -223,9 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn channels_last_is_the_memory_of_a_map() {
+        let last = |dims: &[usize]| Layout::row_major(&Shape::new(dims));
+        let map = |dims: &[usize]| Layout::of(&Shape::new(dims));
+        assert!(map(&[1, 8, 2, 3]).same_memory_transposed(&last(&[1, 2, 3, 8]), &[0, 2, 3, 1]));
+        assert!(last(&[1, 2, 3, 8]).same_memory_transposed(&map(&[1, 8, 2, 3]), &[0, 3, 1, 2]));
+        assert!(!map(&[1, 6, 2, 3]).same_memory_transposed(&last(&[1, 2, 3, 6]), &[0, 2, 3, 1]));
+        assert!(!last(&[1, 2, 3, 8]).same_memory_transposed(&last(&[1, 8, 2, 3]), &[0, 3, 1, 2]));
+    }
+
+    #[test]
     fn walks_in_memory_order_with_padding() {
         let layout = Layout::of(&Shape::from([1, 3, 2, 5]));
-        let walk = Walk::over(&layout, None).unwrap();
+        let walk = Walk::over(&layout, &[]).unwrap();
         assert_eq!((walk.total(), walk.limit), (40, 3));
         assert_eq!(walk.dims(), [1, 1, 1, 2, 5, 4, 1, 1]);
         assert_eq!(walk.along(&layout.strides), [0, 0, 0, 20, 4, 1, 0, 0]);

@@ -1,13 +1,16 @@
-//! Graph to steps: which kernel, over what, with which parameters. One exhaustive match over [`Op`].
+//! Graph to steps: which kernel, over what, with which parameters. One exhaustive match over [`Op`]; the ops with weights
+//! are in `conv`, products and normalisation in `products`, what only moves values in `moves`.
 
 use std::collections::HashMap;
 
+use super::assign::assign;
 use super::layout::{Layout, Walk};
+use super::moves::Strided;
 use super::pipelines::{Kernel, Specialisation, WORKGROUP, activation};
 use super::weights::Uploader;
 use crate::engine::plan::{Arena, Plan};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, BinaryOp, Graph, Node, Op, Pool2d, PoolKind, ReduceKind, ValueId};
+use crate::graph::{Activation, BinaryOp, Graph, Node, Op, Pool2d, PoolKind, Quantize, ReduceKind, ValueId};
 use crate::tensor::Shape;
 
 /// One dispatch.
@@ -44,12 +47,17 @@ pub(super) struct Grid {
 
 impl Grid {
     pub fn over(invocations: usize) -> Self {
-        // WebGPU promises this many workgroups a dimension.
+        let Self { workgroups, row } = Self::of_groups(invocations.div_ceil(WORKGROUP));
+        Self { workgroups, row: row * WORKGROUP as u32 }
+    }
+
+    /// So many whole workgroups; `row` then counts workgroups.
+    pub fn of_groups(groups: usize) -> Self {
+        // WebGPU promises this many workgroups a dimension, and four times that much memory is more than it binds.
         const MOST: usize = 65_535;
-        let groups = invocations.div_ceil(WORKGROUP).max(1);
-        let rows = groups.div_ceil(MOST);
-        let columns = groups.div_ceil(rows);
-        Self { workgroups: [columns as u32, rows as u32], row: (columns * WORKGROUP) as u32 }
+        let rows = groups.max(1).div_ceil(MOST);
+        let columns = groups.max(1).div_ceil(rows);
+        Self { workgroups: [columns as u32, rows as u32], row: columns as u32 }
     }
 }
 
@@ -66,9 +74,10 @@ pub(super) struct Lowering<'a, 'w> {
     pub graph: &'a Graph,
     pub traits: Traits,
     pub uploader: &'a mut Uploader<'w>,
+    layouts: Vec<Layout>,
     arena: Arena,
     /// First float after the planned values: the temporary of the step that runs, then the constants.
-    scratch: usize,
+    pub(super) scratch: usize,
     end: usize,
     constants: Vec<(usize, Vec<f32>)>,
     placed_constants: HashMap<ValueId, usize>,
@@ -86,21 +95,24 @@ pub(super) fn lower(
     uploader: &mut Uploader<'_>,
 ) -> Result<Lowered> {
     let plan = Plan::new(graph, targets)?;
-    let layout = |id: ValueId| Layout::of(&graph.value(id).shape);
+    let layouts = assign(graph, &plan, targets)?;
+    let layout = |id: ValueId| &layouts[id.0];
     let computed = |id: ValueId| graph.value(id).constant.is_none();
     let alias = |node: &Node| match (&node.op, node.inputs.as_slice()) {
-        (Op::Reshape(_), [x]) => computed(*x) && layout(*x).same_memory(&layout(node.output)),
+        (Op::Reshape(_), [x]) => computed(*x) && layout(*x).same_memory(layout(node.output)),
+        (Op::Transpose { perm }, [x]) => computed(*x) && layout(*x).same_memory_transposed(layout(node.output), perm),
         _ => false,
     };
     let bytes = |id: ValueId| layout(id).len().saturating_mul(4);
     let arena = plan.arena(graph, bytes, alias, 16)?;
     let scratch = arena.size / 4;
-    let reshaped = plan.nodes(graph).filter(|n| matches!(n.op, Op::Reshape(_)));
+    let reshaped = plan.nodes(graph).filter(|n| matches!(n.op, Op::Reshape(_) | Op::Attention(_)));
     let largest = reshaped.map(|n| graph.value(n.output).shape.len().next_multiple_of(4)).max().unwrap_or(0);
     let mut lowering = Lowering {
         graph,
         traits,
         uploader,
+        layouts: layouts.clone(),
         arena,
         scratch,
         end: scratch.saturating_add(largest),
@@ -113,7 +125,7 @@ pub(super) fn lower(
             lowering.node(node)?;
         }
     }
-    let place = |l: &Lowering<'_, '_>, id: ValueId| Ok::<_, Error>((l.offset(id)?, layout(id)));
+    let place = |l: &Lowering<'_, '_>, id: ValueId| Ok::<_, Error>((l.offset(id)?, layout(id).clone()));
     let input = place(&lowering, graph.image_input()?)?;
     let targets = targets.iter().map(|&t| place(&lowering, t)).collect::<Result<Vec<_>>>()?;
     let size = lowering.end.max(4);
@@ -121,7 +133,7 @@ pub(super) fn lower(
         return Err(Error::TooLarge {
             what: "the memory for all activations at this image size".into(),
             size: format!("{} bytes", size.saturating_mul(4)),
-            limit: format!("{} bytes (what this GPU lets a shader bind at once)", traits.arena_limit.saturating_mul(4)),
+            limit: super::device::binding_limit(traits.arena_limit.saturating_mul(4)),
         });
     }
     Ok(Lowered { steps: lowering.steps, arena: size, constants: lowering.constants, input, targets })
@@ -129,7 +141,7 @@ pub(super) fn lower(
 
 impl Lowering<'_, '_> {
     pub fn layout(&self, id: ValueId) -> Layout {
-        Layout::of(&self.graph.value(id).shape)
+        self.layouts[id.0].clone()
     }
 
     fn offset(&self, id: ValueId) -> Result<usize> {
@@ -146,11 +158,18 @@ impl Lowering<'_, '_> {
             return Ok(offset);
         }
         let floats = self.layout(id).pack(constant.to_float().data());
+        let offset = self.table(floats);
+        self.placed_constants.insert(id, offset);
+        Ok(offset)
+    }
+
+    /// Puts numbers known beforehand into the arena, behind the planned values.
+    pub(super) fn table(&mut self, mut floats: Vec<f32>) -> usize {
+        floats.resize(floats.len().next_multiple_of(4), 0.0);
         let offset = self.end;
         self.end = self.end.saturating_add(floats.len());
         self.constants.push((offset, floats));
-        self.placed_constants.insert(id, offset);
-        Ok(offset)
+        offset
     }
 
     /// Appends a step that reads no weights.
@@ -164,7 +183,7 @@ impl Lowering<'_, '_> {
             Op::Conv2d(conv) => self.conv2d(node, conv),
             Op::Linear(linear) => self.linear(node, linear.activation),
             Op::MatMul => self.matmul(node),
-            Op::Activation(a) => self.elementwise(node, 0, None, *a),
+            Op::Activation(a) => self.activate(node, *a),
             Op::Binary(op) => self.binary(node, *op),
             Op::Pool2d(pool) => self.pool(node, pool),
             Op::Reduce { kind, axes, keep_dims } => self.reduce(node, *kind, axes, *keep_dims),
@@ -173,37 +192,51 @@ impl Lowering<'_, '_> {
             Op::Transpose { perm } => self.transpose(node, perm),
             Op::Concat { axis } => self.concat(node, *axis),
             Op::Pad { before, value, .. } => self.pad(node, before, *value),
-            _ => Err(refuse(node, "the GPU engine does not run this operator yet; use the CPU engine")),
+            Op::LayerNorm(norm) => self.layer_norm(node, norm),
+            Op::Attention(attention) => self.attention(node, attention),
+            Op::Slice { start, step, .. } => self.slice(node, start, step),
+            Op::Gather { axis, indices } => self.gather(node, *axis, indices),
+            Op::Quantize(quantize) => self.quantize(node, quantize),
         }
     }
 
-    /// A kernel over groups of four, with an optional second operand `(place, how it is indexed)`.
-    fn elementwise(&mut self, node: &Node, op: u32, second: Option<(ValueId, u32)>, act: Activation) -> Result<()> {
-        let x = self.operand(node.inputs[0])?;
-        self.elementwise_at(node, op, x, second, act)
+    /// A function of one value: a kernel over groups of four, or the general one if the layouts differ.
+    fn activate(&mut self, node: &Node, act: Activation) -> Result<()> {
+        let unary = Fast { op: 0, x: node.inputs[0], second: None, act, numbers: [0.0; 4] };
+        self.elementwise(node, &unary)
     }
 
-    fn elementwise_at(
-        &mut self,
-        node: &Node,
-        op: u32,
-        x: usize,
-        second: Option<(ValueId, u32)>,
-        act: Activation,
-    ) -> Result<()> {
+    fn quantize(&mut self, node: &Node, q: &Quantize) -> Result<()> {
+        let op = if q.dequantize { 12 } else { 11 };
+        let numbers = [q.scale, q.zero, q.range[0], q.range[1]];
+        self.elementwise(node, &Fast { op, x: node.inputs[0], second: None, act: Activation::None, numbers })
+    }
+
+    /// The kernel over groups of four. The first operand lies as the output does.
+    fn elementwise(&mut self, node: &Node, fast: &Fast) -> Result<()> {
         let out = self.layout(node.output);
-        let (groups, pixels) = out.groups_and_pixels();
-        let (s, indexing) = match second {
-            Some((id, indexing)) => (self.operand(id)?, indexing),
+        if self.layout(fast.x).strides != out.strides {
+            return Err(refuse(node, "its input and output lie differently in memory"));
+        }
+        let x = self.operand(fast.x)?;
+        let (mut groups, pixels) = out.groups_and_pixels();
+        let (total, mut kept) = (groups * pixels, out.kept());
+        let (s, indexing) = match fast.second {
+            Some((id, second)) => {
+                if let Second::Trailing(inner) = second {
+                    (groups, kept) = (inner / 4, inner);
+                }
+                (self.operand(id)?, second.code())
+            }
             None => (0, 0),
         };
         let y = self.offset(node.output)?;
-        let (act, a, b) = activation(act);
-        let grid = Grid::over(groups * pixels);
-        let spec = Specialisation::new(Kernel::Elementwise).with("ACT", act).with("OP", op).with("SECOND", indexing);
-        let (total, kept) = (groups * pixels, out.kept());
+        let (act, a, b) = activation(fast.act);
+        let grid = Grid::over(total);
+        let spec =
+            Specialisation::new(Kernel::Elementwise).with("ACT", act).with("OP", fast.op).with("SECOND", indexing);
         let mut params = words([x / 4, s / 4, y / 4, groups, total, grid.row as usize, kept]);
-        params.extend([a.to_bits(), b.to_bits()]);
+        params.extend([a, b].iter().chain(&fast.numbers).map(|v| v.to_bits()));
         self.step(node, spec, grid, params);
         Ok(())
     }
@@ -222,13 +255,14 @@ impl Lowering<'_, '_> {
         };
         for (x, s, code) in [(a, b, code), (b, a, swapped)] {
             if self.layout(x) == out
-                && let Some(indexing) = second_indexing(&out, &self.layout(s))
+                && let Some(second) = Second::of(&out, &self.layout(s))
             {
-                let x = self.operand(x)?;
-                return self.elementwise_at(node, code, x, Some((s, indexing)), Activation::None);
+                let second = Some((s, second));
+                let fast = Fast { op: code, x, second, act: Activation::None, numbers: [0.0; 4] };
+                return self.elementwise(node, &fast);
             }
         }
-        let walk = Walk::over(&out, None).map_err(|reason| refuse(node, reason))?;
+        let walk = Walk::over(&out, &[]).map_err(|reason| refuse(node, reason))?;
         let rank = out.shape.rank();
         let (a, la, b, lb) = (self.operand(a)?, self.layout(a), self.operand(b)?, self.layout(b));
         let strided = Strided {
@@ -237,94 +271,8 @@ impl Lowering<'_, '_> {
             b: (b, &lb.broadcast_strides(rank)),
             y: (self.offset(node.output)?, &out.strides),
             pad: None,
+            pick_stride: 0,
         };
-        self.strided(node, &walk, &strided);
-        Ok(())
-    }
-
-    fn strided(&mut self, node: &Node, walk: &Walk, s: &Strided<'_>) {
-        let grid = Grid::over(walk.total());
-        let outside = s.pad.map_or(0.0, |p| p.2);
-        let mut params = words([s.a.0, s.b.0, s.y.0, walk.total(), grid.row as usize, walk.limit]);
-        params.extend([outside.to_bits(), 0]);
-        params.extend(walk.dims());
-        params.extend(walk.along(s.a.1));
-        params.extend(walk.along(s.b.1));
-        params.extend(walk.along(s.y.1));
-        if let Some((before, sizes, _)) = s.pad {
-            params.extend(walk.along(before));
-            params.extend(walk.sizes_along(sizes));
-        }
-        let pad = u32::from(s.pad.is_some());
-        let spec = Specialisation::new(Kernel::Strided).with("OP", s.op).with("PAD", pad);
-        self.step(node, spec, grid, params);
-    }
-
-    /// Copies `a` to `y`, both by their strides along the walk.
-    fn copy(&mut self, node: &Node, walk: &Walk, a: (usize, &[usize]), y: (usize, &[usize])) {
-        self.strided(node, walk, &Strided { op: 0, a, b: (0, &[]), y, pad: None });
-    }
-
-    fn reshape(&mut self, node: &Node) -> Result<()> {
-        let refused = |reason| refuse(node, reason);
-        let (from, to) = (self.layout(node.inputs[0]), self.layout(node.output));
-        let (mut a, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
-        // Channels-innermost to row-major first, since only row-major order is the same under both shapes.
-        if !from.same_memory(&plain(&from.shape)) {
-            let walk = Walk::row_major(&from.shape).map_err(refused)?;
-            let direct = to.same_memory(&plain(&to.shape)) && to.channels.is_none();
-            let middle = if direct { y } else { self.scratch };
-            self.copy(node, &walk, (a, &from.strides), (middle, &super::layout::row_major(&from.shape)));
-            if direct {
-                return Ok(());
-            }
-            a = middle;
-        }
-        let walk = Walk::over(&to, None).map_err(refused)?;
-        self.copy(node, &walk, (a, &super::layout::row_major(&to.shape)), (y, &to.strides));
-        Ok(())
-    }
-
-    fn transpose(&mut self, node: &Node, perm: &[usize]) -> Result<()> {
-        let (from, to) = (self.layout(node.inputs[0]), self.layout(node.output));
-        let strides: Vec<usize> = perm.iter().map(|&p| from.strides[p]).collect();
-        let walk = Walk::over(&to, None).map_err(|reason| refuse(node, reason))?;
-        let (a, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
-        self.copy(node, &walk, (a, &strides), (y, &to.strides));
-        Ok(())
-    }
-
-    fn concat(&mut self, node: &Node, axis: usize) -> Result<()> {
-        let to = self.layout(node.output);
-        let y = self.offset(node.output)?;
-        let innermost = to.channels.is_some() && to.order.last() == Some(&axis);
-        let mut start = 0;
-        for (i, &input) in node.inputs.iter().enumerate() {
-            let from = self.layout(input);
-            let a = self.operand(input)?;
-            // Along the channels only the last part writes the padding: it comes after all the others.
-            let part = match innermost && i + 1 < node.inputs.len() {
-                true => Layout { channels: None, ..from.clone() },
-                false => Layout { order: to.order.clone(), channels: to.channels, ..from.clone() },
-            };
-            let walk = match innermost && i + 1 == node.inputs.len() {
-                true => Walk::over_padded(&part, None, to.shape.dims()[axis].next_multiple_of(4) - start),
-                false => Walk::over(&part, None),
-            };
-            let walk = walk.map_err(|reason| refuse(node, reason))?;
-            self.copy(node, &walk, (a, &from.strides), (y + start * to.strides[axis], &to.strides));
-            start += from.shape.dims()[axis];
-        }
-        Ok(())
-    }
-
-    fn pad(&mut self, node: &Node, before: &[usize], value: f32) -> Result<()> {
-        let (from, to) = (self.layout(node.inputs[0]), self.layout(node.output));
-        // A dimension that is 1 in the output is not walked; its padding is then 0 as well.
-        let walk = Walk::over(&to, None).map_err(|reason| refuse(node, reason))?;
-        let (a, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
-        let pad = Some((before, from.shape.dims(), value));
-        let strided = Strided { op: 0, a: (a, &from.strides), b: (0, &[]), y: (y, &to.strides), pad };
         self.strided(node, &walk, &strided);
         Ok(())
     }
@@ -358,7 +306,7 @@ impl Lowering<'_, '_> {
             false => (0..rank).filter(|d| !axes.contains(d)).map(|d| from.strides[d]).collect(),
         };
         let refused = |reason| refuse(node, reason);
-        let walk = Walk::over(&to, None).map_err(refused)?;
+        let walk = Walk::over(&to, &[]).map_err(refused)?;
         // The reduced dimensions as a value of their own.
         let reduced = Shape::new(axes.iter().map(|&d| from.shape.dims()[d]).collect::<Vec<_>>());
         let reduced_strides: Vec<usize> = axes.iter().map(|&d| from.strides[d]).collect();
@@ -383,62 +331,20 @@ impl Lowering<'_, '_> {
     }
 
     fn softmax(&mut self, node: &Node, axis: usize) -> Result<()> {
-        let layout = self.layout(node.output);
-        let walk = Walk::over(&layout, Some(axis)).map_err(|reason| refuse(node, reason))?;
+        let (from, layout) = (self.layout(node.inputs[0]), self.layout(node.output));
+        let walk = Walk::over(&layout, &[axis]).map_err(|reason| refuse(node, reason))?;
         let (a, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
         let count = layout.shape.dims()[axis];
         let innermost = layout.channels.is_some() && layout.order.last() == Some(&axis);
         let padded = if innermost { count.next_multiple_of(4) } else { count };
-        let step = layout.strides[axis];
+        let steps = [from.strides[axis], layout.strides[axis]];
         let grid = Grid::over(walk.total());
-        let head = [a, y, walk.total(), grid.row as usize, walk.limit, count, step, step, padded, 0, 0, 0];
+        let head = [a, y, walk.total(), grid.row as usize, walk.limit, count, steps[0], steps[1], padded, 0, 0, 0];
         let mut params = words(head);
         params.extend(walk.dims());
-        params.extend(walk.along(&layout.strides));
+        params.extend(walk.along(&from.strides));
         params.extend(walk.along(&layout.strides));
         self.step(node, Specialisation::new(Kernel::Softmax), grid, params);
-        Ok(())
-    }
-
-    fn matmul(&mut self, node: &Node) -> Result<()> {
-        let (a, b) = (node.inputs[0], node.inputs[1]);
-        let (la, lb) = (self.layout(a), self.layout(b));
-        let rank = self.layout(node.output).shape.rank();
-        let (a, b) = (self.operand(a)?, self.operand(b)?);
-        let (own_a, own_b) = (la.shape.rank(), lb.shape.rank());
-        // Along the output's [.., M, N]: a does not move with N, b not with M.
-        let (mut along_a, mut along_b) = (la.broadcast_strides(rank), lb.broadcast_strides(rank));
-        along_a[rank - 1] = 0;
-        along_b[rank - 2] = 0;
-        let product = Product {
-            a: (a, along_a, la.strides[own_a - 1]),
-            b: (b, along_b, lb.strides[own_b - 2]),
-            bias: None,
-            count: la.shape.dims()[own_a - 1],
-            act: Activation::None,
-        };
-        self.product(node, &product)
-    }
-
-    /// The general matrix product; also the linear layers that the convolution kernel does not take.
-    pub fn product(&mut self, node: &Node, product: &Product) -> Result<()> {
-        let out = self.layout(node.output);
-        let walk = Walk::over(&out, None).map_err(|reason| refuse(node, reason))?;
-        let y = self.offset(node.output)?;
-        let grid = Grid::over(walk.total());
-        let (act, act_a, act_b) = activation(product.act);
-        let bias = product.bias.as_ref();
-        let mut params = words([product.a.0, product.b.0, bias.map_or(0, |b| b.0), y]);
-        params.extend(words([walk.total(), grid.row as usize, walk.limit, product.count, product.a.2, product.b.2]));
-        params.extend([act_a.to_bits(), act_b.to_bits()]);
-        params.extend(walk.dims());
-        params.extend(walk.along(&product.a.1));
-        params.extend(walk.along(&product.b.1));
-        params.extend(walk.along(bias.map_or(&[], |b| &b.1)));
-        params.extend(walk.along(&out.strides));
-        let with_bias = u32::from(bias.is_some());
-        let spec = Specialisation::new(Kernel::MatMul).with("ACT", act).with("BIAS", with_bias);
-        self.step(node, spec, grid, params);
         Ok(())
     }
 
@@ -448,45 +354,56 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// Operands of the strided kernel: where each starts and its strides by logical dimension of the output.
-struct Strided<'a> {
+/// What the fast element-wise kernel is to compute: see `elementwise.wgsl`.
+struct Fast {
     op: u32,
-    a: (usize, &'a [usize]),
-    b: (usize, &'a [usize]),
-    y: (usize, &'a [usize]),
-    /// How far the input starts within the output, its own sizes, and the value outside.
-    pad: Option<(&'a [usize], &'a [usize], f32)>,
+    x: ValueId,
+    second: Option<(ValueId, Second)>,
+    act: Activation,
+    /// Step, zero and range of a rounding.
+    numbers: [f32; 4],
 }
 
-/// Operands of a matrix product: start, strides along the output, step along the summed dimension.
-pub(super) struct Product {
-    pub a: (usize, Vec<usize>, usize),
-    pub b: (usize, Vec<usize>, usize),
-    pub bias: Option<(usize, Vec<usize>)>,
-    pub count: usize,
-    pub act: Activation,
+/// How the fast element-wise kernel finds its second operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Second {
+    Same,
+    Channel,
+    Single,
+    /// It repeats after so many values, which are whole groups of four.
+    Trailing(usize),
 }
 
-/// How the fast element-wise kernel finds the second operand, if it can: see `SECOND` in `elementwise.wgsl`.
-fn second_indexing(out: &Layout, second: &Layout) -> Option<u32> {
-    if second == out {
-        return Some(0);
+impl Second {
+    /// `None` if only the general kernel can.
+    fn of(out: &Layout, second: &Layout) -> Option<Self> {
+        if second == out {
+            return Some(Self::Same);
+        }
+        if second.shape.len() == 1 {
+            return Some(Self::Single);
+        }
+        let dims = second.shape.dims();
+        if let Some((c, ..)) = out.channels {
+            // `[1, C, 1, 1]` or `[C, 1, 1]` under an image; both are C floats in a row.
+            let per_channel = out.shape.rank() == 4 && matches!(*dims, [1, n, 1, 1] | [n, 1, 1] if n == c);
+            return per_channel.then_some(Self::Channel);
+        }
+        // Row-major, as one of the last dimensions alone: tokens plus a bias, plus positions.
+        let own: Vec<usize> = dims.iter().copied().skip_while(|&d| d == 1).collect();
+        let len = second.shape.len();
+        let repeats = second.is_flat() && len % 4 == 0 && out.shape.dims().ends_with(&own);
+        repeats.then_some(Self::Trailing(len))
     }
-    if second.shape.len() == 1 {
-        return Some(2);
-    }
-    // `[1, C, 1, 1]` or `[C, 1, 1]` under an image; both are C floats in a row.
-    let (c, ..) = out.channels.filter(|_| out.shape.rank() == 4)?;
-    let per_channel = match *second.shape.dims() {
-        [1, n, 1, 1] | [n, 1, 1] => n == c,
-        _ => false,
-    };
-    per_channel.then_some(1)
-}
 
-fn plain(shape: &Shape) -> Layout {
-    let order = (0..shape.rank()).collect();
-    Layout { shape: shape.clone(), strides: super::layout::row_major(shape), order, channels: None }
+    /// `SECOND` of the shader.
+    fn code(self) -> u32 {
+        match self {
+            Self::Same => 0,
+            Self::Channel | Self::Trailing(_) => 1,
+            Self::Single => 2,
+        }
+    }
 }
 
 /// The parameters as 32-bit words. Everything is below the arena's limit, which is far below 2^32.

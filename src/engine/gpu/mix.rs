@@ -201,7 +201,7 @@ impl Mixer {
             return Err(Error::TooLarge {
                 what: format!("the memory for maps of {} classes", regions.classes),
                 size: format!("{bytes} bytes"),
-                limit: format!("{limit} bytes (what this GPU lets a shader bind at once)"),
+                limit: super::device::binding_limit(usize::try_from(limit).unwrap_or(usize::MAX)),
             });
         }
         let steps = regions.steps(mix);

@@ -1,19 +1,23 @@
 //! The GPU engine, on wgpu: natively on Vulkan, Metal or Direct3D 12, in a browser on WebGPU. The only room that names
 //! wgpu.
 //!
-//! Activations lie in one arena, pixel by pixel with the channels innermost, in groups of four (`layout`); weights go
+//! Activations lie in one arena: maps pixel by pixel with the channels innermost, in groups of four, everything else
+//! row-major (`layout`, `assign`); weights go
 //! up once, int8 where the model has them, and are multiplied out in registers (`weights`). A graph becomes a list of
-//! dispatches (`lower`, `conv`) over a few pipelines specialised by override constants (`pipelines`); a forward
+//! dispatches (`lower`, `conv`, `products`, `moves`) over a few pipelines specialised by override constants (`pipelines`); a forward
 //! pass and the mix over its activation maps (`mix`) are one command buffer, one submission and one readback
 //! (`program`, `readback`). A device that is lost or reports an error gives an error (`device`), never a panic.
 
+mod assign;
 mod cells;
 mod conv;
 mod device;
 mod layout;
 mod lower;
 mod mix;
+mod moves;
 mod pipelines;
+mod products;
 mod program;
 mod readback;
 #[cfg(test)]

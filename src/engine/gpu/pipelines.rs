@@ -42,6 +42,12 @@ pub(super) enum Kernel {
     Reduce,
     Softmax,
     MatMul,
+    Batched,
+    /// `attention.wgsl`: whether rows are whole groups of four values that lie in a row.
+    Attention {
+        fours: bool,
+    },
+    Norm,
     MixPool,
     MixEmbed,
     MixNorm,
@@ -76,6 +82,10 @@ impl Kernel {
             Self::Reduce => (SCALAR, include_str!("shaders/reduce.wgsl")),
             Self::Softmax => (SCALAR, include_str!("shaders/softmax.wgsl")),
             Self::MatMul => (SCALAR, include_str!("shaders/matmul.wgsl")),
+            Self::Batched => (VEC4, include_str!("shaders/batched.wgsl")),
+            Self::Attention { fours: true } => (VEC4, include_str!("shaders/attention.wgsl")),
+            Self::Attention { fours: false } => (SCALAR, include_str!("shaders/attention.wgsl")),
+            Self::Norm => (SCALAR, include_str!("shaders/norm.wgsl")),
             Self::MixPool => (VEC4, include_str!("shaders/mix_pool.wgsl")),
             Self::MixEmbed => (VEC4, include_str!("shaders/mix_embed.wgsl")),
             Self::MixNorm => (VEC4, include_str!("shaders/mix_norm.wgsl")),

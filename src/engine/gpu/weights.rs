@@ -143,7 +143,7 @@ impl<'a> Uploader<'a> {
             return Err(Error::TooLarge {
                 what: format!("the weight of layer {node:?}"),
                 size: format!("{} bytes", size.saturating_mul(4)),
-                limit: format!("{} bytes (what this GPU lets a shader bind at once)", self.limit),
+                limit: super::device::binding_limit(self.limit),
             });
         }
         if self.pending.last().is_none_or(|page| (page.len() + size) * 4 > self.limit) {

@@ -51,10 +51,10 @@ export async function open(browser, url, options = {}) {
  *
  * @param {import("playwright-core").Browser} browser
  * @param {string} origin
- * @param {{backend?: "auto" | "gpu" | "cpu", options?: import("playwright-core").BrowserContextOptions}} [how]
+ * @param {{backend?: "auto" | "gpu" | "cpu", hash?: string, options?: import("playwright-core").BrowserContextOptions}} [how]
  */
-export async function openLens(browser, origin, { backend = "auto", options } = {}) {
-  const opened = await open(browser, `${origin}${SUB_PATH}?backend=${backend}`, options);
+export async function openLens(browser, origin, { backend = "auto", hash = "", options } = {}) {
+  const opened = await open(browser, `${origin}${SUB_PATH}?backend=${backend}${hash}`, options);
   await ready(opened.page);
   return opened;
 }
@@ -96,13 +96,15 @@ async function describe(page) {
   return (await Promise.all(lines)).join("\n");
 }
 
-/** The last result as plain data: floats as arrays. */
-export function result(page) {
-  return page.evaluate(() => {
-    const found = window.famlens.result;
+/**
+ * The last result as plain data: floats as arrays. `which` is `"published"` for FAM as the paper has it, which is shown beside it.
+ */
+export function result(page, which = "result") {
+  return page.evaluate((which) => {
+    const found = window.famlens[which];
     const plain = (map) => ({ ...map, data: Array.from(map.data) });
     return { ...found, map: plain(found.map), maps: found.maps.map(plain), contributions: found.contributions.map((one) => Array.from(one)) };
-  });
+  }, which);
 }
 
 /** Does something and waits for the explanation that follows it. */

@@ -34,9 +34,21 @@ for (const backend of ["webgpu", "cpu"]) {
       const found = await result(lens.page);
       assert.equal(found.backend, backend);
       assert.equal(await lens.page.getByTestId("backend").getAttribute("data-backend"), backend);
-      assert.equal(found.form, "fam");
-      assert.equal(found.embedded, 1 + opening.classes.flatMap((one) => one.supports).length);
+      const published = await result(lens.page, "published");
+      assert.equal(published.form, "fam");
+      assert.equal(published.embedded, 1 + opening.classes.flatMap((one) => one.supports).length);
       assert.match(await lens.page.getByTestId("privacy").innerText(), /images stay on this machine/i);
+    });
+
+    test("shows FAM as published beside a map that tells classes apart, each with a sentence", async () => {
+      const panes = await lens.page.getByTestId("pane").filter({ visible: true }).all();
+      assert.equal(panes.length, 2);
+      for (const pane of panes) assert.match(await pane.locator("figcaption").innerText(), /\w+.*( \S+){5,}\./);
+      const [published, chosen] = [await result(lens.page, "published"), await result(lens.page)];
+      assert.notEqual(chosen.form, "fam");
+      const likeness = (found) => pearson(found.maps[0].data, found.maps[1].data);
+      assert.ok(likeness(published) > 0.9, "plain FAM hardly depends on the class");
+      assert.ok(likeness(chosen) < 0.5, "the chosen form does");
     });
 
     test("is decided right, and the list on screen says the same", async () => {
@@ -48,8 +60,8 @@ for (const backend of ["webgpu", "cpu"]) {
       assert.deepEqual(shown, ranked);
     });
 
-    test("the contributions add up to the similarity", async () => {
-      const found = await result(lens.page);
+    test("the contributions of FAM as published add up to the similarity", async () => {
+      const found = await result(lens.page, "published");
       for (const [at, { similarity }] of found.classes.entries()) {
         const sum = found.contributions[at].reduce((a, b) => a + b, 0);
         assert.ok(Math.abs(sum - similarity) < 1e-4, `${sum} is not ${similarity}`);
@@ -58,10 +70,10 @@ for (const backend of ["webgpu", "cpu"]) {
 
     for (const form of FORMS) {
       test(`form ${form}: the peak is on the object, and changing to it runs no backbone`, async () => {
-        const found =
-          form === "fam" ? await result(lens.page) : await explained(lens.page, () => lens.page.locator(`[data-testid=form] input[value=${form}]`).check({ force: true }));
+        const radio = lens.page.locator(`[data-testid=form] input[value=${form}]`);
+        const found = (await radio.isChecked()) ? await result(lens.page) : await explained(lens.page, () => radio.check({ force: true }));
         assert.equal(found.form, form);
-        if (form !== "fam") assert.equal(found.embedded, 0);
+        assert.equal(found.embedded, 0);
         assert.equal(found.classes[found.predicted].name, RIGHT);
         assert.ok(inBox(found.peak, examples.boxes[opening.query]), `the peak ${found.peak} is not in the box ${examples.boxes[opening.query]}`);
         const { map } = found;
@@ -74,6 +86,14 @@ for (const backend of ["webgpu", "cpu"]) {
     test("another class is shown without running anything", async () => {
       const before = await lens.page.evaluate(() => window.famlens.result === (window.lastSeen = window.famlens.result));
       assert.ok(before);
+      const pointed = lens.page.getByTestId("class-chip").nth(2);
+      const picture = () => lens.page.getByTestId("overlay").evaluate((canvas) => canvas.toDataURL());
+      const shown = await picture();
+      await pointed.hover();
+      await until(lens.page, (name) => window.famlens.state.target === name, await pointed.getAttribute("data-name"));
+      await until(lens.page, (shown) => document.querySelector("[data-testid=overlay]").toDataURL() !== shown, shown);
+      await lens.page.mouse.move(0, 0);
+      await until(lens.page, (name) => window.famlens.state.target === name, RIGHT);
       const second = lens.page.getByTestId("rank").nth(1);
       const name = await second.getAttribute("data-name");
       await second.click();
@@ -84,7 +104,8 @@ for (const backend of ["webgpu", "cpu"]) {
 
     test("another example runs one forward pass", async () => {
       const file = opening.queries[0];
-      const found = await explained(lens.page, () => lens.page.locator(`[data-testid=example][data-file="${file}"]`).click());
+      await explained(lens.page, () => lens.page.locator(`[data-testid=example][data-file="${file}"]`).click());
+      const found = await result(lens.page, "published");
       assert.equal(found.embedded, 1);
       assert.ok(found.timings.forward > 0);
     });

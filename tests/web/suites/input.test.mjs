@@ -24,7 +24,8 @@ after(async () => {
   await server?.close();
 });
 beforeEach(async () => {
-  lens = await openLens(browser, server.origin, { backend: "cpu" });
+  // Plain FAM alone, so that every photo goes through the network once.
+  lens = await openLens(browser, server.origin, { backend: "cpu", hash: "#few-shot?form=fam" });
   page = lens.page;
 });
 afterEach(async () => {
@@ -154,5 +155,6 @@ describe("saving", () => {
     const data = JSON.parse(json.bytes.toString());
     assert.equal(data.predicted.name, "Bird");
     assert.deepEqual(data.map.data, found.map.data);
+    assert.deepEqual(data.options, { form: "fam" });
   });
 });

@@ -26,13 +26,14 @@ function show() {
   const { result } = state;
   const shown = shownClass();
   const says = byId("channels-says", HTMLElement);
-  byId("channels-card", HTMLElement).hidden = !result;
-  if (!result || !shown) {
+  // Forms that weigh cells and not channels have none.
+  const top = result?.found.top[shownIndex()] ?? [];
+  byId("channels-card", HTMLElement).hidden = top.length === 0;
+  if (!result || !shown || top.length === 0) {
     list.replaceChildren();
     says.textContent = "";
     return;
   }
-  const top = result.found.top[shownIndex()];
   const carried = top.reduce((sum, { share }) => sum + share, 0);
   says.replaceChildren(
     `These ${top.length} of ${result.found.channels} channels carry `,

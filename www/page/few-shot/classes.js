@@ -5,6 +5,7 @@ import { addClass, addSupports, nextClassName, removeClass, removeSupport, renam
 import { on, set, shownClass, state } from "../state.js";
 import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
+import { showWhilePointedAt } from "./switch.js";
 
 /**
  * @import { ClassItem, Photo } from "../state.js"
@@ -27,7 +28,7 @@ let drawing = null;
 
 export function mountClasses() {
   on(["classes"], show);
-  on(["result", "picked", "classes"], showScores);
+  on(["result", "picked", "hovered", "classes"], showScores);
   on(["result"], () => {
     maps = new Map();
     void drawMaps();
@@ -100,6 +101,7 @@ function makeCard(key) {
   const add = el("label", { class: "tile-add" }, input, icon("plus"), el("span", {}, "Add"));
   const grid = el("ul", { class: "supports" }, el("li", {}, add));
   const card = el("article", { class: "class-card", "data-testid": "class", "data-drop": `class:${key}` }, el("header", {}, el("span", { class: "swatch", "aria-hidden": "true" }), name, score, remove), grid);
+  showWhilePointedAt(card, () => (state.result?.keys.includes(key) ? key : null));
   return { card, name, score, grid, add, input, remove };
 }
 
@@ -170,7 +172,7 @@ async function drawMaps() {
         if (!tile) continue;
         let map = known.get(photo.key);
         if (!map) {
-          ({ map } = await lens.explainSupport({ image: photo.source, index, classes, form: result.found.form, signal }));
+          ({ map } = await lens.explainSupport({ image: photo.source, index, classes, ...result.options, signal }));
           known.set(photo.key, map);
         }
         await drawThumb(tile.overlay, photo.source, map, signal);

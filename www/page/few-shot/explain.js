@@ -3,10 +3,14 @@
 import { LensError } from "../../famlens.js";
 import { tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
+import { PUBLISHED, filled, optionsNow, same } from "./options.js";
 import { notify, report, say, sentence } from "../notices.js";
 import { on, set, shownIndex, state } from "../state.js";
 
-/** @import { Photo } from "../state.js" */
+/**
+ * @import { Lens } from "../../famlens.js"
+ * @import { ClassItem, Photo, Result } from "../state.js"
+ */
 
 /** @type {AbortController | null} */
 let explaining = null;
@@ -17,14 +21,25 @@ let lastGood = null;
 
 async function explain() {
   explaining?.abort();
-  const { lens, query, classes, form } = state;
-  const used = classes.filter(({ photos }) => photos.length > 0);
+  const { lens, query, classes } = state;
+  const used = filled(classes);
   if (!lens) return;
-  if (!query || used.length === 0) return set({ result: null, busy: null });
+  if (!query || used.length === 0) return set({ result: null, published: null, busy: null });
   explaining = new AbortController();
   const { signal } = explaining;
   // Nothing is said about short work: a flash of it would only unsettle.
   const slow = setTimeout(() => set({ busy: state.busy ?? { phase: "embed", loaded: 0, total: 0 } }), 250);
+  const options = optionsNow();
+  /** @param {Record<string, unknown>} options @returns {Promise<Result>} */
+  const ask = async (options) => {
+    const found = await lens.explain({
+      query: query.source,
+      classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
+      ...options,
+      signal,
+    });
+    return { found, query, of: classes, classes: used, keys: used.map(({ key }) => key), options };
+  };
   try {
     const unread = await unreadable([query, ...used.flatMap(({ photos }) => photos)]);
     if (signal.aborted) return;
@@ -32,26 +47,57 @@ async function explain() {
       tellUnreadable(unread);
       const hopeless = unread.filter(({ error }) => error.code === "image" || error.code === "too_large");
       // What could not be fetched may come another time, so it stays.
-      if (hopeless.length === 0) return set({ result: null, busy: null });
+      if (hopeless.length === 0) return set({ result: null, published: null, busy: null });
       return dropUnreadable(new Set(hopeless.map(({ photo }) => photo.key)), lastGood);
     }
-    const found = await lens.explain({
-      query: query.source,
-      classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
-      form,
-      signal,
-    });
+    if (state.beside && !same(options, PUBLISHED) && !isOf(state.published, lens)) {
+      const published = await ask(PUBLISHED);
+      if (signal.aborted) return;
+      asked.set(published, lens);
+      set({ published });
+    }
+    const result = await ask(options);
     if (signal.aborted) return;
     lastGood = query;
-    set({ result: { found, query, of: classes, classes: used, keys: used.map(({ key }) => key) }, channelMaps: [], busy: null });
-    tell(found.note);
+    lastChoices = state.choices;
+    set({ result, channelMaps: [], busy: null, ...(same(options, PUBLISHED) ? { published: null } : {}) });
+    tell(result.found.note);
   } catch (error) {
     if (signal.aborted) return;
+    refused = { query, classes, options };
     set({ busy: null, result: null });
-    trouble(error);
+    refuse(error);
   } finally {
     clearTimeout(slow);
   }
+}
+
+/** What was asked last and cannot be answered. @type {{query: Photo, classes: ClassItem[], options: object} | null} */
+let refused = null;
+/** The choices that were answered last. */
+let lastChoices = state.choices;
+
+/** Tells what is wrong; a choice that cannot be is taken back by a click. @param {unknown} error */
+function refuse(error) {
+  const back = lastChoices;
+  if (!(error instanceof LensError) || (error.code !== "argument" && error.code !== "target") || back === state.choices) return trouble(error);
+  notify({ kind: "error", text: sentence(error.message), action: { label: "Take it back", run: () => set({ choices: back }) } });
+}
+
+/** The lens that gave each result. @type {WeakMap<Result, Lens>} */
+const asked = new WeakMap();
+
+/** Whether a result is of what is asked now: nothing but the choices has changed. @param {Result | null} result @param {Lens} lens */
+function isOf(result, lens) {
+  return result !== null && result.query === state.query && result.of === state.classes && asked.get(result) === lens;
+}
+
+/** Whether what is on screen is the explanation of what was asked. */
+export function isExplained() {
+  const { result, query, classes } = state;
+  /** @param {{query: Photo, options: object}} answer @param {ClassItem[]} of */
+  const answers = (answer, of) => answer.query === query && of === classes && same(answer.options, optionsNow());
+  return !query || filled(classes).length === 0 || (result !== null && answers(result, result.of)) || (refused !== null && answers(refused, refused.classes));
 }
 
 /**
@@ -86,11 +132,11 @@ function tellUnreadable(failed) {
 async function readChannels() {
   reading?.abort();
   const { lens, result } = state;
-  if (!lens || !result) return;
+  const top = result?.found.top[shownIndex()];
+  if (!lens || !result || !top) return;
   reading = new AbortController();
   const { signal } = reading;
   try {
-    const top = result.found.top[shownIndex()];
     const channelMaps = await lens.channels(result.query.source, top.map(({ channel }) => channel), { signal });
     if (!signal.aborted) set({ channelMaps });
   } catch (error) {
@@ -136,7 +182,9 @@ function sweep() {
 export function follow() {
   on(["queries", "classes"], sweep);
   on(["backend"], () => explaining?.abort());
-  on(["lens", "query", "classes", "form"], () => void explain());
+  // What another engine or model gave is no answer any more.
+  on(["lens"], () => set({ published: null }));
+  on(["lens", "query", "classes", "choices", "beside"], () => void explain());
   on(["result", "picked"], () => void readChannels());
   on(["result"], announce);
 }

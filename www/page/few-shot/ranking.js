@@ -1,14 +1,17 @@
 // The decision: classes by similarity.
 
 import { byId, el, milliseconds, roving } from "../dom.js";
-import { current, on, shownIndex, state } from "../state.js";
+import { current, on, published, shownIndex, state } from "../state.js";
 import { pick } from "./classes.js";
+import { showWhilePointedAt } from "./switch.js";
 
 const list = byId("ranking", HTMLElement);
 
 export function mountRanking() {
   roving(list, "button");
-  on(["result", "picked", "query", "classes", "failed"], show);
+  on(["result", "published", "picked", "query", "classes", "failed"], show);
+  // Pointing at a class changes nothing but which one is marked, so that what is pointed at stays where it is.
+  on(["hovered"], mark);
 }
 
 function show() {
@@ -17,7 +20,7 @@ function show() {
   if (!result || !query || !classes.length) {
     prediction.textContent = hint();
     list.replaceChildren();
-    byId("timings", HTMLElement).textContent = "";
+    for (const id of ["timings", "other-decision", "notes"]) byId(id, HTMLElement).replaceChildren();
     return;
   }
   // Between a change of photo and its result the list is still that of the one before, and looks so.
@@ -46,13 +49,27 @@ function show() {
         el("span", { class: "rank-value" }, similarity.toFixed(3)),
         el("span", { class: "bar-track", "aria-hidden": "true" }, bar),
       );
+      showWhilePointedAt(button, () => keys[at]);
       return el("li", {}, button);
     }),
   );
   if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-key="${focused}"]`))?.focus();
-  const { timings, embedded, score } = found;
+  const { timings, embedded, score, notes } = found;
+  const { residual = 0, constant = 0 } = found.classes[shownIndex()] ?? {};
   const through = embedded === 0 ? "no photo had to go through the network" : `${embedded} photo${embedded === 1 ? "" : "s"} through the network`;
-  byId("timings", HTMLElement).textContent = `${score[0].toUpperCase()}${score.slice(1)} similarity, in ${milliseconds(timings.total)}; ${through}.`;
+  // A figure is only worth its room where it shows.
+  const parts = [constant && Math.abs(constant) >= 5e-4 ? `a constant of ${constant.toFixed(3)}` : "", Math.abs(residual) >= 5e-4 ? `a rest of ${residual.toFixed(3)}` : ""].filter((part) => part);
+  const beyond = parts.length > 0 ? ` ${parts.join(" and ")} of it ${parts.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A") : "";
+  byId("timings", HTMLElement).textContent = `Ranked by ${score}.${beyond} ${milliseconds(timings.total)}; ${through}.`;
+  byId("notes", HTMLElement).replaceChildren(...notes.map((note) => el("li", {}, note)));
+  const other = published();
+  const differs = other && other.keys[other.found.predicted] !== keys[order[0].at];
+  byId("other-decision", HTMLElement).textContent = differs ? `FAM as published decides by ${other.found.score}: ${other.classes[other.found.predicted].name}.` : "";
+}
+
+function mark() {
+  const shown = state.result?.keys[shownIndex()];
+  for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.key === shown));
 }
 
 function hint() {

@@ -80,6 +80,7 @@ function saveJson() {
     ...rest,
     model: lens.info.model,
     engine: lens.info.backend,
+    options: result.options,
     query: { name: query.name, ...size },
     classes: ranked.map(({ name, similarity }, at) => ({ name, similarity, supports: classes[at].photos.map((photo) => photo.name), map: plain(maps[at]), contributions: Array.from(contributions[at]) })),
     predicted: { index: found.predicted, name: ranked[found.predicted].name },

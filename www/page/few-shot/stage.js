@@ -1,215 +1,128 @@
-// The photo in the middle with the map over it.
+// The photo in the middle under its maps: FAM as the paper has it, and what was chosen.
 
-import { byId, figure, paint, svgEl } from "../dom.js";
-import { trouble } from "../engine.js";
-import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
+import { byId, paint } from "../dom.js";
+import { current, on, published, shownClass, shownIndex, shownMap, state } from "../state.js";
+import { formNow, PUBLISHED, same } from "./options.js";
+import { formOf } from "./catalogue.js";
+import { makePane } from "./pane.js";
 
-/** @import { Rendered } from "../../famlens.js" */
-
-/** Longest side of the overlay in pixels: a map of a few cells has no detail that more would show. */
-const LONGEST = 768;
+/**
+ * @import { LensMap } from "../../famlens.js"
+ * @import { Result } from "../state.js"
+ * @import { Pane } from "./pane.js"
+ */
 
 const stage = byId("stage", HTMLElement);
-const figureBox = byId("stage-photo", HTMLElement);
-const image = byId("stage-image", HTMLImageElement);
-const overlay = byId("stage-overlay", HTMLCanvasElement);
-const shapes = /** @type {SVGSVGElement} */ (/** @type {unknown} */ (byId("stage-shapes", SVGElement)));
-const backdrop = byId("stage-backdrop", HTMLImageElement);
-const caption = byId("stage-caption", HTMLElement);
-const readout = byId("readout", HTMLElement);
-const mark = byId("legend-mark", HTMLElement);
+const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
 
-/** @type {AbortController | null} */
-let rendering = null;
-/** @type {AbortController | null} */
-let probing = null;
+/** Room for name and sentence under each photo, for its maps of all classes, and between panes, in pixels. */
+const [CAPTION, CLASSES, GAP] = [66, 100, 14];
+
+/** How much larger photos have to be one over the other for not being side by side. */
+const LARGER = 1.3;
+
+const beside = makePane("published", "overlay-published", point);
+const chosen = makePane("chosen", "overlay", point);
 
 export function mountStage() {
-  on(["query"], showPhoto);
-  on(["result", "picked", "channel", "channelMaps", "look", "query"], () => void showMap());
-  on(["result", "picked", "channel", "channelMaps"], describe);
-  image.addEventListener("load", () => shape(image.naturalWidth, image.naturalHeight));
-  probeByPointer();
-  probeByKeys();
+  byId("panes", HTMLElement).append(beside.element, chosen.element);
+  on(["query", "result", "published", "beside", "choices", "picked", "hovered", "channel", "channelMaps"], show);
+  on(["look", "result", "published"], () => void drawRamps());
+  new ResizeObserver(arrange).observe(stage);
+  for (const { image } of [beside, chosen]) image.addEventListener("load", arrange);
 }
 
-function showPhoto() {
+/** @param {[number, number] | null} place */
+function point(place) {
+  for (const pane of [beside, chosen]) void pane.probe(place, pane.overlay.matches(":hover"));
+}
+
+function show() {
   const { query } = state;
   byId("stage-empty", HTMLElement).hidden = query !== null;
-  figureBox.hidden = query === null;
+  byId("panes", HTMLElement).hidden = query === null;
   byId("query-name", HTMLElement).textContent = query?.name ?? "";
-  backdrop.hidden = query === null;
-  if (query && image.src !== query.src) {
-    image.src = backdrop.src = query.src;
-    image.alt = query.name;
-  }
-  if (!query) for (const each of [image, backdrop]) each.removeAttribute("src");
+  beside.element.hidden = !state.beside || same({ ...state.choices, form: formNow() }, PUBLISHED);
+  if (!query) return;
+  const shown = shownClass();
+  chosen.element.dataset.color = beside.element.dataset.color = String(shown?.color ?? 7);
+  fill(beside, published(), PUBLISHED.form, "FAM, as published");
+  const result = current();
+  const channel = result && state.channel !== null ? result.found.top[shownIndex()]?.[state.channel] : null;
+  fill(chosen, result, formNow(), channel ? `Channel ${channel.channel}` : null);
+  arrange();
 }
 
 /**
+ * @param {Pane} pane
+ * @param {Result | null} result
+ * @param {string} form
+ * @param {string | null} name in place of the form's own
+ */
+function fill(pane, result, form, name) {
+  const query = /** @type {NonNullable<typeof state.query>} */ (state.query);
+  const described = formOf(form);
+  const at = shownIndex(result);
+  const of = result?.classes[at]?.name;
+  const map = pane === chosen && result ? shownMap() : (result?.found.maps[at] ?? null);
+  const label = `${query.name}. ${name ?? described.label}${of ? `: what speaks for ${of}` : ""}.${where(map, result)}`;
+  pane.showClasses(result, at);
+  pane.show({ name: name ?? described.label, says: described.sentence, note: described.note, photo: query, size: result?.found.query ?? null, map, label });
+}
+
+/** @param {LensMap | null} map @param {Result | null} result */
+function where(map, result) {
+  if (!map?.peak || !result) return "";
+  const { width, height } = result.found.query;
+  return ` Strongest at ${Math.round((100 * map.peak[0]) / width)} percent from the left and ${Math.round((100 * map.peak[1]) / height)} percent from the top.`;
+}
+
+/** Side by side or one over the other: whichever shows the photos larger. */
+function arrange() {
+  const { naturalWidth, naturalHeight } = chosen.image;
+  const count = beside.element.hidden ? 1 : 2;
+  const { clientWidth } = stage;
+  // Where the page scrolls as a whole the stage is as high as it has to be, and that is to leave room for what is below.
+  const clientHeight = scrolling.matches ? 0.72 * innerHeight : stage.clientHeight;
+  if (!naturalWidth || !clientWidth) return;
+  const ratio = naturalWidth / naturalHeight;
+  const [columns, width] = fit(count, ratio, clientWidth, clientHeight);
+  const panes = byId("panes", HTMLElement);
+  panes.style.setProperty("--columns", String(columns));
+  panes.style.setProperty("--photo", `${Math.floor(width)}px`);
+  panes.style.setProperty("--ratio", String(ratio));
+  const left = clientHeight - (count / columns) * (width / ratio + CAPTION);
+  panes.classList.toggle("roomy", columns === count && left > (scrolling.matches ? 0 : CLASSES));
+}
+
+/**
+ * Columns, and the width of each photo.
+ * @param {number} count
+ * @param {number} ratio
  * @param {number} width
  * @param {number} height
+ * @returns {[number, number]}
  */
-function shape(width, height) {
-  if (width > 0 && height > 0) stage.style.setProperty("--ratio", String(width / height));
-}
-
-async function showMap() {
-  rendering?.abort();
-  const { lens, look } = state;
-  const result = current();
-  const map = shownMap();
-  if (!lens || !result || !map) {
-    overlay.hidden = true;
-    shapes.replaceChildren();
-    readout.hidden = true;
-    return;
-  }
-  overlay.style.opacity = String(look.opacity);
-  rendering = new AbortController();
-  const { signal } = rendering;
-  const { width, height } = result.found.query;
-  const scale = Math.min(1, LONGEST / Math.max(width, height));
-  try {
-    const drawn = await lens.render(result.query.source, map, {
-      width: Math.max(1, Math.round(width * scale)),
-      height: Math.max(1, Math.round(height * scale)),
-      ...drawing(),
-      signal,
-    });
-    if (signal.aborted) return;
-    paint(overlay, drawn.image);
-    overlay.hidden = false;
-    drawShapes(drawn, width, height);
-  } catch (error) {
-    if (!signal.aborted) trouble(error);
-  }
-}
-
-/**
- * @param {Rendered} drawn
- * @param {number} width of the photo
- * @param {number} height
- */
-function drawShapes({ contour, box, peak }, width, height) {
-  shapes.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  shapes.replaceChildren();
-  /** Every line twice, dark under light, so that it shows on any photo. @param {"path" | "rect" | "circle"} tag @param {Record<string, string | number>} attributes @param {string} kind */
-  const line = (tag, attributes, kind) => {
-    for (const layer of ["under", "over"]) shapes.append(svgEl(tag, { ...attributes, class: `${kind} ${layer}` }));
-  };
-  if (state.look.contour) {
-    const d = contour.map((points) => `M${pairs(points).join("L")}Z`).join("");
-    if (d) line("path", { d }, "contour");
-  }
-  if (state.look.box && box) {
-    const [x0, y0, x1, y1] = box;
-    line("rect", { x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0), rx: Math.min(width, height) / 80 }, "box");
-  }
-  if (peak && (state.look.box || state.look.contour)) line("circle", { cx: peak[0], cy: peak[1], r: Math.max(width, height) / 110 }, "peak");
-}
-
-/** @param {ArrayLike<number>} points x, y, x, y, ... */
-function pairs(points) {
-  const texts = [];
-  for (let i = 0; i + 1 < points.length; i += 2) texts.push(`${points[i].toFixed(1)} ${points[i + 1].toFixed(1)}`);
-  return texts;
-}
-
-function describe() {
-  const result = current();
-  const shown = shownClass();
-  caption.hidden = byId("scale", HTMLElement).hidden = !result || !shown;
-  if (!result || !shown) return;
-  const channel = state.channel !== null ? result.found.top[shownIndex()][state.channel] : null;
-  caption.dataset.color = String(shown.color);
-  const text = channel ? `Channel ${channel.channel} of ${shown.name}` : `What speaks for ${shown.name}`;
-  caption.textContent = text;
-  overlay.setAttribute("aria-label", `${result.query.name}. ${text}.${where(shownMap()?.peak)}`);
-}
-
-/** @param {[number, number] | null | undefined} peak */
-function where(peak) {
-  const size = current()?.found.query;
-  if (!peak || !size) return "";
-  return ` Strongest at ${Math.round((100 * peak[0]) / size.width)} percent from the left and ${Math.round((100 * peak[1]) / size.height)} percent from the top.`;
-}
-
-/**
- * Asks for the map's value at a place and shows it. Only the last place asked for is answered.
- * @param {number} x in parts of the width
- * @param {number} y
- */
-async function probe(x, y) {
-  probing?.abort();
-  const { lens } = state;
-  const result = current();
-  const map = shownMap();
-  if (!lens || !result || !map) return;
-  probing = new AbortController();
-  const { signal } = probing;
-  const { width, height } = result.found.query;
-  try {
-    const value = await lens.valueAt(result.query.source, map, x * width, y * height, { signal });
-    if (signal.aborted) return;
-    readout.hidden = false;
-    const range = map.max - map.min;
-    const part = value === null || range === 0 ? null : (value - map.min) / range;
-    readout.textContent = value === null ? "outside of what the model saw" : `${figure(value)}${part === null ? "" : ` · ${Math.round(100 * part)} % of the range`}`;
-    mark.hidden = part === null;
-    if (part !== null) mark.style.left = `${100 * part}%`;
-  } catch (error) {
-    if (!signal.aborted) trouble(error);
-  }
-}
-
-function hideProbe() {
-  probing?.abort();
-  readout.hidden = true;
-  mark.hidden = true;
-  stage.classList.remove("probing");
-}
-
-function probeByPointer() {
-  let waiting = false;
+export function fit(count, ratio, width, height) {
   /** @type {[number, number]} */
-  let place = [0, 0];
-  /** @param {PointerEvent} event */
-  const follow = (event) => {
-    const { left, top, width, height } = overlay.getBoundingClientRect();
-    place = [clamp((event.clientX - left) / width), clamp((event.clientY - top) / height)];
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      if (overlay.matches(":hover") || event.pointerType !== "mouse") void probe(...place);
-    });
-  };
-  overlay.addEventListener("pointermove", follow);
-  overlay.addEventListener("pointerdown", follow);
-  overlay.addEventListener("pointerleave", hideProbe);
+  let best = [1, 0];
+  for (let columns = 1; columns <= count; columns += 1) {
+    const rows = Math.ceil(count / columns);
+    const across = (width - GAP * (columns - 1)) / columns;
+    const down = (height - GAP * (rows - 1)) / rows - CAPTION;
+    const photo = Math.max(120, Math.min(across, down * ratio));
+    if (photo * (rows === 1 ? LARGER : 1) > best[1]) best = [columns, photo];
+  }
+  return best;
 }
 
-function probeByKeys() {
-  let [x, y] = [0.5, 0.5];
-  overlay.addEventListener("focus", () => {
-    const peak = shownMap()?.peak;
-    const size = state.result?.found.query;
-    [x, y] = peak && size ? [peak[0] / size.width, peak[1] / size.height] : [0.5, 0.5];
-  });
-  overlay.addEventListener("blur", hideProbe);
-  overlay.addEventListener("keydown", (event) => {
-    const step = event.shiftKey ? 0.1 : 0.02;
-    const by = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] })[event.key];
-    if (!by) return;
-    event.preventDefault();
-    [x, y] = [clamp(x + by[0]), clamp(y + by[1])];
-    stage.classList.add("probing");
-    figureBox.style.setProperty("--x", `${100 * x}%`);
-    figureBox.style.setProperty("--y", `${100 * y}%`);
-    void probe(x, y);
-  });
+/** Ramps from the lowest to the highest value, coloured as the maps are. */
+async function drawRamps() {
+  const { lens, look } = state;
+  const result = state.result ?? state.published;
+  if (!lens || !result) return;
+  const data = Float32Array.from({ length: 64 }, (_, i) => i / 63);
+  const ramp = { data, width: 64, height: 1, min: 0, max: 1 };
+  const drawn = await lens.render(result.query.source, ramp, { width: 96, height: 10, colormap: look.colormap, mode: "constant", threshold: look.threshold }).catch(() => null);
+  if (drawn && look.colormap === state.look.colormap) for (const pane of [beside, chosen]) paint(pane.ramp, drawn.image);
 }
-
-/** @param {number} value */
-const clamp = (value) => Math.min(1, Math.max(0, value));

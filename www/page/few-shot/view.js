@@ -4,15 +4,19 @@ import { byId, el } from "../dom.js";
 import { notify } from "../notices.js";
 import { examples } from "../photo.js";
 import { on, state } from "../state.js";
+import { followCatalogue } from "./catalogue.js";
 import { mountChannels } from "./channels.js";
+import { mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
 import { mountPickers, taker } from "./drop.js";
-import { follow } from "./explain.js";
+import { follow, isExplained } from "./explain.js";
 import { loadExample } from "./inputs.js";
+import { mountModes } from "./modes.js";
 import { mountRanking } from "./ranking.js";
 import { mountSave } from "./save.js";
 import { mountStage } from "./stage.js";
 import { mountStrip } from "./strip.js";
+import { mountSwitch } from "./switch.js";
 import { mountTools } from "./tools.js";
 
 /** @import { View } from "../context.js" */
@@ -22,6 +26,10 @@ import { mountTools } from "./tools.js";
  */
 export function mount() {
   mountTools();
+  followCatalogue();
+  mountChoices();
+  mountSwitch();
+  mountModes();
   mountStage();
   mountStrip();
   mountClasses();
@@ -31,14 +39,7 @@ export function mount() {
   mountPickers();
   follow();
   void mountExamples();
-  return { taker, isReady };
-}
-
-/** Whether what is on screen is the explanation of what was asked. */
-function isReady() {
-  const { result, query, classes, form } = state;
-  const asked = query !== null && classes.some(({ photos }) => photos.length > 0);
-  return !asked || (result !== null && result.query === query && result.of === classes && result.found.form === form);
+  return { taker, isReady: isExplained };
 }
 
 async function mountExamples() {

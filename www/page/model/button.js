@@ -10,6 +10,9 @@ export function mountModel() {
     button.hidden = !model;
     if (!model) return;
     byId("model-name", HTMLElement).textContent = model.name;
+    // In a narrow window the button is its icon alone.
+    button.setAttribute("aria-label", model.name);
+    button.title = model.name;
     byId("model-facts", HTMLElement).replaceChildren(
       ...facts(model).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
     );

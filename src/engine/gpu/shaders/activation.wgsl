@@ -17,6 +17,17 @@ fn tanh4(v: vec4<f32>) -> vec4<f32> {
   return tanh(clamp(v, vec4<f32>(-20.0), vec4<f32>(20.0)));
 }
 
+// x ^ y, also of negative numbers, for which WGSL's own is not defined.
+fn power(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+  let size = pow(abs(x), y);
+  let odd = floor(y * 0.5) * 2.0 != y;
+  let whole = select(size, -size, odd & (x < vec4<f32>(0.0)));
+  var v = select(pow(x, y), whole, (floor(y) == y) | (x >= vec4<f32>(0.0)));
+  v = select(v, x, y == vec4<f32>(1.0));
+  v = select(v, x * x, y == vec4<f32>(2.0));
+  return select(v, vec4<f32>(1.0), y == vec4<f32>(0.0));
+}
+
 fn activate(v: vec4<f32>, a: f32, b: f32) -> vec4<f32> {
   if (ACT == 1u) { return max(v, vec4<f32>(0.0)); }
   if (ACT == 2u) { return min(max(v, vec4<f32>(a)), vec4<f32>(b)); }

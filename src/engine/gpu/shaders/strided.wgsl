@@ -3,7 +3,7 @@
 // In the last dimension, indices from `limit` on are channel padding and become zero.
 struct Params {
   a: u32, b: u32, y: u32, total: u32,
-  row: u32, limit: u32, outside: f32, unused: u32,
+  row: u32, limit: u32, outside: f32, pick_stride: u32,
   dims0: vec4<u32>, dims1: vec4<u32>,
   a0: vec4<u32>, a1: vec4<u32>,
   b0: vec4<u32>, b1: vec4<u32>,
@@ -13,7 +13,7 @@ struct Params {
   size0: vec4<u32>, size1: vec4<u32>,
 }
 
-// 0: a, 1: a + b, 2: a - b, 3: a * b, 4: a / b, 5: min, 6: max, 7: a ^ b
+// 0: a, 1: a + b, 2: a - b, 3: a * b, 4: a / b, 5: min, 6: max, 7: a ^ b, 8: a at the index that b lists
 override OP: u32 = 0u;
 override PAD: bool = false;
 override WG: u32 = 64u;
@@ -55,7 +55,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       if (OP == 4u) { v = v / s; }
       if (OP == 5u) { v = min(v, s); }
       if (OP == 6u) { v = max(v, s); }
-      if (OP == 7u) { v = pow(v, s); }
+      if (OP == 8u) { v = arena[p.a + dot_product(lo, hi, p.a0, p.a1) + u32(s) * p.pick_stride]; }
+      if (OP == 7u) { v = power(vec4<f32>(v), vec4<f32>(s)).x; }
     }
   }
   arena[p.y + dot_product(lo, hi, p.y0, p.y1)] = v;

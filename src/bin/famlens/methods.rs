@@ -1,0 +1,191 @@
+//! `famlens methods`: several methods side by side over one photo.
+
+use std::path::{Path, PathBuf};
+
+use famlens::image::{Photo, encode_png};
+use famlens::methods::Method;
+use famlens::overlay::{self, Style};
+use famlens::session::{Class, Comparison, EngineChoice, ExplainOptions, Progress, Session};
+use famlens::{Error, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use pollster::block_on;
+use serde_json::json;
+
+use crate::explain::{ClassArg, load_class};
+use crate::files;
+use crate::options::OptionArgs;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The photo to explain
+    #[arg(long)]
+    query: PathBuf,
+    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
+    #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
+    classes: Vec<ClassArg>,
+    /// The methods, joined by commas, one row of the picture each: famlens choices method
+    #[arg(long, value_delimiter = ',', default_values = ["fam", "cam", "grad-cam", "eigen-cam", "score-cam", "random"])]
+    methods: Vec<Method>,
+    /// The class whose maps are in the picture [default: the one of highest score]
+    #[arg(long = "for", value_name = "NAME")]
+    class: Option<String>,
+    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu or gpu
+    #[arg(long, default_value = "cpu")]
+    engine: EngineChoice,
+    /// Write the photo and one overlay a method, side by side in the order of the table, as PNG
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: OptionArgs,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let photo = files::photo(&args.query)?;
+    let query = session.add_image(&args.query.display().to_string(), &photo)?;
+    let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
+    if args.engine == EngineChoice::Auto {
+        block_on(session.calibrate(query))?;
+    }
+    let found = compare(&mut session, query, &classes, &args.methods, &args.options.options(None))?;
+    let shown = match &args.class {
+        None => found.predicted,
+        Some(name) => found.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+            let names: Vec<_> = found.classes.iter().map(|c| c.name.as_str()).collect();
+            Error::argument("--for", format!("{name:?} is not one of {}", names.join(", ")))
+        })?,
+    };
+    if let Some(path) = &args.out {
+        write_sheet(path, &photo, &found, shown)?;
+    }
+    match args.json {
+        true => println!("{}", as_json(&found, shown)),
+        false => print_table(&found, shown),
+    }
+    Ok(())
+}
+
+/// Compares with a progress bar.
+pub fn compare(
+    session: &mut Session,
+    query: famlens::session::ImageId,
+    classes: &[Class],
+    methods: &[Method],
+    options: &ExplainOptions,
+) -> Result<Comparison> {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} passes, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let shown = bar.clone();
+    let mut watch = move |progress: Progress| -> famlens::engine::LocalFuture<'static, bool> {
+        shown.set_message(progress.method.name());
+        shown.set_length(progress.total as u64);
+        shown.set_position(progress.done as u64);
+        Box::pin(std::future::ready(true))
+    };
+    let found = block_on(session.compare_methods(query, classes, methods, options, &mut watch));
+    bar.finish_and_clear();
+    found
+}
+
+fn print_table(found: &Comparison, shown: usize) {
+    for class in &found.classes {
+        println!("{:<24} {} {:.4}", class.name, found.score, class.score);
+    }
+    println!("\nmaps of {:?} at {}, on the {}", found.classes[shown].name, found.layer, found.engine);
+    println!("{:<14} {:>9} {:>8} {:>6} {:>9} {:>9}  {}", "method", "ms", "forward", "tail", "backward", "MiB", "box");
+    for result in &found.methods {
+        let cost = &result.cost;
+        let bounds = result.maps[shown].localisation.as_ref().map_or_else(
+            || "none: the map is constant".to_owned(),
+            |l| {
+                let b = l.bounds;
+                format!("({:.0}, {:.0}) to ({:.0}, {:.0})", b.x0, b.y0, b.x1, b.y1)
+            },
+        );
+        // The shared forward pass is part of what a method needs.
+        let (forward, mebibytes) = (cost.passes.forward + 1, cost.bytes as f64 / f64::from(1 << 20));
+        let (tail, backward) = (cost.passes.tail, cost.passes.backward);
+        let name = result.method.name();
+        println!(
+            "{name:<14} {:>9.2} {forward:>8} {tail:>6} {backward:>9} {mebibytes:>9.2}  {bounds}",
+            cost.milliseconds
+        );
+    }
+    for note in found.methods.iter().flat_map(|m| &m.notes) {
+        println!("{note}");
+    }
+}
+
+fn as_json(found: &Comparison, shown: usize) -> serde_json::Value {
+    let methods = found.methods.iter().map(|result| {
+        let explained = &result.maps[shown];
+        let located = explained.localisation.as_ref();
+        json!({
+            "method": result.method.name(),
+            "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
+            "box": located.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
+            "peak": located.map(|l| l.peak),
+            "cost": result.cost,
+            "notes": result.notes,
+        })
+    });
+    json!({
+        "score": found.score,
+        "classes": found.classes,
+        "predicted": found.classes[found.predicted].name,
+        "explained": found.classes[shown].name,
+        "layer": found.layer,
+        "engine": found.engine,
+        "methods": methods.collect::<Vec<_>>(),
+    })
+}
+
+/// Height of a picture of the contact sheet, in pixels.
+const SHEET_HEIGHT: u32 = 240;
+
+/// The photo, then its overlay by each method, side by side.
+fn write_sheet(path: &Path, photo: &Photo, found: &Comparison, shown: usize) -> Result<()> {
+    let mut pictures = vec![photo.clone()];
+    for result in &found.methods {
+        pictures.push(overlay::compose(photo, &result.maps[shown].map.view()?, &Style::default())?);
+    }
+    let width = (photo.width() * SHEET_HEIGHT / photo.height()).max(1);
+    let small: Vec<Vec<u8>> = pictures.iter().map(|p| shrink(p, width, SHEET_HEIGHT)).collect();
+    let row = width as usize * 3;
+    let rows = (0..SHEET_HEIGHT as usize).flat_map(|y| small.iter().flat_map(move |p| &p[y * row..][..row]));
+    let sheet = Photo::from_rgb(width * small.len() as u32, SHEET_HEIGHT, rows.copied().collect())?;
+    files::write(path, &encode_png(&sheet)?)?;
+    let names: Vec<_> = found.methods.iter().map(|m| m.method.name()).collect();
+    eprintln!("wrote {}: the photo, {}", path.display(), names.join(", "));
+    Ok(())
+}
+
+/// Each pixel the mean of those it covers.
+fn shrink(photo: &Photo, width: u32, height: u32) -> Vec<u8> {
+    let span = |i: u32, to: u32, from: u32| {
+        let start = u64::from(i) * u64::from(from) / u64::from(to);
+        let end = (u64::from(i + 1) * u64::from(from)).div_ceil(u64::from(to));
+        start as usize..end as usize
+    };
+    let line = photo.width() as usize;
+    let mut out = Vec::with_capacity(width as usize * height as usize * 3);
+    for y in 0..height {
+        for x in 0..width {
+            let (rows, columns) = (span(y, height, photo.height()), span(x, width, photo.width()));
+            let count = rows.len() * columns.len();
+            for channel in 0..3 {
+                let pixels = rows.clone().flat_map(|r| columns.clone().map(move |c| (r * line + c) * 3 + channel));
+                let sum: usize = pixels.map(|i| usize::from(photo.rgb()[i])).sum();
+                out.push((sum / count.max(1)) as u8);
+            }
+        }
+    }
+    out
+}

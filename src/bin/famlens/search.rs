@@ -1,0 +1,141 @@
+//! `famlens search`.
+
+use std::path::PathBuf;
+
+use famlens::image::{Limits, Photo, decode, encode_png};
+use famlens::session::{EngineChoice, ExplainOptions, ExplainedMap, ImageId, Session};
+use famlens::tasks::retrieval::{DuplicateRule, Gallery, Hit, Item};
+use famlens::{Error, Result};
+use pollster::block_on;
+use serde_json::{Value, json};
+
+use crate::options::OptionArgs;
+use crate::{files, gallery, pair};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder of a gallery that famlens index wrote or the page exported
+    gallery: PathBuf,
+    /// The photo to look for
+    query: PathBuf,
+    /// How many hits are shown
+    #[arg(long, default_value_t = 10)]
+    top: usize,
+    /// Folder for a picture of each hit: the query under its map and the hit under its own (01.png, 02.png, ...)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu or gpu
+    #[arg(long, default_value = "auto")]
+    engine: EngineChoice,
+    /// Cosine similarity from which two images count as near-duplicates
+    #[arg(long, default_value_t = DuplicateRule::default().cosine)]
+    duplicate: f32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    method: OptionArgs,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let missing = || files::file_error(&args.gallery, "there is no gallery here; famlens index makes one");
+    let gallery = gallery::read(&args.gallery)?.ok_or_else(missing)?;
+    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let bytes = files::read(&args.query)?;
+    let photo = decode(&args.query.display().to_string(), &bytes, &Limits::default())?;
+    let query = session.add_image(&args.query.display().to_string(), &photo)?;
+    if args.engine == EngineChoice::Auto {
+        block_on(session.calibrate(query))?;
+    }
+    let hits = block_on(session.search(&gallery, query, args.top))?;
+    let item = session.gallery_item(query, &gallery::content(&bytes))?;
+    let marks = marks(&gallery, &item, &hits, &DuplicateRule { cosine: args.duplicate, ..DuplicateRule::default() });
+    let maps = match &args.out {
+        Some(folder) => {
+            let mut options = args.method.options(None);
+            if options.targets.is_empty() {
+                options.target = Some(gallery.origin().target.clone());
+            }
+            explain(&mut session, &args, folder, &gallery, (query, &photo), &hits, &options)?
+        }
+        None => vec![Value::Null; hits.len()],
+    };
+    if args.json {
+        let hits = hits.iter().zip(&marks).zip(maps).enumerate().map(|(rank, ((hit, mark), maps))| {
+            let Item { name, content, width, height, .. } = &gallery.items()[hit.index];
+            json!({
+                "rank": rank + 1, "index": hit.index, "name": name, "similarity": hit.similarity, "content": content,
+                "width": width, "height": height, "duplicate": mark, "maps": maps,
+            })
+        });
+        let hits: Vec<_> = hits.collect();
+        println!("{}", json!({ "query": args.query, "images": gallery.len(), "score": "cosine", "hits": hits }));
+        return Ok(());
+    }
+    for (rank, (hit, mark)) in hits.iter().zip(&marks).enumerate() {
+        let mark = mark.as_ref().map_or_else(String::new, |mark| format!("  [{mark}]"));
+        println!("{:>4}  {:.4}  {}{mark}", rank + 1, hit.similarity, gallery.items()[hit.index].name);
+    }
+    Ok(())
+}
+
+/// What each hit is a near-duplicate of, if it is one: the query, or a hit before it.
+fn marks(gallery: &Gallery, query: &Item, hits: &[Hit], rule: &DuplicateRule) -> Vec<Option<String>> {
+    let mark = |(rank, hit): (usize, &Hit)| {
+        let item = &gallery.items()[hit.index];
+        if item.content == query.content {
+            return Some("the same file as the query".into());
+        }
+        if rule.holds(hit.similarity as f32, query, item) {
+            return Some("near-duplicate of the query".into());
+        }
+        let earlier = hits[..rank].iter().position(|other| gallery.duplicate(other.index, hit.index, rule).is_some());
+        earlier.map(|other| format!("near-duplicate of {}", other + 1))
+    };
+    hits.iter().enumerate().map(mark).collect()
+}
+
+/// Draws the query and each hit under their maps; gives the maps. A hit whose file is gone is told and left out.
+fn explain(
+    session: &mut Session,
+    args: &Args,
+    folder: &std::path::Path,
+    gallery: &Gallery,
+    (query, photo): (ImageId, &Photo),
+    hits: &[Hit],
+    options: &ExplainOptions,
+) -> Result<Vec<Value>> {
+    files::create_folder(folder)?;
+    let mut all = Vec::new();
+    for (rank, hit) in hits.iter().enumerate() {
+        let found = gallery::locate(&args.gallery, &gallery.items()[hit.index].name)
+            .and_then(|path| Ok((files::photo(&path)?, path)));
+        let (other, path) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                eprintln!("famlens: no maps: {error}");
+                all.push(Value::Null);
+                continue;
+            }
+        };
+        let id = session.add_image(&path.display().to_string(), &other)?;
+        let pair = block_on(session.pair(query, id, options))?;
+        session.remove_image(id);
+        let (of_query, of_hit) = match (pair.a.maps.first(), pair.b.maps.first()) {
+            (Some(a), Some(b)) => (a, b),
+            _ => return Err(Error::argument("query", "it has no map")),
+        };
+        let file = folder.join(format!("{:02}.png", rank + 1));
+        files::write(&file, &encode_png(&pair::picture([photo, &other], [of_query, of_hit])?)?)?;
+        let map = |m: &ExplainedMap| {
+            json!({ "width": m.map.width, "height": m.map.height, "data": m.map.data,
+                    "peak": m.localisation.as_ref().map(|l| l.peak) })
+        };
+        all.push(json!({ "query": map(of_query), "hit": map(of_hit), "picture": file }));
+    }
+    eprintln!("wrote {} pictures to {}", all.iter().filter(|v| !v.is_null()).count(), folder.display());
+    Ok(all)
+}

@@ -1,0 +1,242 @@
+//! What all methods share for one image: activations, scores, gradients. Computed once.
+
+use web_time::Instant;
+
+use super::ComparedClass;
+use crate::engine::cpu::CpuEngine;
+use crate::engine::mix::mix_host;
+use crate::engine::{Engine, Mix, Pooling};
+use crate::error::{Error, Result};
+use crate::fam::Form;
+use crate::graph::gradient::{Tail, Trace};
+use crate::methods::{Maps, Method, Objective, Reads, cam, pooling};
+use crate::session::{Class, ExplainOptions, ImageId, Session, milliseconds};
+use crate::tasks::few_shot::Episode;
+use crate::tensor::Tensor;
+
+/// From how many multiplications on the engine runs a tail, and not the plain loops.
+const SMALL_TAIL: usize = 4_000_000;
+
+/// See the module.
+pub(super) struct Gathered {
+    /// What the score is called.
+    pub score: String,
+    pub classes: Vec<ComparedClass>,
+    /// The layer whose maps are weighed.
+    pub layer: String,
+    /// The value where the score is taken: the layer that decides, or the classifier's outputs.
+    pub decides: String,
+    /// The classifier's outputs, if they are what is explained.
+    pub logits: Option<Vec<usize>>,
+    pub objective: Objective,
+    pub pooling: Pooling,
+    /// Activation maps of `layer`.
+    pub activations: Tensor,
+    /// Per class; empty if no method reads them.
+    pub gradients: Vec<Vec<f32>>,
+    /// Per class; empty if no method reads them or the score is not linear in the pooled maps.
+    pub directions: Vec<Vec<f32>>,
+    /// The network between the two; `None` if they are the same.
+    pub tail: Option<Tail>,
+    /// Bytes of activations that the network holds while it runs; 0 if the engine does not say.
+    pub network_bytes: usize,
+    /// Bytes of all values of the tail, kept for the way back.
+    pub tail_bytes: usize,
+    /// Pixels of the input.
+    pub pixels: usize,
+    pub forward_ms: f64,
+    pub gradient_ms: f64,
+}
+
+impl Session {
+    pub(super) async fn gather(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        methods: &[Method],
+        options: &ExplainOptions,
+    ) -> Result<Gathered> {
+        let manifest = self.model.manifest();
+        let target = options.layers(&manifest.target)?.swap_remove(0);
+        self.model.check_target(&target)?;
+        let layer = options.layer.clone().unwrap_or_else(|| target.clone());
+        self.model.check_target(&layer)?;
+        let pooling = manifest.pooling();
+        self.entry(query)?;
+
+        let (decides, objective, names, logits, score) = match &options.against {
+            Some(against) => {
+                let (value, outputs) = against.resolve(manifest)?;
+                let (indices, names): (Vec<usize>, Vec<String>) = outputs.into_iter().unzip();
+                (value, Objective::Outputs(indices.clone()), names, Some(indices), "logit".to_owned())
+            }
+            None => {
+                let objective = self.similarity(classes, &target, options).await?;
+                let names = classes.iter().map(|c| c.name.clone()).collect();
+                (target, objective, names, None, options.form.score_name().to_owned())
+            }
+        };
+
+        let activations = self.read_layer(query, &layer).await?;
+        let size = self.entry(query)?.geometry.input_size();
+        let known = self.with_recovery(async |s: &mut Self| s.embedded(query, &decides).await).await?;
+        let (values, forward_ms) = (known.embedding.to_vec(), known.milliseconds);
+        let network_bytes = self.engines.program(&self.model, size, &decides)?.bytes();
+        let scores = objective.scores(&values)?;
+        let classes = names.into_iter().zip(scores).map(|(name, score)| ComparedClass { name, score }).collect();
+
+        let tail = match decides == layer {
+            true => None,
+            false => Some(self.tail(size, &layer, &decides)?),
+        };
+        let mut gathered = Gathered {
+            score,
+            classes,
+            layer,
+            decides,
+            logits,
+            objective,
+            pooling,
+            activations,
+            gradients: Vec::new(),
+            directions: Vec::new(),
+            tail,
+            network_bytes,
+            tail_bytes: 0,
+            pixels: size.0 as usize * size.1 as usize,
+            forward_ms,
+            gradient_ms: 0.0,
+        };
+        let wanted = |reads| methods.iter().any(|m| m.reads() == reads);
+        let sides = match &gathered.tail {
+            Some(tail) if !tail.sides().is_empty() => self.side_values(query, tail, size, &gathered.layer).await?,
+            _ => Vec::new(),
+        };
+        let through = gathered.tail.is_some() && wanted(Reads::Direction);
+        if wanted(Reads::Gradient) || through {
+            let started = Instant::now();
+            let (gradients, bytes) = gathered.gradients(&values, &sides).await?;
+            (gathered.gradients, gathered.tail_bytes) = (gradients, bytes);
+            gathered.gradient_ms = milliseconds(started);
+        }
+        if wanted(Reads::Direction) {
+            gathered.directions = gathered.directions(values.len())?;
+        }
+        // What the ablations of a channel run is the tail with this image's other values built in.
+        if wanted(Reads::Tail) && !sides.is_empty() {
+            gathered.tail = gathered.tail.map(|tail| tail.with_sides(&sides)).transpose()?;
+        }
+        Ok(gathered)
+    }
+
+    /// The similarity that ranks the classes, at the layer that decides.
+    async fn similarity(&mut self, classes: &[Class], target: &str, options: &ExplainOptions) -> Result<Objective> {
+        let mut supports = Vec::with_capacity(classes.len());
+        for class in classes {
+            if class.supports.is_empty() {
+                let reason = format!("class {:?} has no images; add one or remove the class", class.name);
+                return Err(Error::argument("classes", reason));
+            }
+            let mut row = Vec::with_capacity(class.supports.len());
+            for &id in &class.supports {
+                row.push(self.with_recovery(async |s: &mut Self| s.embedded(id, target).await).await?.embedding);
+            }
+            supports.push(row);
+        }
+        let rows: Vec<Vec<&[f32]>> = supports.iter().map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
+        let prototypes = Episode::new(&rows)?.prototypes;
+        let mean = self.model.mean_embedding(target).map(<[f32]>::to_vec).filter(|_| options.form == Form::Centred);
+        Ok(Objective::Cosine { prototypes, mean })
+    }
+
+    async fn read_layer(&mut self, query: ImageId, layer: &str) -> Result<Tensor> {
+        self.with_recovery(async |s: &mut Self| s.activations(query, layer).await).await
+    }
+
+    /// The part of the network between two of its values.
+    fn tail(&self, size: (u32, u32), layer: &str, to: &str) -> Result<Tail> {
+        let graph = self.model.graph_keeping(size, &[layer, to])?;
+        let find = |name: &str| graph.find(name).ok_or_else(|| Error::argument("layer", format!("{name:?} is gone")));
+        Tail::new(&graph, find(layer)?, find(to)?)
+    }
+
+    /// The values of the paths that lead around the layer, by one pass of the CPU engine.
+    async fn side_values(&self, query: ImageId, tail: &Tail, size: (u32, u32), layer: &str) -> Result<Vec<Tensor>> {
+        let mut names = vec![layer];
+        names.extend(tail.sides());
+        let graph = self.model.graph_keeping(size, &names)?;
+        let targets: Vec<_> = names.iter().filter_map(|name| graph.find(name)).collect();
+        let mut program = CpuEngine::new().compile(&graph, &targets)?;
+        let output = program.run(&self.entry(query)?.input, &Mix::default()).await?;
+        let mut values = Vec::with_capacity(targets.len());
+        for features in output.features.iter().skip(1) {
+            values.push(program.read(features).await?);
+        }
+        Ok(values)
+    }
+}
+
+impl Gathered {
+    /// For each class the gradient of its score with respect to the layer, and the bytes of the values kept for it.
+    async fn gradients(&self, values: &[f32], sides: &[Tensor]) -> Result<(Vec<Vec<f32>>, usize)> {
+        let classes = 0..self.classes.len();
+        let Some(tail) = &self.tail else {
+            // The layer decides: pooling and similarity have closed forms.
+            let maps = Maps::new(&self.activations)?;
+            let one = |class| Ok(pooling::gradient(&maps, self.pooling, &self.objective.gradient(values, class)?));
+            return Ok((classes.map(one).collect::<Result<_>>()?, 0));
+        };
+        let trace = trace(tail, &self.activations, sides).await?;
+        let one = |class| {
+            let slope = self.objective.gradient(values, class)?;
+            let seed = match self.logits {
+                Some(_) => slope,
+                None => pooling::gradient(&Maps::new(trace.output())?, self.pooling, &slope),
+            };
+            trace.gradient(&seed).map(Tensor::into_data)
+        };
+        Ok((classes.map(one).collect::<Result<_>>()?, trace.bytes()))
+    }
+
+    /// For each class the weights in which its score is linear in the pooled maps; empty if it is not.
+    fn directions(&self, len: usize) -> Result<Vec<Vec<f32>>> {
+        let classes = 0..self.classes.len();
+        match &self.tail {
+            None if self.pooling == Pooling::Average => {
+                Ok(classes.map(|class| self.objective.direction(class, len)).collect())
+            }
+            None => Ok(Vec::new()),
+            Some(tail) => {
+                let maps = Maps::new(&self.activations)?;
+                let linear = self.logits.is_some()
+                    && tail.is_affine()
+                    && self.gradients.iter().all(|gradient| cam::applies(&maps, gradient));
+                match linear {
+                    true => Ok(self.gradients.iter().map(|gradient| cam::weights(&maps, gradient)).collect()),
+                    false => Ok(Vec::new()),
+                }
+            }
+        }
+    }
+}
+
+/// Runs a tail forward: a small one in plain loops, a large one on the CPU engine with every value read back.
+async fn trace<'a>(tail: &'a Tail, layer: &Tensor, sides: &[Tensor]) -> Result<Trace<'a>> {
+    if tail.multiplications() <= SMALL_TAIL {
+        return tail.trace(layer, sides);
+    }
+    let closed = tail.with_sides(sides)?;
+    let targets = closed.values();
+    let mut program = CpuEngine::new().compile(closed.graph(), &targets)?;
+    let output = program.run(layer, &Mix::default()).await?;
+    let mut values = Vec::with_capacity(targets.len());
+    for features in &output.features {
+        values.push(program.read(features).await?);
+    }
+    tail.trace_from(layer, sides, targets.into_iter().zip(values).collect())
+}
+
+/// The pooled embedding of maps in host memory.
+pub(super) fn pooled(maps: &Tensor, pooling: Pooling) -> Result<Vec<f32>> {
+    Ok(mix_host(maps, &Mix { pooling, ..Mix::default() })?.embedding)
+}

@@ -1,0 +1,253 @@
+//! Several methods over one image: the same scores, the same layer, side by side with what each costs.
+//!
+//! The backbone runs once for all methods that read activations and gradients; those that need more passes run them.
+
+mod against;
+mod cost;
+mod gather;
+mod scorer;
+
+pub use against::{Against, Output as ClassifierOutput};
+pub use cost::{Cost, Passes};
+
+use serde::Serialize;
+use web_time::Instant;
+
+use super::{
+    Class, ClassScore, EngineKind, ExplainOptions, ExplainedMap, Explanation, ImageId, Map, Session, Timings,
+    milliseconds,
+};
+use crate::engine::LocalFuture;
+use crate::error::{Error, Result};
+use crate::image::Geometry;
+use crate::methods::{Evidence, Maps, Method, MethodMap, Reads};
+use crate::metrics::{DEFAULT_THRESHOLD, localise};
+use gather::Gathered;
+use scorer::ModelScorer;
+
+/// How far a comparison is: after every pass of a method that runs the model many times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Progress {
+    /// The method at work.
+    #[serde(serialize_with = "by_name")]
+    pub method: Method,
+    /// Passes done.
+    pub done: usize,
+    /// Passes in all.
+    pub total: usize,
+}
+
+fn by_name<S: serde::Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(method.name())
+}
+
+/// Hears of progress and says whether to go on; [`keep_going`] always does.
+pub type Watch<'a> = &'a mut dyn FnMut(Progress) -> LocalFuture<'static, bool>;
+
+/// A [`Watch`] that lets every method finish.
+pub fn keep_going(_: Progress) -> LocalFuture<'static, bool> {
+    Box::pin(std::future::ready(true))
+}
+
+/// One class, or one output of the classifier, and its score.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ComparedClass {
+    /// The class's name, or the output's label.
+    pub name: String,
+    /// The number that every method explains.
+    pub score: f64,
+}
+
+/// What one method gives.
+#[derive(Clone, Debug)]
+pub struct MethodResult {
+    /// Which method.
+    pub method: Method,
+    /// One map per class.
+    pub maps: Vec<ExplainedMap>,
+    /// Per class one weight a channel of the layer; empty where the method weighs no channels.
+    pub weights: Vec<Vec<f32>>,
+    /// What it cost for all classes together.
+    pub cost: Cost,
+    /// Plain sentences: that a map is zero everywhere and why, that it is the same for every class.
+    pub notes: Vec<String>,
+}
+
+/// Methods side by side.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// What is explained: `"cosine"`, `"centred cosine"` or `"logit"`.
+    pub score: String,
+    /// Every class with its score, in the order given.
+    pub classes: Vec<ComparedClass>,
+    /// Index of the class with the highest score.
+    pub predicted: usize,
+    /// The layer whose activation maps are weighed.
+    pub layer: String,
+    /// One result per method, in the order asked for.
+    pub methods: Vec<MethodResult>,
+    /// The engine that ran.
+    pub engine: EngineKind,
+}
+
+impl Session {
+    /// Explains an image by several methods: for every class the maps of every method. The scores are similarities to the
+    /// classes, or, with [`ExplainOptions::against`], outputs of the model's classifier (`classes` are then not needed).
+    ///
+    /// The score is taken where the first target layer decides; the maps are those of [`ExplainOptions::layer`], which
+    /// is that layer or one before it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for unknown images, a class without supports, an unknown label, a layer that the score does not
+    /// depend on, or a method that does not apply; [`Error::Cancelled`] if `watch` said no; [`Error::Target`] for an
+    /// unknown layer; the engine's errors.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, query: famlens::session::ImageId) -> famlens::Result<()> {
+    /// use famlens::methods::Method;
+    /// use famlens::session::{Against, ExplainOptions, keep_going};
+    ///
+    /// let against = Some(Against::logit("tabby"));
+    /// let options = ExplainOptions { against, ..ExplainOptions::default() };
+    /// let found = session.compare_methods(query, &[], &[Method::Fam, Method::GradCam], &options, &mut keep_going).await?;
+    /// for method in &found.methods {
+    ///     println!("{}: {:.1} ms, {} passes", method.method, method.cost.milliseconds, method.cost.passes.forward);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn compare_methods(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        methods: &[Method],
+        options: &ExplainOptions,
+        watch: Watch<'_>,
+    ) -> Result<Comparison> {
+        if methods.is_empty() {
+            return Err(Error::argument("methods", "name at least one method"));
+        }
+        let gathered = self.gather(query, classes, methods, options).await?;
+        let entry = self.images.get(&query).ok_or_else(|| super::unknown(query))?;
+        let (input, geometry) = (entry.input.clone(), entry.geometry);
+        let mut results = Vec::with_capacity(methods.len());
+        for &method in methods {
+            let started = Instant::now();
+            let (found, passes) = match (method, method.reads()) {
+                (Method::Fam, _) if gathered.logits.is_none() => {
+                    let (method, methods) = Default::default();
+                    let plain = ExplainOptions { method, layer: None, methods, ..options.clone() };
+                    let explanation = self.explain(query, classes, &plain).await?;
+                    let maps = explanation.maps.into_iter().zip(explanation.contributions);
+                    let map = |(m, weights): (ExplainedMap, Vec<f32>)| MethodMap {
+                        data: m.map.data,
+                        width: m.map.width,
+                        height: m.map.height,
+                        weights,
+                    };
+                    (maps.map(map).collect(), Passes::default())
+                }
+                (_, Reads::Tail | Reads::Input) => {
+                    let program = self.engines.program(&self.model, geometry.input_size(), &gathered.decides)?;
+                    let mut scorer = ModelScorer::new(program, &gathered, method, watch)?;
+                    let maps = method.by_passes(&mut scorer, &input, &gathered.activations, &options.methods).await?;
+                    (maps, scorer.passes)
+                }
+                _ => {
+                    let evidence = Evidence {
+                        maps: Maps::new(&gathered.activations)?,
+                        gradients: &gathered.gradients,
+                        directions: &gathered.directions,
+                        classes: gathered.classes.len(),
+                    };
+                    (method.from_activations(&evidence, options.methods.seed)?, Passes::default())
+                }
+            };
+            let own = milliseconds(started);
+            results.push(finish(method, found, &gathered, &geometry, (own, passes))?);
+        }
+        let better =
+            |best: usize, k: usize| if gathered.classes[k].score > gathered.classes[best].score { k } else { best };
+        let predicted = (0..gathered.classes.len()).fold(0, better);
+        Ok(Comparison {
+            score: gathered.score.clone(),
+            classes: gathered.classes,
+            predicted,
+            layer: gathered.layer,
+            methods: results,
+            engine: self.engines.active(),
+        })
+    }
+}
+
+impl Session {
+    /// [`Session::explain`] for a method that is not FAM, or for outputs of the classifier.
+    pub(super) async fn explain_by_method(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+    ) -> Result<Explanation> {
+        let started = Instant::now();
+        let before = self.embedded_images();
+        let found = self.compare_methods(query, classes, &[options.method], options, &mut keep_going).await?;
+        let Comparison { score, classes, predicted, methods, engine, .. } = found;
+        let result = methods.into_iter().next().ok_or_else(|| Error::argument("methods", "nothing was explained"))?;
+        let class = |c: ComparedClass| ClassScore { name: c.name, similarity: c.score, constant: 0.0, residual: 0.0 };
+        let timings = Timings { total: milliseconds(started), mix: result.cost.own, ..Timings::default() };
+        let layer = options.layer.as_ref().or(options.target.as_ref()).unwrap_or(&self.model.manifest().target).clone();
+        Ok(Explanation {
+            form: options.form,
+            score,
+            notes: result.notes,
+            classes: classes.into_iter().map(class).collect(),
+            predicted,
+            maps: result.maps,
+            contributions: result.weights,
+            target: layer,
+            timings,
+            embedded: self.embedded_images() - before,
+            engine,
+        })
+    }
+
+    fn embedded_images(&self) -> usize {
+        self.images.values().filter(|entry| !entry.embedded.is_empty()).count()
+    }
+}
+
+fn finish(
+    method: Method,
+    found: Vec<MethodMap>,
+    gathered: &Gathered,
+    geometry: &Geometry,
+    (own, passes): (f64, Passes),
+) -> Result<MethodResult> {
+    let mut notes = Vec::new();
+    if method.ignores_class() && found.len() > 1 {
+        notes.push(format!("{method} knows nothing of the class: its map is the same for every one."));
+    }
+    let cost = Cost::new(method, gathered, own, passes, &found);
+    let mut maps = Vec::with_capacity(found.len());
+    let mut weights = Vec::new();
+    for (class, found) in gathered.classes.iter().zip(found) {
+        let MethodMap { data, width, height, weights: own } = found;
+        if data.iter().all(|&v| v == 0.0) {
+            let why = match method.reads() {
+                Reads::Gradient | Reads::Tail | Reads::Input => {
+                    "nothing in it speaks for the score, and what speaks against is set to zero"
+                }
+                _ => "its weights or the activations are zero",
+            };
+            notes.push(format!("The map of {:?} is zero everywhere: {why}.", class.name));
+        }
+        let map = Map { data, width, height, geometry: *geometry };
+        let view = map.view()?;
+        let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
+        maps.push(ExplainedMap { map, range, localisation });
+        if !own.is_empty() {
+            weights.push(own);
+        }
+    }
+    Ok(MethodResult { method, maps, weights, cost, notes })
+}

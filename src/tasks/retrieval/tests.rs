@@ -1,0 +1,111 @@
+use super::*;
+use crate::fam::cosine;
+
+pub(super) fn origin(channels: usize) -> Origin {
+    let [model, weights, input, target, pooling] = ["net", "00ff", "224 squash", "features", "gap"].map(String::from);
+    Origin { model, weights, input, target, pooling, channels }
+}
+
+pub(super) fn item(name: &str, picture: u64) -> Item {
+    Item { name: name.into(), content: format!("content of {name}"), picture, width: 640, height: 480 }
+}
+
+pub(super) fn random(rows: usize, channels: usize) -> Gallery {
+    let mut rng = fastrand::Rng::with_seed(5);
+    let mut gallery = Gallery::new(origin(channels));
+    for row in 0..rows {
+        let embedding: Vec<f32> = (0..channels).map(|_| rng.f32()).collect();
+        gallery.push(item(&format!("{row}.jpg"), rng.u64(..)), &embedding).unwrap();
+    }
+    gallery
+}
+
+#[test]
+fn ranks_as_sorting_all_cosines_does() {
+    let gallery = random(200, 37);
+    let query: Vec<f32> = (0..37).map(|c| (c as f32).sin().abs()).collect();
+    let mut all: Vec<(usize, f64)> = (0..200).map(|i| (i, cosine(&query, gallery.embedding(i).unwrap()))).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for top in [0, 1, 7, 200, 1000] {
+        let hits = gallery.rank(&query, top).unwrap();
+        assert_eq!(hits.len(), top.min(200));
+        for (hit, (index, score)) in hits.iter().zip(&all) {
+            assert_eq!(hit.index, *index);
+            assert!((hit.similarity - score).abs() < 1e-5);
+        }
+    }
+    let by_first = gallery.rank_by(3, |row| f64::from(-row[0]));
+    assert!(by_first[0].similarity >= by_first[1].similarity && by_first[1].similarity >= by_first[2].similarity);
+}
+
+#[test]
+fn equal_images_keep_their_order_and_zero_ones_come_last() {
+    let mut gallery = Gallery::new(origin(2));
+    for row in [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [1.0, 1.0]] {
+        gallery.push(item("x", 0), &row).unwrap();
+    }
+    let order: Vec<usize> = gallery.rank(&[3.0, 3.0], 4).unwrap().iter().map(|h| h.index).collect();
+    assert_eq!(order, [1, 2, 3, 0]);
+}
+
+#[test]
+fn the_three_reasons_of_a_near_duplicate() {
+    let mut gallery = Gallery::new(origin(2));
+    let at = |degrees: f32| [degrees.to_radians().cos(), degrees.to_radians().sin()];
+    gallery.push(item("original", 0), &at(0.0)).unwrap();
+    gallery.push(item("alike", u64::MAX), &at(10.0)).unwrap(); // cosine .985
+    gallery.push(item("hash agrees", 0b111), &at(-25.0)).unwrap(); // cosine .906
+    gallery.push(item("hash differs", u64::MAX), &at(-26.0)).unwrap(); // cosine .899
+    gallery.push(Item { name: "same file".into(), ..item("original", 0) }, &at(80.0)).unwrap();
+    let rule = DuplicateRule::default();
+    let with = |i| gallery.duplicate(0, i, &rule);
+    assert!(with(1).is_some_and(|d| !d.same && (d.similarity - 0.9848).abs() < 1e-3));
+    assert!(with(2).is_some());
+    assert_eq!(with(3), None);
+    assert!(with(4).is_some_and(|d| d.same));
+    assert_eq!(gallery.duplicate(4, 0, &rule), with(4));
+    assert_eq!(gallery.duplicate(0, 9, &rule), None);
+    let all = gallery.duplicates(0..gallery.len(), &rule);
+    let in_parts = [gallery.duplicates(0..2, &rule), gallery.duplicates(2..99, &rule)].concat();
+    assert_eq!(all, in_parts);
+    // "hash differs" is within a degree of "hash agrees".
+    assert_eq!(groups(&all, gallery.len()), [vec![0, 1, 2, 3, 4]]);
+    assert!(groups(&all[..1], gallery.len()) == [vec![0, 1]] && groups(&[], 3).is_empty());
+}
+
+#[test]
+fn an_image_taken_out_leaves_the_others_as_they_were() {
+    let mut gallery = random(5, 3);
+    let fourth = gallery.embedding(4).unwrap().to_vec();
+    gallery.retain(|item| item.name != "1.jpg" && item.name != "3.jpg");
+    assert_eq!(gallery.items().iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["0.jpg", "2.jpg", "4.jpg"]);
+    assert_eq!(gallery.embedding(2), Some(&fourth[..]));
+    assert_eq!(gallery.rank(&fourth, 1).unwrap()[0].index, 2);
+    assert_eq!(gallery.embedding(3), None);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut gallery = random(2, 3);
+    assert!(gallery.push(item("short.jpg", 0), &[1.0]).is_err_and(|e| e.to_string().contains("short.jpg")));
+    assert!(gallery.push(item("bad.jpg", 0), &[1.0, f32::NAN, 0.0]).is_err_and(|e| e.to_string().contains("finite")));
+    assert!(gallery.rank(&[1.0], 5).is_err());
+    assert_eq!(gallery.len(), 2);
+}
+
+#[test]
+fn another_origin_is_named() {
+    let own = origin(3);
+    assert!(own.check(&origin(3)).is_ok());
+    let refusal = |change: fn(&mut Origin)| {
+        let mut other = origin(3);
+        change(&mut other);
+        own.check(&other).unwrap_err().to_string()
+    };
+    assert!(refusal(|o| o.model = "other".into()).contains("model net (now other)"));
+    assert!(refusal(|o| o.weights = "aa".into()).contains("weights 00ff (now aa)"));
+    assert!(refusal(|o| o.target = "block".into()).contains("target layer features (now block)"));
+    let both = refusal(|o| (o.pooling, o.input) = ("max".into(), "224 crop".into()));
+    assert!(both.contains("pooling gap (now max)") && both.contains("input 224 squash (now 224 crop)"), "{both}");
+    assert!(refusal(|o| o.channels = 4).contains("channels 3 (now 4)"));
+}

@@ -1,0 +1,276 @@
+//! Whole networks of every family, exported by torch at many opsets: each tap against ONNX Runtime on every engine.
+//!
+//! `tests/families/*.onnx` and their goldens are made by `tests/families/make.py`, which says what a golden holds. Not the
+//! standard harness: an engine that cannot run here is printed as skipped (`FAMLENS_REQUIRE_GPU=1` makes that a failure), and
+//! networks that are known not to work yet are listed in [`NOT_YET`]. Words on the command line select networks by name.
+
+mod common;
+
+use std::process::ExitCode;
+
+use famlens::Result;
+use famlens::engine::cpu::CpuEngine;
+use famlens::engine::gpu::{GpuEngine, GpuOptions};
+use famlens::engine::reference::ReferenceEngine;
+use famlens::engine::{Engine, Mix};
+use famlens::graph::{Graph, ValueId, passes};
+use famlens::onnx::Model;
+use famlens::tensor::Tensor;
+use pollster::block_on;
+
+/// `(engine, network, reason)`: what does not work yet. An engine of `"import"` means that no engine can run it. A listed
+/// network that passes makes the suite fail, so that the list shrinks.
+const NOT_YET: &[(&str, &str, &str)] = &[
+    ("import", "alexnet_lrn", "LRN"),
+    ("import", "clip_resnet", "Slice"),
+    ("import", "clip_resnet_new", "Split, Slice"),
+    ("import", "clip_vit", "Sqrt, Gather"),
+    ("import", "clip_vit_new", "LayerNormalization, Gather"),
+    ("import", "coatnet", "Erf, LayerNormalization, Slice"),
+    ("import", "convnext", "Erf, Sqrt"),
+    ("import", "convnext_17", "LayerNormalization, Erf"),
+    ("import", "convnext_new", "LayerNormalization, Gelu, Gather"),
+    ("import", "decoder", "InstanceNormalization, Elu, Resize, Softplus, ReduceL2, Slice"),
+    ("import", "decoder_new", "InstanceNormalization, Elu, Resize, Softplus, Greater, ReduceL2, Pad"),
+    ("import", "deit", "Split, Erf, Sqrt, Gather"),
+    ("import", "deit_new", "LayerNormalization, Erf, Slice, Gather"),
+    ("import", "dino_v2_registers", "LayerNormalization, Gelu, Slice, Gather"),
+    ("import", "dino_v2_swiglu", "LayerNormalization, Split, Slice, Gather"),
+    ("import", "dino_vit", "Split, Erf, Sqrt, Gather"),
+    ("import", "dino_vit_any_size", "LayerNormalization, Split, Erf, Gather"),
+    ("import", "dynamic_conv", "DynamicQuantizeLinear, ConvInteger, MatMulInteger"),
+    ("import", "dynamic_vit", "DynamicQuantizeLinear, ConvInteger, MatMulInteger, Erf, Sqrt, Gather"),
+    ("import", "dynamic_vit_per_channel", "DynamicQuantizeLinear, ConvInteger, MatMulInteger, Erf, Sqrt, Gather"),
+    ("import", "googlenet", "Gather"),
+    ("import", "half_bfloat16", "bfloat16 input"),
+    ("import", "levit", "Split, Slice"),
+    ("import", "levit_new", "Split, Slice"),
+    ("import", "mobilevit", "Split, Sqrt"),
+    ("import", "projected_resnet", "ReduceL2"),
+    ("import", "projected_resnet_new", "ReduceL2"),
+    ("import", "qdq_int8_activations", "QuantizeLinear, DequantizeLinear"),
+    ("import", "qdq_per_channel", "QuantizeLinear, DequantizeLinear"),
+    ("import", "qdq_per_tensor", "QuantizeLinear, DequantizeLinear"),
+    ("import", "qdq_uint8_weights", "QuantizeLinear, DequantizeLinear"),
+    ("import", "shufflenet_v2", "Slice"),
+    ("import", "shufflenet_v2_free", "Slice"),
+    ("import", "shufflenet_v2_new", "Split"),
+    ("import", "swin", "Erf, ScatterND, Not, Sqrt, Slice, Gather"),
+    ("import", "swin_new", "LayerNormalization, Erf, ScatterND, Not, Gather, Slice"),
+    ("import", "swin_v2", "ScatterND, ReduceL2, Erf, Not, Sqrt, MatMul, Slice, Gather"),
+    ("import", "swin_v2_new", "LayerNormalization, GatherND, ReduceL2, Gelu, ScatterND, Not, MatMul, Gather, Slice"),
+    ("import", "timm_swin", "Split, Erf, Sqrt, Slice"),
+    ("import", "timm_vit", "LayerNormalization, Split, Erf, Gather"),
+    ("import", "timm_vit_gap", "LayerNormalization, Split, Erf"),
+    ("import", "vit", "Erf, Sqrt, Gather"),
+    ("import", "vit_new", "LayerNormalization, Erf, Gather"),
+];
+
+/// Elements of a tap that its golden holds.
+const SAMPLES: usize = 48;
+/// How far a tap may be off, as a share of its largest value.
+const LIMIT: f64 = 1e-3;
+/// The same where activations are rounded to 8 bits: a value between two steps may fall to either side, in a few places.
+const ONE_STEP: f64 = 1.5e-2;
+
+/// A network with what ONNX Runtime found in it.
+struct Network {
+    name: String,
+    title: String,
+    input: Tensor,
+    rounded: bool,
+    taps: Vec<String>,
+    rows: Tensor,
+}
+
+fn networks() -> Vec<Network> {
+    let index = common::json(common::root("tests/families/index.json"));
+    let text = |e: &serde_json::Value, key: &str| e[key].as_str().expect("index.json has it").to_owned();
+    let network = |e: &serde_json::Value| {
+        let name = text(e, "name");
+        let dims: Vec<usize> =
+            e["input"].as_array().expect("a shape").iter().map(|d| d.as_u64().unwrap() as usize).collect();
+        let shape = famlens::tensor::Shape::new(dims);
+        let data = noise(shape.len());
+        Network {
+            title: format!("{name} ({}, opset {})", text(e, "exporter"), e["opset"]),
+            input: Tensor::new(shape, data).unwrap(),
+            rounded: text(e, "values") == "rounded",
+            taps: text(e, "taps").split(' ').map(String::from).collect(),
+            rows: common::npy(&format!("../families/{name}.npy")),
+            name,
+        }
+    };
+    index.as_array().expect("a list").iter().map(network).collect()
+}
+
+/// The input of make.py: SplitMix64 from seed 7, the upper 24 bits as -1..1.
+fn noise(len: usize) -> Vec<f32> {
+    let value = |i: u64| {
+        let z = 7u64.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (1..=len as u64).map(value).collect()
+}
+
+/// The graph as it is read, and as the engines get it.
+fn graphs(network: &Network) -> Result<[Graph; 2]> {
+    let bytes = common::bytes(common::root(&format!("tests/families/{}.onnx", network.name)));
+    let [_, _, height, width] = *network.input.shape().dims() else { panic!("{}: not an image", network.name) };
+    let plain = Model::parse(&bytes)?.to_graph(height, width)?;
+    let optimized = passes::optimize(plain.clone(), &[])?;
+    Ok([plain, optimized])
+}
+
+/// Compares every tap that the graph still has. Returns how many those were.
+fn check(engine: &dyn Engine, network: &Network, graph: &Graph) -> Result<usize, String> {
+    // What was folded, fused or is sugar is no longer computed.
+    let found = |tap: &String| graph.find(tap).filter(|&id| graph.producer(id).is_some());
+    let taps: Vec<(usize, ValueId)> =
+        network.taps.iter().enumerate().filter_map(|(i, t)| Some((i, found(t)?))).collect();
+    if !taps.iter().any(|&(i, _)| network.taps[i] == "y") {
+        return Err("its output is not in the graph".into());
+    }
+    let text = |e: famlens::Error| e.to_string();
+    // The mix is over the first target, which must have channels: the image has some.
+    let image = graph.image_input().map_err(text)?;
+    let targets: Vec<ValueId> = std::iter::once(image).chain(taps.iter().map(|t| t.1)).collect();
+    let mut program = engine.compile(graph, &targets).map_err(text)?;
+    let output = block_on(program.run(&network.input, &Mix::default())).map_err(text)?;
+    let rows: Vec<&[f32]> = common::rows(&network.rows).collect();
+    for (&(i, id), features) in taps.iter().zip(&output.features[1..]) {
+        let values = block_on(program.read(features)).map_err(text)?;
+        compare(values.data(), rows[i], network.rounded).map_err(|reason| {
+            let value = graph.value(id);
+            let by = graph.producer(id).map_or("input", |n| n.op.name());
+            format!("first tap that diverges: {:?} {} ({by}): {reason}", value.name, value.shape)
+        })?;
+    }
+    Ok(taps.len())
+}
+
+/// One tap against its row of the golden.
+fn compare(values: &[f32], row: &[f32], rounded: bool) -> Result<(), String> {
+    let &[len, mean, largest, ref samples @ ..] = row else { panic!("a row of a golden") };
+    if values.len() != len as usize {
+        return Err(format!("it has {} values, and should have {len}", values.len()));
+    }
+    let scale = f64::from(largest).max(1e-12);
+    let found_mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+    let found_largest = values.iter().fold(0f64, |m, &v| m.max(f64::from(v.abs())));
+    let at = |i: usize| (2_654_435_761 * i) % values.len();
+    let off = |i: usize| (f64::from(values[at(i)]) - f64::from(samples[i])).abs() / scale;
+    let worst = (0..SAMPLES).map(off).fold(0.0, f64::max);
+    let average = (0..SAMPLES).map(off).sum::<f64>() / SAMPLES as f64;
+    let (of_one, of_all) = if rounded { (ONE_STEP, LIMIT * 2.0) } else { (LIMIT, LIMIT) };
+    let mean_off = (found_mean - f64::from(mean)).abs() / scale;
+    let largest_off = (found_largest - f64::from(largest)).abs() / scale;
+    // Written so that NaN fails.
+    match worst <= of_one && average <= of_all && mean_off <= of_all && largest_off <= of_one {
+        true => Ok(()),
+        false => Err(format!(
+            "off by {worst:.1e} of its largest value {largest} (limit {of_one:e}), on average {average:.1e}, its mean by {mean_off:.1e}"
+        )),
+    }
+}
+
+/// What became of one network on one engine, held against [`NOT_YET`].
+struct Tally {
+    passed: usize,
+    taps: usize,
+    expected: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self { passed: 0, taps: 0, expected: Vec::new(), failed: Vec::new() }
+    }
+
+    fn add(&mut self, engine: &str, network: &Network, outcome: Result<usize, String>) {
+        let listed = NOT_YET.iter().find(|(e, n, _)| *e == engine && *n == network.name);
+        match (outcome, listed) {
+            (Ok(taps), None) => {
+                self.passed += 1;
+                self.taps += taps;
+            }
+            (Err(_), Some((_, name, reason))) => self.expected.push(format!("{name}: {reason}")),
+            (Err(reason), None) => self.failed.push(format!("{}: {reason}", network.title)),
+            (Ok(_), Some((_, name, _))) => {
+                self.failed.push(format!("{name}: passes, and is listed in NOT_YET as if it did not; take it out"));
+            }
+        }
+    }
+
+    /// Prints the outcome; whether all is as it should be.
+    fn report(&self, engine: &str) -> bool {
+        let Self { passed, taps, expected, failed } = self;
+        print!("families, {engine}: {passed} networks passed");
+        println!(" ({taps} taps), {} not supported yet, {} failed", expected.len(), failed.len());
+        expected.iter().for_each(|e| println!("  not yet: {e}"));
+        failed.iter().for_each(|f| println!("  FAILED {f}"));
+        failed.is_empty()
+    }
+}
+
+type Candidate = (&'static str, Result<Box<dyn Engine>>);
+
+fn engines() -> Vec<Candidate> {
+    let gpu = |options| block_on(GpuEngine::new(options)).map(|engine| Box::new(engine) as Box<dyn Engine>);
+    vec![
+        ("reference", Ok(Box::new(ReferenceEngine))),
+        ("cpu", Ok(Box::new(CpuEngine::new()))),
+        ("gpu", gpu(GpuOptions::default())),
+        ("gpu, hardware kernels", gpu(GpuOptions { hardware_kernels: true, ..GpuOptions::default() })),
+    ]
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|a| a == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
+    let mut all = networks();
+    let complete = all.len() >= 60;
+    all.retain(|n| words.is_empty() || words.iter().any(|w| n.name.contains(*w)));
+    let known = |name: &str| all.iter().any(|n| n.name == name) || !words.is_empty();
+    let mut ok = complete && NOT_YET.iter().all(|(_, name, _)| known(name));
+    if !ok {
+        println!("families: index.json has too few networks, or NOT_YET names one that is not there");
+    }
+
+    let mut imports = Tally::new();
+    let mut ready = Vec::new();
+    for network in &all {
+        let graphs = graphs(network);
+        imports.add("import", network, graphs.as_ref().map(|_| 0).map_err(|e| e.to_string()));
+        if let Ok(graphs) = graphs {
+            ready.push((network, graphs));
+        }
+    }
+    ok &= imports.report("import");
+    for (name, engine) in engines() {
+        let engine = match engine {
+            Ok(engine) => engine,
+            Err(error) => {
+                println!("families, {name}: SKIPPED, {} networks not run: {error}", ready.len());
+                ok &= !std::env::var("FAMLENS_REQUIRE_GPU").is_ok_and(|v| v == "1");
+                continue;
+            }
+        };
+        let mut tally = Tally::new();
+        for (network, [plain, optimized]) in &ready {
+            // The graph as read is for the oracle alone: it tells a wrong reader from a wrong pass or engine.
+            let first = match name {
+                "reference" => check(engine.as_ref(), network, plain).map_err(|e| format!("as read: {e}")),
+                _ => Ok(0),
+            };
+            tally.add(name, network, first.and_then(|n| Ok(n + check(engine.as_ref(), network, optimized)?)));
+        }
+        ok &= tally.report(&format!("{name}, {}", engine.describe()));
+    }
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,206 @@
+// Every choice about an explanation, made from the library's own catalogue: the forms for everybody, the rest for who opens it.
+
+import { byId, el } from "../dom.js";
+import { keepParameters, parameters } from "../router.js";
+import { recall, remember } from "../settings.js";
+import { on, set, state } from "../state.js";
+import { entry, formOf, valuesOf } from "./catalogue.js";
+import { filled, formNow } from "./options.js";
+
+/**
+ * @import { Choice } from "../../famlens.js"
+ * @import { Value } from "./catalogue.js"
+ */
+
+/** Forms that set one class against others. */
+const NEED_TWO = new Set(["contrastive", "discriminative"]);
+
+/** Which choices belong together, in the order of the way from image to map; what is in none comes last. @type {[string, string[]][]} */
+const GROUPS = [
+  ["The map", ["form", "method", "rival", "borderTerm", "offset", "sharpness", "weightRelu", "weightNorm", "mapRelu", "mapNorm"]],
+  ["The decision", ["similarity", "decide", "center", "l2", "against"]],
+  ["The embedding", ["pooling", "gemExponent", "head", "shrinkage"]],
+  ["Where it looks", ["targets", "fusion", "finer.flip", "finer.shifts", "finer.scales"]],
+];
+
+/** How each kind of choice is shown now: called when the choices change. @type {Map<string, () => void>} */
+const updates = new Map();
+
+export function mountChoices() {
+  restore();
+  mountForms();
+  const panel = byId("choices", HTMLElement);
+  const open = byId("choices-open", HTMLButtonElement);
+  const show = (/** @type {boolean} */ opened) => {
+    panel.hidden = !opened;
+    byId("result", HTMLElement).classList.toggle("choosing", opened);
+    open.setAttribute("aria-expanded", String(opened));
+    (opened ? byId("choices-close", HTMLButtonElement) : open).focus();
+  };
+  open.addEventListener("click", () => show(true));
+  byId("choices-close", HTMLButtonElement).addEventListener("click", () => show(false));
+  panel.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") show(false);
+  });
+  byId("choices-reset", HTMLButtonElement).addEventListener("click", () => set({ choices: {}, channel: null }));
+  const beside = byId("beside", HTMLInputElement);
+  beside.addEventListener("change", () => set({ beside: beside.checked }));
+  on(["catalogue", "info", "classes"], build);
+  on(["choices", "beside", "classes", "catalogue"], () => {
+    beside.checked = state.beside;
+    const count = Object.keys(state.choices).filter((kind) => kind !== "form").length;
+    byId("choices-count", HTMLElement).textContent = count ? ` (${count} changed)` : "";
+    byId("choices-reset", HTMLButtonElement).disabled = Object.keys(state.choices).length === 0;
+    for (const update of updates.values()) update();
+  });
+  on(["choices", "beside", "view"], keep);
+}
+
+/** Choices of the address, or else of the last visit. */
+function restore() {
+  const fromAddress = Object.fromEntries([...parameters()].map(([name, text]) => [name, parse(text)]));
+  const { beside, ...choices } = Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
+  set({ choices: typeof choices === "object" ? choices : {}, beside: beside !== false });
+}
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function keep() {
+  const { choices, beside } = state;
+  const all = beside ? choices : { ...choices, beside };
+  remember("choices", Object.keys(all).length > 0 ? JSON.stringify(all) : null);
+  keepParameters("few-shot", new URLSearchParams(Object.entries(all).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)])));
+}
+
+/**
+ * Chooses a value; the default is no choice at all.
+ * @param {string} kind
+ * @param {unknown} value
+ */
+export function choose(kind, value) {
+  const { [kind]: _, ...rest } = state.choices;
+  const usual = entry(kind)?.default;
+  // What form is best depends on the classes, so a form that has been chosen stays chosen.
+  const isDefault = kind !== "form" && (value === usual || JSON.stringify(value) === JSON.stringify(usual));
+  set({ choices: isDefault ? rest : { ...rest, [kind]: value }, channel: null });
+}
+
+/** @param {string} kind */
+const valueOf = (kind) => (kind === "form" ? formNow() : (state.choices[kind] ?? entry(kind)?.default ?? null));
+
+function mountForms() {
+  const group = byId("form", HTMLElement);
+  on(["catalogue"], () => {
+    group.replaceChildren(
+      ...valuesOf("form").map(({ name, label, sentence }) => {
+        const input = el("input", { type: "radio", name: "form", value: name, class: "unseen" });
+        input.addEventListener("change", () => choose("form", name));
+        return el("label", { class: "pick", title: sentence }, input, el("span", {}, label));
+      }),
+    );
+  });
+  on(["choices", "classes", "catalogue"], () => {
+    const few = state.classes.length > 0 && filled(state.classes).length < 2;
+    const form = formNow();
+    // Against other classes, of which there are none.
+    if (few && NEED_TWO.has(form) && state.choices.form) return choose("form", "fam");
+    for (const input of group.querySelectorAll("input")) {
+      input.checked = input.value === form;
+      input.disabled = few && NEED_TWO.has(input.value);
+    }
+    byId("form-says", HTMLElement).textContent = formOf(form).sentence;
+  });
+}
+
+/** Sentence, note and source of a value. @param {Value} value @returns {(string | Node)[]} */
+function words({ sentence, note, source }) {
+  return [note ? `${sentence} ${note}` : sentence, ...(source && source !== "famlens" ? [el("span", { class: "source" }, source)] : [])];
+}
+
+let built = "";
+
+function build() {
+  const made = JSON.stringify([state.catalogue.length, state.info?.model.targets, state.classes.map(({ name }) => name)]);
+  if (made === built) return;
+  built = made;
+  updates.clear();
+  const body = byId("choices-body", HTMLElement);
+  const opened = new Set([...body.querySelectorAll("details[open]")].map((one) => /** @type {HTMLElement} */ (one).dataset.kind));
+  const known = new Set(GROUPS.flatMap(([, kinds]) => kinds));
+  const rest = state.catalogue.map(({ kind }) => kind).filter((kind) => !known.has(kind));
+  body.replaceChildren(
+    ...[...GROUPS, /** @type {[string, string[]]} */ (["More", rest])].flatMap(([title, kinds]) => {
+      const controls = kinds.map((kind) => entry(kind)).filter((one) => one !== null).map(control);
+      return controls.length > 0 ? [el("section", { class: "choice-group" }, el("h3", {}, title), ...controls)] : [];
+    }),
+  );
+  for (const one of body.querySelectorAll("details")) one.open = opened.has(one.dataset.kind);
+}
+
+/** @param {Choice} one */
+function control(one) {
+  const { kind, label, sentence, input } = one;
+  if (input === "switch") return toggle(one);
+  if (input === "number") return number(one);
+  const now = el("span", { class: "choice-now" });
+  const details = el("details", { class: "choice", "data-kind": kind }, el("summary", {}, el("span", { class: "choice-label" }, label), now), el("p", { class: "fine" }, sentence));
+  const name = `choice-${kind}`;
+  /** @type {{value: unknown, label: string, words: (string | Node)[]}[]} */
+  const values =
+    input === "one" ? [...(one.default === null ? [{ value: null, label: "As the model has it", words: [] }] : []), ...(one.values ?? []).map((value) => ({ value: value.name, label: value.label, words: words(value) }))]
+    : input === "class" ? [{ value: null, label: "All others", words: [] }, ...state.classes.map(({ name }, at) => ({ value: at, label: name, words: [] }))]
+    : input === "layers" ? (state.info?.model.targets ?? []).map((layer) => ({ value: layer, label: layer, words: [] }))
+    : [0.75, 1.25, 1.5].map((scale) => ({ value: scale, label: `${scale} x`, words: [] }));
+  const many = input === "layers" || input === "numbers";
+  /** @type {HTMLInputElement[]} */
+  const inputs = [];
+  for (const { value, label, words } of values) {
+    const box = el("input", { type: many ? "checkbox" : "radio", name, value: String(value) });
+    inputs.push(box);
+    box.addEventListener("change", () => choose(kind, many ? values.filter((_, at) => inputs[at].checked).map(({ value }) => value) : value));
+    details.append(el("label", { class: "choice-value" }, box, el("span", { class: "choice-name" }, label), el("span", { class: "choice-says" }, ...words)));
+  }
+  updates.set(kind, () => {
+    const value = valueOf(kind);
+    const on = (/** @type {unknown} */ one) => (many ? Array.isArray(value) && value.includes(one) : value === one);
+    for (const [at, box] of inputs.entries()) box.checked = on(values[at].value);
+    const labels = values.filter((one) => on(one.value)).map(({ label }) => label);
+    now.textContent = labels.join(", ") || (input === "layers" ? (state.info?.model.target ?? "") : "None");
+    details.classList.toggle("changed", kind in state.choices);
+  });
+  return details;
+}
+
+/** @param {Choice} one */
+function toggle({ kind, label, sentence }) {
+  const box = el("input", { type: "checkbox", role: "switch" });
+  box.addEventListener("change", () => choose(kind, box.checked));
+  const element = el("label", { class: "choice choice-line", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence));
+  updates.set(kind, () => {
+    box.checked = valueOf(kind) === true;
+    element.classList.toggle("changed", kind in state.choices);
+  });
+  return element;
+}
+
+/** @param {Choice} one */
+function number({ kind, label, sentence, min, max, step }) {
+  const box = el("input", { type: "number", min, max, step, inputmode: "decimal" });
+  box.addEventListener("change", () => {
+    if (box.value !== "" && box.checkValidity()) choose(kind, box.valueAsNumber);
+    else updates.get(kind)?.();
+  });
+  const element = el("label", { class: "choice choice-line", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence));
+  updates.set(kind, () => {
+    box.value = String(valueOf(kind) ?? "");
+    element.classList.toggle("changed", kind in state.choices);
+  });
+  return element;
+}

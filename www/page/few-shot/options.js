@@ -1,0 +1,46 @@
+// From what the user has chosen to what the lens is asked for.
+
+import { state } from "../state.js";
+
+/** @import { Choices, ClassItem } from "../state.js" */
+
+/** FAM as its paper has it: what stands beside everything else. */
+export const PUBLISHED = { form: "fam" };
+
+/** Classes that can be compared. @param {ClassItem[]} classes */
+export const filled = (classes) => classes.filter(({ photos }) => photos.length > 0);
+
+/** The form that tells these classes apart best, for who has chosen none. */
+export function bestForm() {
+  if (filled(state.classes).length > 1) return "contrastive";
+  return "centred";
+}
+
+/** The form that is asked for. */
+export const formNow = () => String(state.choices.form ?? bestForm());
+
+/**
+ * What the lens is asked for: the choices, with names such as `"finer.flip"` as objects.
+ * @returns {Record<string, unknown>}
+ */
+export function optionsNow() {
+  return nested({ ...state.choices, form: formNow() });
+}
+
+/** @param {Choices} choices */
+export function nested(choices) {
+  /** @type {Record<string, any>} */
+  const options = {};
+  for (const [name, value] of Object.entries(choices)) {
+    const [outer, inner] = name.split(".");
+    if (inner) (options[outer] ??= {})[inner] = value;
+    else options[outer] = value;
+  }
+  return options;
+}
+
+/** Whether two sets of options ask for the same. @param {object} a @param {object} b */
+export const same = (a, b) => JSON.stringify(a, order(a)) === JSON.stringify(b, order(b));
+
+/** @param {object} options */
+const order = (options) => [...new Set([...Object.keys(options), ...Object.values(options).flatMap((one) => (one && typeof one === "object" ? Object.keys(one) : []))])].sort();
