@@ -32,7 +32,7 @@ fn add(session: &mut Session, file: &str) -> ImageId {
 fn options(objective: &str, layer: &str) -> ExplainOptions {
     let index = json(golden("methods/index.json"));
     let number = |part: &str, key: &str| index[part][key].as_u64().expect("a number") as usize;
-    let methods = MethodOptions {
+    let method_options = MethodOptions {
         seed: index["rise"]["seed"].as_u64().expect("a seed"),
         channels: 0,
         masks: number("rise", "masks"),
@@ -42,7 +42,7 @@ fn options(objective: &str, layer: &str) -> ExplainOptions {
         stride: number("occlusion", "stride"),
     };
     let against = (objective == "logit").then(|| Against::logit(&index["logit"].to_string()));
-    ExplainOptions { against, layer: Some(layer.to_owned()), methods, ..ExplainOptions::default() }
+    ExplainOptions { against, layer: Some(layer.to_owned()), method_options, ..ExplainOptions::default() }
 }
 
 fn run(

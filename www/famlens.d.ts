@@ -37,12 +37,63 @@ export type ExplainOptions = {
         shifts?: number;
         scales?: number[];
     };
+    /**
+     * `"fam"`, or a method it is compared with, such as `"grad-cam"`
+     */
+    method?: string;
+    /**
+     * labels or indices of the model's classifier to explain
+     */
+    against?: {
+        logit: string | number | (string | number)[];
+    } | null;
+    /**
+     * the layer that other methods weigh; the target layer by default
+     */
+    layer?: string | null;
+    methodOptions?: {
+        seed?: number;
+        channels?: number;
+        masks?: number;
+        grid?: number;
+        keep?: number;
+        window?: number;
+        stride?: number;
+    };
+};
+export type MethodResult = {
+    method: string;
+    label: string;
+    maps: LensMap[];
+    weights: Float32Array[];
+    notes: string[];
+    cost: {
+        milliseconds: number;
+        own: number;
+        passes: {
+            forward: number;
+            tail: number;
+            backward: number;
+        };
+        bytes: number;
+    };
+};
+export type Comparison = {
+    score: string;
+    classes: {
+        name: string;
+        score: number;
+    }[];
+    predicted: number;
+    layer: string;
+    methods: MethodResult[];
+    backend: "webgpu" | "cpu";
 };
 export type Choice = {
     kind: string;
     label: string;
     sentence: string;
-    input: "one" | "switch" | "number" | "numbers" | "class" | "layers";
+    input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
     values?: {
         name: string;
         label: string;
@@ -194,9 +245,10 @@ export type LensInfo = {
     note: string | null;
 };
 export type Progress = {
-    phase: "code" | "model" | "compile" | "embed" | "measure";
+    phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
     loaded: number;
     total: number;
+    method?: string;
 };
 export type LensOptions = {
     /**
@@ -319,6 +371,17 @@ export type CallOptions = {
  * @property {string[]} [targets]
  * @property {"mean" | "product" | "max"} [fusion]
  * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
+ * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
+ * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
+ * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
+ * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
+ */
+/**
+ * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
+ * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
+ *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
+ * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
+ *   backend: "webgpu" | "cpu"}} Comparison
  */
 /**
  * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
@@ -326,7 +389,7 @@ export type CallOptions = {
  * @property {string} kind
  * @property {string} label
  * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers"} input
+ * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
  * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
  * @property {number} [min]
  * @property {number} [max]
@@ -399,8 +462,8 @@ export type CallOptions = {
  */
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure", loaded: number, total: number}} Progress
+ * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 /**
  * @typedef {object} LensOptions
@@ -521,6 +584,16 @@ export declare class Lens {
         classes: ClassSpec[];
     } & ExplainOptions & CallOptions): Promise<Explanation>;
     /**
+     * Several methods side by side, with what each costs. With `against` it needs no classes. Those that run the model often tell `onProgress`.
+     * @param {{query: ImageLike, classes?: ClassSpec[], methods: string[]} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Comparison>}
+     */
+    compareMethods({ methods, classes, ...request }: {
+        query: ImageLike;
+        classes?: ClassSpec[];
+        methods: string[];
+    } & ExplainOptions & CallOptions): Promise<Comparison>;
+    /**
      * The map of a support image under one of the classes.
      * @param {{image: ImageLike, index: number, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
      * @returns {Promise<{map: LensMap, similarity: number}>}
@@ -617,7 +690,7 @@ export declare class Lens {
         fam: number[];
     }>;
     /** Loses the GPU as a driver reset would. For tests of what happens then. */
-    loseGpu(): Promise<any>;
+    loseGpu(): any;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
 }

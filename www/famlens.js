@@ -3,8 +3,9 @@
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
 import { Channel } from "./lens/channel.js";
-import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
-import { isHandle, Sources, urlOf } from "./lens/sources.js";
+import { absolute, startWorker } from "./lens/host.js";
+import { openImage } from "./lens/open.js";
+import { isHandle, Sources } from "./lens/sources.js";
 
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
@@ -50,6 +51,18 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {string[]} [targets]
  * @property {"mean" | "product" | "max"} [fusion]
  * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
+ * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
+ * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
+ * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
+ * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
+ */
+
+/**
+ * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
+ * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
+ *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
+ * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
+ *   backend: "webgpu" | "cpu"}} Comparison
  */
 
 /**
@@ -58,7 +71,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {string} kind
  * @property {string} label
  * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers"} input
+ * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
  * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
  * @property {number} [min]
  * @property {number} [max]
@@ -139,8 +152,8 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure", loaded: number, total: number}} Progress
+ * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 
 /**
@@ -236,6 +249,8 @@ export class Lens {
   info = /** @type {any} */ (null);
 
   #channel;
+  /** @type {Channel["call"]} */
+  #call = (...request) => this.#channel.call(...request);
   #sources = new Sources((id) => this.#channel.tell("release", { id }));
 
   /**
@@ -276,7 +291,7 @@ export class Lens {
    */
   open(image, options = {}) {
     if (isHandle(image)) return Promise.resolve(image);
-    return this.#sources.open(image, () => this.#open(image, options));
+    return this.#sources.open(image, () => openImage(this.#call, image, options));
   }
 
   /**
@@ -315,6 +330,18 @@ export class Lens {
     return this.#sources.whileUsing(async () => {
       const [query, classes] = await Promise.all([this.open(request.query, request), this.#openClasses(request.classes, request)]);
       return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
+    });
+  }
+
+  /**
+   * Several methods side by side, with what each costs. With `against` it needs no classes. Those that run the model often tell `onProgress`.
+   * @param {{query: ImageLike, classes?: ClassSpec[], methods: string[]} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Comparison>}
+   */
+  async compareMethods({ methods, classes = [], ...request }) {
+    return this.#sources.whileUsing(async () => {
+      const [query, opened] = await Promise.all([this.open(request.query, request), this.#openClasses(classes, request)]);
+      return this.#call("compareMethods", { query: query.id, classes: opened, methods, options: mixOptions(request) }, request);
     });
   }
 
@@ -458,39 +485,6 @@ export class Lens {
         return { name, supports: handles.map((handle) => handle.id) };
       }),
     );
-  }
-
-  /**
-   * @param {Exclude<ImageLike, LensImage>} image
-   * @param {{name?: string}} options
-   * @returns {Promise<LensImage>}
-   */
-  async #open(image, options) {
-    const url = urlOf(image);
-    const name = options.name ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
-    if (url !== null || image instanceof Blob) {
-      try {
-        return await this.#call("open", { name, source: url ?? image });
-      } catch (error) {
-        if (!(error instanceof LensError) || error.code !== "element") throw error;
-        const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
-        if (pixels) return this.#call("open", { name, source: pixels });
-        throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
-      }
-    }
-    if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call("open", { name, source: image });
-    const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
-    return this.#call("open", { name, source: bitmap }, { transfer: [bitmap] });
-  }
-
-  /**
-   * @param {string} op
-   * @param {object} args
-   * @param {{signal?: AbortSignal, urgent?: boolean, transfer?: Transferable[]}} [options]
-   * @returns {Promise<any>}
-   */
-  #call(op, args, options = {}) {
-    return this.#channel.call(op, args, options);
   }
 }
 

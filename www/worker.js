@@ -134,6 +134,15 @@ const operations = {
     return { ...found, image, forms: own };
   },
 
+  async compareMethods({ query, classes, methods, options }, cancelled) {
+    const found = await session().lens.compareMethods(query, classes, methods, options, async (method, loaded, total) => {
+      report({ phase: "method", method, loaded, total });
+      await tick();
+      return !cancelled();
+    });
+    return { ...found, backend: publicKind(found.backend) };
+  },
+
   async channels({ id, indices, target }) {
     const { width, height, data } = await session().lens.channels(id, indices, target ?? undefined);
     const size = width * height;

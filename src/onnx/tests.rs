@@ -190,24 +190,20 @@ fn nodes_in_any_order_are_sorted() {
 fn all_unsupported_nodes_are_reported_at_once() {
     let mut custom = node("FusedConv", &["x"], "c");
     custom.domain = Some("com.microsoft".into());
-    let quantize = node("QuantizeLinear", &["r", "scale"], "q");
+    let unique = node("Unique", &["r"], "q");
     let nodes = vec![
         node("LSTM", &["x"], "l"),
         custom,
         node("Relu", &["x"], "r"),
-        quantize,
+        unique,
         node("If", &["x"], "i"),
         node("Sum", &["l", "c", "q", "i"], "y"),
     ];
-    let mut many = model(nodes, vec![floats("scale", &[], &[0.1])]);
-    graph(&mut many).initializer[0].dims.clear();
-    match Model::parse(&many.write()).unwrap().to_graph(8, 8) {
+    match Model::parse(&model(nodes, vec![]).write()).unwrap().to_graph(8, 8) {
         Err(Error::Unsupported { nodes }) => {
             let mut ops: Vec<&str> = nodes.iter().map(|n| n.op.as_str()).collect();
             ops.sort_unstable();
-            assert_eq!(ops, ["If", "LSTM", "QuantizeLinear", "com.microsoft.FusedConv"]);
-            let reason = &nodes.iter().find(|n| n.op == "QuantizeLinear").unwrap().reason;
-            assert!(reason.contains("float model"), "{reason}");
+            assert_eq!(ops, ["If", "LSTM", "Unique", "com.microsoft.FusedConv"]);
         }
         other => panic!("{other:?}"),
     }
@@ -217,12 +213,12 @@ fn all_unsupported_nodes_are_reported_at_once() {
 fn what_follows_an_unsupported_node_is_looked_at_too() {
     // A shape of the broken value is no activation: picking from it is not held against the file.
     let nodes = vec![
-        node("Erf", &["x"], "e"),
-        node("Sqrt", &["e"], "r"),
+        node("Hardmax", &["x"], "e"),
+        node("Sin", &["e"], "r"),
         node("Shape", &["r"], "s"),
         node("Slice", &["s", "a", "b"], "part"),
         node("Reshape", &["x", "part"], "shaped"),
-        node("Slice", &["shaped", "a", "b"], "cut"),
+        node("Cos", &["shaped"], "cut"),
         node("Add", &["cut", "r"], "y"),
     ];
     match Model::parse(&model(nodes, vec![ints("a", &[0]), ints("b", &[4])]).write()).unwrap().to_graph(8, 8) {

@@ -141,6 +141,19 @@ impl Model {
         Geometry::new(input.geometry, (width, height), size as u32, input.stride as u32)
     }
 
+    /// Replaces the side of the input, in pixels.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096.
+    pub fn with_size(mut self, size: usize) -> Result<Self> {
+        let stride = self.manifest.input.stride;
+        if !(1..=4096).contains(&size) || size % stride != 0 {
+            return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
+        }
+        self.manifest.input.size = size;
+        Ok(self)
+    }
+
     /// Replaces how photos are fitted into the input.
     pub fn with_geometry(mut self, mode: crate::image::GeometryMode) -> Self {
         self.manifest.input.geometry = mode;

@@ -74,7 +74,7 @@ pub struct ExplainOptions {
     /// The layer whose activation maps the methods weigh; the target layer if `None`, else one before it.
     pub layer: Option<String>,
     /// What can be chosen about the methods.
-    pub methods: MethodOptions,
+    pub method_options: MethodOptions,
 }
 
 impl Default for ExplainOptions {
@@ -105,7 +105,7 @@ impl Default for ExplainOptions {
             method: Method::default(),
             against: None,
             layer: None,
-            methods: MethodOptions::default(),
+            method_options: MethodOptions::default(),
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn json(value: &impl Serialize) -> JsResult<Object> {
     JSON::parse(&text)?.dyn_into()
 }
 
-fn parse<T: for<'a> Deserialize<'a> + Default>(value: &JsValue, name: &str) -> JsResult<T> {
+pub(super) fn parse<T: for<'a> Deserialize<'a> + Default>(value: &JsValue, name: &str) -> JsResult<T> {
     if value.is_undefined() || value.is_null() {
         return Ok(T::default());
     }
@@ -218,7 +218,7 @@ pub(super) fn support(explanation: &Explanation, class: usize) -> JsResult<Objec
     Ok(result)
 }
 
-fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
+pub(super) fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
     let map = &explained.map;
     let (min, max) = explained.range;
     let result = Object::new();

@@ -7,6 +7,7 @@
 mod cells;
 mod choices;
 mod convert;
+mod methods;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;

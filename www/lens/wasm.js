@@ -37,6 +37,9 @@
  * @property {(id: number) => void} removeImage
  * @property {(id: number) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
  * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
+ * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done: number, total: number) =>
+ *   Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[], predicted: number, layer: string,
+ *   methods: {method: string, label: string, maps: WasmMap[], weights: Float32Array[], notes: string[], cost: any}[], backend: string}>} compareMethods
  * @property {(id: number, index: number, classes: WasmClass[], options: object) => Promise<{map: WasmMap, similarity: number}>} explainSupport
  * @property {(id: number, indices: Uint32Array, target?: string) => Promise<{width: number, height: number, data: Float32Array<ArrayBuffer>}>} channels
  * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number, height: number,

@@ -1,5 +1,6 @@
 //! The famlens command line: arguments in, [`famlens::session`] at work, tables, pictures and JSON out.
 
+mod bench_methods;
 mod embed;
 mod evaluate;
 mod explain;
@@ -33,6 +34,8 @@ enum Command {
     Explain(explain::Args),
     /// Compare methods over one photo: maps side by side, with passes, time and memory
     Methods(methods::Args),
+    /// Time and peak memory of every method against input size and model, and how each grows
+    BenchMethods(bench_methods::Args),
     /// Show what makes two photos, or two random views of one, alike: maps on both sides, and where to where
     Pair(pair::Args),
     /// Embed many photos into a gallery to search in; what is already embedded is not embedded again
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
         Command::Methods(args) => methods::run(&args),
+        Command::BenchMethods(args) => bench_methods::run(&args),
         Command::Pair(args) => pair::run(args),
         Command::Index(args) => index::run(args),
         Command::Search(args) => search::run(args),

@@ -137,7 +137,7 @@ impl OptionArgs {
             method: self.method,
             against: self.against(),
             layer: self.layer.clone(),
-            methods: MethodOptions {
+            method_options: MethodOptions {
                 seed: self.method_seed,
                 channels: self.channels,
                 masks: self.masks,

@@ -16,7 +16,8 @@ fn residual(edit: &mut Edit, position: usize) -> Option<()> {
     let (Op::Binary(BinaryOp::Add), &[a, b]) = (&node.op, node.inputs.as_slice()) else { return None };
     let output = node.output;
     let candidate = |sum: ValueId, other: ValueId| {
-        if edit.constant(other).is_some() || edit.dims(other) != edit.dims(output) {
+        let whole = |id: ValueId| edit.dims(id) == edit.dims(output);
+        if edit.constant(other).is_some() || !whole(other) || !whole(sum) {
             return None;
         }
         let (before, node) = edit.private_producer(sum)?;

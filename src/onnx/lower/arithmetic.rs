@@ -1,5 +1,6 @@
 //! Element-wise arithmetic: on activations as graph ops, on whole numbers (shapes) and constants at once.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::super::data::{Array, Data};
@@ -15,22 +16,20 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Mul" => |c| binary(c, BinaryOp::Mul),
         "Div" => |c| binary(c, BinaryOp::Div),
         "Sum" => sum,
-        "Neg" => |c| match c.input(0)? {
-            Data::Ints(a) => Ok(vec![map_ints(&a, i64::wrapping_neg)]),
-            x => Ok(vec![c.emit(Op::Binary(BinaryOp::Mul), &[&x, &scalar(-1.0)?])?]),
-        },
-        "Max" => |c| bound(c, |v| Activation::Clip(v, f32::MAX), f32::max, i64::max),
-        "Min" => |c| bound(c, |v| Activation::Clip(f32::MIN, v), f32::min, i64::min),
+        "Mean" => mean,
+        "Max" => |c| extreme(c, BinaryOp::Max),
+        "Min" => |c| extreme(c, BinaryOp::Min),
         "Pow" => pow,
-        "Sqrt" => |c| constant_function(c, f64::sqrt),
-        "Exp" => |c| constant_function(c, f64::exp),
-        "Log" => |c| constant_function(c, f64::ln),
-        "Abs" => |c| constant_function(c, f64::abs),
         "Reciprocal" => reciprocal,
-        "Floor" => |c| constant_function(c, f64::floor),
-        "Ceil" => |c| constant_function(c, f64::ceil),
-        "Mod" => |c| ints_only(c, |a, b| a.checked_rem_euclid(b)),
-        "Equal" => |c| ints_only(c, |a, b| Some((a == b).into())),
+        "Mod" => |c| constants_only(c, |a, b| a.checked_rem_euclid(b), |a, b| a.rem_euclid(b)),
+        "Equal" => |c| compare(c, |o| o.is_eq()),
+        "Greater" => |c| compare(c, |o| o.is_gt()),
+        "GreaterOrEqual" => |c| compare(c, |o| o.is_ge()),
+        "Less" => |c| compare(c, |o| o.is_lt()),
+        "LessOrEqual" => |c| compare(c, |o| o.is_le()),
+        "And" => |c| logical(c, |a, b| a && b),
+        "Or" => |c| logical(c, |a, b| a || b),
+        "Xor" => |c| logical(c, |a, b| a != b),
         "Where" => choose,
         _ => return None,
     })
@@ -38,10 +37,6 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
 
 fn scalar(value: f32) -> Lowered<Data> {
     Ok(Data::float(Tensor::new(Shape::default(), vec![value])?))
-}
-
-fn map_ints(a: &Array<i64>, f: impl Fn(i64) -> i64) -> Data {
-    Data::Ints(Arc::new(Array { shape: a.shape.clone(), data: a.data.iter().map(|&v| f(v)).collect() }))
 }
 
 /// A function of whole numbers, broadcast; `None` from `f` is a division by zero or an overflow.
@@ -93,51 +88,86 @@ fn sum(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     Ok(vec![total])
 }
 
-/// Max or Min of a value and a constant number.
-fn bound(
-    c: &mut Context<'_, '_>,
-    clip: fn(f32) -> Activation,
-    floats: fn(f32, f32) -> f32,
-    ints: fn(i64, i64) -> i64,
-) -> Lowered<Vec<Data>> {
-    let (a, b) = (c.input(0)?, c.input(1)?);
-    if c.node.input.len() != 2 {
-        return unsupported("only two inputs are supported");
+/// The mean of any number of values.
+fn mean(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let count = c.node.input.len();
+    let mut total = c.input(0)?;
+    for i in 1..count {
+        let next = c.input(i)?;
+        total = c.emit_step(&format!("sum{i}"), Op::Binary(BinaryOp::Add), &[&total, &next])?;
     }
-    if let (Data::Ints(a), Data::Ints(b)) = (&a, &b) {
-        return Ok(vec![zip_ints(a, b, |a, b| Some(ints(a, b)))?]);
+    let count = scalar(count as f32)?;
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[&total, &count])?])
+}
+
+/// The largest or smallest of any number of values.
+fn extreme(c: &mut Context<'_, '_>, kind: BinaryOp) -> Lowered<Vec<Data>> {
+    let mut found = c.input(0)?;
+    let last = c.node.input.len() - 1;
+    if last == 0 {
+        let shape = c.shape(&found)?;
+        return Ok(vec![match &found {
+            Data::Active(_) => c.emit(Op::Reshape(shape), &[&found])?,
+            known => known.clone(),
+        }]);
     }
-    if let (Some(a), Some(b)) = (a.as_float(), b.as_float()) {
-        let shape = broadcast(a.shape(), b.shape())?;
-        check_folded(&shape)?;
-        let pairs = broadcast_indices(a.shape(), &shape).zip(broadcast_indices(b.shape(), &shape));
-        let data = pairs.map(|(i, j)| floats(a.data()[i], b.data()[j])).collect();
-        return Ok(vec![Data::float(Tensor::new(shape, data)?)]);
-    }
-    let (x, limit) = if a.is_constant() { (b, a) } else { (a, b) };
-    match limit.as_float() {
-        Some(t) if t.data().len() == 1 && t.shape().rank() <= c.shape(&x)?.rank() => {
-            let op = Op::Activation(clip(t.data()[0].clamp(f32::MIN, f32::MAX)));
-            Ok(vec![c.emit(op, &[&x])?])
+    for i in 1..=last {
+        let next = c.input(i)?;
+        if let (Data::Ints(a), Data::Ints(b)) = (&found, &next) {
+            let pick = if kind == BinaryOp::Max { i64::max } else { i64::min };
+            found = zip_ints(a, b, |a, b| Some(pick(a, b)))?;
+            continue;
         }
-        _ => unsupported("only a bound that is one constant number is supported"),
+        let (op, inputs) = bound(c, kind, &found, &next)?;
+        let inputs: Vec<&Data> = inputs.iter().collect();
+        found = match i == last {
+            true => c.emit(op, &inputs)?,
+            false => c.emit_step(&format!("of{i}"), op, &inputs)?,
+        };
+    }
+    Ok(vec![found])
+}
+
+/// A bound that is one constant number clips, which layers do as they store; any other is an op of its own.
+fn bound(c: &Context<'_, '_>, kind: BinaryOp, a: &Data, b: &Data) -> Lowered<(Op, Vec<Data>)> {
+    let (x, limit) = if a.is_constant() { (b, a) } else { (a, b) };
+    let number = limit.as_float().filter(|t| t.data().len() == 1 && !x.is_constant());
+    match number {
+        Some(t) if t.shape().rank() <= c.shape(x)?.rank() => {
+            let v = t.data()[0].clamp(f32::MIN, f32::MAX);
+            let clip = match kind {
+                BinaryOp::Max => Activation::Clip(v, f32::MAX),
+                _ => Activation::Clip(f32::MIN, v),
+            };
+            Ok((Op::Activation(clip), vec![x.clone()]))
+        }
+        _ => Ok((Op::Binary(kind), vec![a.clone(), b.clone()])),
     }
 }
 
 fn pow(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let (x, exponent) = (c.input(0)?, c.input(1)?);
+    if let (Data::Ints(a), Data::Ints(b)) = (&x, &exponent) {
+        return Ok(vec![zip_ints(a, b, |a, b| a.checked_pow(u32::try_from(b).ok()?))?]);
+    }
     let exponent = match &exponent {
-        Data::Ints(a) if a.data.len() == 1 => Some(a.data[0] as f64),
-        other => other.as_float().filter(|t| t.data().len() == 1).map(|t| f64::from(t.data()[0])),
+        Data::Ints(a) => {
+            let data = a.data.iter().map(|&v| v as f32).collect();
+            Data::float(Tensor::new(Shape::new(a.shape.as_slice()), data)?)
+        }
+        other => other.clone(),
     };
-    match (exponent, x.is_constant()) {
-        (Some(e), true) => constant_function(c, |v| v.powf(e)),
-        (Some(2.0), false) => Ok(vec![c.emit(Op::Binary(BinaryOp::Mul), &[&x, &x])?]),
-        (Some(3.0), false) => {
+    let number = exponent.as_float().filter(|t| t.data().len() == 1).map(|t| t.data()[0]);
+    match number.filter(|_| !x.is_constant()) {
+        Some(1.0) => Ok(vec![c.emit(Op::Reshape(c.shape(&x)?), &[&x])?]),
+        Some(2.0) => Ok(vec![c.emit(Op::Binary(BinaryOp::Mul), &[&x, &x])?]),
+        Some(3.0) => {
             let square = c.emit_step("square", Op::Binary(BinaryOp::Mul), &[&x, &x])?;
             Ok(vec![c.emit(Op::Binary(BinaryOp::Mul), &[&square, &x])?])
         }
-        _ => unsupported("only the exponents 2 and 3 are supported for activations"),
+        Some(0.5) => Ok(vec![c.emit(Op::Activation(Activation::Sqrt), &[&x])?]),
+        Some(-1.0) => Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[&scalar(1.0)?, &x])?]),
+        _ => Ok(vec![c.emit(Op::Binary(BinaryOp::Pow), &[&x, &exponent])?]),
     }
 }
 
@@ -146,30 +176,104 @@ fn reciprocal(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[&scalar(1.0)?, &x])?])
 }
 
-/// A function that no engine has, of a constant.
-fn constant_function(c: &mut Context<'_, '_>, f: impl Fn(f64) -> f64) -> Lowered<Vec<Data>> {
-    let Some(x) = c.input(0)?.as_float() else { return unsupported("it is only supported for constants") };
-    let data = x.data().iter().map(|&v| f(v.into()) as f32).collect();
-    Ok(vec![Data::float(Tensor::new(x.shape().clone(), data)?)])
-}
+const OF_CONSTANTS: &str = "it is only supported for constants and shapes";
 
-fn ints_only(c: &mut Context<'_, '_>, f: fn(i64, i64) -> Option<i64>) -> Lowered<Vec<Data>> {
+/// A function of two constants, broadcast.
+fn constants_only(
+    c: &Context<'_, '_>,
+    ints: fn(i64, i64) -> Option<i64>,
+    floats: fn(f32, f32) -> f32,
+) -> Lowered<Vec<Data>> {
     match (c.input(0)?, c.input(1)?) {
-        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, f)?]),
-        _ => unsupported("it is only supported in shape arithmetic"),
+        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, ints)?]),
+        (a, b) => {
+            let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else { return unsupported(OF_CONSTANTS) };
+            let (shape, pairs) = pairs(a.shape(), b.shape())?;
+            let data = pairs.map(|(i, j)| floats(a.data()[i], b.data()[j])).collect();
+            Ok(vec![Data::float(Tensor::new(shape, data)?)])
+        }
     }
 }
 
-/// `condition ? a : b` in shape arithmetic.
+/// The broadcast of two shapes, and for each of its elements the indices into both.
+fn pairs(a: &Shape, b: &Shape) -> Lowered<(Shape, impl Iterator<Item = (usize, usize)> + use<>)> {
+    let shape = broadcast(a, b)?;
+    check_folded(&shape)?;
+    let indices = broadcast_indices(a, &shape).zip(broadcast_indices(b, &shape));
+    Ok((shape, indices))
+}
+
+/// A comparison of two constants: 1 where it holds.
+fn compare(c: &Context<'_, '_>, holds: fn(Ordering) -> bool) -> Lowered<Vec<Data>> {
+    match (c.input(0)?, c.input(1)?) {
+        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, |a, b| Some(holds(a.cmp(&b)).into()))?]),
+        (a, b) => {
+            let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else { return unsupported(OF_CONSTANTS) };
+            let (shape, pairs) = pairs(a.shape(), b.shape())?;
+            let one = |(i, j): (usize, usize)| a.data()[i].partial_cmp(&b.data()[j]).is_some_and(holds).into();
+            Ok(vec![Data::Ints(Arc::new(Array { shape: shape.dims().to_vec(), data: pairs.map(one).collect() }))])
+        }
+    }
+}
+
+fn logical(c: &Context<'_, '_>, f: fn(bool, bool) -> bool) -> Lowered<Vec<Data>> {
+    match (c.input(0)?, c.input(1)?) {
+        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, |a, b| Some(f(a != 0, b != 0).into()))?]),
+        _ => unsupported(OF_CONSTANTS),
+    }
+}
+
+/// `condition ? a : b`, the condition being known beforehand.
 fn choose(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let (Data::Ints(condition), Data::Ints(a), Data::Ints(b)) = (c.input(0)?, c.input(1)?, c.input(2)?) else {
-        return unsupported("it is only supported in shape arithmetic");
-    };
-    // a - b where the condition holds and 0 elsewhere, added to b: broadcasting comes for free.
-    let not_b = zip_ints(&a, &b, |a, b| a.checked_sub(b))?;
-    let Data::Ints(difference) = not_b else { return Err(super::Stop::Broken) };
-    let Data::Ints(chosen) = zip_ints(&condition, &difference, |c, d| Some(if c != 0 { d } else { 0 }))? else {
-        return Err(super::Stop::Broken);
-    };
-    Ok(vec![zip_ints(&chosen, &b, i64::checked_add)?])
+    let (condition, a, b) = (c.input(0)?, c.input(1)?, c.input(2)?);
+    let Data::Ints(condition) = condition else { return unsupported("it chooses by the image's content") };
+    let condition_shape = Shape::new(condition.shape.as_slice());
+    let whole = broadcast(&broadcast(&condition_shape, &c.shape(&a)?)?, &c.shape(&b)?)?;
+    // One choice for all is that side, broadcast.
+    for (side, chosen) in [(&a, true), (&b, false)] {
+        let all = condition.data.iter().all(|&v| (v != 0) == chosen);
+        if all && !side.is_constant() && c.shape(side)? == whole {
+            return Ok(vec![c.emit(Op::Reshape(whole), &[side])?]);
+        }
+    }
+    check_folded(&whole)?;
+    let chosen: Vec<bool> = broadcast_indices(&condition_shape, &whole).map(|i| condition.data[i] != 0).collect();
+    match (&a, &b) {
+        (Data::Ints(a), Data::Ints(b)) => {
+            let (i, j) = (Shape::new(a.shape.as_slice()), Shape::new(b.shape.as_slice()));
+            let sides = broadcast_indices(&i, &whole).zip(broadcast_indices(&j, &whole));
+            let data = sides.zip(&chosen).map(|((i, j), &c)| if c { a.data[i] } else { b.data[j] }).collect();
+            Ok(vec![Data::Ints(Arc::new(Array { shape: whole.dims().to_vec(), data }))])
+        }
+        (a, b) if a.is_constant() && b.is_constant() => {
+            let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else {
+                return unsupported("it chooses between values of different types");
+            };
+            let sides = broadcast_indices(a.shape(), &whole).zip(broadcast_indices(b.shape(), &whole));
+            let data = sides.zip(&chosen).map(|((i, j), &c)| if c { a.data()[i] } else { b.data()[j] }).collect();
+            Ok(vec![Data::float(Tensor::new(whole, data)?)])
+        }
+        _ => blend(c, &whole, &chosen, [&a, &b]),
+    }
+}
+
+/// The same where a side depends on the image: each side is multiplied with 1 where it is chosen and 0 elsewhere, and
+/// both are added. A constant side (perhaps infinite, in a mask) becomes 0 where it is not chosen beforehand.
+fn blend(c: &mut Context<'_, '_>, whole: &Shape, chosen: &[bool], sides: [&Data; 2]) -> Lowered<Vec<Data>> {
+    let mut kept = Vec::with_capacity(2);
+    for (side, (own, step)) in sides.into_iter().zip([(true, "first"), (false, "second")]) {
+        let keeps = || chosen.iter().map(|&c| c == own);
+        kept.push(match side.as_float() {
+            Some(t) => {
+                let values = broadcast_indices(t.shape(), whole).map(|i| t.data()[i]);
+                let data = values.zip(keeps()).map(|(v, keep)| if keep { v } else { 0.0 }).collect();
+                Data::float(Tensor::new(whole.clone(), data)?)
+            }
+            None => {
+                let factor = Tensor::new(whole.clone(), keeps().map(|keep| f32::from(u8::from(keep))).collect())?;
+                c.emit_step(step, Op::Binary(BinaryOp::Mul), &[side, &Data::float(factor)])?
+            }
+        });
+    }
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Add), &[&kept[0], &kept[1]])?])
 }

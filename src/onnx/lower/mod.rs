@@ -1,10 +1,17 @@
 //! From ONNX nodes to graph nodes, for one image size.
 
 mod arithmetic;
+mod einsum;
+mod functions;
 mod layers;
+mod norms;
+mod parts;
 mod quantized;
+mod reductions;
+mod resize;
 mod shapes;
 mod tensors;
+mod windows;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +26,9 @@ use crate::tensor::{Shape, Tensor};
 
 /// No constant computed while a file is read may have more elements: a few bytes can ask for gigabytes.
 const MAX_FOLDED: usize = 1 << 24;
+
+/// No axis may be picked or repeated at more places.
+const MAX_INDICES: usize = 1 << 20;
 
 /// Why a node could not be lowered.
 pub(super) enum Stop {
@@ -169,7 +179,7 @@ impl<'m> Lowering<'m> {
     }
 
     fn node(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
-        let mut context = Context { lowering: self, node };
+        let mut context = Context { lowering: self, node, step: None };
         let is_broken = |n: &String| matches!(context.value(n), Some(Data::Broken(_)));
         if node.input.iter().any(is_broken) {
             // It can only be said to be unsupported if that does not depend on shapes that nobody knows now.
@@ -226,17 +236,28 @@ type Operator = fn(&mut Context<'_, '_>) -> Lowered<Vec<Data>>;
 
 /// What lowers an operator of the standard set.
 fn operator(op_type: &str) -> Option<Operator> {
-    layers::operator(op_type)
-        .or_else(|| arithmetic::operator(op_type))
-        .or_else(|| shapes::operator(op_type))
-        .or_else(|| tensors::operator(op_type))
-        .or_else(|| quantized::operator(op_type))
+    const ROOMS: [fn(&str) -> Option<Operator>; 12] = [
+        layers::operator,
+        windows::operator,
+        functions::operator,
+        arithmetic::operator,
+        norms::operator,
+        reductions::operator,
+        shapes::operator,
+        parts::operator,
+        tensors::operator,
+        resize::operator,
+        einsum::operator,
+        quantized::operator,
+    ];
+    ROOMS.iter().find_map(|room| room(op_type))
 }
 
 /// Whether an operator has no form for activations, whatever its attributes.
 fn needs_constant(op_type: &str) -> bool {
-    let arithmetic = matches!(op_type, "Sqrt" | "Exp" | "Log" | "Abs" | "Floor" | "Ceil" | "Mod" | "Equal");
-    arithmetic || matches!(op_type, "Gather" | "Slice" | "QuantizeLinear" | "DequantizeLinear")
+    let logic =
+        matches!(op_type, "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Xor");
+    logic || matches!(op_type, "Not" | "Mod" | "Sign" | "Sin" | "Cos" | "ScatterND" | "ConstantOfShape" | "Range")
 }
 
 /// Whether there is an operator for the node at all.
@@ -259,6 +280,8 @@ fn unsupported_node(node: &NodeProto, reason: String) -> UnsupportedNode {
 struct Context<'a, 'm> {
     lowering: &'a mut Lowering<'m>,
     node: &'m NodeProto,
+    /// What is computed at the moment, if that is not yet the node's output.
+    step: Option<&'static str>,
 }
 
 impl<'m> Context<'_, 'm> {
@@ -344,21 +367,45 @@ impl<'m> Context<'_, 'm> {
 
     /// Adds an op that computes the node's first output.
     fn emit(&mut self, op: Op, inputs: &[&Data]) -> Lowered<Data> {
-        self.emit_as(None, op, inputs)
+        self.emit_output(0, op, inputs)
+    }
+
+    /// Adds an op that computes one of the node's outputs.
+    fn emit_output(&mut self, i: usize, op: Op, inputs: &[&Data]) -> Lowered<Data> {
+        if let (Some(step), 0) = (self.step, i) {
+            return self.emit_step(step, op, inputs);
+        }
+        let output = self.node.output.get(i).filter(|o| !o.is_empty()).cloned();
+        let output = output.unwrap_or_else(|| format!("{}/output{i}", self.node.title()));
+        let name = if i == 0 { self.node.title().to_string() } else { format!("{}/{i}", self.node.title()) };
+        self.emit_as(name, output, op, inputs)
     }
 
     /// Adds an op that computes a step on the way, named after the node and `step`.
     fn emit_step(&mut self, step: &str, op: Op, inputs: &[&Data]) -> Lowered<Data> {
-        self.emit_as(Some(step), op, inputs)
+        let output = self.node.output.first().map_or("", String::as_str);
+        self.emit_as(format!("{}/{step}", self.node.title()), format!("{output}/{step}"), op, inputs)
     }
 
-    fn emit_as(&mut self, step: Option<&str>, op: Op, inputs: &[&Data]) -> Lowered<Data> {
+    /// Lets what otherwise computes the node's output compute a step on the way.
+    fn as_step<T>(&mut self, step: &'static str, f: impl FnOnce(&mut Self) -> T) -> T {
+        self.step = Some(step);
+        let result = f(self);
+        self.step = None;
+        result
+    }
+
+    /// The op that computes a value, and its first input.
+    fn producer(&self, data: &Data) -> Option<(Op, Data)> {
+        let Data::Active(id) = data else { return None };
+        let node = self.lowering.graph.producer(*id)?;
+        Some((node.op.clone(), Data::Active(*node.inputs.first()?)))
+    }
+
+    fn emit_as(&mut self, name: String, output: String, op: Op, inputs: &[&Data]) -> Lowered<Data> {
         if inputs.iter().all(|d| d.is_constant()) {
             return fold(&op, inputs);
         }
-        let suffixed = |name: &str| step.map_or(name.to_string(), |s| format!("{name}/{s}"));
-        let name = suffixed(self.node.title());
-        let output = suffixed(self.node.output.first().map_or("", String::as_str));
         let mut ids = Vec::with_capacity(inputs.len());
         for (i, input) in inputs.iter().enumerate() {
             ids.push(match input {

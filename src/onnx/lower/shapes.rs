@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::data::{Array, Data};
-use super::{Context, Lowered, Operator, check_folded, unsupported, wrong};
+use super::{Context, Lowered, MAX_INDICES, Operator, check_folded, unsupported, wrong};
+use crate::graph::Op;
+pub(super) use crate::graph::evaluate::broadcast_indices;
 use crate::graph::evaluate::{strided_indices, strides};
-use crate::graph::{BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
@@ -17,6 +18,9 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Unsqueeze" => unsqueeze,
         "Transpose" => transpose,
         "Expand" => expand,
+        "Tile" => tile,
+        "DepthToSpace" => |c| blocks(c, false),
+        "SpaceToDepth" => |c| blocks(c, true),
         "Shape" => shape_of,
         "Size" => |c| {
             let len = c.shape(&c.input(0)?)?.len();
@@ -163,14 +167,102 @@ fn expand(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     if to == from {
         return identity(c);
     }
-    check_folded(&to)?;
     match &x {
         Data::Active(_) => {
-            let zeros = Data::float(Tensor::zeros(to));
-            Ok(vec![c.emit(Op::Binary(BinaryOp::Add), &[&x, &zeros])?])
+            // Ones in front, then every dimension that grows repeats its only slice.
+            let wide = [vec![1; to.rank() - from.rank()].as_slice(), from.dims()].concat();
+            let grows: Vec<usize> = (0..to.rank()).filter(|&i| wide[i] != to.dims()[i]).collect();
+            if grows.iter().any(|&axis| to.dims()[axis] > MAX_INDICES) {
+                return wrong(format!("it expands {from} to {to}; the limit is {MAX_INDICES} times"));
+            }
+            let mut x = c.emit_step("wide", Op::Reshape(Shape::new(wide)), &[&x])?;
+            for (i, &axis) in grows.iter().enumerate() {
+                let op = Op::Gather { axis, indices: vec![0; to.dims()[axis]] };
+                x = match i + 1 == grows.len() {
+                    true => c.emit(op, &[&x])?,
+                    false => c.emit_step(&format!("axis{axis}"), op, &[&x])?,
+                };
+            }
+            match grows.is_empty() {
+                true => Ok(vec![c.emit(Op::Reshape(to), &[&x])?]),
+                false => Ok(vec![x]),
+            }
         }
-        known => Ok(vec![picked(known, &to, broadcast_indices(&from, &to))?]),
+        known => {
+            check_folded(&to)?;
+            Ok(vec![picked(known, &to, broadcast_indices(&from, &to))?])
+        }
     }
+}
+
+/// A value, over and over along each axis.
+fn tile(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let from = c.shape(&x)?;
+    let repeats: Option<Vec<usize>> = c.ints(1)?.data.iter().map(|&r| usize::try_from(r).ok()).collect();
+    let Some(repeats) = repeats.filter(|r| r.len() == from.rank()) else {
+        return wrong(format!("its repeats do not fit {from}"));
+    };
+    let to: Option<Vec<usize>> = from.dims().iter().zip(&repeats).map(|(d, r)| d.checked_mul(*r)).collect();
+    let Some(to) = to.map(Shape::new).filter(|s| s.dims().iter().all(|&d| d <= MAX_INDICES)) else {
+        return wrong(format!("it repeats {from} beyond the limit of {MAX_INDICES} slices"));
+    };
+    if to == from {
+        return identity(c);
+    }
+    if x.is_constant() {
+        check_folded(&to)?;
+        let own = strides(&from);
+        let index = |i: usize| {
+            let places = strides(&to).into_iter().zip(to.dims()).zip(from.dims().iter().zip(&own));
+            places.map(|((step, d), (f, own))| i / step % d % f * own).sum()
+        };
+        return Ok(vec![picked(&x, &to, (0..to.len()).map(index))?]);
+    }
+    let axes: Vec<usize> = (0..to.rank()).filter(|&i| repeats[i] != 1).collect();
+    let mut x = x;
+    for (i, &axis) in axes.iter().enumerate() {
+        let indices = (0..to.dims()[axis]).map(|i| i % from.dims()[axis].max(1)).collect();
+        let op = Op::Gather { axis, indices };
+        x = match i + 1 == axes.len() {
+            true => c.emit(op, &[&x])?,
+            false => c.emit_step(&format!("axis{axis}"), op, &[&x])?,
+        };
+    }
+    Ok(vec![x])
+}
+
+/// Channels to cells and back: a Reshape, a Transpose and a Reshape.
+fn blocks(c: &mut Context<'_, '_>, to_depth: bool) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let shape = c.shape(&x)?;
+    let (&[n, channels, h, w], Ok(b)) = (shape.dims(), usize::try_from(c.int("blocksize", 0))) else {
+        return wrong(format!("over {shape} in blocks of {}", c.int("blocksize", 0)));
+    };
+    let fits = match to_depth {
+        true => b > 0 && h.is_multiple_of(b) && w.is_multiple_of(b),
+        false => b > 0 && b.checked_mul(b).is_some_and(|cells| channels.is_multiple_of(cells)),
+    };
+    if !fits {
+        return wrong(format!("{shape} cannot be cut into blocks of {b}"));
+    }
+    let (split, perm, to) = match (to_depth, c.string("mode").as_str()) {
+        (true, _) => {
+            let split = [n, channels, h / b, b, w / b, b];
+            (split, [0, 3, 5, 1, 2, 4], [n, channels * b * b, h / b, w / b])
+        }
+        (false, "CRD") => {
+            let inner = channels / (b * b);
+            ([n, inner, b, b, h, w], [0, 1, 4, 2, 5, 3], [n, inner, h * b, w * b])
+        }
+        (false, _) => {
+            let inner = channels / (b * b);
+            ([n, b, b, inner, h, w], [0, 3, 4, 1, 5, 2], [n, inner, h * b, w * b])
+        }
+    };
+    let split = c.emit_step("blocks", Op::Reshape(Shape::from(split)), &[&x])?;
+    let moved = c.emit_step("moved", Op::Transpose { perm: perm.to_vec() }, &[&split])?;
+    Ok(vec![c.emit(Op::Reshape(Shape::from(to)), &[&moved])?])
 }
 
 fn shape_of(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
@@ -183,16 +275,6 @@ fn shape_of(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let (start, end) = (at("start", 0), at("end", rank));
     let dims = shape.dims().get(start..end).unwrap_or_default();
     Ok(vec![Data::ints(dims.iter().map(|&d| d as i64).collect())])
-}
-
-/// For each element of the broadcast of `from` to `to`, its index in `from`.
-pub(super) fn broadcast_indices(from: &Shape, to: &Shape) -> impl Iterator<Item = usize> + use<> {
-    let (missing, own) = (to.rank().saturating_sub(from.rank()), strides(from));
-    let step = |i: usize| match i.checked_sub(missing) {
-        Some(i) if from.dims()[i] != 1 => own[i],
-        _ => 0,
-    };
-    strided_indices(to.dims(), &(0..to.rank()).map(step).collect::<Vec<_>>())
 }
 
 /// A constant of shape `to` whose elements are those of `x` at `indices`.

@@ -1,4 +1,4 @@
-//! Constants, and ops that join, cut, pad or convert.
+//! Constants, and ops that join or convert.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::super::data::{Array, Data, read};
 use super::super::proto::data_type;
 use super::shapes::picked;
 use super::{Context, Lowered, MAX_FOLDED, Operator, check_folded, unsupported, wrong};
-use crate::graph::evaluate::{strided_indices, strides};
-use crate::graph::{BinaryOp, Op};
+use crate::graph::Op;
+use crate::graph::evaluate::strides;
 use crate::tensor::{Shape, Tensor};
 
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
@@ -17,9 +17,16 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Range" => range,
         "Cast" => cast,
         "Concat" => concat,
-        "Gather" => gather,
-        "Slice" => slice,
-        "Pad" => pad,
+        "CastLike" => |c| {
+            let (x, like) = (c.input(0)?, c.input(1)?);
+            match (&x, &like) {
+                (Data::Ints(_), Data::Ints(_)) | (Data::Float(_), Data::Float(_)) => Ok(vec![x]),
+                (_, Data::Ints(_)) => convert(c, x, data_type::INT64),
+                _ => convert(c, x, data_type::FLOAT),
+            }
+        },
+        "ScatterND" => scatter,
+        "CumSum" => running_sum,
         _ => return None,
     })
 }
@@ -52,6 +59,16 @@ fn constant_of_shape(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
 }
 
 fn range(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    if let Some(start) = c.input(0)?.as_float() {
+        let number = |i: usize| c.scalar(i).map(|v| f64::from(v.unwrap_or(0.0)));
+        let (start, limit, step) = (f64::from(start.data().first().copied().unwrap_or(0.0)), number(1)?, number(2)?);
+        let len = ((limit - start) / step).ceil().max(0.0);
+        if !(len <= MAX_FOLDED as f64) {
+            return wrong(format!("it computes a constant of {len} elements; the limit is {MAX_FOLDED}"));
+        }
+        let data: Vec<f32> = (0..len as usize).map(|i| (start + i as f64 * step) as f32).collect();
+        return Ok(vec![Data::float(Tensor::new([data.len()], data)?)]);
+    }
     let one = |i: usize| match c.ints(i)?.data.as_slice() {
         &[v] => Ok(v),
         _ => wrong(format!("input {i} must be one number")),
@@ -70,8 +87,12 @@ fn range(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
 }
 
 fn cast(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    use data_type::{BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64};
     let (x, to) = (c.input(0)?, c.int("to", 0) as i32);
+    convert(c, x, to)
+}
+
+fn convert(c: &mut Context<'_, '_>, x: Data, to: i32) -> Lowered<Vec<Data>> {
+    use data_type::{BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64};
     let float = matches!(to, FLOAT | DOUBLE | FLOAT16 | BFLOAT16);
     let whole = matches!(to, INT64 | INT32 | INT16 | UINT16 | UINT32 | UINT64 | BOOL);
     Ok(vec![match &x {
@@ -81,6 +102,8 @@ fn cast(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
             c.emit(Op::Reshape(shape), &[&x])?
         }
         Data::Float(_) | Data::Int8(_) if float => x,
+        Data::Bytes(a) => whole_numbers(&a.shape, a.data.iter().map(|&v| v.into()), float)?,
+        Data::UnsignedBytes(a) => whole_numbers(&a.shape, a.data.iter().map(|&v| v.into()), float)?,
         Data::Ints(a) if float => {
             let data = a.data.iter().map(|&v| v as f32).collect();
             Data::float(Tensor::new(Shape::new(a.shape.as_slice()), data)?)
@@ -100,6 +123,92 @@ fn cast(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     }])
 }
 
+/// Whole numbers, or the floats of those values.
+fn whole_numbers(shape: &[usize], values: impl Iterator<Item = i64>, float: bool) -> Lowered<Data> {
+    Ok(match float {
+        true => Data::float(Tensor::new(Shape::new(shape), values.map(|v| v as f32).collect())?),
+        false => Data::Ints(Arc::new(Array { shape: shape.to_vec(), data: values.collect() })),
+    })
+}
+
+/// A constant with some of its slices replaced.
+fn scatter(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let (x, indices, updates) = (c.input(0)?, c.ints(1)?, c.input(2)?);
+    let reduction = c.string("reduction");
+    if !matches!(reduction.as_str(), "" | "none") {
+        return unsupported(format!("reduction {reduction:?}"));
+    }
+    let shape = c.shape(&x)?;
+    let Some((&depth, rows)) = indices.shape.split_last().filter(|(d, _)| **d <= shape.rank()) else {
+        return wrong(format!("its indices of shape {:?} do not fit {shape}", indices.shape));
+    };
+    let inner: usize = shape.dims()[depth..].iter().product();
+    let rows: usize = rows.iter().product();
+    if c.shape(&updates)?.len() != rows.saturating_mul(inner) {
+        return wrong(format!("updates {} do not fit {rows} slices of {inner}", c.shape(&updates)?));
+    }
+    let own = strides(&shape);
+    let mut starts = Vec::with_capacity(rows);
+    for row in indices.data.chunks_exact(depth.max(1)).take(rows) {
+        let mut start = 0;
+        for ((&i, &d), &s) in row.iter().zip(shape.dims()).zip(&own) {
+            start += c.axis(i, d)? * s;
+        }
+        starts.push(start);
+    }
+    fn replace<T: Copy>(data: &[T], starts: &[usize], inner: usize, updates: &[T]) -> Vec<T> {
+        let mut data = data.to_vec();
+        for (&start, update) in starts.iter().zip(updates.chunks_exact(inner.max(1))) {
+            data[start..start + inner].copy_from_slice(update);
+        }
+        data
+    }
+    Ok(vec![match (&x, &updates) {
+        (Data::Ints(a), Data::Ints(b)) => {
+            let data = replace(&a.data, &starts, inner, &b.data);
+            Data::Ints(Arc::new(Array { shape: a.shape.clone(), data }))
+        }
+        (a, b) => {
+            let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else {
+                return unsupported("it replaces parts of an activation");
+            };
+            Data::float(Tensor::new(shape, replace(a.data(), &starts, inner, b.data()))?)
+        }
+    }])
+}
+
+/// Sums of all values up to each, along an axis of a constant.
+fn running_sum(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    if c.int("exclusive", 0) != 0 || c.int("reverse", 0) != 0 {
+        return unsupported("exclusive or reverse sums");
+    }
+    let x = c.input(0)?;
+    let shape = c.shape(&x)?;
+    let axis = match c.ints(1)?.data.as_slice() {
+        &[axis] => c.axis(axis, shape.rank())?,
+        _ => return wrong("its axis is not one number"),
+    };
+    let inner: usize = shape.dims()[axis + 1..].iter().product();
+    let block = inner.saturating_mul(shape.dims()[axis]).max(1);
+    fn add<T: Copy>(data: &[T], block: usize, inner: usize, sum: fn(T, T) -> T) -> Vec<T> {
+        let mut data = data.to_vec();
+        for block in data.chunks_mut(block) {
+            (inner..block.len()).for_each(|i| block[i] = sum(block[i - inner], block[i]));
+        }
+        data
+    }
+    Ok(vec![match &x {
+        Data::Ints(a) => {
+            let data = add(&a.data, block, inner, i64::wrapping_add);
+            Data::Ints(Arc::new(Array { shape: a.shape.clone(), data }))
+        }
+        other => match other.as_float() {
+            Some(t) => Data::float(Tensor::new(shape, add(t.data(), block, inner, |a, b| a + b))?),
+            None => return unsupported("it is only supported for constants"),
+        },
+    }])
+}
+
 fn concat(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let parts = (0..c.node.input.len()).map(|i| c.input(i)).collect::<Lowered<Vec<_>>>()?;
     let Some(first) = parts.first() else { return wrong("it has no inputs") };
@@ -115,35 +224,7 @@ fn concat(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
             kept.push(part);
         }
     }
-    let activations: Vec<usize> = (0..kept.len()).filter(|&i| !kept[i].is_constant()).collect();
-    let (Some(&from), Some(&to)) = (activations.first(), activations.last()) else {
-        return Ok(vec![c.emit(Op::Concat { axis }, &kept)?]);
-    };
-    if kept.len() == activations.len() {
-        return Ok(vec![c.emit(Op::Concat { axis }, &kept)?]);
-    }
-    // A constant beside activations (a class token): pad both with zeros to the whole, and add.
-    if to - from + 1 != activations.len() {
-        return unsupported("it joins a constant between activations");
-    }
-    let mut lengths = Vec::with_capacity(kept.len());
-    for part in &kept {
-        lengths.push(c.shape(part)?.dims().get(axis).copied().unwrap_or(0));
-    }
-    let (before, after): (usize, usize) = (lengths[..from].iter().sum(), lengths[to + 1..].iter().sum());
-    let middle = match to > from {
-        true => c.emit_step("activations", Op::Concat { axis }, &kept[from..=to])?,
-        false => kept[from].clone(),
-    };
-    let one_axis = |value: usize| (0..rank).map(|i| if i == axis { value } else { 0 }).collect();
-    let pad = Op::Pad { before: one_axis(before), after: one_axis(after), value: 0.0 };
-    let shape = c.shape(&middle)?;
-    let zeros = Data::float(Tensor::zeros(shape));
-    let constants: Vec<&Data> =
-        kept[..from].iter().copied().chain([&zeros]).chain(kept[to + 1..].iter().copied()).collect();
-    let constants = c.emit_step("constants", Op::Concat { axis }, &constants)?;
-    let padded = c.emit_step("padded", pad, &[&middle])?;
-    Ok(vec![c.emit(Op::Binary(BinaryOp::Add), &[&padded, &constants])?])
+    Ok(vec![c.emit(Op::Concat { axis }, &kept)?])
 }
 
 fn concat_ints(c: &Context<'_, '_>, parts: &[Data], axis: usize) -> Lowered<Vec<Data>> {
@@ -160,109 +241,4 @@ fn concat_ints(c: &Context<'_, '_>, parts: &[Data], axis: usize) -> Lowered<Vec<
         }
     }
     Ok(vec![Data::Ints(Arc::new(Array { shape: shape.dims().to_vec(), data }))])
-}
-
-/// Slices of a constant at some indices of an axis.
-fn gather(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let (x, indices) = (c.input(0)?, c.ints(1)?);
-    if !x.is_constant() {
-        return unsupported("it picks slices out of an activation");
-    }
-    let shape = c.shape(&x)?;
-    let axis = c.axis(c.int("axis", 0), shape.rank())?;
-    let len = shape.dims()[axis];
-    let at = indices.data.iter().map(|&i| c.axis(i, len)).collect::<Lowered<Vec<_>>>()?;
-    let inner: usize = shape.dims()[axis + 1..].iter().product();
-    let outer: usize = shape.dims()[..axis].iter().product();
-    let dims = [&shape.dims()[..axis], &indices.shape, &shape.dims()[axis + 1..]].concat();
-    let to = Shape::new(dims);
-    check_folded(&to)?;
-    let picks =
-        (0..outer).flat_map(|o| at.iter().flat_map(move |&i| (0..inner).map(move |n| (o * len + i) * inner + n)));
-    Ok(vec![picked(&x, &to, picks)?])
-}
-
-fn slice(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let x = c.input(0)?;
-    let shape = c.shape(&x)?;
-    let Some(starts) = c.ints_by_attribute_or_input("starts", 1)? else { return wrong("starts are missing") };
-    let Some(ends) = c.ints_by_attribute_or_input("ends", 2)? else { return wrong("ends are missing") };
-    let axes = c.ints_by_attribute_or_input("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = if c.optional(4).is_some() { c.ints(4)?.data.clone() } else { vec![1; starts.len()] };
-    if ends.len() != starts.len() || axes.len() != starts.len() || steps.len() != starts.len() {
-        return wrong("starts, ends, axes and steps are of different lengths");
-    }
-    // Offset, count and step along every axis.
-    let mut cuts: Vec<(i64, usize, i64)> = shape.dims().iter().map(|&d| (0, d, 1)).collect();
-    for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
-        let axis = c.axis(axis, shape.rank())?;
-        let len = shape.dims()[axis] as i64;
-        let wrap = |v: i64| if v < 0 { v.saturating_add(len) } else { v };
-        let (start, end) = match step {
-            0 => return wrong("its step is 0"),
-            1.. => (wrap(start).clamp(0, len), wrap(end).clamp(0, len)),
-            _ => (wrap(start).clamp(-1, len - 1), wrap(end).clamp(-1, len - 1)),
-        };
-        let span = if step > 0 { end - start } else { start - end };
-        let count = if span <= 0 { 0 } else { (span as u64).div_ceil(step.unsigned_abs()) as usize };
-        cuts[axis] = (start, count, step);
-    }
-    let to = Shape::new(cuts.iter().map(|c| c.1).collect::<Vec<_>>());
-    if to == shape && cuts.iter().all(|c| c.2 == 1) {
-        return Ok(vec![match &x {
-            Data::Active(_) => c.emit(Op::Reshape(shape), &[&x])?,
-            known => known.clone(),
-        }]);
-    }
-    if !x.is_constant() {
-        return unsupported("it cuts a part out of an activation");
-    }
-    check_folded(&to)?;
-    // Walk the output with the input's strides; negative steps by wrapping arithmetic.
-    let own = strides(&shape);
-    let first: i64 = cuts.iter().zip(&own).map(|(c, &s)| c.0 * s as i64).sum();
-    let step: Vec<usize> =
-        cuts.iter().zip(&own).map(|(c, &s)| (c.2.unsigned_abs() as usize).saturating_mul(s)).collect();
-    if cuts.iter().any(|c| c.2 < 0) && shape.rank() > 1 {
-        return unsupported("it reverses a value of more than one dimension");
-    }
-    let backwards = cuts.iter().any(|c| c.2 < 0);
-    let indices = strided_indices(to.dims(), &step).map(|i| match backwards {
-        true => (first - i as i64) as usize,
-        false => first as usize + i,
-    });
-    Ok(vec![picked(&x, &to, indices)?])
-}
-
-fn pad(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let x = c.input(0)?;
-    let shape = c.shape(&x)?;
-    let rank = shape.rank();
-    let mode = c.string("mode");
-    let Some(given) = c.ints_by_attribute_or_input("pads", 1)? else { return wrong("pads are missing") };
-    let value = match c.attribute("value") {
-        Some(a) => a.f(),
-        None => c.scalar(2)?.unwrap_or(0.0),
-    };
-    let axes = match c.optional(3) {
-        Some(_) => c.ints(3)?.data.iter().map(|&a| c.axis(a, rank)).collect::<Lowered<Vec<_>>>()?,
-        None => (0..rank).collect(),
-    };
-    if given.len() != 2 * axes.len() {
-        return wrong(format!("{} pads do not fit {} axes", given.len(), axes.len()));
-    }
-    let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
-    for (i, &axis) in axes.iter().enumerate() {
-        match (usize::try_from(given[i]), usize::try_from(given[i + axes.len()])) {
-            (Ok(b), Ok(a)) => (before[axis], after[axis]) = (b, a),
-            _ => return unsupported("negative pads, which cut"),
-        }
-    }
-    if before.iter().chain(&after).all(|&p| p == 0) {
-        return Ok(vec![c.emit(Op::Reshape(shape), &[&x])?]);
-    }
-    match mode.as_str() {
-        "" | "constant" => Ok(vec![c.emit(Op::Pad { before, after, value }, &[&x])?]),
-        other => unsupported(format!("mode {other:?}; only \"constant\" is supported")),
-    }
 }

@@ -84,6 +84,8 @@ pub struct Comparison {
     pub predicted: usize,
     /// The layer whose activation maps are weighed.
     pub layer: String,
+    /// Milliseconds of the forward pass that all methods share, when it was run.
+    pub forward_milliseconds: f64,
     /// One result per method, in the order asked for.
     pub methods: Vec<MethodResult>,
     /// The engine that ran.
@@ -135,8 +137,8 @@ impl Session {
             let started = Instant::now();
             let (found, passes) = match (method, method.reads()) {
                 (Method::Fam, _) if gathered.logits.is_none() => {
-                    let (method, methods) = Default::default();
-                    let plain = ExplainOptions { method, layer: None, methods, ..options.clone() };
+                    let (method, method_options) = Default::default();
+                    let plain = ExplainOptions { method, layer: None, method_options, ..options.clone() };
                     let explanation = self.explain(query, classes, &plain).await?;
                     let maps = explanation.maps.into_iter().zip(explanation.contributions);
                     let map = |(m, weights): (ExplainedMap, Vec<f32>)| MethodMap {
@@ -150,7 +152,8 @@ impl Session {
                 (_, Reads::Tail | Reads::Input) => {
                     let program = self.engines.program(&self.model, geometry.input_size(), &gathered.decides)?;
                     let mut scorer = ModelScorer::new(program, &gathered, method, watch)?;
-                    let maps = method.by_passes(&mut scorer, &input, &gathered.activations, &options.methods).await?;
+                    let maps =
+                        method.by_passes(&mut scorer, &input, &gathered.activations, &options.method_options).await?;
                     (maps, scorer.passes)
                 }
                 _ => {
@@ -160,7 +163,7 @@ impl Session {
                         directions: &gathered.directions,
                         classes: gathered.classes.len(),
                     };
-                    (method.from_activations(&evidence, options.methods.seed)?, Passes::default())
+                    (method.from_activations(&evidence, options.method_options.seed)?, Passes::default())
                 }
             };
             let own = milliseconds(started);
@@ -174,6 +177,7 @@ impl Session {
             classes: gathered.classes,
             predicted,
             layer: gathered.layer,
+            forward_milliseconds: gathered.forward_ms,
             methods: results,
             engine: self.engines.active(),
         })

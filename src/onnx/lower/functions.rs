@@ -1,0 +1,182 @@
+//! Element-wise functions of one value.
+
+use std::sync::Arc;
+
+use super::super::data::{Array, Data};
+use super::{Context, Lowered, Operator, unsupported};
+use crate::graph::{Activation, BinaryOp, Op};
+use crate::tensor::{Shape, Tensor};
+
+pub(super) fn operator(op_type: &str) -> Option<Operator> {
+    Some(match op_type {
+        "Relu" => |c| activation(c, Activation::Relu),
+        "LeakyRelu" => |c| {
+            let slope = c.float("alpha", 0.01);
+            activation(c, Activation::LeakyRelu(slope))
+        },
+        "PRelu" => prelu,
+        "Clip" => clip,
+        "HardSwish" => |c| activation(c, Activation::HardSwish),
+        "HardSigmoid" => |c| {
+            let (alpha, beta) = (c.float("alpha", 0.2), c.float("beta", 0.5));
+            activation(c, Activation::HardSigmoid(alpha, beta))
+        },
+        "Sigmoid" => |c| activation(c, Activation::Sigmoid),
+        "Swish" => |c| match c.float("alpha", 1.0) {
+            1.0 => activation(c, Activation::Silu),
+            alpha => activation(c, Activation::Swish(alpha)),
+        },
+        "Tanh" => |c| activation(c, Activation::Tanh),
+        "Gelu" => |c| match c.string("approximate").as_str() {
+            "" | "none" => activation(c, Activation::Gelu),
+            "tanh" => activation(c, Activation::GeluTanh),
+            other => unsupported(format!("approximate {other:?}")),
+        },
+        "Mish" => |c| activation(c, Activation::Mish),
+        "Softplus" => |c| activation(c, Activation::Softplus),
+        "Softsign" => softsign,
+        "Elu" => |c| {
+            let alpha = c.float("alpha", 1.0);
+            activation(c, Activation::Elu(alpha))
+        },
+        "Celu" => |c| {
+            let alpha = c.float("alpha", 1.0);
+            scaled_elu(c, alpha, alpha, 1.0)
+        },
+        "Selu" => |c| {
+            let (alpha, gamma) = (c.float("alpha", 1.673_263_2), c.float("gamma", 1.050_701));
+            scaled_elu(c, gamma, 1.0, alpha)
+        },
+        "ThresholdedRelu" => |c| {
+            let alpha = c.float("alpha", 1.0);
+            activation(c, Activation::Threshold(alpha))
+        },
+        "Erf" => |c| activation(c, Activation::Erf),
+        "Exp" => |c| activation(c, Activation::Exp),
+        "Log" => |c| activation(c, Activation::Log),
+        "Sqrt" => |c| activation(c, Activation::Sqrt),
+        "Floor" => |c| activation(c, Activation::Floor),
+        "Round" => |c| activation(c, Activation::Round),
+        "Ceil" => ceil,
+        "Abs" => |c| match c.input(0)? {
+            Data::Ints(a) => Ok(vec![map_ints(&a, i64::wrapping_abs)]),
+            _ => activation(c, Activation::Abs),
+        },
+        "Neg" => |c| match c.input(0)? {
+            Data::Ints(a) => Ok(vec![map_ints(&a, i64::wrapping_neg)]),
+            x => Ok(vec![negative(c, None, &x)?]),
+        },
+        "Not" => |c| match c.input(0)? {
+            Data::Ints(a) => Ok(vec![map_ints(&a, |v| i64::from(v == 0))]),
+            _ => unsupported("it is only supported for constants and shapes"),
+        },
+        "Sign" => |c| match c.input(0)? {
+            Data::Ints(a) => Ok(vec![map_ints(&a, i64::signum)]),
+            _ => constant_function(c, |v| if v == 0.0 { 0.0 } else { v.signum() }),
+        },
+        "Sin" => |c| constant_function(c, f64::sin),
+        "Cos" => |c| constant_function(c, f64::cos),
+        "IsNaN" => is_nan,
+        _ => return None,
+    })
+}
+
+/// A function of each whole number of a constant.
+fn map_ints(a: &Array<i64>, f: impl Fn(i64) -> i64) -> Data {
+    Data::Ints(Arc::new(Array { shape: a.shape.clone(), data: a.data.iter().map(|&v| f(v)).collect() }))
+}
+
+/// `-x`, as the node's output or a step on the way.
+fn negative(c: &mut Context<'_, '_>, step: Option<&str>, x: &Data) -> Lowered<Data> {
+    let minus = Data::float(Tensor::new(Shape::default(), vec![-1.0])?);
+    let op = Op::Binary(BinaryOp::Mul);
+    match step {
+        Some(step) => c.emit_step(step, op, &[x, &minus]),
+        None => c.emit(op, &[x, &minus]),
+    }
+}
+
+/// `-floor(-x)`.
+fn ceil(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let x = negative(c, Some("negative"), &x)?;
+    let x = c.emit_step("floor", Op::Activation(Activation::Floor), &[&x])?;
+    Ok(vec![negative(c, None, &x)?])
+}
+
+/// A function that no engine has, of a constant.
+fn constant_function(c: &mut Context<'_, '_>, f: impl Fn(f64) -> f64) -> Lowered<Vec<Data>> {
+    let Some(x) = c.input(0)?.as_float() else { return unsupported("it is only supported for constants") };
+    let data = x.data().iter().map(|&v| f(v.into()) as f32).collect();
+    Ok(vec![Data::float(Tensor::new(x.shape().clone(), data)?)])
+}
+
+/// No activation is ever NaN: weights with NaN are refused. torch guards a softmax with this, for rows that are masked
+/// as a whole; no vision model has such a row.
+fn is_nan(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let shape = c.shape(&x)?;
+    let data = match x.as_float() {
+        Some(t) => t.data().iter().map(|v| v.is_nan().into()).collect(),
+        None => {
+            super::check_folded(&shape)?;
+            vec![0; shape.len()]
+        }
+    };
+    Ok(vec![Data::Ints(Arc::new(Array { shape: shape.dims().to_vec(), data }))])
+}
+
+fn activation(c: &mut Context<'_, '_>, activation: Activation) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    Ok(vec![c.emit(Op::Activation(activation), &[&x])?])
+}
+
+fn clip(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let bound = |name: &str, input: usize, free: f32| -> Lowered<f32> {
+        match c.attribute(name) {
+            Some(a) => Ok(a.f()),
+            None => Ok(c.scalar(input)?.unwrap_or(free)),
+        }
+    };
+    let (low, high) = (bound("min", 1, f32::NEG_INFINITY)?, bound("max", 2, f32::INFINITY)?);
+    let clip = match (low, high) {
+        (f32::NEG_INFINITY, f32::INFINITY) => Activation::None,
+        (0.0, f32::INFINITY) => Activation::Relu,
+        // Finite bounds, so that no engine has to write an infinity into its program.
+        _ => Activation::Clip(low.max(f32::MIN), high.min(f32::MAX)),
+    };
+    activation(c, clip)
+}
+
+fn prelu(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let (x, slope) = (c.input(0)?, c.input(1)?);
+    match slope.as_float() {
+        Some(slope) if slope.data().first().is_some_and(|a| slope.data().iter().all(|b| a == b)) => {
+            let slope = slope.data()[0];
+            activation(c, Activation::LeakyRelu(slope))
+        }
+        _ => {
+            let above = c.emit_step("above", Op::Activation(Activation::Relu), &[&x])?;
+            let below = c.emit_step("below", Op::Activation(Activation::Clip(f32::MIN, 0.0)), &[&x])?;
+            let below = c.emit_step("sloped", Op::Binary(BinaryOp::Mul), &[&below, &slope])?;
+            Ok(vec![c.emit(Op::Binary(BinaryOp::Add), &[&above, &below])?])
+        }
+    }
+}
+
+/// `factor * elu(x / divisor)`: SELU and CELU.
+fn scaled_elu(c: &mut Context<'_, '_>, factor: f32, divisor: f32, alpha: f32) -> Lowered<Vec<Data>> {
+    let (x, number) = (c.input(0)?, |v: f32| Tensor::new(Shape::default(), vec![v]).map(Data::float));
+    let x = c.emit_step("divided", Op::Binary(BinaryOp::Div), &[&x, &number(divisor)?])?;
+    let x = c.emit_step("elu", Op::Activation(Activation::Elu(alpha)), &[&x])?;
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Mul), &[&x, &number(factor)?])?])
+}
+
+/// `x / (1 + |x|)`.
+fn softsign(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let size = c.emit_step("size", Op::Activation(Activation::Abs), &[&x])?;
+    let one = Data::float(Tensor::new(Shape::default(), vec![1.0])?);
+    let divisor = c.emit_step("divisor", Op::Binary(BinaryOp::Add), &[&size, &one])?;
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[&x, &divisor])?])
+}
