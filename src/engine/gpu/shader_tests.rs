@@ -20,12 +20,14 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         Kernel::MatMul => (vec![("BIAS", 2)], ALL),
         Kernel::Attention { .. } => (vec![("MASK", 2)], 0),
         Kernel::Norm => (vec![("LINE", 2)], 0),
-        Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 3)], 0),
+        Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 4)], 0),
         Kernel::MixWeights => (vec![("GATE", 3), ("NORMALISE", 2)], 0),
         Kernel::CellsEnergy => (vec![("FACTOR", 2)], 0),
         Kernel::CellsShare => (vec![("SHARE", 2)], 0),
         Kernel::CellsPool | Kernel::CellsRadius | Kernel::CellsScore => (Vec::new(), 0),
-        Kernel::Batched | Kernel::Softmax | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => (Vec::new(), 0),
+        Kernel::Batched | Kernel::Softmax | Kernel::MixShares | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => {
+            (Vec::new(), 0)
+        }
     }
 }
 
@@ -42,6 +44,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::Attention { fours: true },
         Kernel::Attention { fours: false },
         Kernel::Norm,
+        Kernel::MixShares,
         Kernel::MixPool,
         Kernel::MixEmbed,
         Kernel::MixNorm,
