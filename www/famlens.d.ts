@@ -1,3 +1,4 @@
+export { createGallery, Gallery } from "./lens/gallery.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -208,129 +209,23 @@ export type Explanation = {
      */
     note: string | null;
 };
-export type EngineInfo = {
-    kind: "webgpu" | "cpu";
-    describe: string;
-    /**
-     * null while nobody has tried
-     */
-    available: boolean | null;
-    /**
-     * why it is not available
-     */
-    reason: string | null;
-    /**
-     * whether it is a GPU that the processor imitates
-     */
-    software: boolean;
-    /**
-     * measured time of one warm forward pass
-     */
-    milliseconds: number | null;
-};
-export type LensInfo = {
-    model: {
-        name: string;
-        licence: string;
-        inputSize: number;
-        target: string;
-        targets: string[];
-        parameters: number;
-    };
-    /**
-     * the engine that is used
-     */
-    backend: EngineInfo;
-    engines: EngineInfo[];
-    note: string | null;
-};
+export type EngineInfo = import("./lens/types.js").EngineInfo;
+export type LensInfo = import("./lens/types.js").LensInfo;
 export type Progress = {
     phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
     loaded: number;
     total: number;
     method?: string;
 };
-export type LensOptions = {
-    /**
-     * address of a model folder or its
-     * `model.json`, or both files' content; the model that comes with famlens by default
-     */
-    model?: string | URL | {
-        manifest: object | string;
-        bytes: ArrayBuffer | Uint8Array | Blob;
-        statistics?: ArrayBuffer | Uint8Array | Blob;
-    };
-    /**
-     * `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
-     * goes on with the faster one
-     */
-    backend?: BackendChoice;
-    onProgress?: (progress: Progress) => void;
-    /**
-     * called when {@link Lens.info} changes by itself, after the engines were measured
-     */
-    onInfo?: (info: LensInfo) => void;
-};
-export type RenderOptions = {
-    /**
-     * of the picture, in pixels; it covers the whole photo
-     */
-    width: number;
-    height: number;
-    /**
-     * `"inferno"` by default
-     */
-    colormap?: string;
-    /**
-     * opaque everywhere, or as opaque as the value is high
-     */
-    mode?: "constant" | "value";
-    /**
-     * of contour and box, as a part of the range; 0.2 by default
-     */
-    threshold?: number;
-};
-export type Rendered = {
-    image: ImageData;
-    contour: ArrayLike<number>[];
-    box: [number, number, number, number] | null;
-    peak: [number, number] | null;
-};
-export type StatisticsInfo = {
-    layer: string;
-    width: number;
-    height: number;
-    images: number;
-    cells: number;
-    source: string;
-    adapted: boolean;
-};
-export type Mosaic = {
-    /**
-     * to draw maps on with {@link Lens.render}; {@link Lens.forget} it when it is no longer shown
-     */
-    image: LensImage;
-    picture: ImageData;
-    /**
-     * tiles a side
-     */
-    side: number;
-    tiles: {
-        class: number;
-        image: number;
-    }[];
-    chance: number[];
-    notes: string[];
-    forms: (Explanation & {
-        energy: (number[] | null)[];
-        own: (number | null)[];
-        hits: boolean[];
-        auc: number[];
-    })[];
-};
+export type LensOptions = import("./lens/types.js").LensOptions;
+export type RenderOptions = import("./lens/types.js").RenderOptions;
+export type Rendered = import("./lens/types.js").Rendered;
+export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
+export type Mosaic = import("./lens/types.js").Mosaic;
 export type CallOptions = {
     signal?: AbortSignal;
 };
+import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
  * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
@@ -444,72 +339,20 @@ export type CallOptions = {
  * @property {"webgpu" | "cpu"} backend
  * @property {string | null} note something to tell people, such as a lost GPU
  */
-/**
- * @typedef {object} EngineInfo
- * @property {"webgpu" | "cpu"} kind
- * @property {string} describe
- * @property {boolean | null} available null while nobody has tried
- * @property {string | null} reason why it is not available
- * @property {boolean} software whether it is a GPU that the processor imitates
- * @property {number | null} milliseconds measured time of one warm forward pass
- */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
  * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
-/**
- * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
- *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
- *   goes on with the faster one
- * @property {(progress: Progress) => void} [onProgress]
- * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
- */
-/**
- * @typedef {object} RenderOptions
- * @property {number} width of the picture, in pixels; it covers the whole photo
- * @property {number} height
- * @property {string} [colormap] `"inferno"` by default
- * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
- * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
- */
-/**
- * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
- * @typedef {object} Rendered
- * @property {ImageData} image
- * @property {ArrayLike<number>[]} contour
- * @property {[number, number, number, number] | null} box
- * @property {[number, number] | null} peak
- */
-/**
- * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at which layer and input size.
- * `adapted` says that they are not those that came with the model.
- * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted: boolean}} StatisticsInfo
- */
-/**
- * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each class, the part of the
- * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies in tile t (null if the
- * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there, and `auc[k]` how well
- * the map's values tell its tile from the rest (0.5 by chance).
- * @typedef {object} Mosaic
- * @property {LensImage} image to draw maps on with {@link Lens.render}; {@link Lens.forget} it when it is no longer shown
- * @property {ImageData} picture
- * @property {number} side tiles a side
- * @property {{class: number, image: number}[]} tiles
- * @property {number[]} chance
- * @property {string[]} notes
- * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
- */
+/** @typedef {import("./lens/types.js").LensOptions} LensOptions */
+/** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
+/** @typedef {import("./lens/types.js").Rendered} Rendered */
+/** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
+/** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
 export declare class LensError extends Error {
     code: string;
@@ -533,6 +376,13 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
+    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+    model: {
+        url: string;
+    } | {
+        manifest: object | string;
+        bytes: ArrayBuffer | Uint8Array | Blob;
+    } | null;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -607,24 +457,45 @@ export declare class Lens {
         similarity: number;
     }>;
     /**
-     * Tiles one photo of each class and explains the mosaic for every class, form by form: a map that tells classes apart lights the tile of
-     * its own class. `forms` are compared with otherwise the same options.
+     * What makes two images alike, on both sides.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Pair>}
+     */
+    pair(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<Pair>;
+    /**
+     * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<CellPairs>}
+     */
+    whereToWhere(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<CellPairs>;
+    /**
+     * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+     * @param {Exclude<ImageLike, LensImage>} image
+     * @param {ViewOptions & CallOptions} [options]
+     * @returns {Promise<View>}
+     */
+    view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
+    /**
+     * Tiles one photo of each class and explains the mosaic for every class under each of the `forms`: a map that tells classes apart lights
+     * the tile of its own class.
      * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
      * @returns {Promise<Mosaic>}
      */
-    mosaic(request: {
+    mosaic({ forms, side, ...request }: {
         classes: ClassSpec[];
         forms?: Form[];
         side?: 2 | 3 | 4;
     } & ExplainOptions & CallOptions): Promise<Mosaic>;
-    /**
-     * What the whitened and discriminative forms know of images in general; null while they have not been used, or the model has no statistics.
-     * @returns {Promise<StatisticsInfo | null>}
-     */
+    /** What the whitened and discriminative forms know of images in general; null while they have not been used. @returns {Promise<StatisticsInfo | null>} */
     statistics(): Promise<StatisticsInfo | null>;
     /**
-     * Computes these statistics from your own images, and uses them from now on. About a hundred images make them steady. Keep `bytes` for
-     * {@link Lens.setStatistics}, so that the next visit need not compute them again.
+     * Computes these statistics from your own images (a hundred make them steady), and uses them from now on. Keep `bytes` for the next visit.
      * @param {ImageLike[]} images
      * @param {{source?: string} & CallOptions} [options] `source` says in words what the images are
      * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
@@ -634,11 +505,7 @@ export declare class Lens {
     } & CallOptions): Promise<StatisticsInfo & {
         bytes: Uint8Array;
     }>;
-    /**
-     * Uses statistics that {@link Lens.adaptStatistics} or `famlens statistics` made; null goes back to those of the model.
-     * @param {Uint8Array | null} bytes
-     * @returns {Promise<StatisticsInfo | null>}
-     */
+    /** Uses statistics made by {@link Lens.adaptStatistics} or `famlens statistics`; null goes back to the model's. @param {Uint8Array | null} bytes @returns {Promise<StatisticsInfo | null>} */
     setStatistics(bytes: Uint8Array | null): Promise<StatisticsInfo | null>;
     /**
      * The activation maps of single channels of the target layer.
@@ -690,7 +557,17 @@ export declare class Lens {
         fam: number[];
     }>;
     /** Loses the GPU as a driver reset would. For tests of what happens then. */
-    loseGpu(): any;
+    loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
+    /**
+     * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+     * @param {string} op
+     * @param {object} args
+     * @param {CallOptions & {transfer?: Transferable[]}} [options]
+     * @returns {Promise<any>}
+     */
+    ask(op: string, args: object, options?: CallOptions & {
+        transfer?: Transferable[];
+    }): Promise<any>;
 }

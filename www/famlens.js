@@ -3,9 +3,10 @@
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
 import { Channel } from "./lens/channel.js";
-import { absolute, startWorker } from "./lens/host.js";
-import { openImage } from "./lens/open.js";
+import { absolute, sendImage, startWorker } from "./lens/host.js";
 import { isHandle, Sources } from "./lens/sources.js";
+
+export { createGallery, Gallery } from "./lens/gallery.js";
 
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
@@ -132,23 +133,8 @@ import { isHandle, Sources } from "./lens/sources.js";
  * @property {string | null} note something to tell people, such as a lost GPU
  */
 
-/**
- * @typedef {object} EngineInfo
- * @property {"webgpu" | "cpu"} kind
- * @property {string} describe
- * @property {boolean | null} available null while nobody has tried
- * @property {string | null} reason why it is not available
- * @property {boolean} software whether it is a GPU that the processor imitates
- * @property {number | null} milliseconds measured time of one warm forward pass
- */
-
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
@@ -156,56 +142,14 @@ import { isHandle, Sources } from "./lens/sources.js";
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 
-/**
- * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
- *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
- *   goes on with the faster one
- * @property {(progress: Progress) => void} [onProgress]
- * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
- */
-
-/**
- * @typedef {object} RenderOptions
- * @property {number} width of the picture, in pixels; it covers the whole photo
- * @property {number} height
- * @property {string} [colormap] `"inferno"` by default
- * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
- * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
- */
-
-/**
- * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
- * @typedef {object} Rendered
- * @property {ImageData} image
- * @property {ArrayLike<number>[]} contour
- * @property {[number, number, number, number] | null} box
- * @property {[number, number] | null} peak
- */
-
-/**
- * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at which layer and input size.
- * `adapted` says that they are not those that came with the model.
- * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted: boolean}} StatisticsInfo
- */
-
-/**
- * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each class, the part of the
- * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies in tile t (null if the
- * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there, and `auc[k]` how well
- * the map's values tell its tile from the rest (0.5 by chance).
- * @typedef {object} Mosaic
- * @property {LensImage} image to draw maps on with {@link Lens.render}; {@link Lens.forget} it when it is no longer shown
- * @property {ImageData} picture
- * @property {number} side tiles a side
- * @property {{class: number, image: number}[]} tiles
- * @property {number[]} chance
- * @property {string[]} notes
- * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
- */
-
+/** @typedef {import("./lens/types.js").LensOptions} LensOptions */
+/** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
+/** @typedef {import("./lens/types.js").Rendered} Rendered */
+/** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
+/** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 
 /** An error with a code a program can act on and a message meant for people. */
 export class LensError extends Error {
@@ -248,10 +192,11 @@ export class Lens {
   /** @type {LensInfo} */
   info = /** @type {any} */ (null);
 
+  /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+  model = null;
+
   #channel;
-  /** @type {Channel["call"]} */
-  #call = (...request) => this.#channel.call(...request);
-  #sources = new Sources((id) => this.#channel.tell("release", { id }));
+  #sources = new Sources((id) => this.#channel.release(id));
 
   /**
    * @param {Worker} worker
@@ -259,17 +204,13 @@ export class Lens {
    */
   constructor(worker, options) {
     this.#channel = new Channel(worker, {
-      onProgress: (progress) => options.onProgress?.(progress),
-      onInfo: (info) => {
+      error: (code, message) => new LensError(code, message),
+      progress: (progress) => options.onProgress?.(progress),
+      info: (info) => {
         this.info = info;
         options.onInfo?.(info);
       },
-      // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
-      ended: (text) =>
-        this.info
-          ? new LensError("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`)
-          : new LensError("network", `The program could not be loaded. ${text}`.trim()),
-      error: (code, message) => new LensError(code, message),
+      loaded: () => this.info !== null,
     });
   }
 
@@ -279,8 +220,8 @@ export class Lens {
    * @param {BackendChoice} backend
    */
   async ready(model, backend) {
-    const where = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
-    this.info = await this.#call("create", { model: where, backend });
+    this.model = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+    this.info = await this.#call("create", { model: this.model, backend });
   }
 
   /**
@@ -291,7 +232,7 @@ export class Lens {
    */
   open(image, options = {}) {
     if (isHandle(image)) return Promise.resolve(image);
-    return this.#sources.open(image, () => openImage(this.#call, image, options));
+    return this.#sources.open(image, () => this.#open(image, options));
   }
 
   /**
@@ -358,48 +299,66 @@ export class Lens {
   }
 
   /**
-   * Tiles one photo of each class and explains the mosaic for every class, form by form: a map that tells classes apart lights the tile of
-   * its own class. `forms` are compared with otherwise the same options.
-   * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
-   * @returns {Promise<Mosaic>}
+   * What makes two images alike, on both sides.
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Pair>}
    */
-  async mosaic(request) {
-    const { forms = [request.form ?? "fam"], side = 0, ...rest } = request;
-    return this.#sources.whileUsing(async () => {
-      const classes = await this.#openClasses(request.classes, request);
-      const options = forms.map((form) => ({ ...mixOptions(rest), form }));
-      return this.#call("mosaic", { classes, options, side }, request);
-    });
+  pair(request) {
+    return this.#ofTwo("pair", request);
   }
 
   /**
-   * What the whitened and discriminative forms know of images in general; null while they have not been used, or the model has no statistics.
-   * @returns {Promise<StatisticsInfo | null>}
+   * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   * @returns {Promise<CellPairs>}
    */
+  whereToWhere(request) {
+    return this.#ofTwo("whereToWhere", request);
+  }
+
+  /**
+   * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {ViewOptions & CallOptions} [options]
+   * @returns {Promise<View>}
+   */
+  view(image, options = {}) {
+    const { seed = 0, signal, ...allowed } = options;
+    return this.#open(image, {}, "view", { seed, allowed });
+  }
+
+  /**
+   * Tiles one photo of each class and explains the mosaic for every class under each of the `forms`: a map that tells classes apart lights
+   * the tile of its own class.
+   * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Mosaic>}
+   */
+  async mosaic({ forms = ["fam", "discriminative"], side = 0, ...request }) {
+    return this.#sources.whileUsing(async () => {
+      const classes = await this.#openClasses(request.classes, request);
+      return this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side }, request);
+    });
+  }
+
+  /** What the whitened and discriminative forms know of images in general; null while they have not been used. @returns {Promise<StatisticsInfo | null>} */
   statistics() {
     return this.#call("statistics", {});
   }
 
   /**
-   * Computes these statistics from your own images, and uses them from now on. About a hundred images make them steady. Keep `bytes` for
-   * {@link Lens.setStatistics}, so that the next visit need not compute them again.
+   * Computes these statistics from your own images (a hundred make them steady), and uses them from now on. Keep `bytes` for the next visit.
    * @param {ImageLike[]} images
    * @param {{source?: string} & CallOptions} [options] `source` says in words what the images are
    * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
    */
   async adaptStatistics(images, options = {}) {
     return this.#sources.whileUsing(async () => {
-      const handles = await Promise.all(images.map((image) => this.open(image, options)));
-      const ids = [...new Set(handles.map(({ id }) => id))];
-      return this.#call("adaptStatistics", { ids, source: options.source ?? "your images" }, options);
+      const ids = (await Promise.all(images.map((image) => this.open(image, options)))).map(({ id }) => id);
+      return this.#call("adaptStatistics", { ids: [...new Set(ids)], source: options.source ?? "your images" }, options);
     });
   }
 
-  /**
-   * Uses statistics that {@link Lens.adaptStatistics} or `famlens statistics` made; null goes back to those of the model.
-   * @param {Uint8Array | null} bytes
-   * @returns {Promise<StatisticsInfo | null>}
-   */
+  /** Uses statistics made by {@link Lens.adaptStatistics} or `famlens statistics`; null goes back to the model's. @param {Uint8Array | null} bytes @returns {Promise<StatisticsInfo | null>} */
   setStatistics(bytes) {
     return this.#call("setStatistics", { bytes });
   }
@@ -471,7 +430,7 @@ export class Lens {
 
   /** Ends the worker and frees everything. Calls that wait are rejected. */
   dispose() {
-    this.#channel.fail(new LensError("disposed", "This lens was disposed of."));
+    this.#channel.end(new LensError("disposed", "This lens was disposed of."));
   }
 
   /**
@@ -486,9 +445,53 @@ export class Lens {
       }),
     );
   }
+
+  /**
+   * @param {string} op
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   */
+  #ofTwo(op, request) {
+    return this.#sources.whileUsing(async () => {
+      const [a, b] = await Promise.all([this.open(request.a, request), this.open(request.b, request)]);
+      return this.#call(op, { a: a.id, b: b.id, options: mixOptions(request) }, request);
+    });
+  }
+
+  /**
+   * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+   * @param {string} op
+   * @param {object} args
+   * @param {CallOptions & {transfer?: Transferable[]}} [options]
+   * @returns {Promise<any>}
+   */
+  ask(op, args, options) {
+    return this.#call(op, args, options);
+  }
+
+  /**
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {{name?: string}} options
+   * @param {string} op what is done with the image's content
+   * @param {object} more what else that needs
+   * @returns {Promise<any>}
+   */
+  #open(image, options, op = "open", more = {}) {
+    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) => this.#call(op, { ...source, ...more }, { transfer });
+    return sendImage(image, options.name, ask, (message) => new LensError("image", message));
+  }
+
+  /**
+   * @param {string} op
+   * @param {object} args
+   * @param {import("./lens/channel.js").AskOptions} [options]
+   * @returns {Promise<any>}
+   */
+  #call(op, args, options) {
+    return this.#channel.ask(op, args, options);
+  }
 }
 
 /** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
-function mixOptions({ query, image, index, classes, signal, ...options }) {
+function mixOptions({ query, image, index, classes, a, b, signal, ...options }) {
   return options;
 }

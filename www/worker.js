@@ -1,5 +1,6 @@
 // The worker: owns the wasm, the device and the session. One request at a time, since the session is one machine.
 
+import { galleryOperations } from "./lens/gallery-worker.js";
 import { Library } from "./lens/library.js";
 import { loadModel } from "./lens/model.js";
 import { Failure, plain } from "./lens/failure.js";
@@ -18,6 +19,8 @@ let lens = null;
 let library = null;
 /** @type {Specific | null} */
 let specific = null;
+/** @type {import("./lens/wasm.js").WasmGalleries | null} */
+let galleries = null;
 /** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
 let unmeasured = false;
 /** @type {number | null} */
@@ -26,10 +29,10 @@ let lastQuery = null;
 /** @param {Progress} progress */
 const report = (progress) => postMessage({ id: 0, progress });
 
-/** @returns {{lens: WasmLens, library: Library, specific: Specific}} */
+/** @returns {{lens: WasmLens, library: Library, specific: Specific, galleries: import("./lens/wasm.js").WasmGalleries}} */
 function session() {
-  if (!lens || !library || !specific) throw new Failure("argument", "The model has not been loaded yet.");
-  return { lens, library, specific };
+  if (!lens || !library || !specific || !galleries) throw new Failure("argument", "The model has not been loaded yet.");
+  return { lens, library, specific, galleries };
 }
 
 /** The public name of an engine. @param {string} kind @returns {"webgpu" | "cpu"} */
@@ -59,6 +62,7 @@ const operations = {
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
     specific = new Specific(lens, files.statistics);
+    galleries = wasm.LensGallery;
     unmeasured = backend === "auto";
     return info();
   },
@@ -143,6 +147,20 @@ const operations = {
     return { ...found, backend: publicKind(found.backend) };
   },
 
+  async pair({ a, b, options }) {
+    const { lens, library } = session();
+    const found = await lens.pair(a, b, options);
+    lastQuery = a;
+    tellChange();
+    const side = (/** @type {WasmExplanation} */ one, /** @type {number} */ id) => ({ map: one.maps[0], contributions: one.contributions[0], width: library.size(id).width, height: library.size(id).height });
+    const { form, score, notes, note } = found.a;
+    const ms = found.a.timings.total + found.b.timings.total;
+    const embedded = found.a.embedded + found.b.embedded;
+    return { similarity: found.similarity, form, score, notes: [...new Set([...notes, ...found.b.notes])], a: side(found.a, a), b: side(found.b, b), embedded, ms, backend: publicKind(found.a.backend), note };
+  },
+
+  whereToWhere: ({ a, b, options }) => session().lens.whereToWhere(a, b, options),
+
   async channels({ id, indices, target }) {
     const { width, height, data } = await session().lens.channels(id, indices, target ?? undefined);
     const size = width * height;
@@ -163,6 +181,8 @@ const operations = {
   },
 
   loseGpu: () => session().lens.loseGpu(),
+
+  ...galleryOperations(session, tick),
 };
 
 /**
@@ -274,6 +294,7 @@ const queue = new Queue();
 async function answer({ id, op, args, urgent }) {
   // Fetching and hashing images needs no session, so many run at once; only the decoding waits its turn.
   if (op === "open") return session().library.open(args.name, args.source, (run) => queue.push({ id, run }));
+  if (op === "view") return session().library.view(args.name, args.source, args.seed, args.allowed, (run) => queue.push({ id, run }));
   return queue.push({ id, urgent, run: (cancelled) => operations[op](args, cancelled) });
 }
 

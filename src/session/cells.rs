@@ -296,6 +296,34 @@ impl Session {
         })
     }
 
+    /// Times forward passes with discriminative FAM of three classes, on the model's own input and on the second one, alternating.
+    pub(super) async fn bench_cells(&mut self, image: ImageId, runs: usize, times: &mut [Vec<f64>; 2]) -> Result<()> {
+        let form = CellForm::Discriminative;
+        let pooled = self.kept_cells(image).await?.pooled;
+        let classes = vec![ClassCells::new(&[&pooled])?; 3];
+        let readout = self.specific(&ExplainOptions::default())?.readout(form, &classes)?;
+        let (look, engine) = (self.look(), self.engines.active());
+        let normalization = self.model.manifest().normalization();
+        let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
+        let mut inputs = vec![(entry.geometry.input_size(), entry.input.clone())];
+        if let Some(second) = &entry.cell_input {
+            let input = normalise(&second.pixels, &second.geometry, &normalization)?;
+            inputs.push((second.geometry.input_size(), input));
+        }
+        for run in 0..=runs {
+            for ((size, input), times) in inputs.iter().zip(times.iter_mut()) {
+                let program = self.engines.program_to(engine, &self.model, *size, &look.layers)?;
+                let started = Instant::now();
+                program.run_cells(input, &readout).await?;
+                // The first run is not warm.
+                if run > 0 {
+                    times.push(milliseconds(started));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn cell_notes(
         &self,
         form: CellForm,

@@ -1,13 +1,15 @@
-// The page's side of the messages to the worker: calls with an id, cancelled by a signal, rejected together when the worker ends.
+// The way to the worker and back: requests with an id, answers, and what the worker tells without being asked.
 
-/** @import { LensInfo, Progress } from "../famlens.js" */
+/**
+ * @import { LensError, LensInfo, Progress } from "../famlens.js"
+ *
+ * @typedef {{signal?: AbortSignal, urgent?: boolean, transfer?: Transferable[]}} AskOptions
+ */
 
 export class Channel {
   #worker;
-  #onProgress;
-  #onInfo;
-  #error;
-  /** @type {Error | null} */
+  #tells;
+  /** @type {LensError | null} */
   #dead = null;
   #next = 1;
   /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
@@ -15,31 +17,29 @@ export class Channel {
 
   /**
    * @param {Worker} worker
-   * @param {object} handlers
-   * @param {(progress: Progress) => void} handlers.onProgress
-   * @param {(info: LensInfo) => void} handlers.onInfo
-   * @param {(text: string) => Error} handlers.ended the error of a worker that ended by itself, saying `text`
-   * @param {(code: string, message: string) => Error} handlers.error
+   * @param {{error: (code: string, message: string) => LensError, progress: (progress: Progress) => void, info: (info: LensInfo) => void,
+   *   loaded: () => boolean}} tells makes errors, takes what the worker tells, and knows whether it has loaded
    */
-  constructor(worker, { onProgress, onInfo, ended, error }) {
+  constructor(worker, tells) {
     this.#worker = worker;
-    this.#onProgress = onProgress;
-    this.#onInfo = onInfo;
-    this.#error = error;
+    this.#tells = tells;
     worker.addEventListener("message", (event) => this.#receive(event.data));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
-      this.fail(ended(event.message ?? ""));
+      const text = event.message ?? "";
+      // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
+      if (tells.loaded()) this.end(tells.error("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`));
+      else this.end(tells.error("network", `The program could not be loaded. ${text}`.trim()));
     });
   }
 
   /**
    * @param {string} op
    * @param {object} args
-   * @param {{signal?: AbortSignal, urgent?: boolean, transfer?: Transferable[]}} [options]
+   * @param {AskOptions} [options]
    * @returns {Promise<any>}
    */
-  call(op, args, options = {}) {
+  ask(op, args, options = {}) {
     const { signal } = options;
     if (this.#dead) return Promise.reject(this.#dead);
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -60,20 +60,13 @@ export class Channel {
     });
   }
 
-  /**
-   * A message nobody waits for.
-   * @param {string} op
-   * @param {object} args
-   */
-  tell(op, args) {
-    if (!this.#dead) this.#worker.postMessage({ id: 0, op, args });
+  /** Lets go of an image; nobody waits for that. @param {number} id */
+  release(id) {
+    if (!this.#dead) this.#worker.postMessage({ id: 0, op: "release", args: { id } });
   }
 
-  /**
-   * Ends the worker; whoever waits is told why.
-   * @param {Error} error
-   */
-  fail(error) {
+  /** Ends the worker. What waits, and what is asked from now on, is rejected. @param {LensError} error */
+  end(error) {
     if (this.#dead) return;
     this.#dead = error;
     this.#worker.terminate();
@@ -83,13 +76,13 @@ export class Channel {
 
   /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress, info?: LensInfo}} message */
   #receive(message) {
-    if (message.progress) return this.#onProgress(message.progress);
-    if (message.info) return this.#onInfo(message.info);
+    if (message.progress) return this.#tells.progress(message.progress);
+    if (message.info) return this.#tells.info(message.info);
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (!message.error) return waiting?.resolve(message.value);
-    const error = this.#error(message.error.code, message.error.message);
-    if (message.error.code === "crashed") this.fail(error);
+    const error = this.#tells.error(message.error.code, message.error.message);
+    if (error.code === "crashed") this.end(error);
     waiting?.reject(error);
   }
 }

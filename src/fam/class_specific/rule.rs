@@ -262,7 +262,9 @@ impl Specific {
         let length = norm(&self.whitening.whiten(&x));
         let radius = found.radii.first().copied().map_or(0.0, f64::from);
         let divisor = match form {
-            CellForm::Whitened => length,
+            // Where every cell is the mean cell, what is left of their mean is rounding.
+            CellForm::Whitened if radius > 0.0 => length,
+            CellForm::Whitened => 0.0,
             CellForm::Discriminative => radius * layers,
         };
         let (mut contributions, mut scores) = (Vec::with_capacity(classes.len()), Vec::with_capacity(classes.len()));
