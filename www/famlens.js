@@ -333,10 +333,10 @@ export class Lens {
    * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
    * @returns {Promise<Mosaic>}
    */
-  async mosaic({ forms = ["fam", "discriminative"], side = 0, ...request }) {
+  async mosaic({ forms = ["fam", "discriminative"], side, ...request }) {
     return this.#sources.whileUsing(async () => {
       const classes = await this.#openClasses(request.classes, request);
-      return this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side }, request);
+      return this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side: side ?? 0 }, request);
     });
   }
 
