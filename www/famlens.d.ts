@@ -8,105 +8,10 @@ export type LensImage = {
 };
 export type BackendChoice = "auto" | "webgpu" | "cpu";
 export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative";
-export type ExplainOptions = {
-    form?: Form;
-    rival?: number | null;
-    similarity?: "cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis";
-    pooling?: "gap" | "gmp" | "gem" | "crow" | "model" | null;
-    gemExponent?: number;
-    decide?: "prototype" | "nearest" | "mean";
-    center?: "none" | "model" | "supports" | "gallery";
-    l2?: boolean;
-    /**
-     * these four: whitened and discriminative forms only
-     */
-    borderTerm?: boolean;
-    offset?: number | null;
-    sharpness?: number;
-    cellShrinkage?: number;
-    head?: "none" | "model" | "file" | "whitening" | "lda";
-    shrinkage?: number;
-    weightRelu?: boolean;
-    weightNorm?: "none" | "minmax" | "sum" | "softmax";
-    mapRelu?: boolean;
-    mapNorm?: "none" | "minmax" | "sum" | "softmax";
-    target?: string | null;
-    targets?: string[];
-    fusion?: "mean" | "product" | "max";
-    finer?: {
-        flip?: boolean;
-        shifts?: number;
-        scales?: number[];
-    };
-    /**
-     * `"fam"`, or a method it is compared with, such as `"grad-cam"`
-     */
-    method?: string;
-    /**
-     * labels or indices of the model's classifier to explain
-     */
-    against?: {
-        logit: string | number | (string | number)[];
-    } | null;
-    /**
-     * the layer that other methods weigh; the target layer by default
-     */
-    layer?: string | null;
-    methodOptions?: {
-        seed?: number;
-        channels?: number;
-        masks?: number;
-        grid?: number;
-        keep?: number;
-        window?: number;
-        stride?: number;
-    };
-};
-export type MethodResult = {
-    method: string;
-    label: string;
-    maps: LensMap[];
-    weights: Float32Array[];
-    notes: string[];
-    cost: {
-        milliseconds: number;
-        own: number;
-        passes: {
-            forward: number;
-            tail: number;
-            backward: number;
-        };
-        bytes: number;
-    };
-};
-export type Comparison = {
-    score: string;
-    classes: {
-        name: string;
-        score: number;
-    }[];
-    predicted: number;
-    layer: string;
-    methods: MethodResult[];
-    backend: "webgpu" | "cpu";
-};
-export type Choice = {
-    kind: string;
-    label: string;
-    sentence: string;
-    input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
-    values?: {
-        name: string;
-        label: string;
-        sentence: string;
-        source: string;
-        note: string;
-    }[];
-    min?: number;
-    max?: number;
-    step?: number;
-    default: any;
-};
+export type ExplainOptions = import("./lens/types.js").ExplainOptions;
+export type MethodResult = import("./lens/types.js").MethodResult;
+export type Comparison = import("./lens/types.js").Comparison;
+export type Choice = import("./lens/types.js").Choice;
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
@@ -120,6 +25,10 @@ export type LensMap = {
     box?: [number, number, number, number] | null;
     peak?: [number, number] | null;
     constant?: boolean;
+    /**
+     * whether every value is zero; the notes say why
+     */
+    zero?: boolean;
 };
 export type ChannelShare = {
     channel: number;
@@ -132,94 +41,97 @@ export type ClassScore = {
     constant: number;
     residual: number;
 };
-export type Explanation = {
+export type Explanation = import("./lens/types.js").Explanation;
+export type SupportCheck = import("./lens/types.js").SupportCheck;
+export type EngineInfo = {
+    kind: "webgpu" | "cpu";
+    describe: string;
     /**
-     * in the order they were given
+     * null while nobody has tried
      */
-    classes: ClassScore[];
+    available: boolean | null;
     /**
-     * index of the most similar class
+     * why it is not available
      */
-    predicted: number;
-    form: Form;
+    reason: string | null;
     /**
-     * what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
+     * whether it is a GPU that the processor imitates
      */
-    score: string;
+    software: boolean;
     /**
-     * plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
+     * measured time of one warm forward pass
      */
-    notes: string[];
-    /**
-     * the map of the predicted class
-     */
-    map: LensMap;
-    /**
-     * one for every class
-     */
-    maps: LensMap[];
-    /**
-     * for every class, what each channel adds to its score
-     */
-    contributions: Float32Array[];
-    /**
-     * for every class, the ten channels that contribute most
-     */
-    top: ChannelShare[][];
-    /**
-     * how many channels the target layer has
-     */
-    channels: number;
-    /**
-     * of the predicted class's map, in pixels of the photo
-     */
-    box: [number, number, number, number] | null;
-    /**
-     * of the predicted class's map, in pixels of the photo
-     */
-    peak: [number, number] | null;
-    /**
-     * size of the query photo
-     */
-    query: {
-        width: number;
-        height: number;
+    milliseconds: number | null;
+};
+export type LensInfo = {
+    model: {
+        name: string;
+        licence: string;
+        inputSize: number;
+        geometry: string;
+        target: string;
+        targets: string[];
+        parameters: number;
     };
     /**
-     * the layer whose channels `contributions` are of
+     * the engine that is used
      */
-    target: string;
-    /**
-     * milliseconds: the whole call, the network on new
-     * support images, the network on the query, and weights and maps
-     */
-    timings: {
-        total: number;
-        supports: number;
-        forward: number;
-        mix: number;
-    };
-    /**
-     * how many images went through the network for this call
-     */
-    embedded: number;
-    backend: "webgpu" | "cpu";
-    /**
-     * something to tell people, such as a lost GPU
-     */
+    backend: EngineInfo;
+    engines: EngineInfo[];
     note: string | null;
 };
-export type EngineInfo = import("./lens/types.js").EngineInfo;
-export type LensInfo = import("./lens/types.js").LensInfo;
 export type Progress = {
     phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
     loaded: number;
     total: number;
     method?: string;
 };
-export type LensOptions = import("./lens/types.js").LensOptions;
-export type RenderOptions = import("./lens/types.js").RenderOptions;
-export type Rendered = import("./lens/types.js").Rendered;
+export type LensOptions = {
+    /**
+     * address of a model folder or its
+     * `model.json`, or both files' content; the model that comes with famlens by default
+     */
+    model?: string | URL | {
+        manifest: object | string;
+        bytes: ArrayBuffer | Uint8Array | Blob;
+        statistics?: ArrayBuffer | Uint8Array | Blob;
+    };
+    /**
+     * `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+     * goes on with the faster one
+     */
+    backend?: BackendChoice;
+    onProgress?: (progress: Progress) => void;
+    /**
+     * called when {@link Lens.info} changes by itself, after the engines were measured
+     */
+    onInfo?: (info: LensInfo) => void;
+};
+export type RenderOptions = {
+    /**
+     * of the picture, in pixels; it covers the whole photo
+     */
+    width: number;
+    height: number;
+    /**
+     * `"inferno"` by default
+     */
+    colormap?: string;
+    /**
+     * opaque everywhere, or as opaque as the value is high
+     */
+    mode?: "constant" | "value";
+    /**
+     * of contour and box, as a part of the range; 0.2 by default
+     */
+    threshold?: number;
+};
+export type Rendered = {
+    image: ImageData;
+    contour: ArrayLike<number>[];
+    box: [number, number, number, number] | null;
+    peak: [number, number] | null;
+};
 export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
 export type Mosaic = import("./lens/types.js").Mosaic;
 export type CallOptions = {
@@ -240,57 +152,10 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * what each is.
  * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
  */
-/**
- * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
- * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
- * @typedef {object} ExplainOptions
- * @property {Form} [form]
- * @property {number | null} [rival]
- * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
- * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
- * @property {number} [gemExponent]
- * @property {"prototype" | "nearest" | "mean"} [decide]
- * @property {"none" | "model" | "supports" | "gallery"} [center]
- * @property {boolean} [l2]
- * @property {boolean} [borderTerm] these four: whitened and discriminative forms only
- * @property {number | null} [offset]
- * @property {number} [sharpness]
- * @property {number} [cellShrinkage]
- * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
- * @property {number} [shrinkage]
- * @property {boolean} [weightRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
- * @property {boolean} [mapRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
- * @property {string | null} [target]
- * @property {string[]} [targets]
- * @property {"mean" | "product" | "max"} [fusion]
- * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
- * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
- * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
- * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
- * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
- */
-/**
- * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
- * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
- *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
- * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
- *   backend: "webgpu" | "cpu"}} Comparison
- */
-/**
- * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
- * @typedef {object} Choice
- * @property {string} kind
- * @property {string} label
- * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
- * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
- * @property {number} [min]
- * @property {number} [max]
- * @property {number} [step]
- * @property {any} default
- */
+/** @typedef {import("./lens/types.js").ExplainOptions} ExplainOptions */
+/** @typedef {import("./lens/types.js").MethodResult} MethodResult */
+/** @typedef {import("./lens/types.js").Comparison} Comparison */
+/** @typedef {import("./lens/types.js").Choice} Choice */
 /**
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
@@ -307,6 +172,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]
+ * @property {boolean} [zero] whether every value is zero; the notes say why
  */
 /**
  * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
@@ -317,38 +183,54 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * what the contributions and the constant miss of it.
  * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
  */
+/** @typedef {import("./lens/types.js").Explanation} Explanation */
+/** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 /**
- * @typedef {object} Explanation
- * @property {ClassScore[]} classes in the order they were given
- * @property {number} predicted index of the most similar class
- * @property {Form} form
- * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
- * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
- * @property {LensMap} map the map of the predicted class
- * @property {LensMap[]} maps one for every class
- * @property {Float32Array[]} contributions for every class, what each channel adds to its score
- * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
- * @property {number} channels how many channels the target layer has
- * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
- * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
- * @property {{width: number, height: number}} query size of the query photo
- * @property {string} target the layer whose channels `contributions` are of
- * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
- *   support images, the network on the query, and weights and maps
- * @property {number} embedded how many images went through the network for this call
- * @property {"webgpu" | "cpu"} backend
- * @property {string | null} note something to tell people, such as a lost GPU
+ * @typedef {object} EngineInfo
+ * @property {"webgpu" | "cpu"} kind
+ * @property {string} describe
+ * @property {boolean | null} available null while nobody has tried
+ * @property {string | null} reason why it is not available
+ * @property {boolean} software whether it is a GPU that the processor imitates
+ * @property {number | null} milliseconds measured time of one warm forward pass
  */
-/** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
+/**
+ * @typedef {object} LensInfo
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
+ * @property {EngineInfo} backend the engine that is used
+ * @property {EngineInfo[]} engines
+ * @property {string | null} note
+ */
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
  * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
-/** @typedef {import("./lens/types.js").LensOptions} LensOptions */
-/** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
-/** @typedef {import("./lens/types.js").Rendered} Rendered */
+/**
+ * @typedef {object} LensOptions
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ *   `model.json`, or both files' content; the model that comes with famlens by default
+ * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+ *   goes on with the faster one
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
+ */
+/**
+ * @typedef {object} RenderOptions
+ * @property {number} width of the picture, in pixels; it covers the whole photo
+ * @property {number} height
+ * @property {string} [colormap] `"inferno"` by default
+ * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
+ * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
+ */
+/**
+ * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
+ * @typedef {object} Rendered
+ * @property {ImageData} image
+ * @property {ArrayLike<number>[]} contour
+ * @property {[number, number, number, number] | null} box
+ * @property {[number, number] | null} peak
+ */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
@@ -414,12 +296,38 @@ export declare class Lens {
      */
     choices(): Promise<Choice[]>;
     /**
-     * The embedding of an image: the pooled target layer, not normalised.
+     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
+     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
+     */
+    loadHead(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
+    /**
+     * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
+     * @param {Float32Array | null} values
+     * @returns {Promise<void>}
+     */
+    setMatrix(values: Float32Array | null): Promise<void>;
+    /**
+     * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
+     * @param {boolean} keep
+     * @returns {Promise<void>}
+     */
+    keepPhotos(keep: boolean): Promise<void>;
+    /**
+     * Takes each support image out in turn and asks the others which class it is.
+     * @param {{classes: ClassSpec[]} & ExplainOptions & CallOptions} request
+     * @returns {Promise<SupportCheck>}
+     */
+    checkSupports(request: {
+        classes: ClassSpec[];
+    } & ExplainOptions & CallOptions): Promise<SupportCheck>;
+    /**
+     * The embedding of an image: the pooled target layer, not normalised. Of the options `target`, `pooling` and `gemExponent` count.
      * @param {ImageLike} image
-     * @param {CallOptions} [options]
+     * @param {ExplainOptions & CallOptions} [options]
      * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
      */
-    embed(image: ImageLike, options?: CallOptions): Promise<{
+    embed(image: ImageLike, options?: ExplainOptions & CallOptions): Promise<{
         embedding: Float32Array;
         ms: number;
         cached: boolean;

@@ -87,7 +87,15 @@ const operations = {
 
   choices: () => session().lens.choices(),
 
-  embed: ({ id }) => session().lens.embed(id),
+  loadHead: ({ bytes }) => session().lens.loadHead(bytes),
+
+  setMatrix: ({ values }) => session().lens.setMatrix(values ?? undefined),
+
+  keepPhotos: ({ keep }) => session().lens.keepPhotos(keep),
+
+  checkSupports: ({ classes, options }) => session().lens.checkSupports(classes, options),
+
+  embed: ({ id, options }) => session().lens.embed(id, options),
 
   async explain({ query, classes, options }, cancelled) {
     const { lens, specific } = session();

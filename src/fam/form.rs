@@ -82,6 +82,14 @@ impl Form {
         }
     }
 
+    /// Refuses forms that read cells where channels are weighed.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for whitened and discriminative FAM.
+    pub(crate) fn require_channels(self) -> Result<()> {
+        if self.cells().is_some() { Err(reads_cells()) } else { Ok(()) }
+    }
+
     /// The score of one class under this form: [`cosine`] or [`centred_cosine`].
     ///
     /// # Errors

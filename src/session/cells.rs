@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::explain::place;
 use super::{
-    Class, ClassScore, EngineKind, Entry, ExplainOptions, Explanation, ImageId, Session, Timings, milliseconds,
+    Class, ClassScore, EngineKind, Entry, ExplainOptions, ExplainedMap, Explanation, ImageId, Map, Session, Timings,
+    milliseconds,
 };
 use crate::engine::{CellReadout, Features, Pooled};
 use crate::error::{Error, Result};
 use crate::fam::{Accumulator, CellForm, ClassCells, Rule, Specific, Statistics};
 use crate::image::{Geometry, Photo, normalise, resize};
+use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use crate::tensor::Tensor;
 
 /// A second look at an image, for forms whose input has another size than the model's.
@@ -93,7 +94,7 @@ impl Session {
     /// [`Error::Argument`] for an unknown id; the engine's errors.
     pub async fn prepare(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Option<f64>> {
         if options.form.cells().is_none() {
-            let embedding = self.embed(id).await?;
+            let embedding = self.embed_as(id, options).await?;
             return Ok((!embedding.cached).then_some(embedding.milliseconds));
         }
         let started = Instant::now();
@@ -169,7 +170,7 @@ impl Session {
                 &entry.input
             }
         };
-        let program = self.engines.program_to(engine, &self.model, size, &look.layers)?;
+        let program = self.engines.program_of(engine, &self.model, size, look.layers.clone())?;
         let output = program.run_cells(input, readout).await?;
         let pooled = output.cells.pooled.as_slice().into();
         entry.cells_kept = Some(CellsKept { engine, features: output.features.into(), pooled });
@@ -196,7 +197,7 @@ impl Session {
         let known = self.entry(id)?.cells_kept.is_some();
         let kept = self.kept_cells(id).await?;
         let (look, size) = (self.look(), self.cell_size(self.entry(id)?));
-        let program = self.engines.program_to(kept.engine, &self.model, size, &look.layers)?;
+        let program = self.engines.program_of(kept.engine, &self.model, size, look.layers.clone())?;
         let first = kept.features.first().ok_or_else(|| super::not_spatial(&look.layers[0]))?;
         let block = program.read(first).await?;
         if !known && let Some(entry) = self.images.get_mut(&id) {
@@ -256,7 +257,7 @@ impl Session {
         let (look, size) = (self.look(), self.cell_size(self.entry(query)?));
         let found = match self.entry(query)?.cells_kept.clone() {
             Some(kept) => {
-                let program = self.engines.program_to(kept.engine, &self.model, size, &look.layers)?;
+                let program = self.engines.program_of(kept.engine, &self.model, size, look.layers.clone())?;
                 let found = program.cells(&kept.features, &readout).await?;
                 timings.mix = milliseconds(started);
                 found
@@ -272,10 +273,16 @@ impl Session {
         let entry = self.entry(query)?;
         let geometry = entry.cell_input.as_ref().map_or(entry.geometry, |input| input.geometry);
         let active = self.engines.active();
-        let program = self.engines.program_to(active, &self.model, size, &look.layers)?;
+        let program = self.engines.program_of(active, &self.model, size, look.layers.clone())?;
         let shape = program.target_shapes().first().and_then(crate::tensor::Shape::chw);
         let (_, height, width) = shape.ok_or_else(|| super::not_spatial(&look.layers[0]))?;
-        let maps = found.maps.chunks(height * width).map(|values| place(values, width, height, geometry));
+        let place = |values: &[f32]| {
+            let map = Map { data: values.to_vec(), width, height, geometry };
+            let view = map.view()?;
+            let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
+            Ok(ExplainedMap { map, range, localisation })
+        };
+        let maps = found.maps.chunks(height * width).map(place);
         let score = |(k, class): (usize, &Class)| {
             let similarity = decision.scores[k];
             let carried: f64 = decision.contributions[k].iter().map(|&w| f64::from(w)).sum();
@@ -288,8 +295,11 @@ impl Session {
             classes: classes.iter().enumerate().map(score).collect(),
             predicted: decision.predicted,
             maps: maps.collect::<Result<_>>()?,
+            weights: decision.contributions.clone(),
             contributions: decision.contributions,
             target: look.layers[0].clone(),
+            layers: Vec::new(),
+            passes: 1,
             timings,
             embedded,
             engine: active,
@@ -312,7 +322,7 @@ impl Session {
         }
         for run in 0..=runs {
             for ((size, input), times) in inputs.iter().zip(times.iter_mut()) {
-                let program = self.engines.program_to(engine, &self.model, *size, &look.layers)?;
+                let program = self.engines.program_of(engine, &self.model, *size, look.layers.clone())?;
                 let started = Instant::now();
                 program.run_cells(input, &readout).await?;
                 // The first run is not warm.

@@ -58,6 +58,7 @@ enum Gpu {
 }
 
 /// Programs are compiled for an engine, an input size and target layers.
+#[derive(PartialEq, Eq)]
 struct Key {
     engine: EngineKind,
     size: (u32, u32),
@@ -157,6 +158,16 @@ impl Engines {
         self.program_on(self.active, model, size, target)
     }
 
+    /// The program of the active engine for that input size and several target layers in one forward pass.
+    pub(super) fn program_for(
+        &mut self,
+        model: &Model,
+        size: (u32, u32),
+        targets: &[String],
+    ) -> Result<&mut dyn Program> {
+        self.program_of(self.active, model, size, targets.to_vec())
+    }
+
     /// The program of one engine for that input size and target layer.
     pub(super) fn program_on(
         &mut self,
@@ -165,24 +176,23 @@ impl Engines {
         size: (u32, u32),
         target: &str,
     ) -> Result<&mut dyn Program> {
-        self.program_to(engine, model, size, &[target])
+        self.program_of(engine, model, size, vec![target.to_owned()])
     }
 
     /// The program of one engine for that input size and several target layers.
-    pub(super) fn program_to(
+    pub(super) fn program_of(
         &mut self,
         engine: EngineKind,
         model: &Model,
         size: (u32, u32),
-        targets: &[impl AsRef<str>],
+        targets: Vec<String>,
     ) -> Result<&mut dyn Program> {
-        let targets: Vec<&str> = targets.iter().map(AsRef::as_ref).collect();
-        let known = |(k, _): &(Key, _)| k.engine == engine && k.size == size && k.targets == targets;
-        let entry = match self.programs.iter().position(known) {
+        let key = Key { engine, size, targets };
+        let entry = match self.programs.iter().position(|(k, _)| *k == key) {
             Some(at) => self.programs.remove(at),
             None => {
-                let program = self.compile(engine, model, size, &targets)?;
-                (Key { engine, size, targets: targets.into_iter().map(str::to_owned).collect() }, program)
+                let program = self.compile(engine, model, size, &key.targets)?;
+                (key, program)
             }
         };
         if self.programs.len() >= MAX_PROGRAMS {
@@ -193,9 +203,9 @@ impl Engines {
         last.ok_or_else(|| Error::Engine { engine: engine.name(), reason: "it has no program".into() })
     }
 
-    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), targets: &[&str]) -> Result<Box<dyn Program>> {
-        let graph = model.graph_keeping(size, targets)?;
-        let find = |target: &&str| graph.find(target).ok_or_else(|| super::not_spatial(target));
+    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), targets: &[String]) -> Result<Box<dyn Program>> {
+        let graph = model.graph_for(size, targets)?;
+        let find = |target: &String| graph.find(target).ok_or_else(|| super::not_spatial(target));
         let ids = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
         let engine: &dyn Engine = match (on, &self.gpu) {
             (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
