@@ -43,26 +43,7 @@ export type ClassScore = {
 };
 export type Explanation = import("./lens/types.js").Explanation;
 export type SupportCheck = import("./lens/types.js").SupportCheck;
-export type EngineInfo = {
-    kind: "webgpu" | "cpu";
-    describe: string;
-    /**
-     * null while nobody has tried
-     */
-    available: boolean | null;
-    /**
-     * why it is not available
-     */
-    reason: string | null;
-    /**
-     * whether it is a GPU that the processor imitates
-     */
-    software: boolean;
-    /**
-     * measured time of one warm forward pass
-     */
-    milliseconds: number | null;
-};
+export type EngineInfo = import("./lens/types.js").EngineInfo;
 export type LensInfo = {
     model: {
         name: string;
@@ -86,27 +67,7 @@ export type Progress = {
     total: number;
     method?: string;
 };
-export type LensOptions = {
-    /**
-     * address of a model folder or its
-     * `model.json`, or both files' content; the model that comes with famlens by default
-     */
-    model?: string | URL | {
-        manifest: object | string;
-        bytes: ArrayBuffer | Uint8Array | Blob;
-        statistics?: ArrayBuffer | Uint8Array | Blob;
-    };
-    /**
-     * `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
-     * goes on with the faster one
-     */
-    backend?: BackendChoice;
-    onProgress?: (progress: Progress) => void;
-    /**
-     * called when {@link Lens.info} changes by itself, after the engines were measured
-     */
-    onInfo?: (info: LensInfo) => void;
-};
+export type LensOptions = import("./lens/types.js").LensOptions;
 export type RenderOptions = {
     /**
      * of the picture, in pixels; it covers the whole photo
@@ -185,15 +146,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  */
 /** @typedef {import("./lens/types.js").Explanation} Explanation */
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
-/**
- * @typedef {object} EngineInfo
- * @property {"webgpu" | "cpu"} kind
- * @property {string} describe
- * @property {boolean | null} available null while nobody has tried
- * @property {string | null} reason why it is not available
- * @property {boolean} software whether it is a GPU that the processor imitates
- * @property {number | null} milliseconds measured time of one warm forward pass
- */
+/** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
  * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
@@ -206,15 +159,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
-/**
- * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
- *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
- *   goes on with the faster one
- * @property {(progress: Progress) => void} [onProgress]
- * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
- */
+/** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /**
  * @typedef {object} RenderOptions
  * @property {number} width of the picture, in pixels; it covers the whole photo

@@ -69,7 +69,7 @@ impl Session {
     /// [`Error::Argument`] for an unknown id or sums over other layers; the engine's errors.
     pub async fn count_cells(&mut self, id: ImageId, sums: &mut Accumulator) -> Result<()> {
         self.entry(id)?;
-        let look = self.look();
+        let look = self.cell_look();
         let (block, pooled) = self.with_recovery(async |s: &mut Self| s.cells_on_host(id).await).await?;
         let head = look.layers.get(1).zip(pooled.get(1)).map(|(name, pooled)| (name.as_str(), pooled.mean.as_slice()));
         sums.add(&block, head)
@@ -80,7 +80,7 @@ impl Session {
     /// # Errors
     /// As [`Accumulator::finish`].
     pub fn finish_statistics(&self, sums: &Accumulator, source: &str) -> Result<Statistics> {
-        let look = self.look();
+        let look = self.cell_look();
         let size = look.size as u32;
         let mut statistics = sums.finish(&look.layers[0], (size, size), source)?;
         statistics.set_model_sha256(&self.model.manifest().sha256);
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// What the class-specific forms look at in this model.
-    fn look(&self) -> Look {
+    fn cell_look(&self) -> Look {
         let manifest = self.model.manifest();
         match &manifest.class_specific {
             Some(spec) => Look {
@@ -135,7 +135,7 @@ impl Session {
 
     /// The second input of a photo, if the model has one.
     pub(super) fn cell_input(&self, photo: &Photo) -> Result<Option<CellInput>> {
-        let size = self.look().size;
+        let size = self.cell_look().size;
         if size == self.model.manifest().input.size {
             return Ok(None);
         }
@@ -154,7 +154,7 @@ impl Session {
 
     /// One forward pass over the class-specific layers; what it found is kept.
     async fn run_cells(&mut self, id: ImageId, readout: &CellReadout) -> Result<crate::engine::CellMaps> {
-        let look = self.look();
+        let look = self.cell_look();
         let normalization = self.model.manifest().normalization();
         let engine = self.engines.active();
         let entry = self.images.get_mut(&id).ok_or_else(|| super::unknown(id))?;
@@ -196,7 +196,7 @@ impl Session {
     async fn cells_on_host(&mut self, id: ImageId) -> Result<(Tensor, Arc<[Pooled]>)> {
         let known = self.entry(id)?.cells_kept.is_some();
         let kept = self.kept_cells(id).await?;
-        let (look, size) = (self.look(), self.cell_size(self.entry(id)?));
+        let (look, size) = (self.cell_look(), self.cell_size(self.entry(id)?));
         let program = self.engines.program_of(kept.engine, &self.model, size, look.layers.clone())?;
         let first = kept.features.first().ok_or_else(|| super::not_spatial(&look.layers[0]))?;
         let block = program.read(first).await?;
@@ -254,7 +254,7 @@ impl Session {
         let readout = specific.readout(form, &cells)?;
 
         let started = Instant::now();
-        let (look, size) = (self.look(), self.cell_size(self.entry(query)?));
+        let (look, size) = (self.cell_look(), self.cell_size(self.entry(query)?));
         let found = match self.entry(query)?.cells_kept.clone() {
             Some(kept) => {
                 let program = self.engines.program_of(kept.engine, &self.model, size, look.layers.clone())?;
@@ -312,7 +312,7 @@ impl Session {
         let pooled = self.kept_cells(image).await?.pooled;
         let classes = vec![ClassCells::new(&[&pooled])?; 3];
         let readout = self.specific(&ExplainOptions::default())?.readout(form, &classes)?;
-        let (look, engine) = (self.look(), self.engines.active());
+        let (look, engine) = (self.cell_look(), self.engines.active());
         let normalization = self.model.manifest().normalization();
         let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
         let mut inputs = vec![(entry.geometry.input_size(), entry.input.clone())];

@@ -1,7 +1,7 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { ChannelShare, ClassScore, Form, LensImage, LensMap } from "../famlens.js"
+ * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo, LensMap, Progress } from "../famlens.js"
  */
 
 /**
@@ -117,6 +117,26 @@
  * @property {number[]} chance
  * @property {string[]} notes
  * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
+ */
+
+/**
+ * @typedef {object} EngineInfo
+ * @property {"webgpu" | "cpu"} kind
+ * @property {string} describe
+ * @property {boolean | null} available null while nobody has tried
+ * @property {string | null} reason why it is not available
+ * @property {boolean} software whether it is a GPU that the processor imitates
+ * @property {number | null} milliseconds measured time of one warm forward pass
+ */
+
+/**
+ * @typedef {object} LensOptions
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ *   `model.json`, or both files' content; the model that comes with famlens by default
+ * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+ *   goes on with the faster one
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {(info: LensInfo) => void} [onInfo] called when `lens.info` changes by itself, after the engines were measured
  */
 
 export {};
