@@ -2,11 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::fam::Statistics;
-use crate::graph::{Graph, passes};
+use crate::graph::{Graph, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
-use super::manifest::Manifest;
+use super::manifest::{ClassSpecificSpec, Manifest};
 
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
@@ -15,6 +15,8 @@ pub struct Model {
     targets: Vec<String>,
     parameters: usize,
     statistics: Option<Statistics>,
+    /// How many layers are shuffled, and the seed.
+    random: Option<(usize, u64)>,
     /// Values that are zero or more whatever the image.
     non_negative: std::collections::HashSet<String>,
     fingerprint: u64,
@@ -36,7 +38,8 @@ impl Model {
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
-        let model = Self { manifest, onnx, targets, parameters, statistics: None, fingerprint, non_negative };
+        let model =
+            Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None, statistics: None };
         model.check_target(&model.manifest.target)?;
         if let Some(spec) = &model.manifest.class_specific {
             std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
@@ -162,10 +165,42 @@ impl Model {
         Ok(self)
     }
 
+    /// Replaces what the class-specific forms look at; statistics are those of one look and go.
+    pub fn with_class_specific(mut self, spec: Option<ClassSpecificSpec>) -> Self {
+        self.manifest.class_specific = spec;
+        self.statistics = None;
+        self
+    }
+
+    /// Replaces the side of the square input, in pixels.
+    pub fn with_input_size(mut self, size: usize) -> Self {
+        self.manifest.input.size = size;
+        self
+    }
+
     /// Replaces how photos are fitted into the input.
     pub fn with_geometry(mut self, mode: crate::image::GeometryMode) -> Self {
         self.manifest.input.geometry = mode;
         self
+    }
+
+    /// Shuffles the weights of the last `layers` convolutions and linear layers before a target layer: what the sanity
+    /// checks of saliency maps compare with, see [`randomise`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
+    pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
+        let side = self.manifest.input.size;
+        let graph = self.onnx.to_graph(side, side)?;
+        let target = &self.manifest.target;
+        let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
+        if layers > there {
+            let reason =
+                format!("{layers} cannot be at random; the model has {there} layers with weights before {target:?}");
+            return Err(Error::argument("random layers", reason));
+        }
+        self.random = (layers > 0).then_some((layers, seed));
+        Ok(self)
     }
 
     /// The optimised network for one input size, with the named value kept.
@@ -190,9 +225,14 @@ impl Model {
     /// # Errors
     /// As [`Model::graph`].
     pub fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
-        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
         let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
         let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        if let (Some((layers, seed)), Some(&first)) = (self.random, keep.first()) {
+            // A target nearer the input has fewer layers before it.
+            let layers = layers.min(count_weighted_layers(&graph, first));
+            randomise(&mut graph, first, layers, seed)?;
+        }
         passes::optimize(graph, &keep)
     }
 

@@ -7,6 +7,7 @@
 mod cells;
 mod choices;
 mod convert;
+mod evaluate;
 mod methods;
 mod pair;
 mod retrieval;

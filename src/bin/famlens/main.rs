@@ -15,6 +15,7 @@ mod options;
 mod output;
 mod pair;
 mod search;
+mod specificity;
 mod statistics;
 
 use std::process::ExitCode;
@@ -49,12 +50,14 @@ enum Command {
     Choices(options::ChoicesArgs),
     /// Tile one photo of each class and see how much of each class's map falls into its own tile
     Mosaic(mosaic::Args),
+    /// Measure whether maps tell classes apart, on mosaics and boxes: by form, shots and input size, with the ablation
+    Specificity(specificity::Args),
     /// Compute the statistics of photos in general that the whitened and discriminative forms rest on
     Statistics(statistics::Args),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
-    /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
-    Evaluate(evaluate::Args),
+    /// Accuracy, localisation, faithfulness and class specificity over a folder of photos, as tables and a report
+    Evaluate(Box<evaluate::Args>),
     /// Write an ONNX file with its weights as int8, symmetric per output channel
     Quantize(model::QuantizeArgs),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
@@ -75,9 +78,10 @@ fn main() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Choices(args) => options::choices(&args),
         Command::Mosaic(args) => mosaic::run(&args),
+        Command::Specificity(args) => specificity::run(&args),
         Command::Statistics(args) => statistics::run(&args),
         Command::Embed(args) => embed::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(*args),
         Command::Quantize(args) => model::quantize(args),
         Command::Inspect(args) => model::inspect(args),
         Command::Compare(args) => model::compare(args),

@@ -170,7 +170,8 @@ fn load(args: &Args) -> Result<Data> {
     for &shots in &args.shots {
         let able = classes.iter().filter(|&&f| members[f].len() > shots).count();
         if shots == 0 || able < 4 {
-            let reason = format!("{able} classes have more than {shots} photos, and mosaics need four; use fewer shots");
+            let reason =
+                format!("{able} classes have more than {shots} photos, and mosaics need four; use fewer shots");
             return Err(Error::argument("--shots", reason));
         }
     }
@@ -210,7 +211,8 @@ impl Data {
                 *used.entry(*query).or_default() += 1.0 + 0.01 * random.f64();
             }
             let folders: Vec<usize> = queries.iter().map(|&q| self.items[q].folder).collect();
-            let supports = queries.iter().zip(&folders).map(|(&q, &f)| self.supports(f, q, shots, &mut random)).collect();
+            let supports =
+                queries.iter().zip(&folders).map(|(&q, &f)| self.supports(f, q, shots, &mut random)).collect();
             episodes.push(Episode { queries, folders, supports });
         }
         episodes
@@ -252,7 +254,8 @@ fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Re
     let mut all = Vec::new();
     for &shots in &args.shots {
         let ways = data.able(shots).len().min(5);
-        let empty = |way: &Way| Scores { way: way.clone(), shots, mosaics: vec![], boxes: vec![], accuracy: vec![], ways };
+        let empty =
+            |way: &Way| Scores { way: way.clone(), shots, mosaics: vec![], boxes: vec![], accuracy: vec![], ways };
         let mut scores: Vec<Scores> = variant.ways.iter().map(empty).collect();
         for episode in data.mosaics(shots, args.mosaics, args.seed) {
             leave_out(&mut session, &sums, &episode.folders)?;
@@ -288,7 +291,8 @@ fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Re
                 for threshold in THRESHOLDS {
                     score.iou.push(localise(&view, threshold)?.map_or(0.0, |l| iou(&l.bounds, &bounds)));
                 }
-                let whole = bounds.area() / f64::from(data.items[query].photo.width() * data.items[query].photo.height());
+                let whole =
+                    bounds.area() / f64::from(data.items[query].photo.width() * data.items[query].photo.height());
                 score.energy = energy_in_boxes(&view, &[bounds]).unwrap_or(whole);
                 let peak = found.maps[0].localisation.as_ref().map(|l| l.peak);
                 score.hit = peak.map_or(whole, |[x, y]| f64::from(u8::from(bounds.contains(x, y))));
@@ -318,7 +322,8 @@ fn accuracy(
     for _ in 0..args.mosaics {
         random.shuffle(&mut able);
         let folders: Vec<usize> = able[..ways].to_vec();
-        let queries: Vec<usize> = folders.iter().map(|&f| data.members[f][random.usize(..data.members[f].len())]).collect();
+        let queries: Vec<usize> =
+            folders.iter().map(|&f| data.members[f][random.usize(..data.members[f].len())]).collect();
         let supports = queries.iter().zip(&folders).map(|(&q, &f)| data.supports(f, q, shots, &mut random)).collect();
         let episode = Episode { queries, folders, supports };
         leave_out(session, sums, &episode.folders)?;

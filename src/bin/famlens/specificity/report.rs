@@ -45,8 +45,7 @@ fn percent(interval: Option<Interval>) -> String {
 }
 
 fn difference(a: &BTreeMap<usize, f64>, b: &BTreeMap<usize, f64>, times: f64) -> Result<Option<Paired>> {
-    let (a, b): (Vec<f64>, Vec<f64>) =
-        a.iter().filter_map(|(photo, &a)| b.get(photo).map(|&b| (a, b * times))).unzip();
+    let (a, b): (Vec<f64>, Vec<f64>) = a.iter().filter_map(|(photo, &a)| b.get(photo).map(|&b| (a, b * times))).unzip();
     paired(&a, &b, &Bootstrap::default())
 }
 
@@ -71,7 +70,9 @@ pub fn print(all: &[Scores], json: bool) -> Result<()> {
         let row = |s: &Scores| {
             let measures: serde_json::Map<String, serde_json::Value> =
                 measures(s)?.into_iter().map(|(name, i)| (name.to_owned(), serde_json::json!(i))).collect();
-            Ok(serde_json::json!({ "form": s.way.name, "options": s.way.options, "shots": s.shots, "ways": s.ways, "measures": measures }))
+            Ok(
+                serde_json::json!({ "form": s.way.name, "options": s.way.options, "shots": s.shots, "ways": s.ways, "measures": measures }),
+            )
         };
         println!("{}", serde_json::json!(all.iter().map(row).collect::<Result<Vec<_>>>()?));
         return Ok(());
