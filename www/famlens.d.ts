@@ -55,6 +55,7 @@ export type LensInfo = {
         targets: string[];
         parameters: number;
         hasMeanEmbedding: boolean;
+        hasStatistics: boolean;
     };
     /**
      * the engine that is used
@@ -151,7 +152,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

@@ -149,6 +149,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         parameters: usize,
         #[serde(rename = "hasMeanEmbedding")]
         has_mean_embedding: bool,
+        #[serde(rename = "hasStatistics")]
+        has_statistics: bool,
         /// Side of the input of the class-specific forms; null if the model describes none.
         #[serde(rename = "classSpecificSize")]
         class_specific_size: Option<usize>,
@@ -163,6 +165,7 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         targets: session.model().targets(),
         parameters: session.model().parameters(),
         has_mean_embedding: manifest.mean_embedding.is_some(),
+        has_statistics: manifest.class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some()),
         class_specific_size: manifest.class_specific.as_ref().map(|spec| spec.size.unwrap_or(manifest.input.size)),
     };
     let reports = session.engine_reports();
