@@ -11,7 +11,7 @@ use super::{
 use crate::engine::{CellReadout, Features, Pooled};
 use crate::error::{Error, Result};
 use crate::fam::{Accumulator, CellForm, ClassCells, Rule, Specific, Statistics};
-use crate::image::{Geometry, Photo, normalise, resize};
+use crate::image::{Geometry, Photo, Rect, denormalise, normalise, resize, scale};
 use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use crate::tensor::Tensor;
 
@@ -143,12 +143,22 @@ impl Session {
         Ok(Some(CellInput { pixels: resize(photo, &geometry)?, geometry }))
     }
 
+    /// The second input of an image of which only a changed first input is there: that input, scaled.
+    pub(super) fn cell_input_like(&self, like: ImageId, input: &Tensor) -> Result<Option<CellInput>> {
+        let entry = self.entry(like)?;
+        let Some(second) = &entry.cell_input else { return Ok(None) };
+        let pixels = denormalise(input, &entry.geometry, &self.model.manifest().normalization())?;
+        let whole = Rect::new(0.0, 0.0, pixels.width().into(), pixels.height().into());
+        let (width, height) = second.pixels.size();
+        Ok(Some(CellInput { pixels: scale(&pixels, &whole, width, height)?, geometry: second.geometry }))
+    }
+
     /// An image's kept pixels at the largest size there is, padding left out: what a mosaic is made of.
     pub(super) fn kept_pixels(&self, id: ImageId) -> Result<Photo> {
         let entry = self.entry(id)?;
         match &entry.cell_input {
             Some(input) => Ok(input.pixels.clone()),
-            None => crate::image::denormalise(&entry.input, &entry.geometry, &self.model.manifest().normalization()),
+            None => denormalise(&entry.input, &entry.geometry, &self.model.manifest().normalization()),
         }
     }
 
