@@ -93,7 +93,11 @@ const operations = {
 
   keepPhotos: ({ keep }) => session().lens.keepPhotos(keep),
 
-  checkSupports: ({ classes, options }) => session().lens.checkSupports(classes, options),
+  async checkSupports({ classes, options }) {
+    const { lens, specific } = session();
+    await specific.need([options]);
+    return lens.checkSupports(classes, options);
+  },
 
   embed: ({ id, options }) => session().lens.embed(id, options),
 
@@ -184,7 +188,11 @@ const operations = {
 
   readBoxes: ({ files, paths }) => session().lens.readBoxes(files, paths),
 
-  evaluateImage: ({ id, own, classes, boxes, options }) => session().lens.evaluateImage(id, own, classes, boxes, options),
+  async evaluateImage({ id, own, classes, boxes, options }) {
+    const { lens, specific } = session();
+    await specific.need((options.variants ?? []).map((/** @type {any} */ variant) => variant.options ?? {}));
+    return lens.evaluateImage(id, own, classes, boxes, options);
+  },
 
   summarise: ({ rows, bootstrap }) => session().lens.summarise(rows, bootstrap),
 
