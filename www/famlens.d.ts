@@ -1,3 +1,4 @@
+export { createGallery, Gallery } from "./lens/gallery.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -226,6 +227,7 @@ export type LensInfo = {
         name: string;
         licence: string;
         inputSize: number;
+        geometry: string;
         target: string;
         targets: string[];
         parameters: number;
@@ -291,6 +293,7 @@ export type Rendered = {
 export type CallOptions = {
     signal?: AbortSignal;
 };
+import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
  * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
@@ -411,7 +414,7 @@ export type CallOptions = {
  */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -447,6 +450,7 @@ export type CallOptions = {
  * @property {[number, number] | null} peak
  */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
 export declare class LensError extends Error {
     code: string;
@@ -470,6 +474,13 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
+    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+    model: {
+        url: string;
+    } | {
+        manifest: object | string;
+        bytes: ArrayBuffer | Uint8Array | Blob;
+    } | null;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -544,6 +555,31 @@ export declare class Lens {
         similarity: number;
     }>;
     /**
+     * What makes two images alike, on both sides.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Pair>}
+     */
+    pair(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<Pair>;
+    /**
+     * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<CellPairs>}
+     */
+    whereToWhere(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<CellPairs>;
+    /**
+     * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+     * @param {Exclude<ImageLike, LensImage>} image
+     * @param {ViewOptions & CallOptions} [options]
+     * @returns {Promise<View>}
+     */
+    view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
+    /**
      * The activation maps of single channels of the target layer.
      * @param {ImageLike} image
      * @param {ArrayLike<number>} indices
@@ -596,4 +632,14 @@ export declare class Lens {
     loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
+    /**
+     * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+     * @param {string} op
+     * @param {object} args
+     * @param {CallOptions & {transfer?: Transferable[]}} [options]
+     * @returns {Promise<any>}
+     */
+    ask(op: string, args: object, options?: CallOptions & {
+        transfer?: Transferable[];
+    }): Promise<any>;
 }

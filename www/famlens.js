@@ -2,8 +2,11 @@
 //
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
-import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
-import { isHandle, Sources, urlOf } from "./lens/sources.js";
+import { Channel } from "./lens/channel.js";
+import { absolute, sendImage, startWorker } from "./lens/host.js";
+import { isHandle, Sources } from "./lens/sources.js";
+
+export { createGallery, Gallery } from "./lens/gallery.js";
 
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
@@ -138,7 +141,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -179,6 +182,8 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  */
 
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 
 /** An error with a code a program can act on and a message meant for people. */
 export class LensError extends Error {
@@ -221,29 +226,25 @@ export class Lens {
   /** @type {LensInfo} */
   info = /** @type {any} */ (null);
 
-  #worker;
-  #options;
-  /** @type {LensError | null} */
-  #dead = null;
-  #next = 1;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
-  #waiting = new Map();
-  #sources = new Sources((id) => this.#release(id));
+  /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+  model = null;
+
+  #channel;
+  #sources = new Sources((id) => this.#channel.release(id));
 
   /**
    * @param {Worker} worker
    * @param {LensOptions} options
    */
   constructor(worker, options) {
-    this.#worker = worker;
-    this.#options = options;
-    worker.addEventListener("message", (event) => this.#receive(event.data));
-    worker.addEventListener("error", (event) => {
-      event.preventDefault();
-      const text = event.message ?? "";
-      // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
-      if (this.info) this.#fail(new LensError("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`));
-      else this.#fail(new LensError("network", `The program could not be loaded. ${text}`.trim()));
+    this.#channel = new Channel(worker, {
+      error: (code, message) => new LensError(code, message),
+      progress: (progress) => options.onProgress?.(progress),
+      info: (info) => {
+        this.info = info;
+        options.onInfo?.(info);
+      },
+      loaded: () => this.info !== null,
     });
   }
 
@@ -253,8 +254,8 @@ export class Lens {
    * @param {BackendChoice} backend
    */
   async ready(model, backend) {
-    const where = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
-    this.info = await this.#call("create", { model: where, backend });
+    this.model = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+    this.info = await this.#call("create", { model: this.model, backend });
   }
 
   /**
@@ -332,6 +333,35 @@ export class Lens {
   }
 
   /**
+   * What makes two images alike, on both sides.
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Pair>}
+   */
+  pair(request) {
+    return this.#ofTwo("pair", request);
+  }
+
+  /**
+   * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   * @returns {Promise<CellPairs>}
+   */
+  whereToWhere(request) {
+    return this.#ofTwo("whereToWhere", request);
+  }
+
+  /**
+   * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {ViewOptions & CallOptions} [options]
+   * @returns {Promise<View>}
+   */
+  view(image, options = {}) {
+    const { seed = 0, signal, ...allowed } = options;
+    return this.#open(image, {}, "view", { seed, allowed });
+  }
+
+  /**
    * The activation maps of single channels of the target layer.
    * @param {ImageLike} image
    * @param {ArrayLike<number>} indices
@@ -398,7 +428,7 @@ export class Lens {
 
   /** Ends the worker and frees everything. Calls that wait are rejected. */
   dispose() {
-    this.#fail(new LensError("disposed", "This lens was disposed of."));
+    this.#channel.end(new LensError("disposed", "This lens was disposed of."));
   }
 
   /**
@@ -415,86 +445,51 @@ export class Lens {
   }
 
   /**
-   * @param {Exclude<ImageLike, LensImage>} image
-   * @param {{name?: string}} options
-   * @returns {Promise<LensImage>}
+   * @param {string} op
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
    */
-  async #open(image, options) {
-    const url = urlOf(image);
-    const name = options.name ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
-    if (url !== null || image instanceof Blob) {
-      try {
-        return await this.#call("open", { name, source: url ?? image });
-      } catch (error) {
-        if (!(error instanceof LensError) || error.code !== "element") throw error;
-        const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
-        if (pixels) return this.#call("open", { name, source: pixels });
-        throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
-      }
-    }
-    if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call("open", { name, source: image });
-    const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
-    return this.#call("open", { name, source: bitmap }, { transfer: [bitmap] });
+  #ofTwo(op, request) {
+    return this.#sources.whileUsing(async () => {
+      const [a, b] = await Promise.all([this.open(request.a, request), this.open(request.b, request)]);
+      return this.#call(op, { a: a.id, b: b.id, options: mixOptions(request) }, request);
+    });
   }
 
-  /** @param {number} id */
-  #release(id) {
-    if (!this.#dead) this.#worker.postMessage({ id: 0, op: "release", args: { id } });
+  /**
+   * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+   * @param {string} op
+   * @param {object} args
+   * @param {CallOptions & {transfer?: Transferable[]}} [options]
+   * @returns {Promise<any>}
+   */
+  ask(op, args, options) {
+    return this.#call(op, args, options);
+  }
+
+  /**
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {{name?: string}} options
+   * @param {string} op what is done with the image's content
+   * @param {object} more what else that needs
+   * @returns {Promise<any>}
+   */
+  #open(image, options, op = "open", more = {}) {
+    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) => this.#call(op, { ...source, ...more }, { transfer });
+    return sendImage(image, options.name, ask, (message) => new LensError("image", message));
   }
 
   /**
    * @param {string} op
    * @param {object} args
-   * @param {{signal?: AbortSignal, urgent?: boolean, transfer?: Transferable[]}} [options]
+   * @param {import("./lens/channel.js").AskOptions} [options]
    * @returns {Promise<any>}
    */
-  #call(op, args, options = {}) {
-    const { signal } = options;
-    if (this.#dead) return Promise.reject(this.#dead);
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#waiting.delete(id);
-        this.#worker.postMessage({ id, op: "cancel", args: {} });
-        reject(signal?.reason);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      const done = () => signal?.removeEventListener("abort", abort);
-      this.#waiting.set(id, {
-        resolve: (value) => (done(), resolve(value)),
-        reject: (reason) => (done(), reject(reason)),
-      });
-      this.#worker.postMessage({ id, op, args, urgent: options.urgent ?? false }, options.transfer ?? []);
-    });
-  }
-
-  /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress, info?: LensInfo}} message */
-  #receive(message) {
-    if (message.progress) return this.#options.onProgress?.(message.progress);
-    if (message.info) {
-      this.info = message.info;
-      return this.#options.onInfo?.(message.info);
-    }
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (!message.error) return waiting?.resolve(message.value);
-    const error = new LensError(message.error.code, message.error.message);
-    if (error.code === "crashed") this.#fail(error);
-    waiting?.reject(error);
-  }
-
-  /** @param {LensError} error */
-  #fail(error) {
-    if (this.#dead) return;
-    this.#dead = error;
-    this.#worker.terminate();
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+  #call(op, args, options) {
+    return this.#channel.ask(op, args, options);
   }
 }
 
 /** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
-function mixOptions({ query, image, index, classes, signal, ...options }) {
+function mixOptions({ query, image, index, classes, a, b, signal, ...options }) {
   return options;
 }

@@ -7,6 +7,8 @@
 mod choices;
 mod convert;
 mod methods;
+mod pair;
+mod retrieval;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;

@@ -125,6 +125,28 @@ pub struct Duplicate {
     pub same: bool,
 }
 
+/// What a hit is a near-duplicate of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase", tag = "of", content = "rank")]
+pub enum Mark {
+    /// Of the query, whose file it is, byte by byte.
+    SameFile,
+    /// Of the query.
+    Query,
+    /// Of a hit before it, by its place among the hits.
+    Hit(usize),
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SameFile => f.write_str("the same file as the query"),
+            Self::Query => f.write_str("near-duplicate of the query"),
+            Self::Hit(rank) => write!(f, "near-duplicate of {}", rank + 1),
+        }
+    }
+}
+
 impl Gallery {
     /// An empty gallery.
     pub fn new(origin: Origin) -> Self {
@@ -176,7 +198,7 @@ impl Gallery {
     }
 
     /// Keeps the images for which `keep` says so; the others' places are taken by those after them.
-    pub fn retain(&mut self, keep: impl Fn(&Item) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&Item) -> bool) {
         let mut kept = Self::new(self.origin.clone());
         for (index, item) in std::mem::take(&mut self.items).into_iter().enumerate() {
             if keep(&item) {
@@ -238,6 +260,22 @@ impl Gallery {
             found.extend((first + 1..self.len()).filter_map(|second| self.duplicate(first, second, rule)));
         }
         found
+    }
+
+    /// What each hit is a near-duplicate of, if it is one: the query `query`, or a hit before it.
+    pub fn marks(&self, query: &Item, hits: &[Hit], rule: &DuplicateRule) -> Vec<Option<Mark>> {
+        let mark = |(rank, hit): (usize, &Hit)| {
+            let item = self.items.get(hit.index)?;
+            if item.content == query.content {
+                return Some(Mark::SameFile);
+            }
+            if rule.holds(hit.similarity as f32, query, item) {
+                return Some(Mark::Query);
+            }
+            let near = |other: &Hit| self.duplicate(other.index, hit.index, rule).is_some();
+            hits[..rank].iter().position(near).map(Mark::Hit)
+        };
+        hits.iter().enumerate().map(mark).collect()
     }
 
     fn rows(&self) -> impl Iterator<Item = &[f32]> {

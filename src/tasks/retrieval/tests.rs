@@ -74,6 +74,19 @@ fn the_three_reasons_of_a_near_duplicate() {
 }
 
 #[test]
+fn hits_are_marked_by_what_they_repeat() {
+    let mut gallery = Gallery::new(origin(2));
+    for (name, row) in [("a", [1.0, 0.0]), ("b", [0.99, 0.05]), ("c", [0.5, 0.5]), ("d", [0.5, 0.52])] {
+        gallery.push(item(name, u64::MAX), &row).unwrap();
+    }
+    let hits = gallery.rank(&[1.0, 0.0], 4).unwrap();
+    let marks = gallery.marks(&item("a", 0), &hits, &DuplicateRule::default());
+    assert_eq!(marks, [Some(Mark::SameFile), Some(Mark::Query), None, Some(Mark::Hit(2))]);
+    assert_eq!(serde_json::to_string(&marks[3]).unwrap(), r#"{"of":"hit","rank":2}"#);
+    assert_eq!(marks[3].map(|m| m.to_string()), Some("near-duplicate of 3".into()));
+}
+
+#[test]
 fn an_image_taken_out_leaves_the_others_as_they_were() {
     let mut gallery = random(5, 3);
     let fourth = gallery.embedding(4).unwrap().to_vec();

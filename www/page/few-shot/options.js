@@ -12,8 +12,13 @@ export const filled = (classes) => classes.filter(({ photos }) => photos.length 
 
 /** The form that tells these classes apart best, for who has chosen none. */
 export function bestForm() {
-  if (filled(state.classes).length > 1) return "contrastive";
-  return "centred";
+  const several = filled(state.classes).length > 1;
+  const model = state.info?.model;
+  // @ts-ignore told by models that have statistics
+  if (model?.hasStatistics) return several ? "discriminative" : "whitened";
+  if (several) return "contrastive";
+  // @ts-ignore
+  return model?.hasMeanEmbedding ? "centred" : "fam";
 }
 
 /** The form that is asked for. */
