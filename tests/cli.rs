@@ -108,3 +108,57 @@ fn failures_name_what_was_wrong() {
     assert!(message.contains("ONNX"), "{message}");
     assert!(failure(&["evaluate", "--images", "fish"]).contains("sub-folders"));
 }
+
+#[test]
+fn methods_are_compared_with_their_cost() {
+    let folder = folder("methods");
+    let sheet = folder.join("sheet.png");
+    let sheet = sheet.to_str().expect("a path of plain text");
+    let mut args =
+        vec!["methods", "--methods", "fam,grad-cam,ablation-cam,rise", "--masks", "3", "--json", "--out", sheet];
+    args.extend(&EXPLAIN[1..]);
+    let value: serde_json::Value = serde_json::from_str(&stdout(&famlens(&args))).expect("JSON");
+    assert_eq!((&value["predicted"], &value["score"]), (&"bird".into(), &"cosine".into()));
+    let methods = value["methods"].as_array().expect("methods");
+    let names: Vec<_> = methods.iter().map(|m| m["method"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["fam", "grad-cam", "ablation-cam", "rise"]);
+    assert_eq!(methods[1]["cost"]["passes"]["backward"], 2);
+    assert_eq!((&methods[3]["cost"]["passes"]["forward"], &methods[3]["map"]["width"]), (&3.into(), &224.into()));
+    let picture = famlens::image::decode("sheet", &std::fs::read(sheet).expect("a sheet"), &Default::default());
+    // The photo and four overlays.
+    let picture = picture.expect("the sheet is a picture");
+    assert!(picture.height() == 240 && picture.width() % 5 == 0 && picture.width() > 5 * 200, "{:?}", picture.size());
+}
+
+#[test]
+fn a_logit_of_the_models_classifier_is_explained_without_classes() {
+    let args = [
+        "explain",
+        "--query",
+        "bird/kingfisher.jpg",
+        "--logit",
+        "jay,tabby",
+        "--method",
+        "grad-cam",
+        "--engine",
+        "cpu",
+    ];
+    let value: serde_json::Value =
+        serde_json::from_str(&stdout(&famlens(&[&args[..], &["--json"]].concat()))).expect("JSON");
+    assert_eq!((&value["score"], &value["predicted"]), (&"logit".into(), &"jay".into()));
+    let said = failure(&["explain", "--query", "bird/kingfisher.jpg", "--logit", "kingfish"]);
+    assert!(said.contains("no label"), "{said}");
+    assert!(failure(&["explain", "--query", "bird/kingfisher.jpg"]).contains("--class"));
+}
+
+#[test]
+fn the_benchmark_of_methods_tells_how_each_grows() {
+    let args = ["bench-methods", "--sizes", "64,96", "--methods", "grad-cam,occlusion", "--runs", "1", "--json"];
+    let value: serde_json::Value = serde_json::from_str(&stdout(&famlens(&args))).expect("JSON");
+    let rows = value["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 4);
+    // Places 16 pixels apart, and the whole image.
+    assert_eq!((&rows[1]["passes"]["forward"], &rows[3]["passes"]["forward"]), (&17.into(), &37.into()));
+    assert!(value["growth"].as_array().is_some_and(|g| g.len() == 2 && g[1]["memory"].as_f64() > Some(0.0)));
+    assert!(failure(&["bench-methods", "--sizes", "50"]).contains("multiple of 32"));
+}

@@ -83,7 +83,15 @@ const operations = {
 
   choices: () => session().lens.choices(),
 
-  embed: ({ id }) => session().lens.embed(id),
+  loadHead: ({ bytes }) => session().lens.loadHead(bytes),
+
+  setMatrix: ({ values }) => session().lens.setMatrix(values ?? undefined),
+
+  keepPhotos: ({ keep }) => session().lens.keepPhotos(keep),
+
+  checkSupports: ({ classes, options }) => session().lens.checkSupports(classes, options),
+
+  embed: ({ id, options }) => session().lens.embed(id, options),
 
   async explain({ query, classes, options }, cancelled) {
     const { lens } = session();
@@ -93,7 +101,7 @@ const operations = {
     let embedded = 0;
     let before = 0;
     for (const [done, id] of supports.entries()) {
-      const { cached, ms } = await lens.embed(id);
+      const { cached, ms } = await lens.embed(id, options);
       if (cached) continue;
       embedded += 1;
       before += ms;

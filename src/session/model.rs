@@ -13,6 +13,8 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    /// Values that are zero or more whatever the image.
+    non_negative: std::collections::HashSet<String>,
     fingerprint: u64,
 }
 
@@ -31,7 +33,8 @@ impl Model {
         let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let model = Self { manifest, onnx, targets, parameters, fingerprint };
+        let non_negative = super::signs::non_negative(&graph);
+        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(&graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -66,6 +69,11 @@ impl Model {
     /// The mean embedding of unlabelled images at a layer, where the model has one.
     pub fn mean_embedding(&self, target: &str) -> Option<&[f32]> {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
+    }
+
+    /// Whether the network's structure makes a layer's activations zero or more for every image, as behind a ReLU.
+    pub fn is_non_negative(&self, target: &str) -> bool {
+        self.non_negative.contains(target)
     }
 
     /// The same, where there is no doing without it.
@@ -109,10 +117,17 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown name; the errors of shape inference.
-    pub fn graph(&self, (width, height): (u32, u32), target: &str) -> Result<Graph> {
-        let graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let keep = graph.find(target).ok_or_else(|| self.unknown_target(target))?;
-        passes::optimize(graph, &[keep])
+    pub fn graph(&self, size: (u32, u32), target: &str) -> Result<Graph> {
+        self.graph_for(size, &[target.to_owned()])
+    }
+
+    /// The optimised network for one input size, with all named values kept.
+    ///
+    /// # Errors
+    /// As [`Model::graph`].
+    pub fn graph_for(&self, size: (u32, u32), targets: &[String]) -> Result<Graph> {
+        let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+        self.graph_keeping(size, &names)
     }
 
     /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.

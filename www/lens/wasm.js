@@ -17,7 +17,10 @@
  * @property {number} channels
  * @property {WasmMap[]} maps
  * @property {Float32Array[]} contributions
- * @property {{total: number, supports: number, forward: number, mix: number}} timings
+ * @property {Float32Array[]} weights
+ * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers
+ * @property {number} passes
+ * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings
  * @property {number} embedded
  * @property {string} backend
  * @property {string | null} note
@@ -25,12 +28,16 @@
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
  * @property {() => any[]} choices
+ * @property {(bytes: Uint8Array) => string} loadHead
+ * @property {(values?: Float32Array) => void} setMatrix
+ * @property {(keep: boolean) => void} keepPhotos
+ * @property {(classes: WasmClass[], options: object) => Promise<any>} checkSupports
  * @property {(backend: string) => Promise<unknown>} setBackend
  * @property {(id: number) => Promise<unknown>} calibrate
  * @property {(name: string, bytes: Uint8Array) => WasmImage} addImage
  * @property {(name: string, width: number, height: number, rgba: Uint8ClampedArray | Uint8Array) => WasmImage} addPixels
  * @property {(id: number) => void} removeImage
- * @property {(id: number) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
+ * @property {(id: number, options?: object) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
  * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
  * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done: number, total: number) =>
  *   Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[], predicted: number, layer: string,

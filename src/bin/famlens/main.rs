@@ -1,6 +1,7 @@
 //! The famlens command line: arguments in, [`famlens::session`] at work, tables, pictures and JSON out.
 
 mod bench_methods;
+mod check;
 mod embed;
 mod evaluate;
 mod explain;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Take each support photo out in turn and say whether the others recognise it
+    Check(check::Args),
     /// Compare methods over one photo: maps side by side, with passes, time and memory
     Methods(methods::Args),
     /// Time and peak memory of every method against input size and model, and how each grows
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Check(args) => check::run(args),
         Command::Methods(args) => methods::run(&args),
         Command::BenchMethods(args) => bench_methods::run(&args),
         Command::Pair(args) => pair::run(args),
