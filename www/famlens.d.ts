@@ -1,3 +1,4 @@
+export { evaluate, readBoxes } from "./lens/evaluate.js";
 export { createGallery, Gallery } from "./lens/gallery.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {

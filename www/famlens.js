@@ -6,6 +6,7 @@ import { Channel } from "./lens/channel.js";
 import { absolute, sendImage, startWorker } from "./lens/host.js";
 import { isHandle, Sources } from "./lens/sources.js";
 
+export { evaluate, readBoxes } from "./lens/evaluate.js";
 export { createGallery, Gallery } from "./lens/gallery.js";
 
 /**

@@ -166,6 +166,12 @@ const operations = {
 
   valueAt: ({ id, map, x, y }) => session().lens.valueAt(id, map.data, map.width, map.height, x, y),
 
+  readBoxes: ({ files, paths }) => session().lens.readBoxes(files, paths),
+
+  evaluateImage: ({ id, own, classes, boxes, options }) => session().lens.evaluateImage(id, own, classes, boxes, options),
+
+  summarise: ({ rows, bootstrap }) => session().lens.summarise(rows, bootstrap),
+
   bench({ id, runs }) {
     const image = id ?? lastQuery;
     if (image === null) throw new Failure("argument", "Nothing has been explained yet, so there is no image to time.");

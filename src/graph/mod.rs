@@ -9,9 +9,11 @@ pub mod gradient;
 mod infer;
 mod op;
 pub mod passes;
+mod randomise;
 
 pub(crate) use infer::broadcast;
 pub use op::{Activation, Attention, BinaryOp, Conv2d, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind};
+pub use randomise::{count_weighted_layers, randomise};
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@
 mod bench;
 mod catalogue;
 mod engines;
+mod evaluate;
 mod explain;
 mod manifest;
 mod map;
@@ -40,6 +41,7 @@ mod tail;
 pub use bench::Benchmark;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
 pub use engines::{EngineChoice, EngineKind, EngineReport};
+pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
 pub use manifest::{InputSpec, Manifest};
 pub use map::Map;

@@ -1,7 +1,7 @@
 //! A model: its description and its network.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, passes};
+use crate::graph::{Graph, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
@@ -13,6 +13,8 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    /// How many layers are shuffled, and the seed.
+    random: Option<(usize, u64)>,
     /// Values that are zero or more whatever the image.
     non_negative: std::collections::HashSet<String>,
     fingerprint: u64,
@@ -34,7 +36,7 @@ impl Model {
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
-        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative };
+        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(&graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -113,6 +115,25 @@ impl Model {
         self
     }
 
+    /// Shuffles the weights of the last `layers` convolutions and linear layers before a target layer: what the sanity
+    /// checks of saliency maps compare with, see [`randomise`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
+    pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
+        let side = self.manifest.input.size;
+        let graph = self.onnx.to_graph(side, side)?;
+        let target = &self.manifest.target;
+        let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
+        if layers > there {
+            let reason =
+                format!("{layers} cannot be at random; the model has {there} layers with weights before {target:?}");
+            return Err(Error::argument("random layers", reason));
+        }
+        self.random = (layers > 0).then_some((layers, seed));
+        Ok(self)
+    }
+
     /// The optimised network for one input size, with the named value kept.
     ///
     /// # Errors
@@ -132,9 +153,14 @@ impl Model {
 
     /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
     pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
-        let graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
         let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
         let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        if let (Some((layers, seed)), Some(&first)) = (self.random, keep.first()) {
+            // A target nearer the input has fewer layers before it.
+            let layers = layers.min(count_weighted_layers(&graph, first));
+            randomise(&mut graph, first, layers, seed)?;
+        }
         passes::optimize(graph, &keep)
     }
 

@@ -6,6 +6,7 @@
 
 mod choices;
 mod convert;
+mod evaluate;
 mod methods;
 mod pair;
 mod retrieval;

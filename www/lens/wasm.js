@@ -47,6 +47,9 @@
  * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number, height: number,
  *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null, peak: [number, number] | null}} render
  * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null} valueAt
+ * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
+ * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows: object[]}>} evaluateImage
+ * @property {(rows: object[], bootstrap?: object) => object} summarise
  * @property {(id: number, runs: number) => Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>} bench
  * @property {(a: number, b: number, options: object) => Promise<{similarity: number, a: WasmExplanation, b: WasmExplanation}>} pair
  * @property {(a: number, b: number, options: object) => Promise<import("./pair.js").CellPairs>} whereToWhere

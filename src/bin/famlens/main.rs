@@ -47,8 +47,8 @@ enum Command {
     Choices(options::ChoicesArgs),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
-    /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
-    Evaluate(evaluate::Args),
+    /// Accuracy, localisation, faithfulness and class specificity over a folder of photos, as tables and a report
+    Evaluate(Box<evaluate::Args>),
     /// Write an ONNX file with its weights as int8, symmetric per output channel
     Quantize(model::QuantizeArgs),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Choices(args) => options::choices(&args),
         Command::Embed(args) => embed::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(*args),
         Command::Quantize(args) => model::quantize(args),
         Command::Inspect(args) => model::inspect(args),
         Command::Compare(args) => model::compare(args),
