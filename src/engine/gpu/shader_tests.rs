@@ -22,14 +22,9 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         Kernel::Norm => (vec![("LINE", 2)], 0),
         Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 4)], 0),
         Kernel::MixWeights => (vec![("GATE", 3), ("NORMALISE", 2)], 0),
-<<<<<<< HEAD
         Kernel::CellsEnergy => (vec![("FACTOR", 2)], 0),
         Kernel::CellsShare => (vec![("SHARE", 2)], 0),
         Kernel::CellsPool | Kernel::CellsRadius | Kernel::CellsScore => (Vec::new(), 0),
-        Kernel::Batched | Kernel::Softmax | Kernel::MixShares | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => {
-            (Vec::new(), 0)
-        }
-=======
         Kernel::Batched
         | Kernel::Copy
         | Kernel::Softmax
@@ -37,7 +32,6 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         | Kernel::MixNorm
         | Kernel::MixMaps
         | Kernel::MixSum => (Vec::new(), 0),
->>>>>>> main
     }
 }
 
