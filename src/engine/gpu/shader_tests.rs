@@ -25,9 +25,13 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         Kernel::CellsEnergy => (vec![("FACTOR", 2)], 0),
         Kernel::CellsShare => (vec![("SHARE", 2)], 0),
         Kernel::CellsPool | Kernel::CellsRadius | Kernel::CellsScore => (Vec::new(), 0),
-        Kernel::Batched | Kernel::Softmax | Kernel::MixShares | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => {
-            (Vec::new(), 0)
-        }
+        Kernel::Batched
+        | Kernel::Copy
+        | Kernel::Softmax
+        | Kernel::MixShares
+        | Kernel::MixNorm
+        | Kernel::MixMaps
+        | Kernel::MixSum => (Vec::new(), 0),
     }
 }
 
@@ -37,6 +41,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::Pool,
         Kernel::Elementwise,
         Kernel::Strided,
+        Kernel::Copy,
         Kernel::Reduce,
         Kernel::Softmax,
         Kernel::MatMul,
