@@ -142,7 +142,8 @@ function tables({ aggregates, differences, measures, skipped, rows }) {
   const names = [...new Set(aggregates.map(({ table }) => table))];
   const label = (/** @type {string} */ name) => measures.find((one) => one.name === name);
   const parts = names.map((name) => {
-    const of = aggregates.filter(({ table }) => table === name);
+    // The whole first, object sizes apart below.
+    const of = aggregates.filter(({ table }) => table === name).sort((a, b) => Number(a.size !== null) - Number(b.size !== null));
     const columns = measures.map((one) => one.name).filter((measure) => of.some(({ values }) => measure in values));
     const head = el("tr", {}, el("td", {}), ...columns.map((measure) => el("th", { scope: "col", title: label(measure)?.sentence }, label(measure)?.label ?? measure)), el("th", { scope: "col" }, "photos"));
     const body = of.map(({ variant, size, values }) => {
