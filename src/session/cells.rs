@@ -379,11 +379,11 @@ impl Session {
                 ));
             }
         }
-        if let Some(origin) = self.statistics().map(Statistics::origin) {
-            if origin.images < 30 {
-                let n = origin.images;
-                notes.push(format!("The statistics rest on {n} images only; with a hundred they would be steadier."));
-            }
+        if let Some(origin) = self.statistics().map(Statistics::origin)
+            && origin.images < 30
+        {
+            let n = origin.images;
+            notes.push(format!("The statistics rest on {n} images only; with a hundred they would be steadier."));
         }
         notes
     }

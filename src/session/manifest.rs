@@ -119,10 +119,10 @@ impl Manifest {
         if !(1..=4096).contains(size) || !(1..=*size).contains(stride) {
             return Err(invalid(format!("\"input\": size {size} with stride {stride} is not within 1 to 4096")));
         }
-        if let Some(side) = manifest.class_specific.as_ref().and_then(|spec| spec.size) {
-            if !(*stride..=4096).contains(&side) {
-                return Err(invalid(format!("\"class_specific\": size {side} is not within {stride} to 4096")));
-            }
+        if let Some(side) = manifest.class_specific.as_ref().and_then(|spec| spec.size)
+            && !(*stride..=4096).contains(&side)
+        {
+            return Err(invalid(format!("\"class_specific\": size {side} is not within {stride} to 4096")));
         }
         if std.iter().any(|s| !s.is_finite() || *s == 0.0) {
             return Err(invalid(format!("\"input\": std {std:?} must be finite and not zero")));

@@ -158,7 +158,7 @@ impl Model {
     /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096.
     pub fn with_size(mut self, size: usize) -> Result<Self> {
         let stride = self.manifest.input.stride;
-        if !(1..=4096).contains(&size) || size % stride != 0 {
+        if !(1..=4096).contains(&size) || !size.is_multiple_of(stride) {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
