@@ -22,9 +22,13 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         Kernel::Norm => (vec![("LINE", 2)], 0),
         Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 4)], 0),
         Kernel::MixWeights => (vec![("GATE", 3), ("NORMALISE", 2)], 0),
-        Kernel::Batched | Kernel::Softmax | Kernel::MixShares | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => {
-            (Vec::new(), 0)
-        }
+        Kernel::Batched
+        | Kernel::Copy
+        | Kernel::Softmax
+        | Kernel::MixShares
+        | Kernel::MixNorm
+        | Kernel::MixMaps
+        | Kernel::MixSum => (Vec::new(), 0),
     }
 }
 
@@ -34,6 +38,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::Pool,
         Kernel::Elementwise,
         Kernel::Strided,
+        Kernel::Copy,
         Kernel::Reduce,
         Kernel::Softmax,
         Kernel::MatMul,
