@@ -8,6 +8,9 @@ use crate::onnx;
 
 use super::manifest::{ClassSpecificSpec, Manifest};
 
+/// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
+const USUAL_SIZE: usize = 224;
+
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
     manifest: Manifest,
@@ -23,18 +26,28 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a model from the text of `model.json` and the bytes of the ONNX file.
+    /// Reads a model from the text of `model.json` and the bytes of the ONNX file. What the description leaves open, input
+    /// size and target layer, is taken from the network, and [`Model::manifest`] says what it is.
     ///
     /// # Errors
     /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], or [`Error::Target`] if the target layer that
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
-        let manifest = Manifest::parse(manifest)?;
+        let mut manifest = Manifest::parse(manifest)?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
+        if manifest.input.size == 0 {
+            let (height, width) = onnx.input_size()?;
+            manifest.input.size = height.or(width).unwrap_or(USUAL_SIZE);
+            manifest.input.stride = manifest.input.stride.min(manifest.input.size);
+        }
         let side = manifest.input.size;
         let graph = onnx.to_graph(side, side)?;
-        let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
+        let targets: Vec<String> =
+            graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
+        if let (true, Some(best)) = (manifest.target.is_empty(), targets.first()) {
+            manifest.target.clone_from(best);
+        }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);

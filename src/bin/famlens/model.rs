@@ -116,7 +116,7 @@ pub struct CompareArgs {
 pub fn compare(args: CompareArgs) -> Result<()> {
     let model = Model::parse(&files::read(&args.model)?)?;
     let manifest = manifest_beside(&args.model)?;
-    let asked = args.size.or(manifest.as_ref().map(|m| m.input.size));
+    let asked = args.size.or(manifest.as_ref().map(|m| m.input.size).filter(|&size| size > 0));
     let (height, width) = input_size(&model, asked)?;
     let input = match &args.image {
         Some(path) => photo_input(path, manifest.as_ref(), height, width)?,
