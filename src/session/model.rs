@@ -1,7 +1,7 @@
 //! A model: its description and its network.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, passes};
+use crate::graph::{Graph, ValueId, passes};
 use crate::image::Geometry;
 use crate::onnx;
 
@@ -27,13 +27,26 @@ impl Model {
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
         let side = manifest.input.size;
-        let graph = onnx.to_graph(side, side)?;
-        let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
+        // What comes after the target layer need not be something that famlens runs.
+        let graph = match onnx.to_graph(side, side) {
+            Err(Error::Unsupported { nodes }) => {
+                onnx.to_graph_for(side, side, &manifest.target).map_err(|_| Error::Unsupported { nodes })?
+            }
+            other => other?,
+        };
+        let targets: Vec<String> =
+            graph.target_candidates().into_iter().map(|t| graph.value(t.value).name.clone()).collect();
+        if targets.is_empty() {
+            return Err(Error::onnx(
+                "no layer of the network keeps where things are in the image (maps or tokens of more than one cell), so \
+                 there is nothing to explain; use a model whose last layers are convolutions or a transformer's tokens",
+            ));
+        }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let model = Self { manifest, onnx, targets, parameters, fingerprint };
         model.check_target(&model.manifest.target)?;
-        let channels = model.target_channels(&graph);
+        let channels = model.target_channels(graph);
         match (&model.manifest.mean_embedding, channels) {
             (Some(mean), Some(c)) if mean.len() != c => {
                 let reason = format!("\"mean_embedding\" has {} values and the target layer {c} channels", mean.len());
@@ -105,22 +118,35 @@ impl Model {
         self
     }
 
-    /// The optimised network for one input size, with the named value kept.
+    /// The optimised network for one input size up to the named value, which is kept: a layer as maps `[1, C, H, W]`
+    /// whatever its layout in the file.
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown name; the errors of shape inference.
     pub fn graph(&self, (width, height): (u32, u32), target: &str) -> Result<Graph> {
-        let graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let keep = graph.find(target).ok_or_else(|| self.unknown_target(target))?;
+        let (height, width) = (height as usize, width as usize);
+        let mut graph = match self.onnx.to_graph_for(height, width, target) {
+            // A value that the reader made on the way to one of the file.
+            Err(Error::Target { .. }) => self.onnx.to_graph(height, width)?,
+            other => other?,
+        };
+        let keep = self.keep(&mut graph, target)?;
         passes::optimize(graph, &[keep])
     }
 
     /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
     pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
-        let graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
-        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
+        let keep = names.iter().map(|name| self.keep(&mut graph, name)).collect::<Result<Vec<_>>>()?;
         passes::optimize(graph, &keep)
+    }
+
+    /// A value by its name: as maps `[1, C, H, W]` if it is a layer that can be explained, else as it is.
+    fn keep(&self, graph: &mut Graph, name: &str) -> Result<ValueId> {
+        match graph.maps(name) {
+            Ok(maps) => Ok(maps),
+            Err(_) => graph.find(name).ok_or_else(|| self.unknown_target(name)),
+        }
     }
 
     pub(super) fn check_target(&self, target: &str) -> Result<()> {
@@ -134,8 +160,8 @@ impl Model {
         Error::Target { name: target.to_owned(), available: self.targets.iter().take(12).cloned().collect() }
     }
 
-    fn target_channels(&self, graph: &Graph) -> Option<usize> {
-        let id = graph.find(&self.manifest.target)?;
+    fn target_channels(&self, mut graph: Graph) -> Option<usize> {
+        let id = graph.maps(&self.manifest.target).ok()?;
         graph.value(id).shape.chw().map(|(c, _, _)| c)
     }
 }
