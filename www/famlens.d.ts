@@ -1,3 +1,5 @@
+export { evaluate, readBoxes } from "./lens/evaluate.js";
+export { createGallery, Gallery } from "./lens/gallery.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -7,98 +9,10 @@ export type LensImage = {
 };
 export type BackendChoice = "auto" | "webgpu" | "cpu";
 export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude";
-export type ExplainOptions = {
-    form?: Form;
-    rival?: number | null;
-    similarity?: "cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis";
-    pooling?: "gap" | "gmp" | "gem" | "crow" | "model" | null;
-    gemExponent?: number;
-    decide?: "prototype" | "nearest" | "mean";
-    center?: "none" | "model" | "supports" | "gallery";
-    l2?: boolean;
-    head?: "none" | "model" | "file" | "whitening" | "lda";
-    shrinkage?: number;
-    weightRelu?: boolean;
-    weightNorm?: "none" | "minmax" | "sum" | "softmax";
-    mapRelu?: boolean;
-    mapNorm?: "none" | "minmax" | "sum" | "softmax";
-    target?: string | null;
-    targets?: string[];
-    fusion?: "mean" | "product" | "max";
-    finer?: {
-        flip?: boolean;
-        shifts?: number;
-        scales?: number[];
-    };
-    /**
-     * `"fam"`, or a method it is compared with, such as `"grad-cam"`
-     */
-    method?: string;
-    /**
-     * labels or indices of the model's classifier to explain
-     */
-    against?: {
-        logit: string | number | (string | number)[];
-    } | null;
-    /**
-     * the layer that other methods weigh; the target layer by default
-     */
-    layer?: string | null;
-    methodOptions?: {
-        seed?: number;
-        channels?: number;
-        masks?: number;
-        grid?: number;
-        keep?: number;
-        window?: number;
-        stride?: number;
-    };
-};
-export type MethodResult = {
-    method: string;
-    label: string;
-    maps: LensMap[];
-    weights: Float32Array[];
-    notes: string[];
-    cost: {
-        milliseconds: number;
-        own: number;
-        passes: {
-            forward: number;
-            tail: number;
-            backward: number;
-        };
-        bytes: number;
-    };
-};
-export type Comparison = {
-    score: string;
-    classes: {
-        name: string;
-        score: number;
-    }[];
-    predicted: number;
-    layer: string;
-    methods: MethodResult[];
-    backend: "webgpu" | "cpu";
-};
-export type Choice = {
-    kind: string;
-    label: string;
-    sentence: string;
-    input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
-    values?: {
-        name: string;
-        label: string;
-        sentence: string;
-        source: string;
-        note: string;
-    }[];
-    min?: number;
-    max?: number;
-    step?: number;
-    default: any;
-};
+export type ExplainOptions = import("./lens/types.js").ExplainOptions;
+export type MethodResult = import("./lens/types.js").MethodResult;
+export type Comparison = import("./lens/types.js").Comparison;
+export type Choice = import("./lens/types.js").Choice;
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
@@ -112,6 +26,10 @@ export type LensMap = {
     box?: [number, number, number, number] | null;
     peak?: [number, number] | null;
     constant?: boolean;
+    /**
+     * whether every value is zero; the notes say why
+     */
+    zero?: boolean;
 };
 export type ChannelShare = {
     channel: number;
@@ -124,83 +42,8 @@ export type ClassScore = {
     constant: number;
     residual: number;
 };
-export type Explanation = {
-    /**
-     * in the order they were given
-     */
-    classes: ClassScore[];
-    /**
-     * index of the most similar class
-     */
-    predicted: number;
-    form: Form;
-    /**
-     * what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
-     */
-    score: string;
-    /**
-     * plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
-     */
-    notes: string[];
-    /**
-     * the map of the predicted class
-     */
-    map: LensMap;
-    /**
-     * one for every class
-     */
-    maps: LensMap[];
-    /**
-     * for every class, what each channel adds to its score
-     */
-    contributions: Float32Array[];
-    /**
-     * for every class, the ten channels that contribute most
-     */
-    top: ChannelShare[][];
-    /**
-     * how many channels the target layer has
-     */
-    channels: number;
-    /**
-     * of the predicted class's map, in pixels of the photo
-     */
-    box: [number, number, number, number] | null;
-    /**
-     * of the predicted class's map, in pixels of the photo
-     */
-    peak: [number, number] | null;
-    /**
-     * size of the query photo
-     */
-    query: {
-        width: number;
-        height: number;
-    };
-    /**
-     * the target layer
-     */
-    target: string | null;
-    /**
-     * milliseconds: the whole call, the network on new
-     * support images, the network on the query, and weights and maps
-     */
-    timings: {
-        total: number;
-        supports: number;
-        forward: number;
-        mix: number;
-    };
-    /**
-     * how many images went through the network for this call
-     */
-    embedded: number;
-    backend: "webgpu" | "cpu";
-    /**
-     * something to tell people, such as a lost GPU
-     */
-    note: string | null;
-};
+export type Explanation = import("./lens/types.js").Explanation;
+export type SupportCheck = import("./lens/types.js").SupportCheck;
 export type EngineInfo = {
     kind: "webgpu" | "cpu";
     describe: string;
@@ -226,9 +69,11 @@ export type LensInfo = {
         name: string;
         licence: string;
         inputSize: number;
+        geometry: string;
         target: string;
         targets: string[];
         parameters: number;
+        hasMeanEmbedding: boolean;
     };
     /**
      * the engine that is used
@@ -291,6 +136,7 @@ export type Rendered = {
 export type CallOptions = {
     signal?: AbortSignal;
 };
+import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
  * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage} ImageLike
@@ -305,53 +151,10 @@ export type CallOptions = {
  * what each is.
  * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
  */
-/**
- * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
- * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
- * @typedef {object} ExplainOptions
- * @property {Form} [form]
- * @property {number | null} [rival]
- * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
- * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
- * @property {number} [gemExponent]
- * @property {"prototype" | "nearest" | "mean"} [decide]
- * @property {"none" | "model" | "supports" | "gallery"} [center]
- * @property {boolean} [l2]
- * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
- * @property {number} [shrinkage]
- * @property {boolean} [weightRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
- * @property {boolean} [mapRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
- * @property {string | null} [target]
- * @property {string[]} [targets]
- * @property {"mean" | "product" | "max"} [fusion]
- * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
- * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
- * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
- * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
- * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
- */
-/**
- * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
- * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
- *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
- * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
- *   backend: "webgpu" | "cpu"}} Comparison
- */
-/**
- * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
- * @typedef {object} Choice
- * @property {string} kind
- * @property {string} label
- * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
- * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
- * @property {number} [min]
- * @property {number} [max]
- * @property {number} [step]
- * @property {any} default
- */
+/** @typedef {import("./lens/types.js").ExplainOptions} ExplainOptions */
+/** @typedef {import("./lens/types.js").MethodResult} MethodResult */
+/** @typedef {import("./lens/types.js").Comparison} Comparison */
+/** @typedef {import("./lens/types.js").Choice} Choice */
 /**
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
@@ -368,6 +171,7 @@ export type CallOptions = {
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]
+ * @property {boolean} [zero] whether every value is zero; the notes say why
  */
 /**
  * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
@@ -378,28 +182,8 @@ export type CallOptions = {
  * what the contributions and the constant miss of it.
  * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
  */
-/**
- * @typedef {object} Explanation
- * @property {ClassScore[]} classes in the order they were given
- * @property {number} predicted index of the most similar class
- * @property {Form} form
- * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
- * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
- * @property {LensMap} map the map of the predicted class
- * @property {LensMap[]} maps one for every class
- * @property {Float32Array[]} contributions for every class, what each channel adds to its score
- * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
- * @property {number} channels how many channels the target layer has
- * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
- * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
- * @property {{width: number, height: number}} query size of the query photo
- * @property {string | null} target the target layer
- * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
- *   support images, the network on the query, and weights and maps
- * @property {number} embedded how many images went through the network for this call
- * @property {"webgpu" | "cpu"} backend
- * @property {string | null} note something to tell people, such as a lost GPU
- */
+/** @typedef {import("./lens/types.js").Explanation} Explanation */
+/** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 /**
  * @typedef {object} EngineInfo
  * @property {"webgpu" | "cpu"} kind
@@ -411,7 +195,7 @@ export type CallOptions = {
  */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -447,6 +231,7 @@ export type CallOptions = {
  * @property {[number, number] | null} peak
  */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
 export declare class LensError extends Error {
     code: string;
@@ -470,6 +255,13 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
+    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+    model: {
+        url: string;
+    } | {
+        manifest: object | string;
+        bytes: ArrayBuffer | Uint8Array | Blob;
+    } | null;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -501,12 +293,38 @@ export declare class Lens {
      */
     choices(): Promise<Choice[]>;
     /**
-     * The embedding of an image: the pooled target layer, not normalised.
+     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
+     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
+     */
+    loadHead(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
+    /**
+     * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
+     * @param {Float32Array | null} values
+     * @returns {Promise<void>}
+     */
+    setMatrix(values: Float32Array | null): Promise<void>;
+    /**
+     * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
+     * @param {boolean} keep
+     * @returns {Promise<void>}
+     */
+    keepPhotos(keep: boolean): Promise<void>;
+    /**
+     * Takes each support image out in turn and asks the others which class it is.
+     * @param {{classes: ClassSpec[]} & ExplainOptions & CallOptions} request
+     * @returns {Promise<SupportCheck>}
+     */
+    checkSupports(request: {
+        classes: ClassSpec[];
+    } & ExplainOptions & CallOptions): Promise<SupportCheck>;
+    /**
+     * The embedding of an image: the pooled target layer, not normalised. Of the options `target`, `pooling` and `gemExponent` count.
      * @param {ImageLike} image
-     * @param {CallOptions} [options]
+     * @param {ExplainOptions & CallOptions} [options]
      * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
      */
-    embed(image: ImageLike, options?: CallOptions): Promise<{
+    embed(image: ImageLike, options?: ExplainOptions & CallOptions): Promise<{
         embedding: Float32Array;
         ms: number;
         cached: boolean;
@@ -543,6 +361,31 @@ export declare class Lens {
         map: LensMap;
         similarity: number;
     }>;
+    /**
+     * What makes two images alike, on both sides.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Pair>}
+     */
+    pair(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<Pair>;
+    /**
+     * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+     * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+     * @returns {Promise<CellPairs>}
+     */
+    whereToWhere(request: {
+        a: ImageLike;
+        b: ImageLike;
+    } & ExplainOptions & CallOptions): Promise<CellPairs>;
+    /**
+     * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+     * @param {Exclude<ImageLike, LensImage>} image
+     * @param {ViewOptions & CallOptions} [options]
+     * @returns {Promise<View>}
+     */
+    view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
     /**
      * The activation maps of single channels of the target layer.
      * @param {ImageLike} image
@@ -596,4 +439,14 @@ export declare class Lens {
     loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */
     dispose(): void;
+    /**
+     * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+     * @param {string} op
+     * @param {object} args
+     * @param {CallOptions & {transfer?: Transferable[]}} [options]
+     * @returns {Promise<any>}
+     */
+    ask(op: string, args: object, options?: CallOptions & {
+        transfer?: Transferable[];
+    }): Promise<any>;
 }

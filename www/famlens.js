@@ -2,8 +2,12 @@
 //
 // Everything heavy happens in a worker that this module starts; calls return promises. See docs/embedding.md.
 
-import { absolute, nameOf, pixelsByElement, startWorker } from "./lens/host.js";
-import { isHandle, Sources, urlOf } from "./lens/sources.js";
+import { Channel } from "./lens/channel.js";
+import { absolute, sendImage, startWorker } from "./lens/host.js";
+import { isHandle, Sources } from "./lens/sources.js";
+
+export { evaluate, readBoxes } from "./lens/evaluate.js";
+export { createGallery, Gallery } from "./lens/gallery.js";
 
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
@@ -23,55 +27,10 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
  */
 
-/**
- * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
- * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
- * @typedef {object} ExplainOptions
- * @property {Form} [form]
- * @property {number | null} [rival]
- * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
- * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
- * @property {number} [gemExponent]
- * @property {"prototype" | "nearest" | "mean"} [decide]
- * @property {"none" | "model" | "supports" | "gallery"} [center]
- * @property {boolean} [l2]
- * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
- * @property {number} [shrinkage]
- * @property {boolean} [weightRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
- * @property {boolean} [mapRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
- * @property {string | null} [target]
- * @property {string[]} [targets]
- * @property {"mean" | "product" | "max"} [fusion]
- * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
- * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
- * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
- * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
- * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
- */
-
-/**
- * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
- * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
- *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
- * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
- *   backend: "webgpu" | "cpu"}} Comparison
- */
-
-/**
- * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
- * @typedef {object} Choice
- * @property {string} kind
- * @property {string} label
- * @property {string} sentence
- * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
- * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
- * @property {number} [min]
- * @property {number} [max]
- * @property {number} [step]
- * @property {any} default
- */
+/** @typedef {import("./lens/types.js").ExplainOptions} ExplainOptions */
+/** @typedef {import("./lens/types.js").MethodResult} MethodResult */
+/** @typedef {import("./lens/types.js").Comparison} Comparison */
+/** @typedef {import("./lens/types.js").Choice} Choice */
 
 /**
  * One class: its name and the support images that define it.
@@ -90,6 +49,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]
+ * @property {boolean} [zero] whether every value is zero; the notes say why
  */
 
 /**
@@ -103,28 +63,8 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
  */
 
-/**
- * @typedef {object} Explanation
- * @property {ClassScore[]} classes in the order they were given
- * @property {number} predicted index of the most similar class
- * @property {Form} form
- * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
- * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
- * @property {LensMap} map the map of the predicted class
- * @property {LensMap[]} maps one for every class
- * @property {Float32Array[]} contributions for every class, what each channel adds to its score
- * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
- * @property {number} channels how many channels the target layer has
- * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
- * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
- * @property {{width: number, height: number}} query size of the query photo
- * @property {string | null} target the target layer
- * @property {{total: number, supports: number, forward: number, mix: number}} timings milliseconds: the whole call, the network on new
- *   support images, the network on the query, and weights and maps
- * @property {number} embedded how many images went through the network for this call
- * @property {"webgpu" | "cpu"} backend
- * @property {string | null} note something to tell people, such as a lost GPU
- */
+/** @typedef {import("./lens/types.js").Explanation} Explanation */
+/** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 
 /**
  * @typedef {object} EngineInfo
@@ -138,7 +78,7 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
 
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -179,6 +119,8 @@ import { isHandle, Sources, urlOf } from "./lens/sources.js";
  */
 
 /** @typedef {{signal?: AbortSignal}} CallOptions */
+
+/** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 
 /** An error with a code a program can act on and a message meant for people. */
 export class LensError extends Error {
@@ -221,29 +163,25 @@ export class Lens {
   /** @type {LensInfo} */
   info = /** @type {any} */ (null);
 
-  #worker;
-  #options;
-  /** @type {LensError | null} */
-  #dead = null;
-  #next = 1;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
-  #waiting = new Map();
-  #sources = new Sources((id) => this.#release(id));
+  /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+  model = null;
+
+  #channel;
+  #sources = new Sources((id) => this.#channel.release(id));
 
   /**
    * @param {Worker} worker
    * @param {LensOptions} options
    */
   constructor(worker, options) {
-    this.#worker = worker;
-    this.#options = options;
-    worker.addEventListener("message", (event) => this.#receive(event.data));
-    worker.addEventListener("error", (event) => {
-      event.preventDefault();
-      const text = event.message ?? "";
-      // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
-      if (this.info) this.#fail(new LensError("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`));
-      else this.#fail(new LensError("network", `The program could not be loaded. ${text}`.trim()));
+    this.#channel = new Channel(worker, {
+      error: (code, message) => new LensError(code, message),
+      progress: (progress) => options.onProgress?.(progress),
+      info: (info) => {
+        this.info = info;
+        options.onInfo?.(info);
+      },
+      loaded: () => this.info !== null,
     });
   }
 
@@ -253,8 +191,8 @@ export class Lens {
    * @param {BackendChoice} backend
    */
   async ready(model, backend) {
-    const where = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
-    this.info = await this.#call("create", { model: where, backend });
+    this.model = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+    this.info = await this.#call("create", { model: this.model, backend });
   }
 
   /**
@@ -285,14 +223,54 @@ export class Lens {
   }
 
   /**
-   * The embedding of an image: the pooled target layer, not normalised.
+   * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
+   * @param {Blob | ArrayBuffer | Uint8Array} file
+   * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
+   */
+  async loadHead(file) {
+    const bytes = file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
+    return this.#call("loadHead", { bytes });
+  }
+
+  /**
+   * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
+   * @param {Float32Array | null} values
+   * @returns {Promise<void>}
+   */
+  setMatrix(values) {
+    return this.#call("setMatrix", { values });
+  }
+
+  /**
+   * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
+   * @param {boolean} keep
+   * @returns {Promise<void>}
+   */
+  keepPhotos(keep) {
+    return this.#call("keepPhotos", { keep });
+  }
+
+  /**
+   * Takes each support image out in turn and asks the others which class it is.
+   * @param {{classes: ClassSpec[]} & ExplainOptions & CallOptions} request
+   * @returns {Promise<SupportCheck>}
+   */
+  async checkSupports(request) {
+    return this.#sources.whileUsing(async () => {
+      const classes = await this.#openClasses(request.classes, request);
+      return this.#call("checkSupports", { classes, options: mixOptions(request) }, request);
+    });
+  }
+
+  /**
+   * The embedding of an image: the pooled target layer, not normalised. Of the options `target`, `pooling` and `gemExponent` count.
    * @param {ImageLike} image
-   * @param {CallOptions} [options]
+   * @param {ExplainOptions & CallOptions} [options]
    * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
    */
   async embed(image, options = {}) {
     const { id } = await this.open(image, options);
-    return this.#call("embed", { id }, options);
+    return this.#call("embed", { id, options: mixOptions(options) }, options);
   }
 
   /**
@@ -329,6 +307,35 @@ export class Lens {
       const [image, classes] = await Promise.all([this.open(request.image, request), this.#openClasses(request.classes, request)]);
       return this.#call("explainSupport", { id: image.id, index: request.index, classes, options: mixOptions(request) }, request);
     });
+  }
+
+  /**
+   * What makes two images alike, on both sides.
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Pair>}
+   */
+  pair(request) {
+    return this.#ofTwo("pair", request);
+  }
+
+  /**
+   * What every pair of a cell of `a` and a cell of `b` adds to the similarity of the two, all at once.
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
+   * @returns {Promise<CellPairs>}
+   */
+  whereToWhere(request) {
+    return this.#ofTwo("whereToWhere", request);
+  }
+
+  /**
+   * A random view of an image, as contrastive training makes them: a picture, and what was done to the photo. Equal seeds give equal views.
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {ViewOptions & CallOptions} [options]
+   * @returns {Promise<View>}
+   */
+  view(image, options = {}) {
+    const { seed = 0, signal, ...allowed } = options;
+    return this.#open(image, {}, "view", { seed, allowed });
   }
 
   /**
@@ -398,7 +405,7 @@ export class Lens {
 
   /** Ends the worker and frees everything. Calls that wait are rejected. */
   dispose() {
-    this.#fail(new LensError("disposed", "This lens was disposed of."));
+    this.#channel.end(new LensError("disposed", "This lens was disposed of."));
   }
 
   /**
@@ -415,86 +422,51 @@ export class Lens {
   }
 
   /**
-   * @param {Exclude<ImageLike, LensImage>} image
-   * @param {{name?: string}} options
-   * @returns {Promise<LensImage>}
+   * @param {string} op
+   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
    */
-  async #open(image, options) {
-    const url = urlOf(image);
-    const name = options.name ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
-    if (url !== null || image instanceof Blob) {
-      try {
-        return await this.#call("open", { name, source: url ?? image });
-      } catch (error) {
-        if (!(error instanceof LensError) || error.code !== "element") throw error;
-        const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
-        if (pixels) return this.#call("open", { name, source: pixels });
-        throw new LensError("image", `${name} cannot be read as an image, neither by famlens nor by this browser.`);
-      }
-    }
-    if (image instanceof ImageData || image instanceof ImageBitmap) return this.#call("open", { name, source: image });
-    const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
-    return this.#call("open", { name, source: bitmap }, { transfer: [bitmap] });
+  #ofTwo(op, request) {
+    return this.#sources.whileUsing(async () => {
+      const [a, b] = await Promise.all([this.open(request.a, request), this.open(request.b, request)]);
+      return this.#call(op, { a: a.id, b: b.id, options: mixOptions(request) }, request);
+    });
   }
 
-  /** @param {number} id */
-  #release(id) {
-    if (!this.#dead) this.#worker.postMessage({ id: 0, op: "release", args: { id } });
+  /**
+   * Asks the worker. For the other parts of this module; what there is to ask may change with every version.
+   * @param {string} op
+   * @param {object} args
+   * @param {CallOptions & {transfer?: Transferable[]}} [options]
+   * @returns {Promise<any>}
+   */
+  ask(op, args, options) {
+    return this.#call(op, args, options);
+  }
+
+  /**
+   * @param {Exclude<ImageLike, LensImage>} image
+   * @param {{name?: string}} options
+   * @param {string} op what is done with the image's content
+   * @param {object} more what else that needs
+   * @returns {Promise<any>}
+   */
+  #open(image, options, op = "open", more = {}) {
+    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) => this.#call(op, { ...source, ...more }, { transfer });
+    return sendImage(image, options.name, ask, (message) => new LensError("image", message));
   }
 
   /**
    * @param {string} op
    * @param {object} args
-   * @param {{signal?: AbortSignal, urgent?: boolean, transfer?: Transferable[]}} [options]
+   * @param {import("./lens/channel.js").AskOptions} [options]
    * @returns {Promise<any>}
    */
-  #call(op, args, options = {}) {
-    const { signal } = options;
-    if (this.#dead) return Promise.reject(this.#dead);
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#waiting.delete(id);
-        this.#worker.postMessage({ id, op: "cancel", args: {} });
-        reject(signal?.reason);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      const done = () => signal?.removeEventListener("abort", abort);
-      this.#waiting.set(id, {
-        resolve: (value) => (done(), resolve(value)),
-        reject: (reason) => (done(), reject(reason)),
-      });
-      this.#worker.postMessage({ id, op, args, urgent: options.urgent ?? false }, options.transfer ?? []);
-    });
-  }
-
-  /** @param {{id: number, value?: unknown, error?: {code: string, message: string}, progress?: Progress, info?: LensInfo}} message */
-  #receive(message) {
-    if (message.progress) return this.#options.onProgress?.(message.progress);
-    if (message.info) {
-      this.info = message.info;
-      return this.#options.onInfo?.(message.info);
-    }
-    const waiting = this.#waiting.get(message.id);
-    this.#waiting.delete(message.id);
-    if (!message.error) return waiting?.resolve(message.value);
-    const error = new LensError(message.error.code, message.error.message);
-    if (error.code === "crashed") this.#fail(error);
-    waiting?.reject(error);
-  }
-
-  /** @param {LensError} error */
-  #fail(error) {
-    if (this.#dead) return;
-    this.#dead = error;
-    this.#worker.terminate();
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+  #call(op, args, options) {
+    return this.#channel.ask(op, args, options);
   }
 }
 
 /** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
-function mixOptions({ query, image, index, classes, signal, ...options }) {
+function mixOptions({ query, image, index, classes, name, a, b, signal, ...options }) {
   return options;
 }

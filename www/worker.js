@@ -1,5 +1,6 @@
 // The worker: owns the wasm, the device and the session. One request at a time, since the session is one machine.
 
+import { galleryOperations } from "./lens/gallery-worker.js";
 import { Library } from "./lens/library.js";
 import { loadModel } from "./lens/model.js";
 import { Failure, plain } from "./lens/failure.js";
@@ -7,7 +8,7 @@ import { Queue } from "./lens/queue.js";
 import { topChannels } from "./lens/top.js";
 
 /**
- * @import { WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
+ * @import { WasmExplanation, WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
  * @import { Progress } from "./famlens.js"
  */
 
@@ -15,6 +16,8 @@ import { topChannels } from "./lens/top.js";
 let lens = null;
 /** @type {Library | null} */
 let library = null;
+/** @type {import("./lens/wasm.js").WasmGalleries | null} */
+let galleries = null;
 /** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
 let unmeasured = false;
 /** @type {number | null} */
@@ -23,10 +26,10 @@ let lastQuery = null;
 /** @param {Progress} progress */
 const report = (progress) => postMessage({ id: 0, progress });
 
-/** @returns {{lens: WasmLens, library: Library}} */
+/** @returns {{lens: WasmLens, library: Library, galleries: import("./lens/wasm.js").WasmGalleries}} */
 function session() {
-  if (!lens || !library) throw new Failure("argument", "The model has not been loaded yet.");
-  return { lens, library };
+  if (!lens || !library || !galleries) throw new Failure("argument", "The model has not been loaded yet.");
+  return { lens, library, galleries };
 }
 
 /** The public name of an engine. @param {string} kind @returns {"webgpu" | "cpu"} */
@@ -55,6 +58,7 @@ const operations = {
     report({ phase: "compile", loaded: 0, total: 0 });
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
+    galleries = wasm.LensGallery;
     unmeasured = backend === "auto";
     return info();
   },
@@ -79,7 +83,15 @@ const operations = {
 
   choices: () => session().lens.choices(),
 
-  embed: ({ id }) => session().lens.embed(id),
+  loadHead: ({ bytes }) => session().lens.loadHead(bytes),
+
+  setMatrix: ({ values }) => session().lens.setMatrix(values ?? undefined),
+
+  keepPhotos: ({ keep }) => session().lens.keepPhotos(keep),
+
+  checkSupports: ({ classes, options }) => session().lens.checkSupports(classes, options),
+
+  embed: ({ id, options }) => session().lens.embed(id, options),
 
   async explain({ query, classes, options }, cancelled) {
     const { lens } = session();
@@ -89,7 +101,7 @@ const operations = {
     let embedded = 0;
     let before = 0;
     for (const [done, id] of supports.entries()) {
-      const { cached, ms } = await lens.embed(id);
+      const { cached, ms } = await lens.embed(id, options);
       if (cached) continue;
       embedded += 1;
       before += ms;
@@ -127,6 +139,20 @@ const operations = {
 
   explainSupport: ({ id, index, classes, options }) => session().lens.explainSupport(id, index, classes, options),
 
+  async pair({ a, b, options }) {
+    const { lens, library } = session();
+    const found = await lens.pair(a, b, options);
+    lastQuery = a;
+    tellChange();
+    const side = (/** @type {WasmExplanation} */ one, /** @type {number} */ id) => ({ map: one.maps[0], contributions: one.contributions[0], width: library.size(id).width, height: library.size(id).height });
+    const { form, score, notes, note } = found.a;
+    const ms = found.a.timings.total + found.b.timings.total;
+    const embedded = found.a.embedded + found.b.embedded;
+    return { similarity: found.similarity, form, score, notes: [...new Set([...notes, ...found.b.notes])], a: side(found.a, a), b: side(found.b, b), embedded, ms, backend: publicKind(found.a.backend), note };
+  },
+
+  whereToWhere: ({ a, b, options }) => session().lens.whereToWhere(a, b, options),
+
   async channels({ id, indices, target }) {
     const { width, height, data } = await session().lens.channels(id, indices, target ?? undefined);
     const size = width * height;
@@ -140,6 +166,12 @@ const operations = {
 
   valueAt: ({ id, map, x, y }) => session().lens.valueAt(id, map.data, map.width, map.height, x, y),
 
+  readBoxes: ({ files, paths }) => session().lens.readBoxes(files, paths),
+
+  evaluateImage: ({ id, own, classes, boxes, options }) => session().lens.evaluateImage(id, own, classes, boxes, options),
+
+  summarise: ({ rows, bootstrap }) => session().lens.summarise(rows, bootstrap),
+
   bench({ id, runs }) {
     const image = id ?? lastQuery;
     if (image === null) throw new Failure("argument", "Nothing has been explained yet, so there is no image to time.");
@@ -147,6 +179,8 @@ const operations = {
   },
 
   loseGpu: () => session().lens.loseGpu(),
+
+  ...galleryOperations(session, tick),
 };
 
 /** What was last told of the engine in use. */
@@ -240,6 +274,7 @@ const queue = new Queue();
 async function answer({ id, op, args, urgent }) {
   // Fetching and hashing images needs no session, so many run at once; only the decoding waits its turn.
   if (op === "open") return session().library.open(args.name, args.source, (run) => queue.push({ id, run }));
+  if (op === "view") return session().library.view(args.name, args.source, args.seed, args.allowed, (run) => queue.push({ id, run }));
   return queue.push({ id, urgent, run: (cancelled) => operations[op](args, cancelled) });
 }
 

@@ -8,12 +8,18 @@
 mod form;
 mod fusion;
 pub mod head;
+mod linear;
+mod metric;
 mod normalise;
 mod pooling;
 mod similarity;
+mod space;
 
 pub use form::Form;
-pub use fusion::Fusion;
+pub use fusion::{Fusion, Grid};
+pub use linear::{Inverse, MOST_ROWS, Samples};
+pub use metric::{Decomposition, Direction, Metric, Side};
 pub use normalise::Norm;
 pub use pooling::PoolingChoice;
 pub use similarity::{Similarity, centred_cosine, cosine, dot, norm, prototype};
+pub use space::{ChannelWeights, Space, contrast};

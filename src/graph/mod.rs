@@ -9,10 +9,12 @@ pub mod gradient;
 mod infer;
 mod op;
 pub mod passes;
+mod randomise;
 mod targets;
 
 pub(crate) use infer::broadcast;
 pub use op::{Activation, Attention, BinaryOp, Conv2d, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind};
+pub use randomise::{count_weighted_layers, randomise};
 
 pub use targets::{Target, TargetLayout};
 

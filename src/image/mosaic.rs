@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Argument`] unless the photos fill whole rows and the mode is squash or crop.
 pub fn mosaic(photos: &[&Photo], columns: usize, cell: u32, mode: GeometryMode) -> Result<Photo> {
-    if columns == 0 || photos.is_empty() || photos.len() % columns != 0 {
+    if columns == 0 || photos.is_empty() || !photos.len().is_multiple_of(columns) {
         let reason = format!("{} photos do not fill rows of {columns}", photos.len());
         return Err(Error::argument("mosaic", reason));
     }

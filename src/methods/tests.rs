@@ -3,7 +3,10 @@
 use pollster::block_on;
 
 use super::*;
+use crate::choice::Choice;
 use crate::engine::Pooling;
+use crate::fam::head::Head;
+use crate::fam::{Metric, Samples, Similarity, Space};
 
 fn layer() -> Tensor {
     Tensor::new([1, 2, 2, 2], vec![1.0, 2.0, 3.0, 4.0, 0.0, 0.0, 0.0, 8.0]).unwrap()
@@ -104,28 +107,55 @@ fn gradients_of_poolings() {
     assert_eq!(max, [0.0, 0.7, 0.0, -1.3, 0.0, 0.0]);
 }
 
+fn objective(similarity: Similarity, l2: bool, head: Head, classes: &[&[f32]]) -> Objective {
+    let rows: Vec<&[f32]> = vec![&[0.4, 1.0, 0.2], &[-0.3, 0.5, 1.0], &[1.0, -0.2, 0.1], &[0.3, 0.3, -0.9]];
+    let inverse = Samples::new(&rows).unwrap().inverse(0.3).unwrap();
+    let metric = Metric::new(similarity, Some(vec![0.1, 0.4, -0.2]), Some(inverse), l2).unwrap();
+    let space = Space::new(head, metric, None);
+    let classes = classes.iter().map(|g| space.direction(g).unwrap()).collect();
+    Objective::Similarity { space, classes }
+}
+
 #[test]
-fn the_gradient_of_a_cosine() {
-    for mean in [None, Some(vec![0.1, 0.4, -0.2])] {
-        let objective = Objective::Cosine { prototypes: vec![vec![1.0, 2.0, 0.5], vec![-1.0, 0.3, 2.0]], mean };
-        let f = [0.5f32, 1.5, -0.7];
-        for class in 0..2 {
-            let found = objective.gradient(&f, class).unwrap();
-            for (i, &slope) in found.iter().enumerate() {
-                let moved = |by: f32| {
-                    let mut f = f;
-                    f[i] += by;
-                    objective.scores(&f).unwrap()[class]
-                };
-                let expected = (moved(1e-3) - moved(-1e-3)) / 2e-3;
-                assert!((f64::from(slope) - expected).abs() < 1e-4, "{slope} is not {expected}");
+fn gradients_of_every_similarity() {
+    let classes: [&[f32]; 2] = [&[1.0, 2.0, 0.5], &[-1.0, 0.3, 2.0]];
+    let f = [0.5f32, 1.5, -0.7];
+    for &similarity in Similarity::ALL {
+        for (l2, head) in [(false, false), (true, false), (false, true)] {
+            let rows: Vec<Vec<&[f32]>> = vec![vec![classes[0], &f], vec![classes[1], &[0.2, -0.4, 1.0]]];
+            let samples = Samples::new(&rows.concat()).unwrap();
+            let head = if head { Head::whitening(&samples, 0.5).unwrap() } else { Head::none() };
+            let objective = objective(similarity, l2, head, &classes);
+            for class in 0..2 {
+                let found = objective.gradient(&f, class).unwrap();
+                let scale = found.iter().fold(0.1f32, |m, v| m.max(v.abs()));
+                for (i, &slope) in found.iter().enumerate() {
+                    let moved = |by: f32| {
+                        let mut f = f;
+                        f[i] += by;
+                        objective.scores(&f).unwrap()[class]
+                    };
+                    let expected = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                    let off = (f64::from(slope) - expected).abs() / f64::from(scale);
+                    assert!(off < 2e-3, "{similarity} l2 {l2}: {slope} is not {expected}");
+                }
             }
         }
     }
-    let zero = Objective::Cosine { prototypes: vec![vec![0.0; 2]], mean: None };
+}
+
+#[test]
+fn the_gradient_of_a_cosine_is_its_closed_form() {
+    let space = Space::new(Head::none(), Metric::new(Similarity::Cosine, None, None, false).unwrap(), None);
+    let classes = vec![space.direction(&[3.0, 4.0]).unwrap()];
+    let objective = Objective::Similarity { space: space.clone(), classes };
+    // g / (|f| |g|) - cos f / |f|^2 with f = (0, 2): (3 / 10, 4 / 10 - 0.8 * 2 / 4).
+    close(&objective.gradient(&[0.0, 2.0], 0).unwrap(), &[0.3, 0.0]);
+    let zero = Objective::Similarity { classes: vec![space.direction(&[0.0; 2]).unwrap()], space };
     assert_eq!(zero.gradient(&[1.0, 2.0], 0).unwrap(), [0.0, 0.0]);
-    assert!(zero.scores(&[1.0]).is_err());
+    assert!(zero.scores(&[1.0]).is_err() && zero.gradient(&[1.0, 2.0], 1).is_err());
     assert!(Objective::Outputs(vec![4]).scores(&[1.0, 2.0]).is_err_and(|e| e.to_string().contains("no output 4")));
+    assert_eq!(Objective::Outputs(vec![1]).gradient(&[5.0, 6.0], 0).unwrap(), [0.0, 1.0]);
 }
 
 /// Scores images by the mean of their right half, and maps by a weighted sum.

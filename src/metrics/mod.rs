@@ -1,14 +1,22 @@
-//! How well a map points at what it should: boxes and points against the boxes that people drew.
+//! What maps are judged by: localisation against boxes and masks that people drew, faithfulness to the model's confidence,
+//! class specificity, and the statistics that every mean needs. [`boxes`] reads the drawn boxes.
 //!
-//! All are pure functions in photo pixels. None of them means much alone: print the figure of the whole photo, of a
-//! centred box and of a shuffled map beside it, since on photos with one large object those already score high.
+//! All are pure functions. No figure means much alone: beside localisation stand its [`Floor`]s, since on photos with one
+//! large object those already score high; beside faithfulness its [`Control`]s; beside mosaics chance; and beside every
+//! mean its interval.
 
 pub mod boxes;
+mod faithfulness;
 mod localise;
+mod report;
+mod scores;
 mod specificity;
 mod statistics;
 
+pub use faithfulness::{Control, Fill, Perturbed, area_under, confidence, drop_in_confidence};
 pub use localise::{DEFAULT_THRESHOLD, Localisation, localise};
+pub use report::{Aggregate, Difference, MEASURES, Measure, Row, Summary, chance_to_win, summarise};
+pub use scores::{CORLOC_IOU, Floor, LocalisationScores, Mask, MaskScores, ObjectSize, score_map};
 pub use specificity::{TileScores, Tiles, correlation, rank_correlation};
 pub use statistics::{Bootstrap, Interval, Paired, bootstrap, bootstrap_groups, paired};
 

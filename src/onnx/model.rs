@@ -174,10 +174,20 @@ impl Model {
     /// # Errors
     /// As [`Model::to_graph`], and [`Error::Target`] if there is no such activation.
     pub fn to_graph_for(&self, height: usize, width: usize, target: &str) -> Result<Graph> {
+        self.to_graph_for_all(height, width, &[target])
+    }
+
+    /// The same for several activations, which are the outputs of the graph.
+    ///
+    /// # Errors
+    /// As [`Model::to_graph_for`].
+    pub fn to_graph_for_all(&self, height: usize, width: usize, targets: &[&str]) -> Result<Graph> {
         let outputs = || self.nodes.iter().flat_map(|n| &n.output);
-        match outputs().any(|o| o == target) {
-            true => self.lower(height, width, &[target.to_string()]),
-            false => Err(Error::Target { name: target.into(), available: outputs().rev().take(12).cloned().collect() }),
+        match targets.iter().find(|&&target| !outputs().any(|o| o == target)) {
+            None => self.lower(height, width, &targets.iter().map(|t| t.to_string()).collect::<Vec<_>>()),
+            Some(&missing) => {
+                Err(Error::Target { name: missing.into(), available: outputs().rev().take(12).cloned().collect() })
+            }
         }
     }
 

@@ -57,12 +57,12 @@ enum Gpu {
     Unavailable(String),
 }
 
-/// Programs are compiled for an engine, an input size and a target layer.
+/// Programs are compiled for an engine, an input size and target layers.
 #[derive(PartialEq, Eq)]
 struct Key {
     engine: EngineKind,
     size: (u32, u32),
-    target: String,
+    targets: Vec<String>,
 }
 
 /// More input sizes than this are compiled again when they come back (only the `aspect` geometry has several).
@@ -158,6 +158,16 @@ impl Engines {
         self.program_on(self.active, model, size, target)
     }
 
+    /// The program of the active engine for that input size and several target layers in one forward pass.
+    pub(super) fn program_for(
+        &mut self,
+        model: &Model,
+        size: (u32, u32),
+        targets: &[String],
+    ) -> Result<&mut dyn Program> {
+        self.program_of(self.active, model, size, targets.to_vec())
+    }
+
     /// The program of one engine for that input size and target layer.
     pub(super) fn program_on(
         &mut self,
@@ -166,10 +176,23 @@ impl Engines {
         size: (u32, u32),
         target: &str,
     ) -> Result<&mut dyn Program> {
-        let key = Key { engine, size, target: target.to_owned() };
+        self.program_of(engine, model, size, vec![target.to_owned()])
+    }
+
+    fn program_of(
+        &mut self,
+        engine: EngineKind,
+        model: &Model,
+        size: (u32, u32),
+        targets: Vec<String>,
+    ) -> Result<&mut dyn Program> {
+        let key = Key { engine, size, targets };
         let entry = match self.programs.iter().position(|(k, _)| *k == key) {
             Some(at) => self.programs.remove(at),
-            None => (key, self.compile(engine, model, size, target)?),
+            None => {
+                let program = self.compile(engine, model, size, &key.targets)?;
+                (key, program)
+            }
         };
         if self.programs.len() >= MAX_PROGRAMS {
             self.programs.remove(0);
@@ -179,15 +202,16 @@ impl Engines {
         last.ok_or_else(|| Error::Engine { engine: engine.name(), reason: "it has no program".into() })
     }
 
-    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), target: &str) -> Result<Box<dyn Program>> {
-        let graph = model.graph(size, target)?;
-        let id = graph.find(target).ok_or_else(|| super::not_spatial(target))?;
+    fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), targets: &[String]) -> Result<Box<dyn Program>> {
+        let graph = model.graph_for(size, targets)?;
+        let find = |target: &String| graph.find(target).ok_or_else(|| super::not_spatial(target));
+        let ids = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
         let engine: &dyn Engine = match (on, &self.gpu) {
             (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
             (EngineKind::Gpu, _) => return Err(Error::NoGpu { reason: "it has not been started".into() }),
             (EngineKind::Cpu, _) => &self.cpu,
         };
-        engine.compile(&graph, &[id])
+        engine.compile(&graph, &ids)
     }
 
     pub(super) fn reports(&self) -> Vec<EngineReport> {

@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::choice;
 use crate::engine::Pooling;
 use crate::error::{Error, Result};
+use crate::fam::PoolingChoice;
 use crate::image::{GeometryMode, Normalization};
+
+/// GeM's exponent where `model.json` asks for it (the initial value of arXiv 1711.02512).
+const GEM_EXPONENT: f32 = 3.0;
 
 /// The description of a model, read from `model.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,9 +28,12 @@ pub struct Manifest {
     pub input: InputSpec,
     /// Name of the target layer: the activation map that is pooled into the embedding.
     pub target: String,
-    /// How the target layer is pooled. Only `"gap"` (global average pooling) so far.
+    /// How the target layer is pooled: `"gap"`, `"gmp"`, `"gem"` (with exponent 3) or `"crow"`.
     #[serde(default = "default_pooling")]
     pub pooling: String,
+    /// Name of the value that is the model's own embedding, behind its pooling and projection, if it has one.
+    #[serde(default)]
+    pub embedding: Option<String>,
     /// Name of the classifier's output, if the model has one.
     #[serde(default)]
     pub logits: Option<String>,
@@ -80,9 +88,8 @@ impl Manifest {
         if manifest.format != 1 {
             return Err(invalid(format!("\"format\" is {} and this famlens reads format 1", manifest.format)));
         }
-        if manifest.pooling != "gap" {
-            return Err(invalid(format!("\"pooling\" is {:?} and only \"gap\" is supported", manifest.pooling)));
-        }
+        let pooling = choice::parse::<PoolingChoice>(&manifest.pooling).and_then(|p| p.of(GEM_EXPONENT));
+        pooling.map_err(|e| invalid(format!("\"pooling\": {e}")))?;
         let InputSpec { size, stride, std, .. } = &manifest.input;
         if !(1..=4096).contains(size) || !(1..=*size).contains(stride) {
             return Err(invalid(format!("\"input\": size {size} with stride {stride} is not within 1 to 4096")));
@@ -95,7 +102,8 @@ impl Manifest {
 
     /// How the target layer is pooled.
     pub fn pooling(&self) -> Pooling {
-        Pooling::Average
+        // It was checked when the description was read.
+        choice::parse::<PoolingChoice>(&self.pooling).and_then(|p| p.of(GEM_EXPONENT)).unwrap_or_default()
     }
 
     /// The pixel normalisation.

@@ -24,6 +24,7 @@
 mod bench;
 mod catalogue;
 mod engines;
+mod evaluate;
 mod explain;
 mod manifest;
 mod map;
@@ -31,12 +32,17 @@ mod methods;
 mod model;
 mod options;
 mod pair;
+mod pooled;
 mod retrieval;
+mod signs;
+mod supports;
+mod tail;
 
 pub use bench::Benchmark;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
 pub use engines::{EngineChoice, EngineKind, EngineReport};
-pub use explain::{Class, ClassScore, ExplainedMap, Explanation, Timings};
+pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
+pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
 pub use manifest::{InputSpec, Manifest};
 pub use map::Map;
 pub use methods::{
@@ -45,20 +51,24 @@ pub use methods::{
 pub use model::Model;
 pub use options::{ExplainOptions, Finer};
 pub use pair::{CellPairs, PairExplanation};
+pub use supports::{SupportCheck, SupportResult};
+pub use tail::Tail;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use web_time::Instant;
 
-use crate::engine::{Features, Mix};
+use crate::engine::{Features, Mix, Pooling};
 use crate::error::{Error, Result};
+use crate::fam::Inverse;
+use crate::fam::head::Head;
 use crate::image::{Geometry, Photo, prepare};
 use crate::tensor::Tensor;
 use engines::Engines;
 
 /// Names one image of a [`Session`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, serde::Serialize)]
 pub struct ImageId(pub u32);
 
 /// A model, an engine and the images in play.
@@ -67,6 +77,10 @@ pub struct Session {
     engines: Engines,
     images: HashMap<ImageId, Entry>,
     next_id: u32,
+    /// A head from a file, and a given matrix for the learned similarities.
+    head: Option<Head>,
+    matrix: Option<Inverse>,
+    keep_photos: bool,
 }
 
 /// One image: what the backbone reads, and what it found.
@@ -75,6 +89,8 @@ struct Entry {
     input: Tensor,
     geometry: Geometry,
     embedded: Vec<Embedded>,
+    /// Only if the session keeps photos: a second scale is then made from it.
+    photo: Option<Photo>,
 }
 
 /// Activation maps and embedding of one image at one target layer, on one engine.
@@ -86,6 +102,8 @@ struct Embedded {
     embedding: Arc<[f32]>,
     /// Milliseconds of the forward pass.
     milliseconds: f64,
+    /// What other poolings than the model's own have given.
+    pooled: Vec<(Pooling, Arc<[f32]>)>,
 }
 
 /// An embedding and what it cost.
@@ -107,7 +125,8 @@ impl Session {
     /// [`Error::NoGpu`] if the GPU is asked for and there is none; the errors of compiling the model.
     pub async fn new(model: Model, choice: EngineChoice) -> Result<Self> {
         let engines = Engines::new(choice).await?;
-        Ok(Self { model, engines, images: HashMap::new(), next_id: 1 })
+        let (images, keep_photos) = (HashMap::new(), false);
+        Ok(Self { model, engines, images, next_id: 1, head: None, matrix: None, keep_photos })
     }
 
     /// The model.
@@ -146,7 +165,7 @@ impl Session {
         self.engines.lose_gpu();
     }
 
-    /// Prepares an image for the model and keeps it. The photo itself is not kept.
+    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Session::keep_photos`] says so.
     ///
     /// # Errors
     /// [`Error::Argument`] if the photo's shape does not fit the model's input.
@@ -155,7 +174,8 @@ impl Session {
         let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
         let id = ImageId(self.next_id);
         self.next_id += 1;
-        self.images.insert(id, Entry { name: name.to_owned(), input, geometry, embedded: Vec::new() });
+        let photo = self.keep_photos.then(|| photo.clone());
+        self.images.insert(id, Entry { name: name.to_owned(), input, geometry, embedded: Vec::new(), photo });
         Ok(id)
     }
 
@@ -235,7 +255,8 @@ impl Session {
             return Err(Error::Engine { engine: engine.name(), reason: "it returned no activation maps".into() });
         };
         let embedding = output.mixed.embedding.as_slice().into();
-        let embedded = Embedded { target: target.to_owned(), engine, features, embedding, milliseconds };
+        let pooled = Vec::new();
+        let embedded = Embedded { target: target.to_owned(), engine, features, embedding, milliseconds, pooled };
         entry.embedded.push(embedded.clone());
         Ok((embedded, output.mixed))
     }

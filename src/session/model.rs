@@ -1,7 +1,7 @@
 //! A model: its description and its network.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, ValueId, passes};
+use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
@@ -13,6 +13,10 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    /// How many layers are shuffled, and the seed.
+    random: Option<(usize, u64)>,
+    /// Values that are zero or more whatever the image.
+    non_negative: std::collections::HashSet<String>,
     fingerprint: u64,
 }
 
@@ -44,7 +48,8 @@ impl Model {
         }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let model = Self { manifest, onnx, targets, parameters, fingerprint };
+        let non_negative = super::signs::non_negative(&graph);
+        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None };
         model.check_target(&model.manifest.target)?;
         let channels = model.target_channels(graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -79,6 +84,11 @@ impl Model {
     /// The mean embedding of unlabelled images at a layer, where the model has one.
     pub fn mean_embedding(&self, target: &str) -> Option<&[f32]> {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
+    }
+
+    /// Whether the network's structure makes a layer's activations zero or more for every image, as behind a ReLU.
+    pub fn is_non_negative(&self, target: &str) -> bool {
+        self.non_negative.contains(target)
     }
 
     /// The same, where there is no doing without it.
@@ -118,35 +128,81 @@ impl Model {
         self
     }
 
-    /// The optimised network for one input size up to the named value, which is kept: a layer as maps `[1, C, H, W]`
-    /// whatever its layout in the file.
+    /// Shuffles the weights of the last `layers` convolutions and linear layers before a target layer: what the sanity
+    /// checks of saliency maps compare with, see [`randomise`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
+    pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
+        let side = self.manifest.input.size;
+        let target = &self.manifest.target;
+        let graph = self.lower((side, side), &[target])?;
+        let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
+        if layers > there {
+            let reason =
+                format!("{layers} cannot be at random; the model has {there} layers with weights before {target:?}");
+            return Err(Error::argument("random layers", reason));
+        }
+        self.random = (layers > 0).then_some((layers, seed));
+        Ok(self)
+    }
+
+    /// The optimised network for one input size, with the named value kept: a layer as maps
+    /// `[1, C, H, W]` whatever its layout in the file.
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown name; the errors of shape inference.
-    pub fn graph(&self, (width, height): (u32, u32), target: &str) -> Result<Graph> {
-        let (height, width) = (height as usize, width as usize);
-        let mut graph = match self.onnx.to_graph_for(height, width, target) {
-            // A value that the reader made on the way to one of the file.
-            Err(Error::Target { .. }) => self.onnx.to_graph(height, width)?,
-            other => other?,
-        };
-        let keep = self.keep(&mut graph, target)?;
-        passes::optimize(graph, &[keep])
+    pub fn graph(&self, size: (u32, u32), target: &str) -> Result<Graph> {
+        self.graph_for(size, &[target.to_owned()])
     }
 
-    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
-    pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
-        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let keep = names.iter().map(|name| self.keep(&mut graph, name)).collect::<Result<Vec<_>>>()?;
+    /// The optimised network for one input size, with all named values kept.
+    ///
+    /// # Errors
+    /// As [`Model::graph`].
+    pub fn graph_for(&self, size: (u32, u32), targets: &[String]) -> Result<Graph> {
+        let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+        self.build(size, &names, names.len())
+    }
+
+    /// The optimised network for one input size, with every named value kept: a layer, as maps, and then values as they
+    /// are: what is read beside the layer, and outputs such as the logits.
+    pub(super) fn graph_keeping(&self, size: (u32, u32), names: &[&str]) -> Result<Graph> {
+        self.build(size, names, 1)
+    }
+
+    /// The network with every named value kept, the first so many of them as maps.
+    fn build(&self, (width, height): (u32, u32), names: &[&str], maps: usize) -> Result<Graph> {
+        let mut graph = self.lower((height as usize, width as usize), names)?;
+        let mut keep = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            keep.push(if i < maps { self.maps(&mut graph, name)? } else { self.find(&graph, name)? });
+        }
+        if let (Some((layers, seed)), Some(&first)) = (self.random, keep.first()) {
+            // A target nearer the input has fewer layers before it.
+            let layers = layers.min(count_weighted_layers(&graph, first));
+            randomise(&mut graph, first, layers, seed)?;
+        }
         passes::optimize(graph, &keep)
     }
 
-    /// A value by its name: as maps `[1, C, H, W]` if it is a layer that can be explained, else as it is.
-    fn keep(&self, graph: &mut Graph, name: &str) -> Result<ValueId> {
-        match graph.maps(name) {
-            Ok(maps) => Ok(maps),
-            Err(_) => graph.find(name).ok_or_else(|| self.unknown_target(name)),
+    /// The network, or only what the named values need where what comes after them is not supported.
+    fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
+        match self.onnx.to_graph(height, width) {
+            Err(Error::Unsupported { nodes }) => {
+                self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })
+            }
+            other => other,
         }
+    }
+
+    /// A layer as maps `[1, C, H, W]`, whatever its layout; any other value as it is.
+    fn maps(&self, graph: &mut Graph, name: &str) -> Result<ValueId> {
+        graph.maps(name).or_else(|_| self.find(graph, name))
+    }
+
+    fn find(&self, graph: &Graph, name: &str) -> Result<ValueId> {
+        graph.find(name).ok_or_else(|| self.unknown_target(name))
     }
 
     pub(super) fn check_target(&self, target: &str) -> Result<()> {

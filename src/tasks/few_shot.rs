@@ -2,7 +2,7 @@
 
 use crate::choice::choice;
 use crate::error::{Error, Result};
-use crate::fam::{Form, prototype};
+use crate::fam::{Direction, Form, Metric, Side, Space, prototype};
 
 /// What a class is compared by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -57,6 +57,85 @@ choice!(Centre, "center", {
         "arXiv 1911.04623 (SimpleShot), CL2N, with the session's images as the base set", "";
 });
 
+/// What stands for the classes in a space: one direction a class under [`Decide::Prototype`], one a support otherwise.
+#[derive(Clone, Debug)]
+pub struct References {
+    rows: Vec<Vec<Direction>>,
+    decide: Decide,
+}
+
+impl References {
+    /// From the pooled features of each class's supports.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] without classes, for a class without supports, or features that do not fit the space.
+    ///
+    /// ```
+    /// use famlens::fam::{Metric, Similarity, Space, head::Head};
+    /// use famlens::tasks::few_shot::{Decide, References};
+    /// let space = Space::new(Head::none(), Metric::new(Similarity::Cosine, None, None, false)?, None);
+    /// let classes: [Vec<&[f32]>; 2] = [vec![&[1.0, 0.0], &[0.0, 1.0]], vec![&[1.0, 1.0]]];
+    /// let side = space.side(&[1.0, 0.0])?;
+    /// let nearest = References::new(&space, &classes, Decide::Nearest)?;
+    /// assert_eq!(nearest.decide(space.metric(), &side).0.predicted, 0);
+    /// # Ok::<(), famlens::Error>(())
+    /// ```
+    pub fn new(space: &Space, classes: &[Vec<&[f32]>], decide: Decide) -> Result<Self> {
+        if classes.is_empty() {
+            return Err(Error::argument("classes", "at least one class with one image is needed"));
+        }
+        let row = |supports: &Vec<&[f32]>| -> Result<Vec<Direction>> {
+            let prepared = supports.iter().map(|f| space.prepare(f)).collect::<Result<Vec<_>>>()?;
+            let metric = space.metric();
+            match decide {
+                Decide::Prototype => {
+                    let rows: Vec<&[f32]> = prepared.iter().map(Vec::as_slice).collect();
+                    Ok(vec![metric.direction(&prototype(&rows)?)])
+                }
+                _ if prepared.is_empty() => Err(Error::argument("supports", "a class needs at least one image")),
+                _ => Ok(prepared.iter().map(|g| metric.direction(g)).collect()),
+            }
+        };
+        Ok(Self { rows: classes.iter().map(row).collect::<Result<_>>()?, decide })
+    }
+
+    /// Ranks the classes for a query, and gives the direction that each was compared by.
+    pub fn decide(&self, metric: &Metric, side: &Side) -> (Decision, Vec<Direction>) {
+        let best = |row: &Vec<Direction>| {
+            let scores: Vec<f64> = row.iter().map(|d| metric.compare(side, d)).collect();
+            row[first_largest(&scores)].clone()
+        };
+        let directions: Vec<Direction> = match self.decide {
+            Decide::Nearest => self.rows.iter().map(best).collect(),
+            // A similarity is linear in the direction, so the mean of similarities (and of maps) is that of directions.
+            Decide::Prototype | Decide::MeanOfSupports => self.rows.iter().map(|row| mean(row)).collect(),
+        };
+        let scores: Vec<f64> = directions.iter().map(|d| metric.compare(side, d)).collect();
+        let predicted = first_largest(&scores);
+        (Decision { scores, predicted }, directions)
+    }
+
+    /// The directions, where they do not depend on the query; `None` for the nearest support.
+    pub fn fixed(&self) -> Option<Vec<Direction>> {
+        (self.decide != Decide::Nearest).then(|| self.rows.iter().map(|row| mean(row)).collect())
+    }
+}
+
+fn mean(row: &[Direction]) -> Direction {
+    if let [one] = row {
+        return one.clone();
+    }
+    let average = |value: &dyn Fn(&Direction) -> f64| row.iter().map(value).sum::<f64>() / row.len().max(1) as f64;
+    let size = row.first().map_or(0, |d| d.values.len());
+    let values = (0..size).map(|c| average(&|d| f64::from(d.values[c])) as f32).collect();
+    Direction { values, constant: average(&|d| d.constant) }
+}
+
+/// Index of the largest score; the first of equals.
+fn first_largest(scores: &[f64]) -> usize {
+    (0..scores.len()).fold(0, |best, k| if scores[k] > scores[best] { k } else { best })
+}
+
 /// The classes of an episode, each reduced to its prototype.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Episode {
@@ -103,8 +182,41 @@ impl Episode {
     /// As [`Form::score`].
     pub fn decide(&self, form: Form, f: &[f32], mean: Option<&[f32]>) -> Result<Decision> {
         let scores: Vec<f64> = self.prototypes.iter().map(|g| form.score(f, g, mean)).collect::<Result<_>>()?;
-        let better = |best: usize, k: usize| if scores[k] > scores[best] { k } else { best };
-        let predicted = (0..scores.len()).fold(0, better);
+        let predicted = first_largest(&scores);
         Ok(Decision { scores, predicted })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::choice::Choice;
+    use crate::fam::{Similarity, head::Head};
+
+    /// Class 0 has one support on the query and two far away; class 1 three that are all near.
+    const CLASSES: [[[f32; 2]; 3]; 2] = [[[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [[1.0, 0.5], [1.0, 0.5], [1.0, 0.5]]];
+
+    #[test]
+    fn each_rule_decides_as_it_says() -> Result<()> {
+        let space = Space::new(Head::none(), Metric::new(Similarity::Cosine, None, None, false)?, None);
+        let classes: Vec<Vec<&[f32]>> = CLASSES.iter().map(|c| c.iter().map(|g| g.as_slice()).collect()).collect();
+        let side = space.side(&[1.0, 0.0])?;
+        let near = 1.0 / 1.25f64.sqrt();
+        let expected = [
+            (Decide::Prototype, 1.0 / 5f64.sqrt(), 1),
+            (Decide::Nearest, 1.0, 0),
+            (Decide::MeanOfSupports, 1.0 / 3.0, 1),
+        ];
+        assert_eq!(expected.len(), Decide::ALL.len());
+        for (rule, score, predicted) in expected {
+            let references = References::new(&space, &classes, rule)?;
+            let (decision, directions) = references.decide(space.metric(), &side);
+            assert!((decision.scores[0] - score).abs() < 1e-6, "{rule}: {}", decision.scores[0]);
+            assert!((decision.scores[1] - near).abs() < 1e-6, "{rule}");
+            assert_eq!(decision.predicted, predicted, "{rule}");
+            assert_eq!(directions.len(), 2);
+            assert_eq!(references.fixed().is_none(), rule == Decide::Nearest);
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::image::sniff;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation};
 use crate::overlay::{Alpha, ColorMap, Style};
-use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, Session};
+use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, LayerMaps, Session};
 
 /// A JavaScript `Error` with the message and a `code` that a page can branch on.
 pub(super) fn to_error(error: Error) -> JsValue {
@@ -189,15 +189,33 @@ pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsRes
         set(&result, "map", object([("width", first.map.width as u32), ("height", first.map.height as u32)])?)?;
     }
     set(&result, "maps", maps)?;
-    let contributions = Array::new();
-    for row in &explanation.contributions {
-        contributions.push(&Float32Array::from(row.as_slice()));
-    }
-    set(&result, "contributions", contributions)?;
+    let rows = |rows: &[Vec<f32>]| rows.iter().map(|row| Float32Array::from(row.as_slice())).collect::<Array>();
+    set(&result, "contributions", rows(&explanation.contributions))?;
+    set(&result, "weights", rows(&explanation.weights))?;
+    set(&result, "layers", layers(&explanation.layers)?)?;
+    set(&result, "passes", explanation.passes as u32)?;
     set(&result, "timings", json(&explanation.timings)?)?;
     set(&result, "embedded", explanation.embedded as u32)?;
     set(&result, "backend", explanation.engine.name())?;
     set(&result, "note", session.note().map_or(JsValue::NULL, JsValue::from))?;
+    Ok(result)
+}
+
+/// `[{target, maps: [{data, width, height}]}]`.
+fn layers(layers: &[LayerMaps]) -> JsResult<Array> {
+    let result = Array::new();
+    for layer in layers {
+        let maps = Array::new();
+        for grid in &layer.maps {
+            let map = object([("width", grid.width as u32), ("height", grid.height as u32)])?;
+            set(&map, "data", Float32Array::from(grid.data.as_slice()))?;
+            maps.push(&map);
+        }
+        let one = Object::new();
+        set(&one, "target", layer.target.as_str())?;
+        set(&one, "maps", maps)?;
+        result.push(&one);
+    }
     Ok(result)
 }
 
@@ -223,6 +241,7 @@ pub(super) fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
     set(&result, "min", min)?;
     set(&result, "max", max)?;
     set(&result, "constant", explained.localisation.is_none())?;
+    set(&result, "zero", map.data.iter().all(|&v| v == 0.0))?;
     set_localisation(&result, explained.localisation.as_ref())?;
     Ok(result)
 }

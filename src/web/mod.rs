@@ -6,7 +6,10 @@
 
 mod choices;
 mod convert;
+mod evaluate;
 mod methods;
+mod pair;
+mod retrieval;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;
@@ -96,9 +99,10 @@ impl Lens {
         self.session.remove_image(ImageId(id));
     }
 
-    /// The embedding of an image: `{embedding, ms, cached}`.
-    pub async fn embed(&mut self, id: u32) -> JsResult<Object> {
-        let embedding = self.session.embed(ImageId(id)).await.map_err(to_error)?;
+    /// The embedding of an image at the target layer and under the pooling of `options`: `{embedding, ms, cached}`.
+    pub async fn embed(&mut self, id: u32, options: JsValue) -> JsResult<Object> {
+        let options = explain_options(&options)?;
+        let embedding = self.session.embed_as(ImageId(id), &options).await.map_err(to_error)?;
         let result = Object::new();
         set(&result, "embedding", Float32Array::from(embedding.values.as_ref()))?;
         set(&result, "ms", embedding.milliseconds)?;

@@ -261,10 +261,11 @@ def main():
             rows["random"] = np.tensordot(random_weights(len(activations)), activations, 1)
             if layer == "features":
                 f, g = activations.mean((1, 2)), prototype.numpy()
-                direction = net.classifier.weight[LOGIT].detach().numpy() if objective == "logit" else g / np.linalg.norm(g)
+                # Weights whose sum with the pooled features is the score: the mean of the CAM is it (a logit's bias apart).
+                cosine = g / np.linalg.norm(g) / np.linalg.norm(f)
+                direction = net.classifier.weight[LOGIT].detach().numpy() if objective == "logit" else cosine
                 rows["cam"] = np.tensordot(direction, activations, 1)
-                share = f if objective == "logit" else f / np.linalg.norm(f)
-                rows["fam"] = np.tensordot(share * direction, activations, 1)
+                rows["fam"] = np.tensordot(f * direction, activations, 1)
             names[layer] = list(rows)
             save(f"net_{layer}_{objective}", np.stack(list(rows.values())))
             save(f"net_{layer}_{objective}_gradient", gradient)

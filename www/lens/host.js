@@ -6,7 +6,7 @@ export function absolute(url) {
 }
 
 /** @param {string} url */
-export function nameOf(url) {
+function nameOf(url) {
   return url.startsWith("data:") ? "image" : decodeURIComponent(new URL(url).pathname.split("/").pop() || "image");
 }
 
@@ -22,7 +22,7 @@ export function startWorker() {
  * The pixels of what only an <img> can decode, such as SVG.
  * @param {Blob} blob
  */
-export async function pixelsByElement(blob) {
+async function pixelsByElement(blob) {
   const url = URL.createObjectURL(blob);
   try {
     const image = new Image();
@@ -42,4 +42,30 @@ export async function pixelsByElement(blob) {
   } finally {
     URL.revokeObjectURL(url);
   }
+}
+
+/**
+ * Hands an image to the worker in the form that it reads.
+ * @param {Exclude<import("../famlens.js").ImageLike, import("../famlens.js").LensImage>} image
+ * @param {string | undefined} given its name, if it was given one
+ * @param {(source: {name: string, source: unknown}, transfer: Transferable[]) => Promise<any>} ask
+ * @param {(message: string) => Error} unreadable
+ * @returns {Promise<any>}
+ */
+export async function sendImage(image, given, ask, unreadable) {
+  const url = typeof image === "string" || image instanceof URL ? absolute(image) : null;
+  const name = given ?? (image instanceof File ? image.name : url !== null ? nameOf(url) : "image");
+  if (url !== null || image instanceof Blob) {
+    try {
+      return await ask({ name, source: url ?? image }, []);
+    } catch (error) {
+      if (/** @type {any} */ (error).code !== "element") throw error;
+      const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
+      if (pixels) return ask({ name, source: pixels }, []);
+      throw unreadable(`${name} cannot be read as an image, neither by famlens nor by this browser.`);
+    }
+  }
+  if (image instanceof ImageData || image instanceof ImageBitmap) return ask({ name, source: image }, []);
+  const bitmap = await createImageBitmap(/** @type {HTMLCanvasElement} */ (image));
+  return ask({ name, source: bitmap }, [bitmap]);
 }

@@ -3,7 +3,7 @@
 import { Failure } from "./failure.js";
 
 /**
- * @import { WasmImage, WasmLens } from "./wasm.js"
+ * @import { WasmImage, WasmLens, WasmView } from "./wasm.js"
  * @typedef {{id: number, name: string, width: number, height: number}} Held
  */
 
@@ -82,6 +82,25 @@ export class Library {
     return true;
   }
 
+  /**
+   * A random view of an image, which is not kept.
+   * @param {string} name
+   * @param {string | Blob | ImageBitmap | ImageData} source
+   * @param {number} seed
+   * @param {object} allowed
+   * @param {<T>(run: () => Promise<T>) => Promise<T>} inTurn
+   */
+  async view(name, source, seed, allowed, inTurn) {
+    const { rgba, width, height, view } = await (await read(this.#lens, name, source)).view(seed, allowed, inTurn);
+    return { image: new ImageData(rgba, width, height), view, seed };
+  }
+
+  /** What tells the content of an image from others: the SHA-256 of its file. @param {number} id */
+  content(id) {
+    this.size(id);
+    return /** @type {{key: string}} */ (this.#byId.get(id)).key;
+  }
+
   /** @param {number} id */
   size(id) {
     const entry = this.#byId.get(id);
@@ -91,10 +110,13 @@ export class Library {
 }
 
 /**
+ * @typedef {<T>(run: () => Promise<T>) => Promise<T>} InTurn
+ * @typedef {{key: string, add: () => Promise<WasmImage>, view: (seed: number, allowed: object, inTurn: InTurn) => Promise<WasmView>}} Content
+ *
  * @param {WasmLens} lens
  * @param {string} name
  * @param {string | Blob | ImageBitmap | ImageData} source
- * @returns {Promise<{key: string, add: () => Promise<WasmImage>}>}
+ * @returns {Promise<Content>}
  */
 async function read(lens, name, source) {
   if (source instanceof ImageData) return pixels(lens, name, source);
@@ -107,26 +129,40 @@ async function read(lens, name, source) {
   const bytes = new Uint8Array(await readBlob(blob, name));
   return {
     key: await digest(bytes),
-    add: async () => {
-      try {
-        return lens.addImage(name, bytes);
-      } catch (error) {
-        if (!(/** @type {any} */ (error).browserCanTry)) throw error;
-        const { width, height, data } = await decodeByBrowser(blob, name);
-        return lens.addPixels(name, width, height, data);
-      }
-    },
+    add: () => orByBrowser(() => lens.addImage(name, bytes), ({ width, height, data }) => lens.addPixels(name, width, height, data)),
+    view: (seed, allowed, inTurn) =>
+      inTurn(() => orByBrowser(() => lens.view(name, bytes, seed, allowed), ({ width, height, data }) => lens.viewPixels(width, height, data, seed, allowed))),
   };
+
+  /**
+   * @template T
+   * @param {() => T} ours
+   * @param {(image: ImageData) => T} theirs
+   * @returns {Promise<T>}
+   */
+  async function orByBrowser(ours, theirs) {
+    try {
+      return ours();
+    } catch (error) {
+      if (!(/** @type {any} */ (error).browserCanTry)) throw error;
+      return theirs(await decodeByBrowser(blob, name));
+    }
+  }
 }
 
 /**
  * @param {WasmLens} lens
  * @param {string} name
  * @param {ImageData} image
+ * @returns {Promise<Content>}
  */
 async function pixels(lens, name, { width, height, data }) {
   const content = await digest(data);
-  return { key: `${width}x${height}:${content}`, add: async () => lens.addPixels(name, width, height, data) };
+  return {
+    key: `${width}x${height}:${content}`,
+    add: async () => lens.addPixels(name, width, height, data),
+    view: (seed, allowed, inTurn) => inTurn(async () => lens.viewPixels(width, height, data, seed, allowed)),
+  };
 }
 
 /**
@@ -184,7 +220,7 @@ function draw(name, bitmap) {
 let unnamed = 0;
 
 /** @param {Uint8Array<ArrayBuffer> | ImageDataArray} bytes */
-async function digest(bytes) {
+export async function digest(bytes) {
   // Browsers offer digests to secure pages only; elsewhere equal images are simply held twice.
   if (!globalThis.crypto?.subtle) return `unnamed ${(unnamed += 1)}`;
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes)));

@@ -17,7 +17,10 @@
  * @property {number} channels
  * @property {WasmMap[]} maps
  * @property {Float32Array[]} contributions
- * @property {{total: number, supports: number, forward: number, mix: number}} timings
+ * @property {Float32Array[]} weights
+ * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers
+ * @property {number} passes
+ * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings
  * @property {number} embedded
  * @property {string} backend
  * @property {string | null} note
@@ -25,12 +28,16 @@
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
  * @property {() => any[]} choices
+ * @property {(bytes: Uint8Array) => string} loadHead
+ * @property {(values?: Float32Array) => void} setMatrix
+ * @property {(keep: boolean) => void} keepPhotos
+ * @property {(classes: WasmClass[], options: object) => Promise<any>} checkSupports
  * @property {(backend: string) => Promise<unknown>} setBackend
  * @property {(id: number) => Promise<unknown>} calibrate
  * @property {(name: string, bytes: Uint8Array) => WasmImage} addImage
  * @property {(name: string, width: number, height: number, rgba: Uint8ClampedArray | Uint8Array) => WasmImage} addPixels
  * @property {(id: number) => void} removeImage
- * @property {(id: number) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
+ * @property {(id: number, options?: object) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
  * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
  * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done: number, total: number) =>
  *   Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[], predicted: number, layer: string,
@@ -40,11 +47,40 @@
  * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number, height: number,
  *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null, peak: [number, number] | null}} render
  * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null} valueAt
+ * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
+ * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows: object[]}>} evaluateImage
+ * @property {(rows: object[], bootstrap?: object) => object} summarise
  * @property {(id: number, runs: number) => Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>} bench
+ * @property {(a: number, b: number, options: object) => Promise<{similarity: number, a: WasmExplanation, b: WasmExplanation}>} pair
+ * @property {(a: number, b: number, options: object) => Promise<import("./pair.js").CellPairs>} whereToWhere
+ * @property {(name: string, bytes: Uint8Array, seed: number, allowed: object) => WasmView} view
+ * @property {(width: number, height: number, rgba: Uint8ClampedArray | Uint8Array, seed: number, allowed: object) => WasmView} viewPixels
+ * @property {(options: object) => Origin} origin
+ * @property {(id: number, content: string, origin: object) => Promise<{item: WasmItem, embedding: Float32Array}>} galleryRow
  * @property {() => void} loseGpu
  * @property {() => void} free
  *
- * @typedef {{default: () => Promise<unknown>, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}} WasmModule
+ * @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>, view: import("./pair.js").ViewParameters}} WasmView
+ * @typedef {{model: string, weights: string, input: string, target: string, pooling: string, channels: number, key: string}} Origin
+ * @typedef {{name: string, content: string, picture: string, width: number, height: number}} WasmItem
+ * @typedef {{index: number, similarity: number, duplicate: {of: "sameFile" | "query"} | {of: "hit", rank: number} | null}} WasmHit
+ *
+ * @typedef {object} WasmGallery
+ * @property {() => number} len
+ * @property {(item: WasmItem, embedding: Float32Array) => number} push
+ * @property {() => WasmItem[]} items
+ * @property {(index: number) => Float32Array | undefined} embedding
+ * @property {(indices: Uint32Array) => void} remove
+ * @property {(query: WasmItem, embedding: Float32Array, top: number, rule: object | null) => WasmHit[]} rank
+ * @property {(from: number, to: number, rule: object | null) => {first: number, second: number, similarity: number, same: boolean}[]} duplicates
+ * @property {(firsts: Uint32Array, seconds: Uint32Array) => number[][]} groups
+ * @property {() => Uint8Array<ArrayBuffer>} toNpy
+ * @property {() => string} toCsv
+ * @property {() => void} free
+ *
+ * @typedef {{create: (origin: Origin) => WasmGallery, fromFiles: (npy: Uint8Array, csv: string, origin: Origin) => WasmGallery}} WasmGalleries
+ *
+ * @typedef {{default: () => Promise<unknown>, LensGallery: WasmGalleries, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}} WasmModule
  */
 
 export {};

@@ -31,6 +31,13 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * A table that scrolls by itself where it is too wide, with the keyboard too.
+ * @param {string} label
+ * @param {...Node} children
+ */
+export const scrolled = (label, ...children) => el("div", { class: "table-wrap", role: "group", tabindex: "0", "aria-label": label }, ...children);
+
 /** Outlines of the icons, 24 units square. */
 const ICONS = {
   plus: "M12 5v14M5 12h14",
@@ -110,11 +117,25 @@ export function figure(value) {
  */
 export function ends(min, max) {
   const size = Math.max(Math.abs(min), Math.abs(max));
-  const decimals = size === 0 ? 0 : Math.min(8, Math.max(0, 2 - Math.floor(Math.log10(size))));
+  const decimals = size === 0 ? 0 : scoreDecimals(size);
   return [min.toFixed(decimals), max.toFixed(decimals)];
 }
+
+/** Decimals that leave three digits of the largest of some scores. @param {number} most */
+export const scoreDecimals = (most) => Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(most || 1))));
 
 /** @param {number} ms */
 export function milliseconds(ms) {
   return ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : ms >= 10 ? `${Math.round(ms)} ms` : ms >= 1 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(2)} ms`;
+}
+
+/**
+ * Hands a file to the user.
+ * @param {Blob} blob
+ * @param {string} name
+ */
+export function download(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

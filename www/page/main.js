@@ -2,6 +2,7 @@
 
 import { mountAbout } from "./about.js";
 import { mountBackend } from "./backend.js";
+import { followCatalogue } from "./catalogue.js";
 import { byId } from "./dom.js";
 import { mountDrop } from "./drop.js";
 import { start } from "./engine.js";
@@ -23,6 +24,7 @@ mountTheme();
 mountBackend();
 mountModel();
 mountProgress();
+followCatalogue();
 mountDrop(() => view()?.taker ?? null);
 on(["lens", "busy", "failed", "result", "query", "classes", "choices", "beside", "view"], tellState);
 // For the console, and for programs that drive the page.

@@ -9,6 +9,7 @@ const PHASES = /** @type {Record<string, string>} */ ({
   model: "Downloading the model",
   compile: "Preparing the engine",
   embed: "Looking at the photos",
+  method: "Running the model for a method",
 });
 
 function show() {

@@ -14,6 +14,8 @@ import { on, set, state } from "./state.js";
 /** @type {Task[]} */
 const TASKS = [
   { id: "few-shot", label: "Few-shot", load: () => import("./few-shot/view.js") },
+  { id: "pair", label: "Pair", load: () => import("./pair/view.js") },
+  { id: "gallery", label: "Gallery", load: () => import("./gallery/view.js") },
 ];
 
 /** Views that have been mounted, by task. @type {Map<string, View>} */

@@ -4,6 +4,7 @@
 mod bench;
 mod browser;
 mod node;
+mod results;
 mod serve;
 mod sh;
 mod test;
@@ -52,6 +53,17 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Measure again what docs/results.md shows and write its tables; with names, only those blocks.
+    Results {
+        /// Blocks to measure; all of them if none is named.
+        blocks: Vec<String>,
+        /// Name the blocks with their commands and stop.
+        #[arg(long)]
+        list: bool,
+        /// A famlens that is built already, instead of building it.
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     Bench {
         /// Rounds; each runs every contender once, in turn.
@@ -73,6 +85,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve { port, no_build } => serve::run(port, no_build),
         Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
+        Command::Results { blocks, list, program } => results::run(&blocks, list, program.as_deref()),
         Command::Test { steps, list } => test::run(&steps, list),
         Command::Bench { rounds, gpu_rounds, no_build, check } => bench::run(rounds, gpu_rounds, no_build, check),
     };

@@ -133,6 +133,8 @@ fn unit() -> Result<Outcome> {
         // With a driver there, a suite that finds no adapter is a failure and not one that was skipped.
         tests.env("FAMLENS_REQUIRE_GPU", "1");
     }
+    // The suites run whole networks on every engine, which is slow without optimisation.
+    tests.args(["--config", "profile.dev.package.famlens.opt-level=2"]);
     sh::run(tests.args(["test", "--locked", "--workspace"]))?;
     Ok(no_vulkan.map_or(Outcome::Passed, |why| Outcome::PassedInPart(format!("GPU suites skipped: {why}"))))
 }

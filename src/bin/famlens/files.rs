@@ -1,5 +1,6 @@
 //! Reading and writing files, with errors that name the path.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,11 +39,18 @@ pub fn create_folder(path: &Path) -> Result<()> {
 
 /// The model of a folder with a `model.json`, or the built-in one.
 pub fn model(folder: Option<&Path>) -> Result<Model> {
-    let Some(folder) = folder else { return Model::new(MODEL_JSON, MODEL_ONNX) };
+    let (json, onnx) = model_files(folder)?;
+    Model::new(&json, &onnx)
+}
+
+/// The text of `model.json` and the bytes of the ONNX file of that folder, or of the built-in model.
+pub fn model_files(folder: Option<&Path>) -> Result<(String, Cow<'static, [u8]>)> {
+    let Some(folder) = folder else { return Ok((MODEL_JSON.to_owned(), Cow::Borrowed(MODEL_ONNX))) };
     let path = folder.join("model.json");
     let json = fs::read_to_string(&path).map_err(|e| file_error(&path, e))?;
     let file = famlens::session::Manifest::parse(&json)?.file;
-    Model::new(&json, &read_onnx(&folder.join(file))?)
+    let onnx = read_onnx(&folder.join(file))?;
+    Ok((json, Cow::Owned(onnx)))
 }
 
 pub fn photo(path: &Path) -> Result<Photo> {
@@ -51,6 +59,11 @@ pub fn photo(path: &Path) -> Result<Photo> {
 
 /// The photos in a folder and the folders below it, sorted by path.
 pub fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    with_endings(folder, &PHOTO_EXTENSIONS)
+}
+
+/// The files of these endings, in lower case, in a folder and the folders below it, sorted by path.
+pub fn with_endings(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -59,7 +72,7 @@ pub fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
             let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
             if path.is_dir() {
                 folders.push(path);
-            } else if extension.is_some_and(|e| PHOTO_EXTENSIONS.contains(&e.as_str())) {
+            } else if extension.is_some_and(|e| endings.contains(&e.as_str())) {
                 found.push(path);
             }
         }

@@ -1,6 +1,7 @@
 //! The famlens command line: arguments in, [`famlens::session`] at work, tables, pictures and JSON out.
 
 mod bench_methods;
+mod check;
 mod embed;
 mod evaluate;
 mod explain;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Decide which class a photo is like, and show which parts of it made the model decide so
     Explain(explain::Args),
+    /// Take each support photo out in turn and say whether the others recognise it
+    Check(check::Args),
     /// Compare methods over one photo: maps side by side, with passes, time and memory
     Methods(methods::Args),
     /// Time and peak memory of every method against input size and model, and how each grows
@@ -44,8 +47,8 @@ enum Command {
     Choices(options::ChoicesArgs),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
-    /// Few-shot accuracy and localisation over a folder of photos, by input geometry and form
-    Evaluate(evaluate::Args),
+    /// Accuracy, localisation, faithfulness and class specificity over a folder of photos, as tables and a report
+    Evaluate(Box<evaluate::Args>),
     /// Write an ONNX file with its weights as int8, symmetric per output channel
     Quantize(model::QuantizeArgs),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
+        Command::Check(args) => check::run(args),
         Command::Methods(args) => methods::run(&args),
         Command::BenchMethods(args) => bench_methods::run(&args),
         Command::Pair(args) => pair::run(args),
@@ -65,7 +69,7 @@ fn main() -> ExitCode {
         Command::Search(args) => search::run(args),
         Command::Choices(args) => options::choices(&args),
         Command::Embed(args) => embed::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
+        Command::Evaluate(args) => evaluate::run(*args),
         Command::Quantize(args) => model::quantize(args),
         Command::Inspect(args) => model::inspect(args),
         Command::Compare(args) => model::compare(args),

@@ -1,11 +1,15 @@
 //! What can be chosen about an explanation, as arguments; every command that explains takes them.
 
+use std::path::PathBuf;
+
 use famlens::fam::head::HeadChoice;
 use famlens::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
 use famlens::methods::{Method, MethodOptions};
-use famlens::session::{Against, CatalogueInput, ExplainOptions, Finer, catalogue, catalogue_json};
+use famlens::session::{Against, CatalogueInput, ExplainOptions, Finer, Session, catalogue, catalogue_json};
 use famlens::tasks::few_shot::{Centre, Decide};
 use famlens::{Error, Result};
+
+use crate::files;
 
 /// Each argument is the option of that name in `famlens choices`.
 #[derive(clap::Args, Clone)]
@@ -41,6 +45,9 @@ pub struct OptionArgs {
     /// The transformation module: none, model, file, whitening, lda
     #[arg(long, default_value_t)]
     pub head: HeadChoice,
+    /// The .safetensors file of a projection head, for --head file (which it implies)
+    #[arg(long, value_name = "FILE")]
+    pub head_file: Option<PathBuf>,
     /// How much learned covariances are pulled towards independent channels, 0 to 1
     #[arg(long, default_value_t = 0.1)]
     pub shrinkage: f32,
@@ -98,6 +105,16 @@ pub struct OptionArgs {
 }
 
 impl OptionArgs {
+    /// What the session needs before images are added: the head from a file, and photos for further scales.
+    pub fn prepare(&self, session: &mut Session) -> Result<()> {
+        if let Some(path) = &self.head_file {
+            let described = session.load_head(&files::read(path)?, None)?;
+            eprintln!("head: {described}");
+        }
+        session.keep_photos(!self.scales.is_empty());
+        Ok(())
+    }
+
     /// The options of an explanation; `rival` is the index of the class that the contrastive form is against.
     pub fn options(&self, rival: Option<usize>) -> ExplainOptions {
         ExplainOptions {
@@ -110,7 +127,7 @@ impl OptionArgs {
             weight_relu: self.weight_relu,
             map_relu: self.map_relu,
             map_norm: self.map_norm,
-            head: self.head,
+            head: if self.head_file.is_some() { HeadChoice::File } else { self.head },
             shrinkage: self.shrinkage,
             targets: self.targets.clone(),
             fusion: self.fusion,

@@ -20,6 +20,7 @@ pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<Strin
         "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
         "box": found.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
         "peak": found.map(|l| l.peak),
+        "passes": explanation.passes,
         "timings": explanation.timings,
         "engine": explanation.engine,
     });

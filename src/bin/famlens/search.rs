@@ -52,7 +52,8 @@ pub fn run(args: Args) -> Result<()> {
     }
     let hits = block_on(session.search(&gallery, query, args.top))?;
     let item = session.gallery_item(query, &gallery::content(&bytes))?;
-    let marks = marks(&gallery, &item, &hits, &DuplicateRule { cosine: args.duplicate, ..DuplicateRule::default() });
+    let rule = DuplicateRule { cosine: args.duplicate, ..DuplicateRule::default() };
+    let marks = gallery.marks(&item, &hits, &rule);
     let maps = match &args.out {
         Some(folder) => {
             let mut options = args.method.options(None);
@@ -80,22 +81,6 @@ pub fn run(args: Args) -> Result<()> {
         println!("{:>4}  {:.4}  {}{mark}", rank + 1, hit.similarity, gallery.items()[hit.index].name);
     }
     Ok(())
-}
-
-/// What each hit is a near-duplicate of, if it is one: the query, or a hit before it.
-fn marks(gallery: &Gallery, query: &Item, hits: &[Hit], rule: &DuplicateRule) -> Vec<Option<String>> {
-    let mark = |(rank, hit): (usize, &Hit)| {
-        let item = &gallery.items()[hit.index];
-        if item.content == query.content {
-            return Some("the same file as the query".into());
-        }
-        if rule.holds(hit.similarity as f32, query, item) {
-            return Some("near-duplicate of the query".into());
-        }
-        let earlier = hits[..rank].iter().position(|other| gallery.duplicate(other.index, hit.index, rule).is_some());
-        earlier.map(|other| format!("near-duplicate of {}", other + 1))
-    };
-    hits.iter().enumerate().map(mark).collect()
 }
 
 /// Draws the query and each hit under their maps; gives the maps. A hit whose file is gone is told and left out.

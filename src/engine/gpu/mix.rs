@@ -9,7 +9,10 @@ use crate::engine::{Gate, Mix, Mixed, Pooling};
 use crate::error::{Error, Result};
 
 /// The most dispatches that one mix takes.
-const MOST_STEPS: usize = 8;
+const MOST_STEPS: usize = 10;
+
+/// A dispatch: specialisation, parameters and workgroups.
+type MixStep = (Specialisation, Vec<u32>, [u32; 2]);
 
 /// Buffers of the mixes of one program, grown as needed.
 #[derive(Debug, Default)]
@@ -30,6 +33,8 @@ struct Regions {
     quads: usize,
     chunks: usize,
     slices: usize,
+    /// Whether cells are weighed by their sum over channels ([`Pooling::Crow`]).
+    crow: bool,
 }
 
 impl Regions {
@@ -45,6 +50,7 @@ impl Regions {
             quads: cells.div_ceil(4),
             chunks: cells.div_ceil(POOL_CELLS),
             slices: groups.div_ceil(MAP_SLICE),
+            crow: mix.pooling == Pooling::Crow,
         })
     }
 
@@ -65,8 +71,18 @@ impl Regions {
         self.mean() + self.groups
     }
 
-    fn centred(&self) -> usize {
+    /// A one for each channel: the sum over channels is the map of that direction.
+    fn ones(&self) -> usize {
         self.directions() + self.classes * self.groups
+    }
+
+    /// The share of each cell.
+    fn shares(&self) -> usize {
+        self.ones() + usize::from(self.crow) * self.groups
+    }
+
+    fn centred(&self) -> usize {
+        self.shares() + usize::from(self.crow) * self.quads
     }
 
     fn norm(&self) -> usize {
@@ -78,17 +94,20 @@ impl Regions {
     }
 
     fn end(&self) -> usize {
-        self.partial() + (self.chunks * self.groups).max(self.slices * self.classes * self.quads)
+        self.partial() + (self.chunks * self.groups).max(self.slices * self.classes.max(1) * self.quads)
     }
 
     fn bytes_read(&self) -> u64 {
         (self.mean() * 16) as u64
     }
 
-    /// The mean and the directions as they lie in the buffer.
+    /// The mean, the directions and the ones as they lie in the buffer.
     fn inputs(&self, mix: &Mix) -> Vec<f32> {
         let width = self.groups * 4;
         let mut out = vec![0.0; (1 + self.classes) * width];
+        if self.crow {
+            out.resize(out.len() + width, 1.0);
+        }
         let rows = mix.mean.iter().chain(&mix.directions);
         let first = usize::from(mix.mean.is_none());
         for (row, values) in out.chunks_exact_mut(width).skip(first).zip(rows) {
@@ -109,12 +128,17 @@ impl Regions {
         }
     }
 
-    /// The dispatches: specialisation, parameters and workgroups.
-    fn steps(&self, mix: &Mix) -> Vec<(Specialisation, Vec<u32>, [u32; 2])> {
+    /// The dispatches.
+    fn steps(&self, mix: &Mix) -> Vec<MixStep> {
         let mut steps = Vec::with_capacity(MOST_STEPS);
         match mix.pooling {
-            // `record` refuses Crow before it comes here.
-            Pooling::Average | Pooling::Crow => self.pool(0, 0.0, &mut steps),
+            Pooling::Average => self.pool(0, 0.0, &mut steps),
+            Pooling::Crow => {
+                self.maps_of(self.ones(), 1, self.shares(), &mut steps);
+                let params = words([self.shares(), self.quads, self.cells]);
+                steps.push((Specialisation::new(Kernel::MixShares), params, [1, 1]));
+                self.pool(3, 0.0, &mut steps);
+            }
             Pooling::Max => self.pool(1, 0.0, &mut steps),
             Pooling::GeM(exponent) => {
                 self.pool(1, 0.0, &mut steps);
@@ -141,24 +165,30 @@ impl Regions {
         let spec = Specialisation::new(Kernel::MixWeights).with("GATE", gate).with("NORMALISE", normalise);
         steps.push((spec, params, grid.workgroups));
 
-        let per_slice = self.classes * self.quads;
+        self.maps_of(self.weights(), self.classes, self.maps(), &mut steps);
+        steps
+    }
+
+    /// The maps of so many rows of channel weights.
+    fn maps_of(&self, weights: usize, rows: usize, maps: usize, steps: &mut Vec<MixStep>) {
+        let per_slice = rows * self.quads;
         let total = per_slice * self.slices;
         let grid = Grid::over(total);
-        let places = [self.weights(), self.partial(), self.groups, self.cells, self.quads, per_slice, total];
+        let places = [weights, self.partial(), self.groups, self.cells, self.quads, per_slice, total];
         let params = words(places.into_iter().chain([grid.row as usize]));
         steps.push((Specialisation::new(Kernel::MixMaps).with("SLICE", MAP_SLICE as u32), params, grid.workgroups));
 
         let grid = Grid::over(per_slice);
-        let params = words([self.partial(), self.maps(), self.slices, per_slice, grid.row as usize]);
+        let params = words([self.partial(), maps, self.slices, per_slice, grid.row as usize]);
         steps.push((Specialisation::new(Kernel::MixSum), params, grid.workgroups));
-        steps
     }
 
-    fn pool(&self, kind: u32, exponent: f32, steps: &mut Vec<(Specialisation, Vec<u32>, [u32; 2])>) {
+    fn pool(&self, kind: u32, exponent: f32, steps: &mut Vec<MixStep>) {
         let grid = Grid::over(self.groups * self.chunks);
         let row = grid.row as usize;
         let mut params = words([0, self.partial(), self.groups, self.cells, self.chunks, row]);
         params.push(exponent.to_bits());
+        params.push(self.shares() as u32);
         let spec = Specialisation::new(Kernel::MixPool).with("POOLING", kind).with("CELLS", POOL_CELLS as u32);
         steps.push((spec, params, grid.workgroups));
 
@@ -166,7 +196,9 @@ impl Regions {
         let row = grid.row as usize;
         let places = [0, self.partial(), self.mean(), self.centred(), self.groups, self.chunks, self.channels, row];
         let mut params = words(places);
-        params.extend([(self.cells as f32).to_bits(), exponent.to_bits()]);
+        // Shares already sum to one.
+        let divisor = if self.crow { 1.0 } else { self.cells as f32 };
+        params.extend([divisor.to_bits(), exponent.to_bits()]);
         steps.push((Specialisation::new(Kernel::MixEmbed).with("POOLING", kind), params, grid.workgroups));
     }
 }
@@ -191,9 +223,6 @@ impl Mixer {
         mix: &Mix,
     ) -> Result<Pending> {
         let device = &context.device;
-        if mix.pooling == Pooling::Crow {
-            return Err(failed("it has no spatial attention (CroW) pooling yet; choose the CPU engine for it"));
-        }
         let regions = Regions::of(layout, mix)?;
         let bytes = (regions.end() * 16) as u64;
         let limit = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);

@@ -13,6 +13,8 @@ mod conv;
 mod device;
 mod layout;
 mod lower;
+#[cfg(test)]
+mod lower_tests;
 mod mix;
 mod moves;
 mod pipelines;

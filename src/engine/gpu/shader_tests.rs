@@ -20,9 +20,15 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         Kernel::MatMul => (vec![("BIAS", 2)], ALL),
         Kernel::Attention { .. } => (vec![("MASK", 2)], 0),
         Kernel::Norm => (vec![("LINE", 2)], 0),
-        Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 3)], 0),
+        Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 4)], 0),
         Kernel::MixWeights => (vec![("GATE", 3), ("NORMALISE", 2)], 0),
-        Kernel::Batched | Kernel::Softmax | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => (Vec::new(), 0),
+        Kernel::Batched
+        | Kernel::Copy
+        | Kernel::Softmax
+        | Kernel::MixShares
+        | Kernel::MixNorm
+        | Kernel::MixMaps
+        | Kernel::MixSum => (Vec::new(), 0),
     }
 }
 
@@ -32,6 +38,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::Pool,
         Kernel::Elementwise,
         Kernel::Strided,
+        Kernel::Copy,
         Kernel::Reduce,
         Kernel::Softmax,
         Kernel::MatMul,
@@ -39,6 +46,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::Attention { fours: true },
         Kernel::Attention { fours: false },
         Kernel::Norm,
+        Kernel::MixShares,
         Kernel::MixPool,
         Kernel::MixEmbed,
         Kernel::MixNorm,

@@ -95,7 +95,7 @@ impl Boxes {
         };
         let scored = candidates.iter().map(|&at| &self.photos[at]).filter(|entry| fits(&entry.file));
         let mut scored: Vec<_> = scored.map(|entry| (shared(&entry.file), entry)).collect();
-        scored.sort_by(|a, b| b.0.cmp(&a.0));
+        scored.sort_by_key(|(shared, _)| std::cmp::Reverse(*shared));
         match scored[..] {
             [(best, entry), (second, _), ..] if best > second => Some(entry),
             [(_, entry)] => Some(entry),

@@ -7,11 +7,10 @@ use crate::engine::cpu::CpuEngine;
 use crate::engine::mix::mix_host;
 use crate::engine::{Engine, Mix, Pooling};
 use crate::error::{Error, Result};
-use crate::fam::Form;
 use crate::graph::gradient::{Tail, Trace};
 use crate::methods::{Maps, Method, Objective, Reads, cam, pooling};
+use crate::session::explain::Setup;
 use crate::session::{Class, ExplainOptions, ImageId, Session, milliseconds};
-use crate::tasks::few_shot::Episode;
 use crate::tensor::Tensor;
 
 /// From how many multiplications on the engine runs a tail, and not the plain loops.
@@ -57,31 +56,54 @@ impl Session {
         options: &ExplainOptions,
     ) -> Result<Gathered> {
         let manifest = self.model.manifest();
-        let target = options.layers(&manifest.target)?.swap_remove(0);
-        self.model.check_target(&target)?;
+        let target = self.checked_request(classes, options)?.swap_remove(0);
         let layer = options.layer.clone().unwrap_or_else(|| target.clone());
         self.model.check_target(&layer)?;
-        let pooling = manifest.pooling();
         self.entry(query)?;
 
-        let (decides, objective, names, logits, score) = match &options.against {
+        let (decides, outputs) = match &options.against {
             Some(against) => {
                 let (value, outputs) = against.resolve(manifest)?;
-                let (indices, names): (Vec<usize>, Vec<String>) = outputs.into_iter().unzip();
-                (value, Objective::Outputs(indices.clone()), names, Some(indices), "logit".to_owned())
+                (value, Some(outputs))
+            }
+            None => (target, None),
+        };
+        let pooling = match outputs {
+            Some(_) => Pooling::Average,
+            None => self.pooling(options, &decides)?,
+        };
+        let activations = self.activations(query, &layer).await?;
+        let size = self.entry(query)?.geometry.input_size();
+        let (values, forward_ms) = match outputs {
+            Some(_) => {
+                let known = self.embedded(query, &decides).await?;
+                (known.embedding.to_vec(), known.milliseconds)
             }
             None => {
-                let objective = self.similarity(classes, &target, options).await?;
-                let names = classes.iter().map(|c| c.name.clone()).collect();
-                (target, objective, names, None, options.form.score_name().to_owned())
+                let values = self.pooled(query, std::slice::from_ref(&decides), pooling).await?.swap_remove(0).to_vec();
+                (values, self.cached(query, &decides)?.map_or(0.0, |known| known.milliseconds))
             }
         };
-
-        let activations = self.read_layer(query, &layer).await?;
-        let size = self.entry(query)?.geometry.input_size();
-        let known = self.with_recovery(async |s: &mut Self| s.embedded(query, &decides).await).await?;
-        let (values, forward_ms) = (known.embedding.to_vec(), known.milliseconds);
         let network_bytes = self.engines.program(&self.model, size, &decides)?.bytes();
+        let (objective, names, logits, score) = match outputs {
+            Some(outputs) => {
+                let (indices, names): (Vec<usize>, Vec<String>) = outputs.into_iter().unzip();
+                (Objective::Outputs(indices.clone()), names, Some(indices), "logit".to_owned())
+            }
+            None => {
+                if classes.is_empty() {
+                    let reason = "name at least one class with one image, or a logit of the model's classifier";
+                    return Err(Error::argument("classes", reason));
+                }
+                let layers = std::slice::from_ref(&decides);
+                let (mut setups, _) = self.learn(query, classes, options, layers, pooling, &mut Vec::new()).await?;
+                let Setup { space, references } = setups.swap_remove(0);
+                let (_, directions) = references.decide(space.metric(), &space.side(&values)?);
+                let score = space.metric().score_name();
+                let names = classes.iter().map(|c| c.name.clone()).collect();
+                (Objective::Similarity { space, classes: directions }, names, None, score)
+            }
+        };
         let scores = objective.scores(&values)?;
         let classes = names.into_iter().zip(scores).map(|(name, score)| ComparedClass { name, score }).collect();
 
@@ -120,37 +142,13 @@ impl Session {
             gathered.gradient_ms = milliseconds(started);
         }
         if wanted(Reads::Direction) {
-            gathered.directions = gathered.directions(values.len())?;
+            gathered.directions = gathered.directions(&values)?;
         }
         // What the ablations of a channel run is the tail with this image's other values built in.
         if wanted(Reads::Tail) && !sides.is_empty() {
             gathered.tail = gathered.tail.map(|tail| tail.with_sides(&sides)).transpose()?;
         }
         Ok(gathered)
-    }
-
-    /// The similarity that ranks the classes, at the layer that decides.
-    async fn similarity(&mut self, classes: &[Class], target: &str, options: &ExplainOptions) -> Result<Objective> {
-        let mut supports = Vec::with_capacity(classes.len());
-        for class in classes {
-            if class.supports.is_empty() {
-                let reason = format!("class {:?} has no images; add one or remove the class", class.name);
-                return Err(Error::argument("classes", reason));
-            }
-            let mut row = Vec::with_capacity(class.supports.len());
-            for &id in &class.supports {
-                row.push(self.with_recovery(async |s: &mut Self| s.embedded(id, target).await).await?.embedding);
-            }
-            supports.push(row);
-        }
-        let rows: Vec<Vec<&[f32]>> = supports.iter().map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
-        let prototypes = Episode::new(&rows)?.prototypes;
-        let mean = self.model.mean_embedding(target).map(<[f32]>::to_vec).filter(|_| options.form == Form::Centred);
-        Ok(Objective::Cosine { prototypes, mean })
-    }
-
-    async fn read_layer(&mut self, query: ImageId, layer: &str) -> Result<Tensor> {
-        self.with_recovery(async |s: &mut Self| s.activations(query, layer).await).await
     }
 
     /// The part of the network between two of its values.
@@ -199,12 +197,9 @@ impl Gathered {
     }
 
     /// For each class the weights in which its score is linear in the pooled maps; empty if it is not.
-    fn directions(&self, len: usize) -> Result<Vec<Vec<f32>>> {
-        let classes = 0..self.classes.len();
+    fn directions(&self, values: &[f32]) -> Result<Vec<Vec<f32>>> {
         match &self.tail {
-            None if self.pooling == Pooling::Average => {
-                Ok(classes.map(|class| self.objective.direction(class, len)).collect())
-            }
+            None if self.pooling == Pooling::Average => Ok(self.objective.directions(values)?.unwrap_or_default()),
             None => Ok(Vec::new()),
             Some(tail) => {
                 let maps = Maps::new(&self.activations)?;

@@ -129,7 +129,8 @@ impl Session {
         if methods.is_empty() {
             return Err(Error::argument("methods", "name at least one method"));
         }
-        let gathered = self.gather(query, classes, methods, options).await?;
+        let work = async |s: &mut Self| s.gather(query, classes, methods, options).await;
+        let gathered = self.with_recovery(work).await?;
         let entry = self.images.get(&query).ok_or_else(|| super::unknown(query))?;
         let (input, geometry) = (entry.input.clone(), entry.geometry);
         let mut results = Vec::with_capacity(methods.len());
@@ -206,7 +207,10 @@ impl Session {
             classes: classes.into_iter().map(class).collect(),
             predicted,
             maps: result.maps,
-            contributions: result.weights,
+            contributions: result.weights.clone(),
+            weights: result.weights,
+            layers: Vec::new(),
+            passes: 1 + result.cost.passes.forward,
             timings,
             embedded: self.embedded_images() - before,
             engine,

@@ -114,7 +114,7 @@ pub fn chains(all: &mut Vec<Problem>) {
 
 pub fn mixes(all: &mut Vec<Problem>) {
     let mut rng = Rng(600);
-    for pooling in [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::GeM(1.5)] {
+    for pooling in [Pooling::Average, Pooling::Max, Pooling::GeM(3.0), Pooling::GeM(1.5), Pooling::Crow] {
         for gate in [Gate::Feature, Gate::AbsFeature, Gate::One] {
             for (normalise, centred, classes) in
                 [(false, false, 1), (true, false, 3), (true, true, 10), (false, true, 0)]
@@ -141,6 +141,12 @@ pub fn mixes(all: &mut Vec<Problem>) {
     all.push(vector.done("mix of a vector", Tolerance::F32));
     let large = Builder::new(604, [1, 70, 33, 29]).act(Activation::Relu);
     all.push(large.done("mix of a large map", Tolerance::F32));
+    for (activation, what) in [(Activation::Relu, "a large map"), (Activation::Clip(-1.0, 0.0), "no positive cell")] {
+        let mut problem = Builder::new(605, [1, 70, 33, 29]).act(activation).done("", Tolerance::F32);
+        problem.name = format!("spatial attention pooling of {what}");
+        problem.mix.pooling = Pooling::Crow;
+        all.push(problem);
+    }
 }
 
 pub fn random_convolution(seed: u64) -> Problem {

@@ -3,6 +3,7 @@
 mod chains;
 mod layers;
 mod ops;
+mod tokens;
 mod transformers;
 
 use famlens::engine::{Gate, Mix, Pooling};
@@ -255,6 +256,7 @@ pub fn problems() -> Vec<Problem> {
     chains::chains(&mut all);
     chains::mixes(&mut all);
     transformers::all_of_them(&mut all);
+    tokens::all_of_them(&mut all);
     all.extend((0..60).map(chains::random_convolution));
     all.extend((0..40).map(chains::random_chain));
     all

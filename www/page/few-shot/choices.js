@@ -4,16 +4,19 @@ import { byId, el } from "../dom.js";
 import { keepParameters, parameters } from "../router.js";
 import { recall, remember } from "../settings.js";
 import { on, set, state } from "../state.js";
-import { entry, formOf, valuesOf } from "./catalogue.js";
+import { entry, formOf, valuesOf } from "../catalogue.js";
 import { filled, formNow } from "./options.js";
 
 /**
  * @import { Choice } from "../../famlens.js"
- * @import { Value } from "./catalogue.js"
+ * @import { Value } from "../catalogue.js"
  */
 
 /** Forms that set one class against others. */
 const NEED_TWO = new Set(["contrastive", "discriminative"]);
+
+/** The forms in sight; the rest is among all choices, and in sight once chosen. */
+const FIRST = new Set(["fam", "contrastive", "whitened", "discriminative"]);
 
 /** Which choices belong together, in the order of the way from image to map; what is in none comes last. @type {[string, string[]][]} */
 const GROUPS = [
@@ -114,6 +117,7 @@ function mountForms() {
     for (const input of group.querySelectorAll("input")) {
       input.checked = input.value === form;
       input.disabled = few && NEED_TWO.has(input.value);
+      /** @type {HTMLElement} */ (input.parentElement).hidden = !input.checked && !FIRST.has(input.value);
     }
     byId("form-says", HTMLElement).textContent = formOf(form).sentence;
   });

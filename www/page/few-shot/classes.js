@@ -1,6 +1,6 @@
 // The classes: names, supports under their own maps, and what can be done to them.
 
-import { byId, el, icon } from "../dom.js";
+import { byId, el, icon, scoreDecimals } from "../dom.js";
 import { addClass, addSupports, nextClassName, removeClass, removeSupport, renameClass, startEmpty } from "./inputs.js";
 import { on, set, shownClass, state } from "../state.js";
 import { trouble } from "../engine.js";
@@ -142,9 +142,10 @@ function makeTile(key, photo) {
 function showScores() {
   const { result } = state;
   const shown = shownClass();
+  const decimals = scoreDecimals(Math.max(...(result?.found.classes ?? []).map(({ similarity }) => Math.abs(similarity)), 1e-6));
   for (const [key, { score, card }] of cards) {
     const at = result ? result.keys.indexOf(key) : -1;
-    score.textContent = result && at >= 0 ? result.found.classes[at].similarity.toFixed(3) : "";
+    score.textContent = result && at >= 0 ? result.found.classes[at].similarity.toFixed(decimals) : "";
     card.classList.toggle("shown", shown?.key === key);
   }
 }

@@ -11,7 +11,10 @@ import { on, set, state } from "../state.js";
  */
 
 /** @type {Mode[]} */
-const MODES = [];
+const MODES = [
+  { id: "methods", label: "Methods", of: { classes: true, tools: true, strip: true }, load: () => import("./methods.js") },
+  { id: "check", label: "Check", of: {}, load: () => import("./check.js") },
+];
 
 /** @type {Map<string, HTMLElement>} */
 const containers = new Map();

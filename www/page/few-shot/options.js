@@ -12,8 +12,10 @@ export const filled = (classes) => classes.filter(({ photos }) => photos.length 
 
 /** The form that tells these classes apart best, for who has chosen none. */
 export function bestForm() {
-  if (filled(state.classes).length > 1) return "contrastive";
-  return "centred";
+  const several = filled(state.classes).length > 1;
+  const model = state.info?.model;
+  if (several) return "contrastive";
+  return model?.hasMeanEmbedding ? "centred" : "fam";
 }
 
 /** The form that is asked for. */

@@ -7,11 +7,13 @@ import { showWhilePointedAt } from "./switch.js";
 import { drawing as how, on, set, state } from "../state.js";
 
 /**
- * @import { LensMap, Rendered } from "../../famlens.js"
- * @import { Photo, Result } from "../state.js"
+ * @import { ImageLike, LensMap, Rendered } from "../../famlens.js"
+ * @import { Result } from "../state.js"
+ *
+ * @typedef {{src: string, name: string, source: ImageLike}} Picture
  *
  * What a pane shows. `size` is that of the photo; without a map the photo is bare. `label` says it in words for who does not see it.
- * @typedef {{name: string, says: string, note: string, photo: Photo, size: {width: number, height: number} | null, map: LensMap | null, label: string}} Content
+ * @typedef {{name: string, says: string, note: string, photo: Picture, size: {width: number, height: number} | null, map: LensMap | null, label: string}} Content
  *
  * `key` tells panes apart, `pointed` is called with the place that is pointed at in parts of the photo, or null.
  * @typedef {ReturnType<typeof makePane>} Pane
@@ -106,6 +108,7 @@ export function makePane(key, testid, pointed) {
   async function draw() {
     rendering?.abort();
     const { lens } = state;
+    if (!element.isConnected) return;
     if (!lens || !content?.map || !content.size) {
       overlay.hidden = true;
       shapes.replaceChildren();

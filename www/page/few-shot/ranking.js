@@ -1,6 +1,6 @@
 // The decision: classes by similarity.
 
-import { byId, el, milliseconds, roving } from "../dom.js";
+import { byId, el, milliseconds, roving, scoreDecimals } from "../dom.js";
 import { current, on, published, shownIndex, state } from "../state.js";
 import { pick } from "./classes.js";
 import { showWhilePointedAt } from "./switch.js";
@@ -27,26 +27,29 @@ function show() {
   byId("result", HTMLElement).classList.toggle("stale", current() === null);
   const { found, keys } = result;
   const order = found.classes.map((one, at) => ({ ...one, at })).sort((a, b) => b.similarity - a.similarity);
-  const ahead = order.length > 1 ? `${(order[0].similarity - order[1].similarity).toFixed(3)} ahead of ${order[1].name}` : "the only class";
+  // Similarities below nought need room to the left.
+  const low = Math.min(0, ...order.map(({ similarity }) => similarity));
+  const most = Math.max(...order.map(({ similarity }) => Math.abs(similarity)), 1e-6);
+  // Cosines are out of 1; what other scores can come to is not known.
+  const isCosine = found.score.includes("cosine");
+  const high = Math.max(...order.map(({ similarity }) => similarity), isCosine ? (low === 0 ? 1 : 0.2) : 0);
+  const decimals = scoreDecimals(most);
+  const ahead = order.length > 1 ? `${(order[0].similarity - order[1].similarity).toFixed(decimals)} ahead of ${order[1].name}` : "the only class";
   const text = [el("strong", {}, order[0].name), el("span", { class: "ahead" }, ahead)];
   prediction.replaceChildren(...text);
   prediction.dataset.color = String(result.classes[order[0].at].color);
-
-  // Similarities below nought need room to the left.
-  const low = Math.min(0, ...order.map(({ similarity }) => similarity));
-  const high = Math.max(...order.map(({ similarity }) => similarity), low === 0 ? 1 : 0.2);
   const focused = list.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.key : null;
   list.replaceChildren(
     ...order.map(({ name, similarity, at }) => {
       const shown = at === shownIndex();
       const bar = el("span", { class: "bar-fill" });
-      bar.style.setProperty("--from", String((Math.min(0, similarity) - low) / (high - low)));
-      bar.style.setProperty("--size", String(Math.abs(similarity) / (high - low)));
+      bar.style.setProperty("--from", String((Math.min(0, similarity) - low) / (high - low || 1)));
+      bar.style.setProperty("--size", String(Math.abs(similarity) / (high - low || 1)));
       const button = el(
         "button",
         { type: "button", class: "rank", "data-testid": "rank", "data-name": name, "data-similarity": similarity, "data-key": keys[at], "data-color": result.classes[at].color, "aria-pressed": String(shown), tabindex: shown ? "0" : "-1", onclick: () => pick(keys[at]) },
         el("span", { class: "rank-name" }, name),
-        el("span", { class: "rank-value" }, similarity.toFixed(3)),
+        el("span", { class: "rank-value" }, similarity.toFixed(decimals)),
         el("span", { class: "bar-track", "aria-hidden": "true" }, bar),
       );
       showWhilePointedAt(button, () => keys[at]);

@@ -1,6 +1,6 @@
 // Saving what is on the screen: the photo under its map as PNG, everything as JSON.
 
-import { byId } from "../dom.js";
+import { byId, download } from "../dom.js";
 import { trouble } from "../engine.js";
 import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
 
@@ -93,15 +93,3 @@ function saveJson() {
 
 /** @param {LensMap} map */
 const plain = (map) => ({ ...map, data: Array.from(map.data) });
-
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}

@@ -3,7 +3,7 @@
 import { byId, paint } from "../dom.js";
 import { current, on, published, shownClass, shownIndex, shownMap, state } from "../state.js";
 import { formNow, PUBLISHED, same } from "./options.js";
-import { formOf } from "./catalogue.js";
+import { formOf } from "../catalogue.js";
 import { makePane } from "./pane.js";
 
 /**
@@ -13,7 +13,7 @@ import { makePane } from "./pane.js";
  */
 
 const stage = byId("stage", HTMLElement);
-const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
+export const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
 
 /** Room for name and sentence under each photo, for its maps of all classes, and between panes, in pixels. */
 const [CAPTION, CLASSES, GAP] = [66, 100, 14];
@@ -101,15 +101,16 @@ function arrange() {
  * @param {number} ratio
  * @param {number} width
  * @param {number} height
+ * @param {number} [caption]
  * @returns {[number, number]}
  */
-export function fit(count, ratio, width, height) {
+export function fit(count, ratio, width, height, caption = CAPTION) {
   /** @type {[number, number]} */
   let best = [1, 0];
   for (let columns = 1; columns <= count; columns += 1) {
     const rows = Math.ceil(count / columns);
     const across = (width - GAP * (columns - 1)) / columns;
-    const down = (height - GAP * (rows - 1)) / rows - CAPTION;
+    const down = (height - GAP * (rows - 1)) / rows - caption;
     const photo = Math.max(120, Math.min(across, down * ratio));
     if (photo * (rows === 1 ? LARGER : 1) > best[1]) best = [columns, photo];
   }

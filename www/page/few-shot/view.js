@@ -4,7 +4,6 @@ import { byId, el } from "../dom.js";
 import { notify } from "../notices.js";
 import { examples } from "../photo.js";
 import { on, state } from "../state.js";
-import { followCatalogue } from "./catalogue.js";
 import { mountChannels } from "./channels.js";
 import { mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
@@ -26,7 +25,6 @@ import { mountTools } from "./tools.js";
  */
 export function mount() {
   mountTools();
-  followCatalogue();
   mountChoices();
   mountSwitch();
   mountModes();

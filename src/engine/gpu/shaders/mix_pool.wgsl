@@ -2,10 +2,10 @@
 // In every mix kernel `arena` is the mix's own buffer and `weights` holds the activation maps.
 struct Params {
   embedding: u32, partial: u32, groups: u32, cells: u32,
-  chunks: u32, row: u32, exponent: f32,
+  chunks: u32, row: u32, exponent: f32, shares: u32,
 }
 
-// 0: mean, 1: max, 2: generalised mean
+// 0: mean, 1: max, 2: generalised mean, 3: mean by the shares of cells
 override POOLING: u32 = 0u;
 const FLOOR: f32 = 1e-6;
 override CELLS: u32 = 64u;
@@ -24,6 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   for (var i = first; i < end; i++) {
     let x = float_weights(i * p.groups + c);
     if (POOLING == 0u) { v += x; }
+    if (POOLING == 3u) { v += x * arena[p.shares + i / 4u][i % 4u]; }
     if (POOLING == 1u) { v = max(v, x); }
     // The largest value, already in the embedding's place, is taken out so that no exponent overflows.
     if (POOLING == 2u) { v += pow(max(x, vec4<f32>(FLOOR)) / largest, vec4<f32>(p.exponent)); }

@@ -1,9 +1,9 @@
 // Everything that can be chosen about an explanation, as the library describes it.
 
-import { on, set, state } from "../state.js";
+import { on, set, state } from "./state.js";
 
 /**
- * @import { Choice } from "../../famlens.js"
+ * @import { Choice } from "../famlens.js"
  *
  * One value of a choice.
  * @typedef {NonNullable<Choice["values"]>[number]} Value

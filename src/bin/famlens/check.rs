@@ -1,0 +1,69 @@
+//! `famlens check`.
+
+use std::path::PathBuf;
+
+use famlens::session::{Class, EngineChoice, Session, SupportCheck};
+use famlens::{Error, Result};
+use pollster::block_on;
+
+use crate::explain::{ClassArg, load_class};
+use crate::files;
+use crate::options::OptionArgs;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
+    #[arg(long = "class", required = true, value_name = "NAME=PHOTOS")]
+    classes: Vec<ClassArg>,
+    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu or gpu
+    #[arg(long, default_value = "auto")]
+    engine: EngineChoice,
+    /// Print the check as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    method: OptionArgs,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    args.method.prepare(&mut session)?;
+    let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
+    let check = block_on(session.check_supports(&classes, &args.method.options(None)))?;
+    if args.json {
+        let text = serde_json::to_string(&check).map_err(|e| Error::argument("--json", e.to_string()))?;
+        println!("{text}");
+        return Ok(());
+    }
+    print(&check);
+    Ok(())
+}
+
+/// The confusion table, then what the others do not recognise.
+fn print(check: &SupportCheck) {
+    let width = check.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    print!("{:<width$}", "");
+    check.classes.iter().for_each(|name| print!("  {name:>width$}"));
+    println!();
+    for (name, row) in check.classes.iter().zip(&check.confusion) {
+        print!("{name:<width$}");
+        row.iter().for_each(|count| print!("  {count:>width$}"));
+        println!();
+    }
+    if let Some(accuracy) = check.accuracy {
+        println!("{:.1} % of the images are recognised by the others ({})", accuracy * 100.0, check.score);
+    }
+    for image in &check.images {
+        match (image.predicted, image.margin) {
+            (Some(predicted), Some(margin)) if predicted != image.class => {
+                let [own, other] = [&check.classes[image.class], &check.classes[predicted]];
+                println!("{} is among {own:?} and looks more like {other:?} (by {:.4})", image.name, -margin);
+            }
+            _ => {}
+        }
+    }
+    check.notes.iter().for_each(|note| println!("note: {note}"));
+}

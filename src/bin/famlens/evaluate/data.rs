@@ -1,0 +1,199 @@
+//! What is evaluated: photos, their classes, boxes and masks, and which photos support which.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use famlens::image::Rect;
+use famlens::metrics::boxes::{Annotated, Boxes, read_boxes};
+use famlens::{Error, Result};
+use sha2::{Digest, Sha256};
+
+use crate::files;
+
+/// One photo of a class.
+pub struct Item {
+    pub path: PathBuf,
+    /// The path below the folder of images, with `/`.
+    pub name: String,
+    pub class: usize,
+    /// Of the file's bytes.
+    pub hash: String,
+    pub boxes: Vec<Rect>,
+    /// Width and height that the boxes are for, where the annotation says so.
+    pub size: Option<[u32; 2]>,
+    pub mask: Option<PathBuf>,
+}
+
+pub struct Data {
+    pub classes: Vec<String>,
+    pub items: Vec<Item>,
+    /// For each class, its photos in an order drawn from the seed: the first ones are the supports.
+    pub order: Vec<Vec<usize>>,
+    /// What was left out and why.
+    pub skipped: Vec<String>,
+    seed: u64,
+}
+
+/// The classes of one explanation, each with its supports.
+pub type Episode = Vec<(usize, Vec<usize>)>;
+
+pub struct Source<'a> {
+    pub images: &'a Path,
+    pub boxes: Option<&'a Path>,
+    pub masks: Option<&'a Path>,
+    pub classes: &'a [String],
+    pub seed: u64,
+}
+
+impl Data {
+    pub fn collect(source: &Source<'_>) -> Result<Self> {
+        let boxes = match source.boxes {
+            Some(path) => read_boxes(&annotation_files(path)?)?,
+            None => {
+                let beside = source.images.join("boxes.tsv");
+                if beside.is_file() { read_boxes(&annotation_files(&beside)?)? } else { Boxes::default() }
+            }
+        };
+        let (mut groups, mut skipped) = (BTreeMap::<String, Vec<Item>>::new(), Vec::new());
+        let mut loose = 0;
+        for path in files::photos_in(source.images)? {
+            let name = path.strip_prefix(source.images).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let annotated = boxes.of(&name);
+            let Some(class) = class_of(&name, annotated) else {
+                loose += 1;
+                continue;
+            };
+            if !source.classes.is_empty() && !source.classes.contains(&class) {
+                continue;
+            }
+            let hash = match files::read(&path) {
+                Ok(bytes) => hash(&[&bytes]),
+                Err(error) => {
+                    skipped.push(error.to_string());
+                    continue;
+                }
+            };
+            let (found, size) = (objects(annotated, &class), annotated.and_then(|a| a.size));
+            let mask = source.masks.and_then(|folder| mask_of(folder, &name));
+            groups.entry(class).or_default().push(Item { path, name, class: 0, hash, boxes: found, size, mask });
+        }
+        if let Some(missing) = source.classes.iter().find(|class| !groups.contains_key(*class)) {
+            return Err(Error::argument("--classes", format!("there are no photos of {missing:?}")));
+        }
+        if groups.is_empty() {
+            let reason = format!(
+                "{} has no sub-folders with photos and no boxes that name classes; {loose} photos are of no class",
+                source.images.display()
+            );
+            return Err(Error::argument("--images", reason));
+        }
+        if loose > 0 {
+            skipped.push(format!("{loose} photos lie in no class's folder and have no boxes of one class"));
+        }
+        let mut data = Self { classes: Vec::new(), items: Vec::new(), order: Vec::new(), skipped, seed: source.seed };
+        for (class, (name, group)) in groups.into_iter().enumerate() {
+            let mut order: Vec<usize> = (data.items.len()..data.items.len() + group.len()).collect();
+            // By class, so that a class more or less does not change the others' supports.
+            fastrand::Rng::with_seed(source.seed ^ seed_of(&name)).shuffle(&mut order);
+            data.items.extend(group.into_iter().map(|item| Item { class, ..item }));
+            data.order.push(order);
+            data.classes.push(name);
+        }
+        Ok(data)
+    }
+
+    /// The first `shots` photos of a class that are not among `except`.
+    pub fn supports(&self, class: usize, shots: usize, except: usize) -> Vec<usize> {
+        self.order[class].iter().copied().filter(|&item| item != except).take(shots).collect()
+    }
+
+    /// The classes that a query is explained among: its own and at most `against` others.
+    pub fn episode(&self, query: usize, shots: usize, against: usize) -> Option<Episode> {
+        let own = self.items[query].class;
+        let mut others: Vec<usize> = (0..self.classes.len()).filter(|&class| class != own).collect();
+        if others.len() > against {
+            fastrand::Rng::with_seed(self.seed ^ seed_of(&self.items[query].hash)).shuffle(&mut others);
+            others.truncate(against);
+        }
+        others.push(own);
+        others.sort_unstable();
+        let with_supports = others.into_iter().map(|class| (class, self.supports(class, shots, query)));
+        let classes: Episode = with_supports.filter(|(_, supports)| !supports.is_empty()).collect();
+        classes.iter().any(|(class, _)| *class == own).then_some(classes)
+    }
+
+    /// One photo of each of `tiles` classes, the same for the same index.
+    pub fn mosaic(&self, index: usize, tiles: usize) -> Option<Vec<usize>> {
+        let mut able: Vec<usize> = (0..self.classes.len()).filter(|&class| self.order[class].len() > 1).collect();
+        if able.len() < tiles {
+            return None;
+        }
+        let mut random =
+            fastrand::Rng::with_seed(self.seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ tiles as u64);
+        random.shuffle(&mut able);
+        able.truncate(tiles);
+        Some(able.into_iter().map(|class| self.order[class][random.usize(..self.order[class].len())]).collect())
+    }
+}
+
+/// The folder directly below the images, or the one label that all boxes of the photo share.
+fn class_of(name: &str, annotated: Option<&Annotated>) -> Option<String> {
+    if let Some((folder, _)) = name.split_once('/') {
+        return Some(folder.to_owned());
+    }
+    let mut labels: Vec<&str> = annotated?.objects.iter().filter_map(|object| object.label.as_deref()).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    match labels[..] {
+        [only] => Some(only.to_owned()),
+        _ => None,
+    }
+}
+
+/// The boxes that count: those of the class where they say so, else all; none that is marked as difficult.
+fn objects(annotated: Option<&Annotated>, class: &str) -> Vec<Rect> {
+    let all: Vec<_> = annotated.map_or(&[][..], |a| &a.objects).iter().filter(|object| !object.difficult).collect();
+    let own: Vec<Rect> = all.iter().filter(|object| object.label.as_deref() == Some(class)).map(|o| o.bounds).collect();
+    if own.is_empty() { all.iter().map(|object| object.bounds).collect() } else { own }
+}
+
+/// A mask of the photo's name, ending in `.png`, at the same place below the folder of masks or directly in it.
+fn mask_of(folder: &Path, name: &str) -> Option<PathBuf> {
+    let path = Path::new(name).with_extension("png");
+    let candidates = [folder.join(&path), folder.join(path.file_name()?)];
+    candidates.into_iter().find(|path| path.is_file())
+}
+
+/// A file, or the annotation files of a folder: CUB's four, else all XML files, else JSON and tables.
+fn annotation_files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let read = |path: &Path| Ok((path.display().to_string(), files::read(path)?));
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let cub = ["images.txt", "bounding_boxes.txt", "image_class_labels.txt", "classes.txt"].map(|name| path.join(name));
+    if cub[0].is_file() && cub[1].is_file() {
+        return cub.iter().filter(|path| path.is_file()).map(|path| read(path)).collect();
+    }
+    for endings in [&["xml"][..], &["json", "tsv", "csv", "txt"]] {
+        let found = files::with_endings(path, endings)?;
+        if !found.is_empty() {
+            return found.iter().map(|path| read(path)).collect();
+        }
+    }
+    let reason = "the folder holds no VOC XML, COCO JSON, table, or CUB's images.txt with bounding_boxes.txt";
+    Err(files::file_error(path, reason))
+}
+
+/// A short hash of some bytes, as hexadecimal digits.
+pub fn hash(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn seed_of(text: &str) -> u64 {
+    hash(&[text.as_bytes()]).bytes().fold(0, |seed: u64, byte| seed.rotate_left(5) ^ u64::from(byte))
+}

@@ -1,0 +1,238 @@
+//! Which jobs there are, and under which keys their results are stored.
+
+use famlens::Result;
+use famlens::image::Geometry;
+use famlens::metrics::Row;
+use famlens::session::{EvaluateOptions, InputSpec, Map, Model};
+use serde_json::json;
+
+use super::data::{Data, hash};
+use super::store::{Entry, Store};
+use super::work::{Job, Kind, Plan, Setting};
+use super::{Args, files};
+
+pub struct Planner<'a> {
+    args: &'a Args,
+    pub data: &'a Data,
+    options: &'a EvaluateOptions,
+    /// Of the model's files.
+    model_hash: String,
+    model_name: String,
+    input: InputSpec,
+    settings: Vec<Setting>,
+    load: Box<dyn Fn() -> Result<Model> + Sync + 'a>,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(args: &'a Args, data: &'a Data, options: &'a EvaluateOptions) -> Result<Self> {
+        let (json, onnx) = files::model_files(args.model.as_deref())?;
+        let model = Model::new(&json, &onnx)?;
+        let own = model.manifest().input.geometry;
+        let geometries = if args.geometries.is_empty() { vec![own] } else { args.geometries.clone() };
+        let settings = geometries.into_iter().map(|geometry| Setting { geometry, random_layers: 0 }).collect();
+        let (model_hash, model_name) = (hash(&[json.as_bytes(), &onnx]), model.manifest().name.clone());
+        let input = model.manifest().input.clone();
+        let load = Box::new(move || Model::new(&json, &onnx));
+        Ok(Self { args, data, options, model_hash, model_name, input, settings, load })
+    }
+
+    pub fn settings(&self) -> impl Iterator<Item = Setting> {
+        self.settings.iter().copied()
+    }
+
+    pub fn model(&self) -> Result<Model> {
+        (self.load)()
+    }
+
+    pub fn model_name(&self) -> &str {
+        &self.model_name
+    }
+
+    pub fn shared(&self) -> Plan<'_> {
+        let Args { engine, shots, against, seed, .. } = *self.args;
+        Plan { data: self.data, options: self.options, model: &*self.load, engine, shots, against, seed }
+    }
+
+    /// What is still to be measured of photos and mosaics.
+    pub fn jobs(&self, store: &Store) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for &setting in &self.settings {
+            for item in 0..self.data.items.len() {
+                let missing = |key: String| store.get(&key).is_none().then_some(key);
+                let boxed = !self.data.items[item].boxes.is_empty();
+                let mut variants = Vec::new();
+                if boxed || !self.args.only_boxed {
+                    variants = self.missing(store, |variant| self.photo_key(setting, item, variant));
+                }
+                let floors = missing(self.floors_key(setting, item)).filter(|_| boxed);
+                let embedding = missing(self.embedding_key(setting, item));
+                if !variants.is_empty() || floors.is_some() || embedding.is_some() {
+                    jobs.push(Job { setting, kind: Kind::Photo { item, floors, embedding }, variants });
+                }
+            }
+            for (side, index, items) in self.mosaics() {
+                let variants = self.missing(store, |variant| self.mosaic_key(setting, side, &items, variant));
+                if !variants.is_empty() {
+                    jobs.push(Job { setting, kind: Kind::Mosaic { index, side, items }, variants });
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// What is still to be compared with randomised networks.
+    pub fn random_jobs(&self, store: &Store) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for setting in self.random_settings() {
+            let trained = Setting { random_layers: 0, ..setting };
+            for item in 0..self.data.items.len() {
+                let missing = self.missing(store, |variant| self.photo_key(setting, item, variant));
+                let mut variants = Vec::new();
+                let mut reference = Vec::new();
+                for (variant, key) in missing {
+                    let trained = store.get(&self.photo_key(trained, item, variant));
+                    if let Some((_, _, map)) = trained.and_then(|entry| entry.map.as_ref()) {
+                        variants.push((variant, key));
+                        reference.push(map.clone());
+                    }
+                }
+                if !variants.is_empty() {
+                    jobs.push(Job { setting, kind: Kind::Random { item, reference }, variants });
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The rows of everything that was measured, in the order of tables.
+    pub fn rows(&self, store: &Store) -> Vec<Row> {
+        let mut keys = Vec::new();
+        let variants = 0..self.options.variants.len();
+        for &setting in &self.settings {
+            for variant in variants.clone() {
+                keys.extend((0..self.data.items.len()).map(|item| self.photo_key(setting, item, variant)));
+            }
+            keys.extend((0..self.data.items.len()).map(|item| self.floors_key(setting, item)));
+            for variant in variants.clone() {
+                keys.extend(self.mosaics().map(|(side, _, items)| self.mosaic_key(setting, side, &items, variant)));
+            }
+        }
+        for setting in self.random_settings() {
+            for variant in variants.clone() {
+                keys.extend((0..self.data.items.len()).map(|item| self.photo_key(setting, item, variant)));
+            }
+        }
+        keys.iter().filter_map(|key| store.get(key)).flat_map(|entry| entry.rows.iter().cloned()).collect()
+    }
+
+    /// Each photo's embedding, where it could be read.
+    pub fn embeddings<'s>(&self, setting: Setting, store: &'s Store) -> Vec<Option<&'s [f32]>> {
+        let of = |item| store.get(&self.embedding_key(setting, item))?.embedding.as_deref();
+        (0..self.data.items.len()).map(of).collect()
+    }
+
+    /// What was stored of a photo under the first setting.
+    pub fn entry<'s>(&self, item: usize, variant: usize, store: &'s Store) -> Option<(Setting, &'s Entry)> {
+        let setting = *self.settings.first()?;
+        Some((setting, store.get(&self.photo_key(setting, item, variant))?))
+    }
+
+    pub fn variant_names(&self) -> impl Iterator<Item = &str> {
+        self.options.variants.iter().map(|variant| variant.name.as_str())
+    }
+
+    /// A stored map at its place on its photo, which has that size.
+    pub fn map(&self, setting: Setting, photo: (u32, u32), entry: &Entry) -> Result<Option<Map>> {
+        let Some((width, height, data)) = entry.map.clone() else { return Ok(None) };
+        let geometry = Geometry::new(setting.geometry, photo, self.input.size as u32, self.input.stride as u32)?;
+        Ok(Some(Map { data, width, height, geometry }))
+    }
+
+    fn random_settings(&self) -> impl Iterator<Item = Setting> {
+        let of = |setting: Setting| {
+            self.args.randomise.iter().map(move |&random_layers| Setting { random_layers, ..setting })
+        };
+        self.settings().flat_map(of)
+    }
+
+    /// Side, index and photos of every mosaic.
+    fn mosaics(&self) -> impl Iterator<Item = (usize, usize, Vec<usize>)> {
+        let of = move |side: usize| {
+            (0..self.args.mosaics).filter_map(move |index| Some((side, index, self.data.mosaic(index, side * side)?)))
+        };
+        [2, 3].into_iter().flat_map(of)
+    }
+
+    fn missing(&self, store: &Store, key: impl Fn(usize) -> String) -> Vec<(usize, String)> {
+        let keys = (0..self.options.variants.len()).map(|variant| (variant, key(variant)));
+        keys.filter(|(_, key)| store.get(key).is_none()).collect()
+    }
+
+    fn embedding_key(&self, setting: Setting, item: usize) -> String {
+        self.key(setting, &json!(["embedding", self.data.items[item].hash]))
+    }
+
+    fn floors_key(&self, setting: Setting, item: usize) -> String {
+        let known = &self.data.items[item];
+        self.key(
+            setting,
+            &json!([
+                "floors",
+                known.name,
+                known.hash,
+                known.boxes,
+                known.size,
+                self.mask(item),
+                self.options.threshold
+            ]),
+        )
+    }
+
+    fn photo_key(&self, setting: Setting, item: usize, variant: usize) -> String {
+        let (known, chosen) = (&self.data.items[item], &self.options.variants[variant]);
+        let episode = self.data.episode(item, self.args.shots, self.args.against);
+        let supports = episode.map(|e| e.iter().map(|(class, items)| self.supports(*class, items)).collect::<Vec<_>>());
+        let first = variant == 0;
+        let what = json!([
+            "photo",
+            known.name,
+            known.hash,
+            known.boxes,
+            known.size,
+            self.mask(item),
+            chosen,
+            supports,
+            self.options.threshold,
+            self.options.faithfulness,
+            first
+        ]);
+        self.key(setting, &what)
+    }
+
+    fn mosaic_key(&self, setting: Setting, side: usize, items: &[usize], variant: usize) -> String {
+        let tile = |&item: &usize| {
+            let known = &self.data.items[item];
+            let supports = self.data.supports(known.class, self.args.shots, item);
+            json!([known.hash, self.supports(known.class, &supports)])
+        };
+        let tiles: Vec<_> = items.iter().map(tile).collect();
+        self.key(setting, &json!(["mosaic", side, tiles, self.options.variants[variant]]))
+    }
+
+    fn supports(&self, class: usize, items: &[usize]) -> serde_json::Value {
+        let hashes: Vec<&str> = items.iter().map(|&item| self.data.items[item].hash.as_str()).collect();
+        json!([self.data.classes[class], hashes])
+    }
+
+    fn mask(&self, item: usize) -> Option<String> {
+        let bytes = files::read(self.data.items[item].mask.as_deref()?).ok()?;
+        Some(hash(&[&bytes]))
+    }
+
+    /// Everything that figures depend on beside the photo.
+    fn key(&self, setting: Setting, what: &serde_json::Value) -> String {
+        let engine = format!("{:?}", self.args.engine);
+        let setting = json!([1, self.model_hash, engine, setting.name(), self.args.seed, what]);
+        hash(&[setting.to_string().as_bytes()])
+    }
+}

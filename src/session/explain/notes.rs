@@ -1,0 +1,168 @@
+//! Plain sentences about the choices made: what cannot change the map and why, what turns it upside down, what is zero.
+
+use super::setup::Setup;
+use super::{Class, ExplainOptions, ExplainedMap};
+use crate::fam::head::HeadChoice;
+use crate::fam::{ChannelWeights, Form, Norm, PoolingChoice, Similarity};
+use crate::tasks::few_shot::{Centre, Decide};
+
+/// Everything that a sentence may be about.
+pub(super) struct Context<'a> {
+    pub options: &'a ExplainOptions,
+    pub classes: &'a [Class],
+    pub setup: &'a Setup,
+    /// The query's pooled features.
+    pub features: &'a [f32],
+    pub explained: &'a [ChannelWeights],
+    pub maps: &'a [ExplainedMap],
+    /// Whether the layer has negative activations in this image.
+    pub signed: bool,
+    pub layers: &'a [String],
+}
+
+pub(super) fn write(c: &Context, notes: &mut Vec<String>) {
+    zero_maps(c, notes);
+    signs(c, notes);
+    idle_weights(c, notes);
+    idle_maps(c, notes);
+    idle_rules(c, notes);
+    residuals(c, notes);
+}
+
+fn is_zero(values: &[f32]) -> bool {
+    values.iter().all(|&v| v == 0.0)
+}
+
+fn zero_maps(c: &Context, notes: &mut Vec<String>) {
+    for (k, explained) in c.maps.iter().enumerate().filter(|(_, m)| is_zero(&m.map.data)) {
+        let class = &c.explained[k];
+        let why = match () {
+            () if is_zero(c.features) => "every channel of the query is zero at this layer",
+            () if c.options.weight_relu && is_zero(&class.weights) => {
+                "no channel speaks for the class, and those that speak against were left out"
+            }
+            () if is_zero(&class.weights) => {
+                "no channel has a weight: query and class have no active channel in common"
+            }
+            () if c.options.map_relu => {
+                "nothing in the picture speaks for the class, and what speaks against was left out"
+            }
+            () => "the weighed activation maps cancel everywhere",
+        };
+        let [width, height] = [explained.map.width, explained.map.height];
+        notes.push(format!("The map of {:?} ({width} x {height}) is zero everywhere: {why}.", c.classes[k].name));
+    }
+}
+
+/// The part of the weights, by size, that lies on channels whose feature in the query is negative.
+fn negative_share(c: &Context) -> f64 {
+    let size = |w: &f32| f64::from(w.abs());
+    let all: f64 = c.explained.iter().flat_map(|e| &e.weights).map(size).sum();
+    let negative = |e: &ChannelWeights| -> f64 {
+        e.weights.iter().zip(c.features).filter(|(_, f)| **f < 0.0).map(|(w, _)| size(w)).sum()
+    };
+    c.explained.iter().map(negative).sum::<f64>() / all.max(f64::MIN_POSITIVE)
+}
+
+fn signs(c: &Context, notes: &mut Vec<String>) {
+    let multiplies = matches!(c.options.form, Form::Faithful | Form::Centred | Form::Contrastive);
+    match (c.signed, c.options.form) {
+        (true, _) if multiplies => notes.push(format!(
+            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in the query). Where query and class are both negative, \
+             their product is positive and turns the channel's map upside down; the forms \"cam\" and \"magnitude\" do not.",
+            negative_share(c) * 100.0
+        )),
+        (false, Form::Magnitude) if c.setup.space.centre().is_none() => {
+            notes.push("This layer has no negative activations, so the form \"magnitude\" is the same as \"fam\".".into());
+        }
+        _ => {}
+    }
+}
+
+fn idle_weights(c: &Context, notes: &mut Vec<String>) {
+    let unchanged = |e: &ChannelWeights| e.contributions.iter().all(|&w| w >= 0.0);
+    let plain = matches!(c.options.form, Form::Faithful | Form::Centred | Form::Contrastive);
+    if c.options.weight_relu && plain && c.explained.iter().all(unchanged) {
+        notes.push("No weight is negative, so leaving out negative weights changes nothing.".into());
+    }
+    let drawn = "a map is drawn from its smallest to its largest value, so the picture stays the same";
+    match c.options.weight_norm {
+        Norm::None => {}
+        Norm::Sum => notes.push(format!("Dividing the weights by their sum scales the whole map; {drawn}.")),
+        Norm::MinMax => {
+            let from_zero = |e: &ChannelWeights| {
+                let before = |w: &f32| if c.options.weight_relu { w.max(0.0) } else { *w };
+                e.contributions.iter().map(before).fold(f32::INFINITY, f32::min) == 0.0
+            };
+            if plain && c.explained.iter().all(from_zero) {
+                notes.push(format!("The smallest weight is zero, so min-max only scales the map; {drawn}."));
+            }
+        }
+        Norm::Softmax => {
+            let spread = |e: &ChannelWeights| {
+                let (lo, hi) = e.weights.iter().fold((f32::INFINITY, 0f32), |(lo, hi), &w| (lo.min(w), hi.max(w)));
+                f64::from(hi) / f64::from(lo).max(f64::MIN_POSITIVE)
+            };
+            let spread = c.explained.iter().map(spread).fold(1.0, f64::max);
+            if spread < 1.5 {
+                notes.push(format!(
+                    "After softmax the largest weight is only {spread:.2} times the smallest, so the map is nearly the plain mean of the channels, whatever the class."
+                ));
+            }
+        }
+    }
+}
+
+fn idle_maps(c: &Context, notes: &mut Vec<String>) {
+    let never_negative = c.maps.iter().all(|m| m.map.data.iter().all(|&v| v >= 0.0));
+    if c.options.map_relu && c.options.map_norm == Norm::None && !c.signed && never_negative {
+        let unweighed = c.explained.iter().all(|e| e.weights.iter().all(|&w| w >= 0.0));
+        if unweighed {
+            notes.push("No value of the map is negative, so leaving out negative values changes nothing.".into());
+        }
+    }
+    if matches!(c.options.map_norm, Norm::MinMax | Norm::Sum) {
+        notes.push("Scaling the map changes its values but not the picture, which is drawn from the smallest to the largest value.".into());
+    }
+    if c.layers.len() > 1 {
+        notes.push(format!(
+            "The first layer, {:?}, decides; the maps of {} layers are fused.",
+            c.layers[0],
+            c.layers.len()
+        ));
+    }
+}
+
+fn idle_rules(c: &Context, notes: &mut Vec<String>) {
+    let single = c.classes.iter().all(|class| class.supports.len() == 1);
+    if single && c.options.decide != Decide::Prototype {
+        notes.push("Every class has one image, so that prototype, nearest image and mean are the same.".into());
+    }
+    let cosine = !matches!(c.options.similarity, Similarity::Dot | Similarity::Euclidean | Similarity::Mahalanobis);
+    if c.options.l2 && cosine && (single || c.options.decide != Decide::Prototype) {
+        notes.push("This similarity does not see the length of embeddings, and nothing is averaged, so scaling them to length 1 changes nothing.".into());
+    }
+    if c.options.similarity == Similarity::Euclidean && c.options.center != Centre::None && !c.options.l2 {
+        notes.push("Subtracting a mean does not change a distance: the ranking stays, and the contributions are measured from the mean.".into());
+    }
+    if c.options.rival.is_some() && c.options.form != Form::Contrastive {
+        notes.push("A class to compare against only counts for the contrastive form.".into());
+    }
+    if c.options.pooling == Some(PoolingChoice::GeM) && c.options.gem_exponent == 1.0 && !c.signed {
+        notes.push("GeM with exponent 1 is the average.".into());
+    }
+    let angle = matches!(c.options.similarity, Similarity::Cosine | Similarity::CentredCosine | Similarity::Bilinear);
+    if c.options.head == HeadChoice::Lda && c.classes.len() == 2 && angle {
+        notes.push("Between two classes LDA leaves one direction, along which a cosine is 1 or -1; choose the dot product or a distance for more.".into());
+    }
+}
+
+fn residuals(c: &Context, notes: &mut Vec<String>) {
+    let worst = c.explained.iter().max_by(|a, b| a.residual.abs().total_cmp(&b.residual.abs()));
+    if let Some(worst) = worst.filter(|e| e.residual.abs() > 1e-3 * e.explained.abs().max(1e-3)) {
+        notes.push(format!(
+            "The transformation module is not linear: carried back by gradient times input, the contributions miss up to {:.3} of the {:.3} that they explain.",
+            worst.residual, worst.explained
+        ));
+    }
+}

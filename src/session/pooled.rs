@@ -1,0 +1,166 @@
+//! Pooled features by layer and pooling, and what a session is given for its comparisons: a head, a matrix, photos.
+
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use super::explain::Gallery;
+use super::{Embedded, Embedding, Error, ExplainOptions, ImageId, Result, Session, milliseconds};
+use crate::engine::{Mix, Pooling};
+use crate::fam::head::{Activation, Head, HeadChoice};
+use crate::fam::{Inverse, PoolingChoice};
+
+impl Session {
+    /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is new goes through the
+    /// network once for all target layers.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for an unknown id or an option out of range, [`Error::Target`] for an unknown layer; the engine's errors.
+    pub async fn embed_as(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
+        let layers = self.checked_request(&[], options)?;
+        let (started, cached) = (Instant::now(), !self.missing(id, &layers)?);
+        let pooling = self.pooling(options, &layers[0])?;
+        let mut rows = self.with_recovery(async |s: &mut Self| s.pooled(id, &layers, pooling).await).await?;
+        Ok(Embedding {
+            values: rows.swap_remove(0),
+            cached,
+            milliseconds: if cached { 0.0 } else { milliseconds(started) },
+        })
+    }
+
+    /// Takes a transformation module for [`HeadChoice::File`] from a `.safetensors` file, and says what it is, such as
+    /// `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`. `activation` stands for the layers without weights; what the file's metadata
+    /// names, or ReLU, if `None`.
+    ///
+    /// # Errors
+    /// As [`Head::from_safetensors`]; the head before stays.
+    pub fn load_head(&mut self, bytes: &[u8], activation: Option<Activation>) -> Result<String> {
+        let head = Head::from_safetensors(bytes, activation)?;
+        let text = head.describe();
+        self.head = Some(head);
+        Ok(text)
+    }
+
+    /// Gives the matrix of the bilinear and Mahalanobis similarities, row-major, `size * size` values; `None` to learn it from the
+    /// images again.
+    ///
+    /// # Errors
+    /// As [`Inverse::given`].
+    pub fn set_matrix(&mut self, matrix: Option<(usize, &[f32])>) -> Result<()> {
+        self.matrix = matrix.map(|(size, values)| Inverse::given(size, values)).transpose()?;
+        Ok(())
+    }
+
+    /// Whether images added from now on keep their photo, so that a further scale ([`super::Finer::scales`]) is made from it and not
+    /// from the prepared input. It costs three bytes a pixel for each image.
+    pub fn keep_photos(&mut self, keep: bool) {
+        self.keep_photos = keep;
+    }
+
+    /// The pooling that options ask for at a layer.
+    pub(super) fn pooling(&self, options: &ExplainOptions, layer: &str) -> Result<Pooling> {
+        match options.pooling {
+            None => Ok(self.model.manifest().pooling()),
+            Some(PoolingChoice::Model) => Ok(self.model.tail(layer)?.pooling),
+            Some(pooling) => pooling.of(options.gem_exponent),
+        }
+    }
+
+    /// The given head that options ask for; the learned ones are made from images.
+    pub(super) fn head(&self, options: &ExplainOptions, layer: &str) -> Result<Option<Head>> {
+        match options.head {
+            HeadChoice::File => match &self.head {
+                Some(head) => Ok(Some(head.clone())),
+                None => Err(Error::argument(
+                    "head",
+                    "no file of weights has been given yet; load a .safetensors file first",
+                )),
+            },
+            HeadChoice::Model => Ok(Some(self.model.tail(layer)?.head)),
+            HeadChoice::None if options.pooling == Some(PoolingChoice::Model) => Ok(Some(self.model.tail(layer)?.head)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether an image has still to go through the network for one of the layers.
+    pub(super) fn missing(&self, id: ImageId, layers: &[String]) -> Result<bool> {
+        for layer in layers {
+            if self.cached(id, layer)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// An image's pooled features at each layer: one forward pass for all layers that are new, a mix for another pooling.
+    pub(super) async fn pooled(&mut self, id: ImageId, layers: &[String], pooling: Pooling) -> Result<Vec<Arc<[f32]>>> {
+        if layers.len() > 1 && self.missing(id, layers)? {
+            self.forward_all(id, layers).await?;
+        }
+        let mut rows = Vec::with_capacity(layers.len());
+        for layer in layers {
+            let known = self.embedded(id, layer).await?;
+            rows.push(self.repooled(id, &known, pooling).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Pooled features that are kept: of the model's own pooling from the forward pass, of another one from a mix.
+    async fn repooled(&mut self, id: ImageId, known: &Embedded, pooling: Pooling) -> Result<Arc<[f32]>> {
+        if pooling == self.model.manifest().pooling() {
+            return Ok(known.embedding.clone());
+        }
+        if let Some((_, features)) = known.pooled.iter().find(|(p, _)| *p == pooling) {
+            return Ok(features.clone());
+        }
+        let size = self.entry(id)?.geometry.input_size();
+        let program = self.engines.program_on(known.engine, &self.model, size, &known.target)?;
+        let mixed = program.mix(&known.features, &Mix { pooling, ..Mix::default() }).await?;
+        let features: Arc<[f32]> = mixed.embedding.as_slice().into();
+        let entry = self.images.get_mut(&id).ok_or_else(|| super::unknown(id))?;
+        if let Some(kept) = entry.embedded.iter_mut().find(|e| e.target == known.target) {
+            kept.pooled.push((pooling, features.clone()));
+        }
+        Ok(features)
+    }
+
+    /// One forward pass whose activation maps are kept at every layer.
+    async fn forward_all(&mut self, id: ImageId, layers: &[String]) -> Result<()> {
+        let (engine, pooling) = (self.engines.active(), self.model.manifest().pooling());
+        let entry = self.images.get_mut(&id).ok_or_else(|| super::unknown(id))?;
+        let program = self.engines.program_for(&self.model, entry.geometry.input_size(), layers)?;
+        let mix = Mix { pooling, ..Mix::default() };
+        let started = Instant::now();
+        let output = program.run(&entry.input, &mix).await?;
+        let milliseconds = milliseconds(started);
+        for (i, (target, features)) in layers.iter().zip(output.features).enumerate() {
+            let embedding = match i {
+                0 => output.mixed.embedding.as_slice().into(),
+                _ => program.mix(&features, &mix).await?.embedding.as_slice().into(),
+            };
+            entry.embedded.retain(|e| e.target != *target);
+            entry.embedded.push(Embedded {
+                target: target.clone(),
+                engine,
+                features,
+                embedding,
+                milliseconds,
+                pooled: Vec::new(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The pooled features of every image that has been embedded at a layer, the query left out: what may be learned from.
+    pub(super) async fn gallery(&mut self, query: ImageId, layer: &str, pooling: Pooling) -> Result<Gallery> {
+        let mut ids: Vec<ImageId> = self.images.keys().copied().filter(|&id| id != query).collect();
+        ids.sort_unstable();
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(known) = self.cached(id, layer)? {
+                rows.push(self.repooled(id, &known, pooling).await?);
+            }
+        }
+        Ok(rows)
+    }
+}

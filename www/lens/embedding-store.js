@@ -1,0 +1,86 @@
+// Embeddings that the browser keeps between visits, by what made them and by the image's content. The images themselves are not kept.
+
+/** @import { Row } from "./pool.js" */
+
+const DATABASE = "famlens-embeddings";
+const TABLE = "rows";
+
+/**
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+/** @returns {Promise<IDBDatabase | null>} null where the browser keeps nothing, as in some private windows */
+async function database() {
+  try {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(TABLE);
+    return await done(request);
+  } catch {
+    return null;
+  }
+}
+
+export class EmbeddingStore {
+  #key;
+  #database;
+
+  /**
+   * @param {string} key of what makes the embeddings
+   * @param {boolean} keep whether anything is kept at all
+   */
+  constructor(key, keep) {
+    this.#key = key;
+    this.#database = keep ? database() : Promise.resolve(null);
+  }
+
+  /**
+   * @param {string} content
+   * @returns {Promise<Row | null>}
+   */
+  async get(content) {
+    const table = await this.#table("readonly");
+    if (!table) return null;
+    return (await done(table.get([this.#key, content])).catch(() => null)) ?? null;
+  }
+
+  /** @param {Row[]} rows */
+  async put(rows) {
+    const table = await this.#table("readwrite");
+    if (!table) return;
+    // A full disk costs the memory of this visit and nothing else.
+    await Promise.all(rows.map((row) => done(table.put(row, [this.#key, row.item.content])).catch(() => {})));
+  }
+
+  /** How many embeddings are kept, of all models together. */
+  async count() {
+    const table = await this.#table("readonly");
+    return table ? done(table.count()).catch(() => 0) : 0;
+  }
+
+  /** Forgets all embeddings, of every model. */
+  async clear() {
+    const table = await this.#table("readwrite");
+    if (table) await done(table.clear());
+  }
+
+  async close() {
+    (await this.#database)?.close();
+  }
+
+  /** @param {IDBTransactionMode} mode */
+  async #table(mode) {
+    const database = await this.#database;
+    try {
+      return database?.transaction(TABLE, mode).objectStore(TABLE) ?? null;
+    } catch {
+      return null;
+    }
+  }
+}

@@ -1,0 +1,154 @@
+// Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. The figures are the wasm's; this
+// gives it one photo after the other, so that a page can show how far it is and stop it.
+
+/**
+ * @import { CallOptions, ExplainOptions, ImageLike, Lens, LensImage } from "../famlens.js"
+ */
+
+/** @typedef {[number, number, number, number]} Box left, top, right and bottom in pixels of the photo */
+
+/**
+ * A photo of a class. Boxes that are given here, drawn by hand say, come before those of files; `path` finds the photo in files of boxes and is
+ * a file's own path by default.
+ * @typedef {{image: ImageLike, path?: string, boxes?: Box[]}} EvaluatePhoto
+ */
+
+/**
+ * @typedef {object} EvaluateRequest
+ * @property {{name: string, photos: EvaluatePhoto[]}[]} classes
+ * @property {(File | {name: string, text: string})[]} [boxes] Pascal VOC XML, COCO JSON, CUB-200-2011's text files or tables
+ * @property {{name: string, options?: ExplainOptions}[]} [variants] ways to explain; the others are compared with the first one. FAM by default
+ * @property {number} [shots] how many other photos of each class are its supports; 5 by default
+ * @property {number} [against] how many other classes are in each explanation; 19 by default
+ * @property {number} [threshold] share of a map's range from which a pixel counts as the object; 0.2 by default
+ * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null} [faithfulness] takes dozens of
+ *   passes a photo and variant
+ * @property {(progress: {done: number, total: number, secondsLeft: number}) => void} [onProgress]
+ * @property {AbortSignal} [signal]
+ */
+
+/** @typedef {{mean: number, low: number, high: number, n: number}} Interval a mean with its 95 % bootstrap interval over `n` photos */
+
+/**
+ * @typedef {object} Evaluation
+ * @property {{table: string, setting: string, variant: string, image: string, class: string, size?: "small" | "medium" | "large",
+ *   values: Record<string, number>}[]} rows one for each photo and variant, floor or control
+ * @property {{table: string, setting: string, variant: string, size: string | null, values: Record<string, Interval>}[]} aggregates
+ * @property {{table: string, setting: string, variant: string, baseline: string,
+ *   values: Record<string, {difference: Interval, wins: number, losses: number}>}[]} differences
+ * @property {{name: string, label: string, sentence: string, source: string, more_is_better: boolean | null}[]} measures what the figures mean
+ * @property {{photo: string, reason: string}[]} skipped photos that could not be measured
+ */
+
+/**
+ * The boxes in files (Pascal VOC XML, COCO JSON, CUB-200-2011's text files, tables) for each of the photos' paths.
+ * @param {Lens} lens
+ * @param {(File | {name: string, text: string})[]} files
+ * @param {string[]} paths
+ * @param {CallOptions} [options]
+ * @returns {Promise<{photos: ({file: string, size: [number, number] | null,
+ *   objects: {label: string | null, box: Box, difficult: boolean}[]} | null)[], annotated: number}>}
+ */
+export async function readBoxes(lens, files, paths, options = {}) {
+  const texts = await Promise.all(
+    files.map(async (file) => (file instanceof File ? { name: file.webkitRelativePath || file.name, text: await file.text() } : file)),
+  );
+  return lens.ask("readBoxes", { files: texts, paths }, options);
+}
+
+/**
+ * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with its floors, and
+ * faithfulness if it is asked for, with intervals.
+ * @param {Lens} lens
+ * @param {EvaluateRequest} request
+ * @returns {Promise<Evaluation>}
+ */
+export async function evaluate(lens, request) {
+  const { shots = 5, against = 19, signal } = request;
+  const all = request.classes.flatMap(({ name, photos }, at) => photos.map((photo) => ({ ...photo, at, name, path: pathOf(photo) })));
+  const files = request.boxes ?? [];
+  const annotated = files.length > 0 ? (await readBoxes(lens, files, all.map(({ path }) => path), { signal })).photos : [];
+
+  /** @type {Evaluation["skipped"]} */
+  const skipped = [];
+  /** @type {{id: number, at: number, path: string, boxes: Box[]}[]} */
+  const known = [];
+  for (const [index, photo] of all.entries()) {
+    signal?.throwIfAborted();
+    try {
+      const handle = await lens.open(photo.image, { name: photo.path, signal });
+      known.push({ id: handle.id, at: photo.at, path: photo.path, boxes: photo.boxes ?? fitted(annotated[index], photo.name, handle) });
+    } catch (reason) {
+      signal?.throwIfAborted();
+      skipped.push({ photo: photo.path, reason: messageOf(reason) });
+    }
+  }
+
+  const rows = [];
+  const begun = performance.now();
+  const options = { variants: request.variants, threshold: request.threshold, faithfulness: request.faithfulness ?? undefined };
+  for (const [done, photo] of known.entries()) {
+    const others = request.classes.map((_, at) => at).filter((at) => at !== photo.at);
+    const chosen = [photo.at, ...others.slice(0, against)].sort((a, b) => a - b);
+    const classes = chosen
+      .map((at) => ({ at, name: request.classes[at].name, supports: supportsOf(known, at, photo.id, shots) }))
+      .filter(({ supports }) => supports.length > 0);
+    const own = classes.findIndex(({ at }) => at === photo.at);
+    if (own < 0) {
+      skipped.push({ photo: photo.path, reason: "Its class has no other photo to compare it with." });
+    } else {
+      try {
+        rows.push(...(await lens.ask("evaluateImage", { id: photo.id, own, classes, boxes: photo.boxes, options }, { signal })).rows);
+      } catch (reason) {
+        signal?.throwIfAborted();
+        // What is wrong with one photo's boxes is its own affair; a wrong option would be every photo's.
+        if (done === 0) throw reason;
+        skipped.push({ photo: photo.path, reason: messageOf(reason) });
+      }
+    }
+    const left = ((performance.now() - begun) / 1000 / (done + 1)) * (known.length - done - 1);
+    request.onProgress?.({ done: done + 1, total: known.length, secondsLeft: left });
+  }
+  return { rows, skipped, ...(await lens.ask("summarise", { rows }, { signal })) };
+}
+
+/** @param {EvaluatePhoto} photo */
+function pathOf({ path, image }) {
+  if (path !== undefined) return path;
+  if (image instanceof File) return image.webkitRelativePath || image.name;
+  return typeof image === "object" && "name" in image ? String(image.name) : String(image);
+}
+
+/** @param {unknown} reason */
+const messageOf = (reason) => (reason instanceof Error ? reason.message : String(reason));
+
+/**
+ * The first photos of a class without the query.
+ * @param {{id: number, at: number}[]} known
+ * @param {number} at
+ * @param {number} query
+ * @param {number} shots
+ */
+const supportsOf = (known, at, query, shots) =>
+  known
+    .filter((photo) => photo.at === at && photo.id !== query)
+    .slice(0, shots)
+    .map(({ id }) => id);
+
+/**
+ * The boxes that count, in pixels of the photo as it is: those of the class where they say so, none that is marked as difficult.
+ * @param {{size: [number, number] | null, objects: {label: string | null, box: Box, difficult: boolean}[]} | null | undefined} annotated
+ * @param {string} name
+ * @param {LensImage} photo
+ * @returns {Box[]}
+ */
+function fitted(annotated, name, { width, height }) {
+  const counting = (annotated?.objects ?? []).filter(({ difficult }) => !difficult);
+  const own = counting.filter(({ label }) => label === name);
+  const [w, h] = annotated?.size ?? [width, height];
+  const [sx, sy] = [width / w, height / h];
+  if (counting.length > 0 && Math.abs(sx / sy - 1) > 0.02) {
+    throw new Error(`It is ${width} x ${height} pixels and its boxes are for ${w} x ${h}.`);
+  }
+  return (own.length > 0 ? own : counting).map(({ box: [x0, y0, x1, y1] }) => [x0 * sx, y0 * sy, x1 * sx, y1 * sy]);
+}

@@ -1,0 +1,284 @@
+// Image retrieval: many images, embedded by several workers and ranked by their similarity to one.
+
+import { EmbeddingStore } from "./embedding-store.js";
+import { digest } from "./library.js";
+import { Pool, poolSize } from "./pool.js";
+
+/**
+ * @import { CallOptions, ExplainOptions, ImageLike, Lens } from "../famlens.js"
+ * @import { Pair } from "./pair.js"
+ * @import { Row } from "./pool.js"
+ * @import { Origin, WasmHit } from "./wasm.js"
+ *
+ * An image of a gallery. `source` is the image itself, null after an import until it is added again.
+ * @typedef {{name: string, content: string, width: number, height: number, source: ImageLike | null}} GalleryItem
+ *
+ * @typedef {{index: number, name: string, similarity: number, duplicate: WasmHit["duplicate"], item: GalleryItem}} GalleryHit
+ *
+ * @typedef {{done: number, total: number, embedded: number, known: number, failed: number}} GalleryProgress
+ *
+ * When two images count as near-duplicates: their cosine reaches `cosine` (0.95), or it reaches `confirmed` (0.85) and the difference hashes of the
+ * pictures differ in at most `bits` (8) of 64 bits, or the files are the same.
+ * @typedef {{cosine?: number, confirmed?: number, bits?: number}} DuplicateRule
+ *
+ * @typedef {object} GalleryOptions
+ * @property {string | null} [target] the layer whose pooled activation maps are the embeddings; the model's by default
+ * @property {string | null} [pooling]
+ * @property {number} [gemExponent]
+ * @property {number} [workers] how many embed at once; by default what cores and memory allow, 0 for none beside the lens
+ * @property {boolean} [keep] whether the browser keeps the embeddings (not the images) for the next visit; true by default
+ */
+
+/** More images than this make searching and drawing slow. */
+export const MOST_IMAGES = 10_000;
+
+/** How many rows go to the worker and the browser's storage in one message. */
+const BATCH = 16;
+
+/**
+ * An empty gallery for the model of a lens.
+ * @param {Lens} lens
+ * @param {GalleryOptions} [options]
+ * @returns {Promise<Gallery>}
+ */
+export async function createGallery(lens, options = {}) {
+  const { workers = poolSize(), keep = true, ...choices } = options;
+  const { gallery, origin } = await lens.ask("galleryCreate", { options: choices });
+  return new Gallery(lens, gallery, origin, new Pool(lens, workers), new EmbeddingStore(origin.key, keep));
+}
+
+/** Many embedded images. Made by {@link createGallery}. */
+export class Gallery {
+  /** The images, in the order of their places. @type {GalleryItem[]} */
+  items = [];
+
+  /** What makes the embeddings: model, weights, input, target layer, pooling. @type {Origin} */
+  origin;
+
+  #lens;
+  #gallery;
+  #pool;
+  #store;
+  /** Places by content, to know an image again. @type {Map<string, number[]>} */
+  #places = new Map();
+
+  /**
+   * @param {Lens} lens
+   * @param {number} gallery
+   * @param {Origin} origin
+   * @param {Pool} pool
+   * @param {EmbeddingStore} store
+   */
+  constructor(lens, gallery, origin, pool, store) {
+    this.#lens = lens;
+    this.#gallery = gallery;
+    this.origin = origin;
+    this.#pool = pool;
+    this.#store = store;
+  }
+
+  /**
+   * Adds images. What was embedded before, in this visit or an earlier one, is not embedded again. After an abort what is done stays.
+   * @param {Iterable<File | Blob | string>} images
+   * @param {{names?: string[], onProgress?: (progress: GalleryProgress) => void} & CallOptions} [options]
+   * @returns {Promise<{embedded: number, known: number, failed: {name: string, message: string}[]}>}
+   */
+  async add(images, { names, onProgress, signal } = {}) {
+    const list = [...images];
+    if (this.items.length + list.length > MOST_IMAGES) {
+      throw new RangeError(`A gallery holds at most ${MOST_IMAGES} images; there are ${this.items.length}, and ${list.length} more do not fit.`);
+    }
+    const result = { embedded: 0, known: 0, failed: /** @type {{name: string, message: string}[]} */ ([]) };
+    /** @type {{row: Row, source: ImageLike, isNew: boolean}[]} */
+    let ready = [];
+    let next = 0;
+    const flush = async () => {
+      const batch = ready;
+      ready = [];
+      if (batch.length > 0) await this.#push(batch);
+    };
+    const tell = () => onProgress?.({ done: result.embedded + result.known + result.failed.length, total: list.length, embedded: result.embedded, known: result.known, failed: result.failed.length });
+    const work = async () => {
+      while (next < list.length && !signal?.aborted) {
+        const at = next++;
+        const image = list[at];
+        const name = names?.[at] ?? nameOf(image);
+        try {
+          const content = await contentOf(image);
+          if (!this.#adopt(content, name, image)) {
+            const kept = await this.#store.get(content);
+            const row = kept ?? (await this.#pool.row(name, image, content, this.origin));
+            if (signal?.aborted && !kept) return;
+            row.item.name = name;
+            ready.push({ row, source: image, isNew: kept === null });
+            result[kept ? "known" : "embedded"] += 1;
+          } else result.known += 1;
+        } catch (error) {
+          if (signal?.aborted) return;
+          const { code, message } = /** @type {any} */ (error);
+          if (code === "disposed") throw error;
+          result.failed.push({ name, message });
+        }
+        if (ready.length >= BATCH) await flush();
+        tell();
+      }
+    };
+    tell();
+    const abort = () => this.#pool.end();
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await Promise.all(Array.from({ length: Math.min(this.#pool.width, list.length) }, work));
+    } finally {
+      await flush();
+      signal?.removeEventListener("abort", abort);
+      this.#pool.end();
+    }
+    signal?.throwIfAborted();
+    return result;
+  }
+
+  /**
+   * The images most like a query, best first.
+   * @param {ImageLike} query
+   * @param {{top?: number, rule?: DuplicateRule} & CallOptions} [options]
+   * @returns {Promise<{hits: GalleryHit[], ms: {embed: number, rank: number}}>}
+   */
+  async rank(query, { top = 50, rule, signal } = {}) {
+    const { id } = await this.#lens.open(query);
+    const { hits, ms } = await this.#lens.ask("galleryRank", { gallery: this.#gallery, query: id, top, rule: rule ?? null }, { signal });
+    return { ms, hits: hits.map((/** @type {WasmHit} */ hit) => ({ ...hit, name: this.items[hit.index].name, item: this.items[hit.index] })) };
+  }
+
+  /**
+   * What makes a query and an image of the gallery alike, on both sides. The image has to be there, not only its embedding.
+   * @param {ImageLike} query
+   * @param {number} index
+   * @param {ExplainOptions & CallOptions} [options]
+   * @returns {Promise<Pair>}
+   */
+  explain(query, index, options = {}) {
+    const item = this.items[index];
+    if (!item?.source) return Promise.reject(new RangeError(`${item?.name ?? `Image ${index}`} is not here, only its embedding: add the image to see its map.`));
+    return this.#lens.pair({ target: this.origin.target, ...options, a: query, b: item.source });
+  }
+
+  /**
+   * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images.
+   * @param {{rule?: DuplicateRule} & CallOptions} [options]
+   * @returns {Promise<number[][]>}
+   */
+  duplicates({ rule, signal } = {}) {
+    return this.#lens.ask("galleryDuplicates", { gallery: this.#gallery, rule: rule ?? null }, { signal });
+  }
+
+  /**
+   * The embeddings as a NumPy file and the images as a CSV table, row by row the same; `famlens search` reads both.
+   * @returns {Promise<{npy: Blob, csv: Blob}>}
+   */
+  async export() {
+    const { npy, csv } = await this.#lens.ask("galleryExport", { gallery: this.#gallery });
+    return { npy: new Blob([npy], { type: "application/octet-stream" }), csv: new Blob([csv], { type: "text/csv" }) };
+  }
+
+  /**
+   * Adds what {@link Gallery.export} or `famlens index` wrote. Embeddings of another model, layer or pooling are refused.
+   * @param {{npy: Blob, csv: Blob}} files
+   * @returns {Promise<number>} how many images are new
+   */
+  async import({ npy, csv }) {
+    /** @type {Row[]} */
+    const rows = await this.#lens.ask("galleryImport", { gallery: this.#gallery, npy: await npy.arrayBuffer(), csv: await csv.text() });
+    const fresh = rows.filter(({ item }) => !this.#places.has(item.content));
+    if (this.items.length + fresh.length > MOST_IMAGES) throw new RangeError(`A gallery holds at most ${MOST_IMAGES} images, and these would make it ${this.items.length + fresh.length}.`);
+    for (let from = 0; from < fresh.length; from += 256) await this.#push(fresh.slice(from, from + 256).map((row) => ({ row, source: null, isNew: true })));
+    return fresh.length;
+  }
+
+  /**
+   * Takes images out by their places; those behind them move up.
+   * @param {number[]} indices
+   */
+  async remove(indices) {
+    await this.#lens.ask("galleryRemove", { gallery: this.#gallery, indices });
+    const gone = new Set(indices);
+    for (const index of gone) if (this.items[index]?.source) void this.#lens.forget(/** @type {ImageLike} */ (this.items[index].source));
+    this.items = this.items.filter((_, index) => !gone.has(index));
+    this.#places.clear();
+    for (const [index, { content }] of this.items.entries()) this.#place(content, index);
+  }
+
+  /** How many embeddings this browser keeps, of all models together. */
+  kept() {
+    return this.#store.count();
+  }
+
+  /** Forgets the embeddings that the browser keeps; this gallery stays. */
+  forgetKept() {
+    return this.#store.clear();
+  }
+
+  /** Ends its workers and frees its memory. */
+  async dispose() {
+    this.#pool.end();
+    await this.#store.close();
+    await this.#lens.ask("galleryClose", { gallery: this.#gallery }).catch(() => {});
+  }
+
+  /**
+   * Whether an image is here already. One that came without its picture, by an import, gets it.
+   * @param {string} content
+   * @param {string} name
+   * @param {ImageLike} source
+   */
+  #adopt(content, name, source) {
+    for (const index of this.#places.get(content) ?? []) {
+      const item = this.items[index];
+      if (!item.source) {
+        Object.assign(item, { source });
+        return true;
+      }
+      if (item.name === name) return true;
+    }
+    return false;
+  }
+
+  /** @param {{row: Row, source: ImageLike | null, isNew: boolean}[]} batch */
+  async #push(batch) {
+    /** @type {number[]} */
+    const places = await this.#lens.ask("galleryPush", { gallery: this.#gallery, rows: batch.map(({ row }) => row) });
+    for (const [at, { row, source }] of batch.entries()) {
+      const { name, content, width, height } = row.item;
+      this.items[places[at]] = { name, content, width, height, source };
+      this.#place(content, places[at]);
+    }
+    await this.#store.put(batch.filter(({ isNew }) => isNew).map(({ row }) => row));
+  }
+
+  /**
+   * @param {string} content
+   * @param {number} index
+   */
+  #place(content, index) {
+    this.#places.set(content, [...(this.#places.get(content) ?? []), index]);
+  }
+}
+
+/** @param {File | Blob | string} image */
+function nameOf(image) {
+  if (image instanceof File) return image.webkitRelativePath || image.name;
+  return typeof image === "string" ? decodeURIComponent(image.split(/[?#]/)[0].split("/").pop() || image) : "image";
+}
+
+/** The SHA-256 of a file, as `famlens index` computes it. @param {File | Blob | string} image */
+async function contentOf(image) {
+  if (typeof image === "string") {
+    const response = await fetch(image);
+    if (!response.ok) throw new Error(`${image} is not there (the server answered ${response.status}).`);
+    return digest(new Uint8Array(await response.arrayBuffer()));
+  }
+  try {
+    return await digest(new Uint8Array(await image.arrayBuffer()));
+  } catch {
+    throw new Error("It can no longer be read: it was moved or changed since it was chosen.");
+  }
+}

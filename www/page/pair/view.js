@@ -1,0 +1,291 @@
+// Pair: what makes two photos, or two random views of one, alike; and which part of one accounts for which part of the other.
+
+import { el, icon, milliseconds } from "../dom.js";
+import { dragOut } from "../drop.js";
+import { parametersText } from "./parameters.js";
+import { mountSide } from "./side.js";
+
+/**
+ * @import { CellPairs, Pair, ViewOptions } from "../../lens/pair.js"
+ * @import { ImageLike, LensImage } from "../../famlens.js"
+ * @import { Context, View } from "../context.js"
+ * @import { Photo } from "../state.js"
+ *
+ * What is compared on one side: the photo, and the picture that the lens sees, which may be a view of it.
+ * @typedef {{photo: Photo, source: ImageLike, image: ImageData | null, text: string}} Subject
+ */
+
+/** @type {{name: keyof ViewOptions, label: string}[]} */
+const CHANGES = [
+  { name: "crop", label: "Crop" },
+  { name: "flip", label: "Flip" },
+  { name: "jitter", label: "Colour" },
+  { name: "grey", label: "Grey" },
+  { name: "blur", label: "Blur" },
+];
+
+/** What can be chosen here, of all that the library's catalogue describes, and the values that need no second class. */
+const KINDS = ["form", "similarity", "pooling"];
+const NEEDS_MORE = new Set(["contrastive", "whitened", "discriminative", "bilinear", "mahalanobis", "model"]);
+
+/** The pair that the page opens with. */
+const OPENING = ["kingfisher.jpg", "scarlet-macaw.jpg"];
+
+/**
+ * @param {HTMLElement} container
+ * @param {Context} context
+ * @returns {View}
+ */
+export function mount(container, context) {
+  /** @type {{a: Photo | null, b: Photo | null}} */
+  const photos = { a: null, b: null };
+  /** @type {"photos" | "views"} */
+  let mode = "photos";
+  /** Whether the examples are there, or will not be. */
+  let opened = false;
+  let seed = 1;
+  const allowed = Object.fromEntries(CHANGES.map(({ name }) => [name, true]));
+  /** @type {Record<string, string>} */
+  const options = {};
+  /** @type {{pair: Pair, cells: CellPairs} | null} */
+  let found = null;
+  /** @type {AbortController | null} */
+  let asking = null;
+  /** What the result is, or would be, of; the two are the same once it is there. */
+  let wanted = 1;
+  let answered = 0;
+
+  const score = el("output", { class: "pair-score", "data-testid": "pair-score" });
+  const says = el("p", { class: "says pair-says", "data-testid": "pair-says", "aria-live": "polite" });
+  const sides = {
+    a: mountSide("a", { context, choose: (files) => put("a", files[0]), light: (cell) => light("a", cell) }),
+    b: mountSide("b", { context, choose: (files) => put("b", files[0]), light: (cell) => light("b", cell) }),
+  };
+  const modes = el("div", { class: "segments", role: "radiogroup", "aria-label": "What is compared", "data-testid": "pair-mode" });
+  for (const [value, label] of [["photos", "Two photos"], ["views", "Two views of one"]]) {
+    const input = el("input", { type: "radio", name: "pair-mode", value, class: "unseen", checked: value === mode });
+    input.addEventListener("change", () => {
+      mode = /** @type {"photos" | "views"} */ (value);
+      void compare();
+    });
+    modes.append(el("label", {}, input, el("span", {}, label)));
+  }
+  const seedInput = el("input", { type: "number", min: 0, max: 4_000_000_000, step: 1, value: seed, "aria-label": "Seed of the first view", "data-testid": "pair-seed" });
+  seedInput.addEventListener("change", () => {
+    seed = Math.max(0, Math.min(4e9, Math.floor(seedInput.valueAsNumber) || 0));
+    void compare();
+  });
+  const again = el("button", { type: "button", class: "button", "data-testid": "pair-again", onclick: () => ((seed += 2), (seedInput.value = String(seed)), void compare()) }, "New views");
+  const changes = el("div", { class: "pair-changes", role: "group", "aria-label": "What may be changed" });
+  for (const { name, label } of CHANGES) {
+    const input = el("input", { type: "checkbox", checked: true, "data-change": name });
+    input.addEventListener("change", () => {
+      allowed[name] = input.checked;
+      void compare();
+    });
+    changes.append(el("label", { class: "tool switch" }, input, label));
+  }
+  const views = el("div", { class: "pair-views", hidden: true }, again, el("label", { class: "tool" }, "Seed", seedInput), changes);
+  const choices = el("div", { class: "pair-choices" });
+  const strip = el("ul", { class: "strip", "aria-label": "Photos that come with the page" });
+  container.append(
+    el("div", { class: "pair-bar" }, modes, views, choices),
+    el("div", { class: "pair-sides" }, sides.a.element, sides.b.element),
+    el("div", { class: "pair-result card" }, score, says),
+    el("div", { class: "strip-row pair-strip" }, strip),
+  );
+
+  /** @param {"a" | "b"} side @param {File | Photo} one */
+  function put(side, one) {
+    if (!one) return;
+    photos[side] = one instanceof File ? context.photoOf(one) : one;
+    void compare();
+  }
+
+  /** What the lens is asked about. @param {"a" | "b"} side @returns {Promise<Subject>} */
+  async function subject(side) {
+    const photo = /** @type {Photo} */ (mode === "views" ? photos.a : photos[side]);
+    if (mode === "photos") return { photo, source: photo.source, image: null, text: "" };
+    const { image, view } = await /** @type {any} */ (context.lens).view(photo.source, { ...allowed, seed: seed + (side === "a" ? 0 : 1) });
+    return { photo, source: image, image, text: parametersText(view) };
+  }
+
+  async function compare() {
+    views.hidden = mode !== "views";
+    sides.b.element.classList.toggle("derived", mode === "views");
+    wanted += 1;
+    asking?.abort();
+    const { lens } = context;
+    if (!lens || !photos.a || (mode === "photos" && !photos.b)) {
+      showPhotos();
+      if (lens && opened) answered = wanted;
+      return tellReady();
+    }
+    const asked = wanted;
+    tellReady();
+    asking = new AbortController();
+    const { signal } = asking;
+    const slow = setTimeout(() => context.busy({ text: "Comparing", loaded: 0, total: 0 }), 300);
+    found = null;
+    try {
+      const [a, b] = await Promise.all([subject("a"), subject("b")]);
+      if (signal.aborted) return;
+      sides.a.show(a);
+      sides.b.show(b);
+      // Pixels are opened once, so that the two questions and the drawing are about the same image.
+      const [imageA, imageB] = await Promise.all([lens.open(a.source), lens.open(b.source)]);
+      const request = { a: imageA, b: imageB, .../** @type {any} */ (options), signal };
+      const pair = await lens.pair(request);
+      const cells = await lens.whereToWhere(request);
+      if (signal.aborted) return;
+      found = { pair, cells };
+      await show(imageA, imageB);
+      answered = asked;
+    } catch (error) {
+      if (signal.aborted) return;
+      answered = asked;
+      sides.a.clear();
+      sides.b.clear();
+      score.textContent = "";
+      says.textContent = "";
+      context.trouble(error);
+    } finally {
+      clearTimeout(slow);
+      if (!signal.aborted) tellReady();
+    }
+  }
+
+  /** Has the page look again whether the answer is there; what else is being worked on is told by its own. */
+  function tellReady() {
+    if (context.lens) context.busy(null);
+  }
+
+  function showPhotos() {
+    sides.a.show(photos.a && { photo: photos.a, source: photos.a.source, image: null, text: "" });
+    if (mode === "photos") sides.b.show(photos.b && { photo: photos.b, source: photos.b.source, image: null, text: "" });
+  }
+
+  /** @param {LensImage} a @param {LensImage} b */
+  async function show(a, b) {
+    if (!found) return;
+    const { pair, cells } = found;
+    score.replaceChildren(el("strong", {}, pair.similarity.toFixed(3)), ` ${pair.score}`);
+    score.dataset.similarity = String(pair.similarity);
+    score.dataset.sum = String(cells.sum + cells.constant);
+    score.title = `${milliseconds(pair.ms)} on the ${pair.backend === "cpu" ? "CPU" : "GPU"}`;
+    rest();
+    const geometry = context.lens?.info.model.geometry ?? "squash";
+    await Promise.all([sides.a.explain(a, pair.a.map, cells.a, geometry), sides.b.explain(b, pair.b.map, cells.b, geometry)]);
+    context.say(`${pair.score} ${pair.similarity.toFixed(2)}. ${says.textContent}`);
+  }
+
+  /** What stands there while no cell is pointed at. */
+  function rest() {
+    if (!found) return;
+    const { pair, cells } = found;
+    const count = cells.terms.length.toLocaleString("en");
+    const constant = cells.constant === 0 ? "" : ` and the constant ${cells.constant.toFixed(3)}`;
+    says.textContent = [`It is the sum of ${count} pairs of cells${constant}. Point at a cell of one photo to see where in the other its part comes from.`, ...pair.notes].join(" ");
+  }
+
+  /** A cell is pointed at, or none any more. @param {"a" | "b"} side @param {number | null} cell */
+  function light(side, cell) {
+    const other = side === "a" ? "b" : "a";
+    if (!found || cell === null) {
+      sides.a.light(null);
+      sides.b.light(null);
+      return rest();
+    }
+    const { cells } = found;
+    const terms = sides[side].terms(cells, cell);
+    sides[side].mark(cell);
+    const best = sides[other].light(terms);
+    const sum = terms.reduce((total, value) => total + value, 0);
+    const [column, row] = [(cell % cells[side][0]) + 1, Math.floor(cell / cells[side][0]) + 1];
+    const share = cells.sum === 0 ? 0 : (100 * sum) / cells.sum;
+    const [toColumn, toRow] = [(best % cells[other][0]) + 1, Math.floor(best / cells[other][0]) + 1];
+    says.textContent = `Column ${column}, row ${row} of the ${side === "a" ? "first" : "second"} carries ${share.toFixed(1)} % of the similarity${sum > 0 ? `; ${((100 * Math.max(0, terms[best])) / sum).toFixed(0)} % of that with column ${toColumn}, row ${toRow} of the other` : ""}.`;
+  }
+
+  async function mountChoices() {
+    const { lens } = context;
+    if (!lens || choices.childElementCount > 0) return;
+    const all = await lens.choices();
+    for (const kind of KINDS) {
+      const choice = all.find((one) => one.kind === kind);
+      if (!choice?.values || choices.querySelector(`[data-kind="${kind}"]`)) continue;
+      const select = el("select", { "data-kind": kind, "data-testid": `pair-${kind}` });
+      const standard = typeof choice.default === "string" ? choice.default : choice.values[0].name;
+      for (const { name, label, sentence } of choice.values) {
+        if (!NEEDS_MORE.has(name)) select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
+      }
+      select.addEventListener("change", () => {
+        options[kind] = select.value;
+        select.title = choice.values?.find(({ name }) => name === select.value)?.sentence ?? "";
+        void compare();
+      });
+      choices.append(el("label", { class: "tool", title: choice.sentence }, choice.label, select));
+    }
+  }
+
+  async function mountExamples() {
+    const found = await context.examples();
+    const files = new Set((found?.sets ?? []).flatMap((set) => [set.query, ...set.queries, ...set.classes.flatMap((one) => one.supports)]));
+    for (const file of files) {
+      const photo = context.examplePhoto(file);
+      const use = (/** @type {"a" | "b"} */ side) => put(side, photo);
+      const image = el("img", { src: photo.src, alt: "", loading: "lazy", draggable: "false" });
+      const button = el("button", { type: "button", class: "strip-photo", title: file, "aria-label": `Compare ${file}`, "data-testid": "pair-example", "data-file": file }, el("span", { class: "thumb" }, image));
+      // The side that was changed longer ago gives way, so that two clicks make a pair.
+      button.addEventListener("click", () => {
+        const side = mode === "views" ? "a" : turn;
+        turn = turn === "a" ? "b" : "a";
+        use(side);
+      });
+      dragOut(button, photo);
+      strip.append(el("li", {}, button));
+    }
+    opened = true;
+    if (!photos.a && !photos.b && files.size > 0) {
+      const [a, b] = OPENING.map((file) => (files.has(file) ? file : [...files][0]));
+      photos.a = context.examplePhoto(a);
+      photos.b = context.examplePhoto(b);
+    }
+    void compare();
+  }
+  /** @type {"a" | "b"} */
+  let turn = "b";
+
+  sides.a.element.querySelector(".pair-choose")?.prepend(icon("plus"));
+  sides.b.element.querySelector(".pair-choose")?.prepend(icon("plus"));
+  void mountExamples();
+  context.onLens(() => {
+    void mountChoices().catch(context.trouble);
+    void compare();
+  });
+  context.onLook(() => {
+    sides.a.redraw();
+    sides.b.redraw();
+  });
+
+  return {
+    isReady: () => answered === wanted,
+    hide: () => light("a", null),
+    taker: {
+      where(under) {
+        const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
+        return { element: sides[side].element, label: side === "a" ? "Compare as the first photo" : "Compare as the second photo" };
+      },
+      take({ files, folders, photo }, under) {
+        const all = [...files, ...folders.flatMap((folder) => folder.files)];
+        const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
+        if (photo) return put(side, photo);
+        if (all.length > 1 && mode === "photos") {
+          photos.b = context.photoOf(all[1]);
+          return put("a", all[0]);
+        }
+        put(side, all[0]);
+      },
+    },
+  };
+}
