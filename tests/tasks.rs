@@ -114,6 +114,24 @@ fn a_pair_is_explained_on_both_sides_and_cell_by_cell() -> Result<()> {
             assert!((sum + found.constant - expected).abs() < 1e-4 * scale, "{:?}: {sum}", options.similarity);
             assert!((found.similarity - expected).abs() < 1e-4 * scale, "{:?}", options.similarity);
         }
+        // Whatever is chosen, what is split is what the explanation calls the similarity.
+        let similarities = [Similarity::Cosine, Similarity::Dot, Similarity::CentredCosine, Similarity::Pearson];
+        for similarity in similarities {
+            for pooling in [PoolingChoice::Average, PoolingChoice::Max, PoolingChoice::GeM, PoolingChoice::Crow] {
+                let options = ExplainOptions { similarity, pooling: Some(pooling), ..plain.clone() };
+                // The shipped mean embedding is that of average pooling, and an explanation may refuse it for another.
+                let Ok(pair) = block_on(session.pair(a, b, &options)) else {
+                    assert!(similarity == Similarity::CentredCosine && pooling != PoolingChoice::Average);
+                    continue;
+                };
+                let found = block_on(session.where_to_where(a, b, &options))?;
+                let (sum, expected) = (found.map.sum, pair.similarity());
+                assert!(
+                    (sum - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                    "{similarity} {pooling}: {sum}, {expected}"
+                );
+            }
+        }
         let refused = ExplainOptions { similarity: Similarity::Bilinear, ..plain };
         let message =
             block_on(session.where_to_where(a, b, &refused)).expect_err("it is no sum over pairs").to_string();

@@ -43,9 +43,34 @@ pub struct Manifest {
     /// Mean embedding of unlabelled images at the target layer: what the centred form subtracts.
     #[serde(default)]
     pub mean_embedding: Option<Vec<f32>>,
+    /// What whitened and discriminative FAM look at, if they were prepared for this model.
+    #[serde(default)]
+    pub class_specific: Option<ClassSpecificSpec>,
+    /// SHA-256 of the ONNX file, in hexadecimal; empty if it is not stated.
+    #[serde(default)]
+    pub sha256: String,
     /// Licence of the weights.
     #[serde(default)]
     pub licence: String,
+}
+
+/// What whitened and discriminative FAM look at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClassSpecificSpec {
+    /// Name of the layer that is whitened: the last block before the head.
+    pub layer: String,
+    /// Name of a second layer on the same grid, which is only centred: the head.
+    #[serde(default)]
+    pub head: Option<String>,
+    /// Side of the input in pixels, as [`InputSpec::size`]; the model's own if absent.
+    #[serde(default)]
+    pub size: Option<usize>,
+    /// File name of the statistics beside `model.json`.
+    #[serde(default)]
+    pub statistics: Option<String>,
+    /// SHA-256 of that file, in hexadecimal.
+    #[serde(default)]
+    pub sha256: String,
 }
 
 /// How a photo becomes the model's input.
@@ -93,6 +118,11 @@ impl Manifest {
         let InputSpec { size, stride, std, .. } = &manifest.input;
         if !(1..=4096).contains(size) || !(1..=*size).contains(stride) {
             return Err(invalid(format!("\"input\": size {size} with stride {stride} is not within 1 to 4096")));
+        }
+        if let Some(side) = manifest.class_specific.as_ref().and_then(|spec| spec.size)
+            && !(*stride..=4096).contains(&side)
+        {
+            return Err(invalid(format!("\"class_specific\": size {side} is not within {stride} to 4096")));
         }
         if std.iter().any(|s| !s.is_finite() || *s == 0.0) {
             return Err(invalid(format!("\"input\": std {std:?} must be finite and not zero")));

@@ -1,11 +1,12 @@
 //! A model: its description and its network.
 
 use crate::error::{Error, Result};
+use crate::fam::Statistics;
 use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
-use super::manifest::Manifest;
+use super::manifest::{ClassSpecificSpec, Manifest};
 
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
@@ -13,6 +14,7 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    statistics: Option<Statistics>,
     /// How many layers are shuffled, and the seed.
     random: Option<(usize, u64)>,
     /// Values that are zero or more whatever the image.
@@ -49,8 +51,12 @@ impl Model {
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
-        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None };
+        let model =
+            Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None, statistics: None };
         model.check_target(&model.manifest.target)?;
+        if let Some(spec) = &model.manifest.class_specific {
+            std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
+        }
         let channels = model.target_channels(graph);
         match (&model.manifest.mean_embedding, channels) {
             (Some(mean), Some(c)) if mean.len() != c => {
@@ -86,6 +92,51 @@ impl Model {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
     }
 
+    /// The statistics that came with the model, for the class-specific forms.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        self.statistics.as_ref()
+    }
+
+    /// The model with the statistics file that its description names.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the file is damaged, or of another layer or input size.
+    pub fn with_statistics(mut self, file: &[u8]) -> Result<Self> {
+        let statistics = Statistics::from_bytes(file)?;
+        self.check_statistics(&statistics)?;
+        self.statistics = Some(statistics);
+        Ok(self)
+    }
+
+    /// Whether statistics are those of the layers and the input size that the class-specific forms look at in this model.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] saying what is different.
+    pub(super) fn check_statistics(&self, statistics: &Statistics) -> Result<()> {
+        let (origin, spec) = (statistics.origin(), self.manifest.class_specific.as_ref());
+        let layer = spec.map_or(&self.manifest.target, |spec| &spec.layer);
+        let head = spec.and_then(|spec| spec.head.as_deref());
+        let size = spec.and_then(|spec| spec.size).unwrap_or(self.manifest.input.size) as u32;
+        let different = |what: &str, found: &str, own: &str| {
+            Err(Error::argument("statistics", format!("they are of {what} {found}, and this model needs {own}")))
+        };
+        if origin.layer != *layer {
+            return different("the layer", &origin.layer, layer);
+        }
+        let found = origin.head.as_ref().map(|head| head.layer.as_str());
+        if found != head {
+            return different("the head", found.unwrap_or("none"), head.unwrap_or("none"));
+        }
+        if (origin.width, origin.height) != (size, size) {
+            return different(
+                "an input of",
+                &format!("{} x {}", origin.width, origin.height),
+                &format!("{size} x {size}"),
+            );
+        }
+        Ok(())
+    }
+
     /// Whether the network's structure makes a layer's activations zero or more for every image, as behind a ReLU.
     pub fn is_non_negative(&self, target: &str) -> bool {
         self.non_negative.contains(target)
@@ -105,8 +156,13 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] for a photo without pixels or one too narrow.
     pub fn geometry(&self, width: u32, height: u32) -> Result<Geometry> {
+        self.geometry_of_size(self.manifest.input.size, width, height)
+    }
+
+    /// The same for an input of another size.
+    pub(super) fn geometry_of_size(&self, size: usize, width: u32, height: u32) -> Result<Geometry> {
         let input = &self.manifest.input;
-        Geometry::new(input.geometry, (width, height), input.size as u32, input.stride as u32)
+        Geometry::new(input.geometry, (width, height), size as u32, input.stride as u32)
     }
 
     /// Replaces the side of the input, in pixels.
@@ -115,11 +171,24 @@ impl Model {
     /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096.
     pub fn with_size(mut self, size: usize) -> Result<Self> {
         let stride = self.manifest.input.stride;
-        if !(1..=4096).contains(&size) || size % stride != 0 {
+        if !(1..=4096).contains(&size) || !size.is_multiple_of(stride) {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
         Ok(self)
+    }
+
+    /// Replaces what the class-specific forms look at; statistics are those of one look and go.
+    pub fn with_class_specific(mut self, spec: Option<ClassSpecificSpec>) -> Self {
+        self.manifest.class_specific = spec;
+        self.statistics = None;
+        self
+    }
+
+    /// Replaces the side of the square input, in pixels.
+    pub fn with_input_size(mut self, size: usize) -> Self {
+        self.manifest.input.size = size;
+        self
     }
 
     /// Replaces how photos are fitted into the input.
@@ -167,7 +236,10 @@ impl Model {
 
     /// The optimised network for one input size, with every named value kept: a layer, as maps, and then values as they
     /// are: what is read beside the layer, and outputs such as the logits.
-    pub(super) fn graph_keeping(&self, size: (u32, u32), names: &[&str]) -> Result<Graph> {
+    ///
+    /// # Errors
+    /// As [`Model::graph`].
+    pub fn graph_keeping(&self, size: (u32, u32), names: &[&str]) -> Result<Graph> {
         self.build(size, names, 1)
     }
 

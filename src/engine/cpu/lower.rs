@@ -42,6 +42,7 @@ pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]
         input: (value.shape, range),
         targets: targets.iter().map(|&t| lowering.value(t)).collect::<Result<_>>()?,
         target_shapes: targets.iter().map(|&t| graph.value(t).shape.clone()).collect(),
+        whitener: Default::default(),
     })
 }
 

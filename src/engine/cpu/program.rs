@@ -8,12 +8,13 @@ use candle_core::{CpuStorage, Device, Storage};
 use super::conv::{Conv, Scratch};
 use super::direct::{self, Packed, Repeat, Strided};
 use super::generic::Generic;
-use super::kernels::{self, Isa};
+use super::kernels::{self, Dense, Isa, Rows};
 use super::layout::Order;
 use super::product::Product;
 use super::{candle_failed, failed};
+use crate::engine::cells::{self, cells_host};
 use crate::engine::mix::{channels_height_width, mix_host, validate};
-use crate::engine::{Features, LocalFuture, Mix, Mixed, Output, Program, Store};
+use crate::engine::{CellMaps, CellOutput, CellReadout, Features, LocalFuture, Mix, Mixed, Output, Program, Store};
 use crate::error::{Error, Result};
 use crate::graph::evaluate::evaluate;
 use crate::graph::{Activation, Attention, BinaryOp, Op, Pool2d, Quantize};
@@ -113,6 +114,7 @@ pub(super) struct CpuProgram {
     pub input: (Shape, Range<usize>),
     pub targets: Vec<Value>,
     pub target_shapes: Vec<Shape>,
+    pub whitener: Whitener,
 }
 
 impl CpuProgram {
@@ -171,8 +173,61 @@ impl Program for CpuProgram {
         Box::pin(async move { mix_host(features.on_host()?, mix) })
     }
 
+    fn run_cells<'a>(&'a mut self, input: &'a Tensor, readout: &'a CellReadout) -> LocalFuture<'a, Result<CellOutput>> {
+        Box::pin(async move {
+            cells::validate(readout, &self.target_shapes)?;
+            let targets = self.forward(input)?;
+            let planes: Vec<&Tensor> = targets.iter().map(AsRef::as_ref).collect();
+            let cells = cells_host(&planes, readout, |factor, rows| self.whitener.energy(self.isa, factor, rows))?;
+            let features = |t: Arc<Tensor>| Features { shape: t.shape().clone(), store: Store::Host(t) };
+            Ok(CellOutput { features: targets.into_iter().map(features).collect(), cells })
+        })
+    }
+
+    fn cells<'a>(
+        &'a mut self,
+        features: &'a [Features],
+        readout: &'a CellReadout,
+    ) -> LocalFuture<'a, Result<CellMaps>> {
+        Box::pin(async move {
+            let isa = self.isa;
+            cells::on_host(features, readout, |factor, rows| self.whitener.energy(isa, factor, rows))
+        })
+    }
+
     fn read<'a>(&'a mut self, features: &'a Features) -> LocalFuture<'a, Result<Tensor>> {
         Box::pin(async move { features.on_host().cloned() })
+    }
+}
+
+/// A whitening factor as packed weights, for as long as the same one is asked for.
+#[derive(Default)]
+pub(super) struct Whitener {
+    packed: Option<(Arc<[f32]>, Dense)>,
+    whitened: Vec<f32>,
+}
+
+impl Whitener {
+    /// `sum_i |P x_i|^2` over rows of cells.
+    fn energy(&mut self, isa: Isa, factor: &Arc<[f32]>, rows: &[f32]) -> Result<f64> {
+        let channels = factor.len().isqrt();
+        if !self.packed.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, factor)) {
+            let dense = Dense::pack(isa, channels, channels, factor, &vec![0.0; channels])?;
+            self.packed = Some((factor.clone(), dense));
+        }
+        let Some((_, dense)) = &self.packed else { return Err(failed("no whitening factor")) };
+        self.whitened.resize(rows.len(), 0.0);
+        let each = || Rows { start: 0, stride: channels };
+        let unclamped = [f32::NEG_INFINITY, f32::INFINITY];
+        dense.apply(rows.len() / channels.max(1), rows, each(), &mut self.whitened, each(), None, unclamped)?;
+        // A row in f32, in strands that do not wait for each other; the rows in f64.
+        let energy = |row: &[f32]| {
+            let (chunks, rest) = row.as_chunks::<8>();
+            let mut strands = [0f32; 8];
+            chunks.iter().for_each(|c| strands.iter_mut().zip(c).for_each(|(s, z)| *s += z * z));
+            f64::from(strands.iter().sum::<f32>() + rest.iter().map(|z| z * z).sum::<f32>())
+        };
+        Ok(self.whitened.chunks_exact(channels.max(1)).map(energy).sum())
     }
 }
 

@@ -224,9 +224,9 @@ impl Walk {
         let size = *self.sizes.last()?;
         let stride = |of: &[usize], axis: usize| of.get(axis).copied().unwrap_or(0) as isize;
         let fits = |of: (usize, &[usize])| {
-            of.0 % 4 == 0 && stride(of.1, last) == 1 && others.iter().all(|&axis| stride(of.1, axis) % 4 == 0)
+            of.0.is_multiple_of(4) && stride(of.1, last) == 1 && others.iter().all(|&axis| stride(of.1, axis) % 4 == 0)
         };
-        if size % 4 != 0 || self.limit != size || !fits(a) || !fits(y) {
+        if !size.is_multiple_of(4) || self.limit != size || !fits(a) || !fits(y) {
             return None;
         }
         let count = self.axes.len();

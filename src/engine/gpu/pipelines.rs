@@ -56,6 +56,11 @@ pub(super) enum Kernel {
     MixWeights,
     MixMaps,
     MixSum,
+    CellsPool,
+    CellsEnergy,
+    CellsRadius,
+    CellsShare,
+    CellsScore,
 }
 
 const VEC4: &str = include_str!("shaders/vec4_views.wgsl");
@@ -91,6 +96,11 @@ impl Kernel {
             Self::MixWeights => (VEC4, include_str!("shaders/mix_weights.wgsl")),
             Self::MixMaps => (VEC4, include_str!("shaders/mix_maps.wgsl")),
             Self::MixSum => (VEC4, include_str!("shaders/mix_sum.wgsl")),
+            Self::CellsPool => (VEC4, include_str!("shaders/cells_pool.wgsl")),
+            Self::CellsEnergy => (VEC4, include_str!("shaders/cells_energy.wgsl")),
+            Self::CellsRadius => (VEC4, include_str!("shaders/cells_radius.wgsl")),
+            Self::CellsShare => (VEC4, include_str!("shaders/cells_share.wgsl")),
+            Self::CellsScore => (VEC4, include_str!("shaders/cells_score.wgsl")),
         };
         let sizes = match self {
             Self::Pointwise { pixels, outputs } | Self::Conv { pixels, outputs } => {

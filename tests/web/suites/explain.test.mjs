@@ -8,7 +8,7 @@ import { launch } from "../harness/browser.mjs";
 import { inBox, pearson } from "../harness/numbers.mjs";
 import { EXAMPLES, assertOnlyOrigin, explained, openLens, result, serveDist, until } from "../harness/page.mjs";
 
-const FORMS = ["fam", "contrastive"];
+const FORMS = ["fam", "contrastive", "whitened", "discriminative"];
 const examples = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
 const [opening] = examples.sets;
 /** The class of the opening query, a kingfisher. */

@@ -48,6 +48,24 @@ test("methods side by side: each with its own map, time, passes and memory; one 
   assert.deepEqual(await violations(page), []);
 });
 
+test("a mosaic shows that the discriminative form lights the own tile, and plain FAM does not", async () => {
+  await show("mosaic");
+  const table = page.getByTestId("mosaic-figures");
+  await table.waitFor();
+  const mean = async (form) => Number((await table.locator(`tr[data-form=${form}] td`).nth(3).innerText()).match(/\d+/)[0]);
+  const [plain, discriminative] = [await mean("fam"), await mean("discriminative")];
+  assert.ok(discriminative > 1.5 * plain, `${discriminative} % against ${plain} %`);
+  assert.match(await pane("fam").locator("figcaption").innerText(), /of Bird's map is on its own tile/);
+  await page.getByTestId("class-chip").nth(1).hover();
+  await until(page, () => document.querySelector('[data-pane="fam"] figcaption').textContent.includes("Fish"));
+
+  const source = () => pane("fam").locator("img").getAttribute("src");
+  const before = await source();
+  await page.getByTestId("tile-pick").first().click();
+  await until(page, (before) => document.querySelector('[data-pane="fam"] img').src !== before, before);
+  assert.deepEqual(await violations(page), []);
+});
+
 test("the check of the supports has a row for each class, and leads to what it gets wrong", async () => {
   await show("check");
   const table = page.getByTestId("confusion");

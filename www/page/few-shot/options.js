@@ -14,6 +14,7 @@ export const filled = (classes) => classes.filter(({ photos }) => photos.length 
 export function bestForm() {
   const several = filled(state.classes).length > 1;
   const model = state.info?.model;
+  if (model?.hasStatistics) return several ? "discriminative" : "whitened";
   if (several) return "contrastive";
   return model?.hasMeanEmbedding ? "centred" : "fam";
 }
