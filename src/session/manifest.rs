@@ -172,6 +172,9 @@ mod tests {
         assert!(message(&json(r#", "pooling": "attention""#)).is_err_and(|m| m.contains("attention")));
         assert!(message(&json("").replace("128, 128, 128", "128, 0, 128")).is_err_and(|m| m.contains("std")));
         assert!(message(&json("").replace("224", "5000")).is_err_and(|m| m.contains("size 5000")));
-        assert!(message(&json(r#", "bytes": 1"#).replace("224,", "0, \"stride\": 0,")).is_err_and(|m| m.contains("stride 0")));
+        assert!(
+            message(&json(r#", "bytes": 1"#).replace("224,", "0, \"stride\": 0,"))
+                .is_err_and(|m| m.contains("stride 0"))
+        );
     }
 }
