@@ -88,6 +88,69 @@ fn embed_writes_one_row_a_photo() {
 }
 
 #[test]
+fn pair_writes_both_sides_and_where_to_where() {
+    let out = folder("pair");
+    let path = out.to_str().expect("a path");
+    let common = ["--engine", "cpu", "--json", "--out", path];
+    let value = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&stdout(&famlens(&[&["pair"][..], args, &common].concat()))).expect("JSON")
+    };
+    let two = value(&["bird/owl.jpg", "bird/duck.jpg"]);
+    let number = |v: &serde_json::Value| v.as_f64().expect("a number");
+    let terms: Vec<f64> = two["whereToWhere"]["terms"].as_array().expect("terms").iter().map(number).collect();
+    assert_eq!(terms.len(), 49 * 49);
+    assert!((terms.iter().sum::<f64>() - number(&two["similarity"])).abs() < 1e-4);
+    let file = common::bytes(out.join("where-to-where.npy"));
+    assert_eq!(npyz::NpyFile::new(&file[..]).expect("a NumPy file").shape(), [49, 49]);
+    let picture = common::bytes(out.join("pair.png"));
+    assert_eq!(famlens::image::decode("pair", &picture, &Default::default()).expect("a PNG").height(), 480);
+
+    let views = value(&["bird/owl.jpg", "--augment", "--seed", "5"]);
+    assert_eq!((&views["a"]["seed"], &views["b"]["seed"]), (&5.into(), &6.into()));
+    assert!(views["a"]["view"]["crop"].is_array() && views["a"]["view"] != views["b"]["view"]);
+    assert_eq!(value(&["bird/owl.jpg", "--augment", "--seed", "5"])["similarity"], views["similarity"]);
+    assert!(failure(&["pair", "bird/owl.jpg"]).contains("--augment"));
+}
+
+#[test]
+fn index_resumes_and_search_ranks() {
+    let out = folder("gallery");
+    let gallery = out.join("g");
+    let path = gallery.to_str().expect("a path");
+    let index = |more: &[&str]| {
+        let args = [&["index", "bird", "fish/fish1.jpg", "LICENSES.tsv", "--engine", "cpu", "-o", path], more].concat();
+        let output = famlens(&args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let first = index(&["--jobs", "2"]);
+    assert!(first.contains("0 known before, 1 skipped") && first.contains("LICENSES.tsv"), "{first}");
+    let again = index(&[]);
+    assert!(again.contains("(0 embedded now"), "{again}");
+
+    let pictures = out.join("hits");
+    let args = ["search", path, "bird/owl.jpg", "--top", "3", "--engine", "cpu", "--json", "--out"];
+    let found = stdout(&famlens(&[&args[..], &[pictures.to_str().expect("a path")]].concat()));
+    let found: serde_json::Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["hits"].as_array().map(Vec::len), Some(3));
+    assert_eq!(found["hits"][0]["name"], "bird/owl.jpg");
+    assert_eq!(found["hits"][0]["duplicate"]["of"], "sameFile");
+    assert_eq!(found["hits"][1]["maps"]["hit"]["data"].as_array().map(Vec::len), Some(49));
+    assert!(pictures.join("03.png").is_file());
+    let text = stdout(&famlens(&["search", path, "bird/owl.jpg", "--engine", "cpu"]));
+    assert!(text.contains("the same file as the query"), "{text}");
+
+    // Another pooling has to be another gallery.
+    let args = ["index", "bird", "--engine", "cpu", "--pooling", "gmp", "-o", path];
+    assert!(failure(&args).contains("pooling gap (now gmp)"));
+    let table = gallery.join("images.csv");
+    let csv = String::from_utf8(common::bytes(&table)).expect("text").replace("\"weights\":\"", "\"weights\":\"0");
+    std::fs::write(&table, csv).expect("written");
+    assert!(failure(&["search", path, "bird/owl.jpg", "--engine", "cpu"]).contains("weights 0"));
+    assert!(failure(&["search", "bird", "bird/owl.jpg"]).contains("famlens index makes one"));
+}
+
+#[test]
 fn inspect_lists_targets() {
     let model = root("models/efficientnet_lite0/model.onnx");
     let text = stdout(&famlens(&["inspect", model.to_str().expect("a path")]));

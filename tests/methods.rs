@@ -264,3 +264,35 @@ fn gradients_equal_torchs() {
         }
     }
 }
+
+/// A large tail runs on the CPU engine, every value read back, and gives the gradient that the plain loops give.
+#[test]
+fn a_trace_by_the_engine_equals_the_plain_one() {
+    use famlens::engine::{Engine, Mix, cpu::CpuEngine};
+    use famlens::graph::{gradient::Tail, passes};
+
+    let model =
+        famlens::onnx::Model::parse(&common::bytes(golden("methods/net.onnx"))).expect("the test network loads");
+    let graph = model.to_graph(64, 64).expect("it fits 64 pixels");
+    let [early, logits] = ["early", "logits"].map(|name| graph.find(name).expect("the network has it"));
+    let graph = passes::optimize(graph, &[early, logits]).expect("it is well formed");
+    let tail = Tail::new(&graph, early, logits).expect("the logits depend on the early layer");
+    assert!(tail.sides().is_empty() && !tail.is_affine() && tail.multiplications() > 100_000);
+
+    let shape = graph.value(early).shape.clone();
+    let data = (0..shape.len()).map(|i| ((i * 37 + 11) % 101) as f32 / 25.0).collect();
+    let layer = famlens::tensor::Tensor::new(shape, data).expect("the shape fits");
+    let seed = [0.0, 0.0, 0.0, 1.0, 0.0, -0.5];
+    let plain = tail.trace(&layer, &[]).and_then(|t| t.gradient(&seed)).expect("plain loops");
+
+    let targets = tail.values();
+    let mut program = CpuEngine::new().compile(tail.graph(), &targets).expect("it compiles");
+    let output = block_on(program.run(&layer, &Mix::default())).expect("it runs");
+    let read = |features| block_on(program.read(features)).expect("it is read back");
+    let values: Vec<_> = targets.iter().copied().zip(output.features.iter().map(read)).collect();
+    let missing = tail.trace_from(&layer, &[], values[1..].to_vec()).map(|_| ());
+    assert!(missing.is_err(), "a value is missing");
+    let engine = tail.trace_from(&layer, &[], values).and_then(|t| t.gradient(&seed)).expect("the engine's values");
+    let off = relative_error(engine.data(), plain.data());
+    assert!(off < 1e-4, "off by {off}");
+}

@@ -8,7 +8,7 @@ export type LensImage = {
     height: number;
 };
 export type BackendChoice = "auto" | "webgpu" | "cpu";
-export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude";
+export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative";
 export type ExplainOptions = import("./lens/types.js").ExplainOptions;
 export type MethodResult = import("./lens/types.js").MethodResult;
 export type Comparison = import("./lens/types.js").Comparison;
@@ -44,26 +44,7 @@ export type ClassScore = {
 };
 export type Explanation = import("./lens/types.js").Explanation;
 export type SupportCheck = import("./lens/types.js").SupportCheck;
-export type EngineInfo = {
-    kind: "webgpu" | "cpu";
-    describe: string;
-    /**
-     * null while nobody has tried
-     */
-    available: boolean | null;
-    /**
-     * why it is not available
-     */
-    reason: string | null;
-    /**
-     * whether it is a GPU that the processor imitates
-     */
-    software: boolean;
-    /**
-     * measured time of one warm forward pass
-     */
-    milliseconds: number | null;
-};
+export type EngineInfo = import("./lens/types.js").EngineInfo;
 export type LensInfo = {
     model: {
         name: string;
@@ -73,6 +54,8 @@ export type LensInfo = {
         target: string;
         targets: string[];
         parameters: number;
+        hasMeanEmbedding: boolean;
+        hasStatistics: boolean;
     };
     /**
      * the engine that is used
@@ -87,26 +70,7 @@ export type Progress = {
     total: number;
     method?: string;
 };
-export type LensOptions = {
-    /**
-     * address of a model folder or its
-     * `model.json`, or both files' content; the model that comes with famlens by default
-     */
-    model?: string | URL | {
-        manifest: object | string;
-        bytes: ArrayBuffer | Uint8Array | Blob;
-    };
-    /**
-     * `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
-     * goes on with the faster one
-     */
-    backend?: BackendChoice;
-    onProgress?: (progress: Progress) => void;
-    /**
-     * called when {@link Lens.info} changes by itself, after the engines were measured
-     */
-    onInfo?: (info: LensInfo) => void;
-};
+export type LensOptions = import("./lens/types.js").LensOptions;
 export type RenderOptions = {
     /**
      * of the picture, in pixels; it covers the whole photo
@@ -132,6 +96,8 @@ export type Rendered = {
     box: [number, number, number, number] | null;
     peak: [number, number] | null;
 };
+export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
+export type Mosaic = import("./lens/types.js").Mosaic;
 export type CallOptions = {
     signal?: AbortSignal;
 };
@@ -148,7 +114,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /**
  * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link Lens.choices} says
  * what each is.
- * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
  */
 /** @typedef {import("./lens/types.js").ExplainOptions} ExplainOptions */
 /** @typedef {import("./lens/types.js").MethodResult} MethodResult */
@@ -183,18 +149,10 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  */
 /** @typedef {import("./lens/types.js").Explanation} Explanation */
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
-/**
- * @typedef {object} EngineInfo
- * @property {"webgpu" | "cpu"} kind
- * @property {string} describe
- * @property {boolean | null} available null while nobody has tried
- * @property {string | null} reason why it is not available
- * @property {boolean} software whether it is a GPU that the processor imitates
- * @property {number | null} milliseconds measured time of one warm forward pass
- */
+/** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -204,15 +162,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
-/**
- * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
- *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
- *   goes on with the faster one
- * @property {(progress: Progress) => void} [onProgress]
- * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
- */
+/** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /**
  * @typedef {object} RenderOptions
  * @property {number} width of the picture, in pixels; it covers the whole photo
@@ -229,6 +179,8 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
  */
+/** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
+/** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
@@ -385,6 +337,32 @@ export declare class Lens {
      * @returns {Promise<View>}
      */
     view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
+    /**
+     * Tiles one photo of each class and explains the mosaic for every class under each of the `forms`: a map that tells classes apart lights
+     * the tile of its own class.
+     * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
+     * @returns {Promise<Mosaic>}
+     */
+    mosaic({ forms, side, ...request }: {
+        classes: ClassSpec[];
+        forms?: Form[];
+        side?: 2 | 3 | 4;
+    } & ExplainOptions & CallOptions): Promise<Mosaic>;
+    /** What the whitened and discriminative forms know of images in general; null while they have not been used. @returns {Promise<StatisticsInfo | null>} */
+    statistics(): Promise<StatisticsInfo | null>;
+    /**
+     * Computes these statistics from your own images (a hundred make them steady), and uses them from now on. Keep `bytes` for the next visit.
+     * @param {ImageLike[]} images
+     * @param {{source?: string} & CallOptions} [options] `source` says in words what the images are
+     * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
+     */
+    adaptStatistics(images: ImageLike[], options?: {
+        source?: string;
+    } & CallOptions): Promise<StatisticsInfo & {
+        bytes: Uint8Array;
+    }>;
+    /** Uses statistics made by {@link Lens.adaptStatistics} or `famlens statistics`; null goes back to the model's. @param {Uint8Array | null} bytes @returns {Promise<StatisticsInfo | null>} */
+    setStatistics(bytes: Uint8Array | null): Promise<StatisticsInfo | null>;
     /**
      * The activation maps of single channels of the target layer.
      * @param {ImageLike} image

@@ -24,7 +24,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 /**
  * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link Lens.choices} says
  * what each is.
- * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude"} Form
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
  */
 
 /** @typedef {import("./lens/types.js").ExplainOptions} ExplainOptions */
@@ -66,19 +66,10 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 /** @typedef {import("./lens/types.js").Explanation} Explanation */
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 
-/**
- * @typedef {object} EngineInfo
- * @property {"webgpu" | "cpu"} kind
- * @property {string} describe
- * @property {boolean | null} available null while nobody has tried
- * @property {string | null} reason why it is not available
- * @property {boolean} software whether it is a GPU that the processor imitates
- * @property {number | null} milliseconds measured time of one warm forward pass
- */
-
+/** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number}} model
+ * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -90,16 +81,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 
-/**
- * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
- *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
- *   goes on with the faster one
- * @property {(progress: Progress) => void} [onProgress]
- * @property {(info: LensInfo) => void} [onInfo] called when {@link Lens.info} changes by itself, after the engines were measured
- */
-
+/** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /**
  * @typedef {object} RenderOptions
  * @property {number} width of the picture, in pixels; it covers the whole photo
@@ -118,6 +100,8 @@ export { createGallery, Gallery } from "./lens/gallery.js";
  * @property {[number, number] | null} peak
  */
 
+/** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
+/** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
@@ -336,6 +320,42 @@ export class Lens {
   view(image, options = {}) {
     const { seed = 0, signal, ...allowed } = options;
     return this.#open(image, {}, "view", { seed, allowed });
+  }
+
+  /**
+   * Tiles one photo of each class and explains the mosaic for every class under each of the `forms`: a map that tells classes apart lights
+   * the tile of its own class.
+   * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
+   * @returns {Promise<Mosaic>}
+   */
+  async mosaic({ forms = ["fam", "discriminative"], side, ...request }) {
+    return this.#sources.whileUsing(async () => {
+      const classes = await this.#openClasses(request.classes, request);
+      return this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side: side ?? 0 }, request);
+    });
+  }
+
+  /** What the whitened and discriminative forms know of images in general; null while they have not been used. @returns {Promise<StatisticsInfo | null>} */
+  statistics() {
+    return this.#call("statistics", {});
+  }
+
+  /**
+   * Computes these statistics from your own images (a hundred make them steady), and uses them from now on. Keep `bytes` for the next visit.
+   * @param {ImageLike[]} images
+   * @param {{source?: string} & CallOptions} [options] `source` says in words what the images are
+   * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
+   */
+  async adaptStatistics(images, options = {}) {
+    return this.#sources.whileUsing(async () => {
+      const ids = (await Promise.all(images.map((image) => this.open(image, options)))).map(({ id }) => id);
+      return this.#call("adaptStatistics", { ids: [...new Set(ids)], source: options.source ?? "your images" }, options);
+    });
+  }
+
+  /** Uses statistics made by {@link Lens.adaptStatistics} or `famlens statistics`; null goes back to the model's. @param {Uint8Array | null} bytes @returns {Promise<StatisticsInfo | null>} */
+  setStatistics(bytes) {
+    return this.#call("setStatistics", { bytes });
   }
 
   /**

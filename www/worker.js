@@ -5,6 +5,7 @@ import { Library } from "./lens/library.js";
 import { loadModel } from "./lens/model.js";
 import { Failure, plain } from "./lens/failure.js";
 import { Queue } from "./lens/queue.js";
+import { Specific } from "./lens/specific.js";
 import { topChannels } from "./lens/top.js";
 
 /**
@@ -16,6 +17,8 @@ import { topChannels } from "./lens/top.js";
 let lens = null;
 /** @type {Library | null} */
 let library = null;
+/** @type {Specific | null} */
+let specific = null;
 /** @type {import("./lens/wasm.js").WasmGalleries | null} */
 let galleries = null;
 /** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
@@ -26,10 +29,10 @@ let lastQuery = null;
 /** @param {Progress} progress */
 const report = (progress) => postMessage({ id: 0, progress });
 
-/** @returns {{lens: WasmLens, library: Library, galleries: import("./lens/wasm.js").WasmGalleries}} */
+/** @returns {{lens: WasmLens, library: Library, specific: Specific, galleries: import("./lens/wasm.js").WasmGalleries}} */
 function session() {
-  if (!lens || !library || !galleries) throw new Failure("argument", "The model has not been loaded yet.");
-  return { lens, library, galleries };
+  if (!lens || !library || !specific || !galleries) throw new Failure("argument", "The model has not been loaded yet.");
+  return { lens, library, specific, galleries };
 }
 
 /** The public name of an engine. @param {string} kind @returns {"webgpu" | "cpu"} */
@@ -58,6 +61,7 @@ const operations = {
     report({ phase: "compile", loaded: 0, total: 0 });
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
+    specific = new Specific(lens, files.statistics);
     galleries = wasm.LensGallery;
     unmeasured = backend === "auto";
     return info();
@@ -89,19 +93,24 @@ const operations = {
 
   keepPhotos: ({ keep }) => session().lens.keepPhotos(keep),
 
-  checkSupports: ({ classes, options }) => session().lens.checkSupports(classes, options),
+  async checkSupports({ classes, options }) {
+    const { lens, specific } = session();
+    await specific.need([options]);
+    return lens.checkSupports(classes, options);
+  },
 
   embed: ({ id, options }) => session().lens.embed(id, options),
 
   async explain({ query, classes, options }, cancelled) {
-    const { lens } = session();
+    const { lens, specific } = session();
     const begun = performance.now();
+    await specific.need([options]);
     const supports = /** @type {number[]} */ ([...new Set(classes.flatMap((/** @type {any} */ one) => one.supports))]);
     // One by one, so that a request nobody waits for any more ends between two images.
     let embedded = 0;
     let before = 0;
     for (const [done, id] of supports.entries()) {
-      const { cached, ms } = await lens.embed(id, options);
+      const { cached, ms } = await lens.prepare(id, options);
       if (cached) continue;
       embedded += 1;
       before += ms;
@@ -112,20 +121,33 @@ const operations = {
     const found = await lens.explain(query, classes, options);
     lastQuery = query;
     tellChange();
-    const best = found.maps[found.predicted];
-    const { width, height } = session().library.size(query);
-    return {
-      ...found,
-      map: best,
-      box: best.box,
-      peak: best.peak,
-      query: { width, height },
-      target: options.target ?? options.targets?.[0] ?? lens.info().model.target,
-      top: found.contributions.map((all) => topChannels(all, 10)),
-      embedded: embedded + found.embedded,
-      timings: { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun },
-      backend: publicKind(found.backend),
-    };
+    const timings = { ...found.timings, supports: before + found.timings.supports, total: performance.now() - begun };
+    return { ...publicExplanation(found, session().library.size(query)), embedded: embedded + found.embedded, timings };
+  },
+
+  async explainSupport({ id, index, classes, options }) {
+    await session().specific.need([options]);
+    return session().lens.explainSupport(id, index, classes, options);
+  },
+
+  statistics: () => session().specific.describe(),
+
+  setStatistics: ({ bytes }) => session().specific.set(bytes),
+
+  adaptStatistics: ({ ids, source }, cancelled) =>
+    session().specific.adapt(ids, source, async (loaded) => {
+      report({ phase: "embed", loaded, total: ids.length });
+      await tick();
+      if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
+    }),
+
+  async mosaic({ classes, options, side }) {
+    const { specific, library } = session();
+    await specific.need(options);
+    const { id, width, height, forms, ...found } = await specific.mosaic(classes, options, side);
+    const image = library.adopt({ id, name: "mosaic", width, height });
+    const own = forms.map(({ explanation, ...scores }) => ({ ...publicExplanation(explanation, image), ...scores }));
+    return { ...found, image, forms: own };
   },
 
   async compareMethods({ query, classes, methods, options }, cancelled) {
@@ -136,8 +158,6 @@ const operations = {
     });
     return { ...found, backend: publicKind(found.backend) };
   },
-
-  explainSupport: ({ id, index, classes, options }) => session().lens.explainSupport(id, index, classes, options),
 
   async pair({ a, b, options }) {
     const { lens, library } = session();
@@ -168,7 +188,11 @@ const operations = {
 
   readBoxes: ({ files, paths }) => session().lens.readBoxes(files, paths),
 
-  evaluateImage: ({ id, own, classes, boxes, options }) => session().lens.evaluateImage(id, own, classes, boxes, options),
+  async evaluateImage({ id, own, classes, boxes, options }) {
+    const { lens, specific } = session();
+    await specific.need((options.variants ?? []).map((/** @type {any} */ variant) => variant.options ?? {}));
+    return lens.evaluateImage(id, own, classes, boxes, options);
+  },
 
   summarise: ({ rows, bootstrap }) => session().lens.summarise(rows, bootstrap),
 
@@ -182,6 +206,24 @@ const operations = {
 
   ...galleryOperations(session, tick),
 };
+
+/**
+ * An explanation as pages get it.
+ * @param {WasmExplanation} found
+ * @param {{width: number, height: number}} size of the query
+ */
+function publicExplanation(found, { width, height }) {
+  const best = found.maps[found.predicted];
+  return {
+    ...found,
+    map: best,
+    box: best.box,
+    peak: best.peak,
+    query: { width, height },
+    top: found.contributions.map((all) => topChannels(all, 10)),
+    backend: publicKind(found.backend),
+  };
+}
 
 /** What was last told of the engine in use. */
 let told = "";

@@ -6,12 +6,15 @@
 //!
 //! Everything is asynchronous because reading back from a GPU in a browser is; the CPU engines are ready at once.
 
+pub(crate) mod cells;
 pub mod compare;
 pub mod cpu;
 pub mod gpu;
 pub(crate) mod mix;
 pub(crate) mod plan;
 pub mod reference;
+
+pub use cells::{CellMaps, CellOutput, CellReadout, LayerReadout, Pooled};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -64,6 +67,19 @@ pub trait Program {
     /// # Errors
     /// As [`Program::run`].
     fn mix<'a>(&'a mut self, features: &'a Features, mix: &'a Mix) -> LocalFuture<'a, Result<Mixed>>;
+
+    /// One forward pass, then a readout of the cells of the targets, in one submission and one readback.
+    ///
+    /// # Errors
+    /// As [`Program::run`], and [`crate::Error::Argument`] for a readout that does not fit the targets.
+    fn run_cells<'a>(&'a mut self, input: &'a Tensor, readout: &'a CellReadout) -> LocalFuture<'a, Result<CellOutput>>;
+
+    /// The same over activation maps that are already there, one for each target. Runs no backbone.
+    ///
+    /// # Errors
+    /// As [`Program::run_cells`].
+    fn cells<'a>(&'a mut self, features: &'a [Features], readout: &'a CellReadout)
+    -> LocalFuture<'a, Result<CellMaps>>;
 
     /// Reads activation maps back, in the target's own shape.
     ///

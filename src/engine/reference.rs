@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use super::cells::{self, cells_host, energy_reference};
 use super::mix::{channels_height_width, mix_host, validate};
 use super::plan::Plan;
-use super::{Engine, Features, LocalFuture, Mix, Mixed, Output, Program, Store};
+use super::{CellMaps, CellOutput, CellReadout, Engine, Features, LocalFuture, Mix, Mixed, Output, Program, Store};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId, evaluate};
 use crate::tensor::{Shape, Tensor};
@@ -78,6 +79,25 @@ impl Program for ReferenceProgram {
 
     fn mix<'a>(&'a mut self, features: &'a Features, mix: &'a Mix) -> LocalFuture<'a, Result<Mixed>> {
         Box::pin(async move { mix_host(features.on_host()?, mix) })
+    }
+
+    fn run_cells<'a>(&'a mut self, input: &'a Tensor, readout: &'a CellReadout) -> LocalFuture<'a, Result<CellOutput>> {
+        Box::pin(async move {
+            cells::validate(readout, &self.target_shapes)?;
+            let targets = self.forward(input)?;
+            let planes: Vec<&Tensor> = targets.iter().map(AsRef::as_ref).collect();
+            let cells = cells_host(&planes, readout, energy_reference)?;
+            let features = |t: Arc<Tensor>| Features { shape: t.shape().clone(), store: Store::Host(t) };
+            Ok(CellOutput { features: targets.into_iter().map(features).collect(), cells })
+        })
+    }
+
+    fn cells<'a>(
+        &'a mut self,
+        features: &'a [Features],
+        readout: &'a CellReadout,
+    ) -> LocalFuture<'a, Result<CellMaps>> {
+        Box::pin(async move { cells::on_host(features, readout, energy_reference) })
     }
 
     fn read<'a>(&'a mut self, features: &'a Features) -> LocalFuture<'a, Result<Tensor>> {

@@ -1,5 +1,6 @@
 //! The forms of the channel weights.
 
+use super::CellForm;
 use super::similarity::{centred_cosine, cosine, subtract, unit};
 use crate::choice::choice;
 use crate::engine::{Gate, Mix, Pooling};
@@ -24,6 +25,10 @@ pub enum Form {
     /// `w_kc = |f_c| g_kc / (|f| |g_k|)`: for layers with negative activations, where the product of two negative values
     /// would give a negative map a positive weight.
     Magnitude,
+    /// Whitened FAM ([`super::CellForm::Whitened`]): cells that deviate from what is usual as the class does. Ranks by Mahalanobis cosine.
+    Whitened,
+    /// Discriminative FAM ([`super::CellForm::Discriminative`]): the same, shared among the classes. Ranks by the mean of the map.
+    Discriminative,
 }
 
 choice!(Form, "form", {
@@ -47,6 +52,14 @@ choice!(Form, "form", {
         "As FAM, with the size of the query's feature and without its sign.",
         "famlens",
         "For layers with negative activations; the same as FAM where there are none.";
+    Whitened: "whitened", "Whitened",
+        "The places that differ from what is usual in images in the same way as this class does.",
+        "famlens (docs/results.md)",
+        "Ranks by the Mahalanobis cosine. Looks at a larger input and rests on statistics of unlabelled images.";
+    Discriminative: "discriminative", "Discriminative",
+        "The places that speak for this class more than for the other ones.",
+        "famlens (docs/results.md)",
+        "Needs at least two classes and ranks by the mean of the map. Looks at a larger input and rests on statistics of unlabelled images.";
 });
 
 impl Form {
@@ -54,8 +67,27 @@ impl Form {
     pub fn score_name(self) -> &'static str {
         match self {
             Self::Centred => "centred cosine",
+            Self::Whitened => CellForm::Whitened.score_name(),
+            Self::Discriminative => CellForm::Discriminative.score_name(),
             _ => "cosine",
         }
+    }
+
+    /// The form as one that reads cells, if it is one: it then has no [`Form::mix`].
+    pub fn cells(self) -> Option<CellForm> {
+        match self {
+            Self::Whitened => Some(CellForm::Whitened),
+            Self::Discriminative => Some(CellForm::Discriminative),
+            Self::Faithful | Self::Centred | Self::Contrastive | Self::Cam | Self::Magnitude => None,
+        }
+    }
+
+    /// Refuses forms that read cells where channels are weighed.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for whitened and discriminative FAM.
+    pub(crate) fn require_channels(self) -> Result<()> {
+        if self.cells().is_some() { Err(reads_cells()) } else { Ok(()) }
     }
 
     /// The score of one class under this form: [`cosine`] or [`centred_cosine`].
@@ -65,6 +97,7 @@ impl Form {
     pub fn score(self, f: &[f32], g: &[f32], mean: Option<&[f32]>) -> Result<f64> {
         match self {
             Self::Centred => Ok(centred_cosine(f, g, required(mean, f.len())?)),
+            Self::Whitened | Self::Discriminative => Err(reads_cells()),
             _ => Ok(cosine(f, g)),
         }
     }
@@ -93,14 +126,20 @@ impl Form {
                 (Some(mean.to_vec()), prototypes.iter().map(|g| unit(&subtract(g, mean))).collect())
             }
             Self::Contrastive => (None, against_others(prototypes)?),
+            Self::Whitened | Self::Discriminative => return Err(reads_cells()),
         };
         let gate = match self {
             Self::Faithful | Self::Centred | Self::Contrastive => Gate::Feature,
-            Self::Cam => Gate::One,
+            Self::Cam | Self::Whitened | Self::Discriminative => Gate::One,
             Self::Magnitude => Gate::AbsFeature,
         };
         Ok(Mix { pooling: Pooling::Average, mean, directions, gate, normalise: true })
     }
+}
+
+/// The whitened and discriminative forms are no weights of channels that an embedding alone would decide.
+fn reads_cells() -> Error {
+    Error::argument("form", "whitened and discriminative FAM compare cells and cannot be used here; use another form")
 }
 
 fn required(mean: Option<&[f32]>, channels: usize) -> Result<&[f32]> {
@@ -179,10 +218,8 @@ mod tests {
         assert!(Form::Contrastive.mix(&one, None).is_err_and(|e| e.to_string().contains("at least two")));
         assert!(Form::Centred.mix(&one, None).is_err_and(|e| e.to_string().contains("mean embedding")));
         assert!(Form::Centred.mix(&one, Some(&[1.0])).is_err_and(|e| e.to_string().contains("1 channels")));
-        assert!(
-            "grad-cam"
-                .parse::<Form>()
-                .is_err_and(|e| e.to_string().contains("fam, centred, contrastive, cam, magnitude"))
-        );
+        assert!("grad-cam".parse::<Form>().is_err_and(|e| {
+            e.to_string().contains("fam, centred, contrastive, cam, magnitude, whitened, discriminative")
+        }));
     }
 }

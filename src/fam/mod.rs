@@ -5,6 +5,7 @@
 //! channel's activation map, and the sum over channels is the map. [`Form`] names the choices of `w_c`; all of them
 //! become a [`crate::engine::Mix`], which an engine evaluates where the activation maps are.
 
+mod class_specific;
 mod form;
 mod fusion;
 pub mod head;
@@ -15,6 +16,9 @@ mod pooling;
 mod similarity;
 mod space;
 
+pub use class_specific::{
+    Accumulator, CellForm, ClassCells, HeadOrigin, Origin, Rule, Specific, SpecificDecision, Statistics, Whitening,
+};
 pub use form::Form;
 pub use fusion::{Fusion, Grid};
 pub use linear::{Inverse, MOST_ROWS, Samples};

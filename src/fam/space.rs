@@ -112,6 +112,7 @@ impl Space {
         form: Form,
         rival: Option<usize>,
     ) -> Result<Vec<ChannelWeights>> {
+        form.require_channels()?;
         let factor = side.scale * side.length;
         let gated = self.centre.as_ref().map_or_else(|| features.to_vec(), |c| subtract(features, c));
         let start = self.start(features.len())?;

@@ -3,7 +3,6 @@
 //! The recipe is that of SimCLR (arXiv 2002.05709, appendix A) with the ranges of MoCo v2 (arXiv 2003.04297): crops of
 //! 20 to 100 % of the area, jitter of 0.4, 0.4, 0.4 and 0.1. A view is drawn from a seed and says what it did.
 
-use ::image::{RgbImage, imageops};
 use serde::{Deserialize, Serialize};
 
 use super::{Photo, Rect, scale};
@@ -65,7 +64,7 @@ pub struct Jitter {
 const LONGEST: u32 = 640;
 
 /// What the blur's unit refers to.
-const REFERENCE_SIDE: f32 = 224.0;
+const REFERENCE_SIDE: f64 = 224.0;
 
 impl View {
     /// Draws a view of a photo of `(width, height)` pixels. Equal seeds give equal views, on every machine.
@@ -224,23 +223,54 @@ fn random_rectangle((width, height): (u32, u32), rng: &mut fastrand::Rng) -> Rec
     Rect::new(x, y, x + w, y + h)
 }
 
-fn pixels_of(photo: Photo) -> Result<RgbImage> {
-    let (width, height) = photo.size();
-    let pixels = RgbImage::from_raw(width, height, photo.into_rgb());
-    pixels.ok_or_else(|| Error::argument("photo", format!("{width} x {height} pixels do not fit its bytes")))
-}
-
 fn flipped(photo: Photo) -> Result<Photo> {
     let (width, height) = photo.size();
-    let mut pixels = pixels_of(photo)?;
-    imageops::flip_horizontal_in_place(&mut pixels);
-    Photo::from_rgb(width, height, pixels.into_raw())
+    let mut rgb = photo.into_rgb();
+    for row in rgb.chunks_exact_mut(width as usize * 3) {
+        row.as_chunks_mut::<3>().0.reverse();
+    }
+    Photo::from_rgb(width, height, rgb)
 }
 
+/// Gaussian blur as torchvision's: one axis after the other, the photo mirrored beyond its edges.
 fn blurred(photo: Photo, sigma: f32) -> Result<Photo> {
     let (width, height) = photo.size();
-    let sigma = sigma * width.min(height) as f32 / REFERENCE_SIDE;
-    Photo::from_rgb(width, height, imageops::blur(&pixels_of(photo)?, sigma).into_raw())
+    let sigma = f64::from(sigma) * f64::from(width.min(height)) / REFERENCE_SIDE;
+    // Beyond four deviations a weight is below a thousandth of a level.
+    let weights: Vec<f32> = (0..=(4.0 * sigma).ceil() as usize)
+        .map(|distance| (-0.5 * (distance as f64 / sigma).powi(2)).exp() as f32)
+        .collect();
+    let (width, height) = (width as usize, height as usize);
+    let bytes = photo.into_rgb();
+    let pixels: Vec<[f32; 3]> = bytes.as_chunks::<3>().0.iter().map(|p| p.map(f32::from)).collect();
+    let rows = along(&pixels, width, height, &weights);
+    let columns = along(&rows, height, width, &weights);
+    let rgb = columns.as_flattened().iter().map(|v| v.round() as u8).collect();
+    Photo::from_rgb(width as u32, height as u32, rgb)
+}
+
+/// Blurs `height` rows of `width` pixels along the rows and turns rows into columns. `weights` are those of the distances
+/// 0, 1, 2, ... on either side.
+fn along(pixels: &[[f32; 3]], width: usize, height: usize, weights: &[f32]) -> Vec<[f32; 3]> {
+    let reach = weights.len().min(width) - 1;
+    let weights = &weights[..=reach];
+    let scale = 1.0 / (weights[0] + 2.0 * weights[1..].iter().sum::<f32>());
+    let mut turned = vec![[0.0; 3]; pixels.len()];
+    for (y, row) in pixels.chunks_exact(width).enumerate() {
+        for x in 0..width {
+            let mut sum = row[x].map(|v| v * weights[0]);
+            for (distance, &weight) in weights.iter().enumerate().skip(1) {
+                // Mirrored at the outermost pixels, which are not repeated.
+                let left = x.abs_diff(distance);
+                let right = if x + distance < width { x + distance } else { 2 * (width - 1) - x - distance };
+                for ((s, a), b) in sum.iter_mut().zip(row[left]).zip(row[right]) {
+                    *s += weight * (a + b);
+                }
+            }
+            turned[x * height + y] = sum.map(|v| v * scale);
+        }
+    }
+    turned
 }
 
 #[cfg(test)]

@@ -34,4 +34,4 @@ pub use hash::difference_hash;
 pub use mosaic::mosaic;
 pub use photo::Photo;
 pub use png::{encode_png, encode_png_rgba};
-pub use prepare::{Normalization, prepare, resize, scale};
+pub use prepare::{Normalization, denormalise, normalise, prepare, resize, scale};

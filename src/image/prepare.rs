@@ -75,8 +75,21 @@ pub fn scale(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Ph
 /// # Errors
 /// [`Error::Argument`] if the geometry is that of a photo of another size or the normalisation is not finite.
 pub fn prepare(photo: &Photo, geometry: &Geometry, normalization: &Normalization) -> Result<Tensor> {
+    normalise(&resize(photo, geometry)?, geometry, normalization)
+}
+
+/// The network's input of pixels that [`resize`] gave: what [`prepare`] does after it.
+///
+/// # Errors
+/// [`Error::Argument`] if the pixels are not those of the geometry or the normalisation is not finite.
+pub fn normalise(scaled: &Photo, geometry: &Geometry, normalization: &Normalization) -> Result<Tensor> {
     normalization.check()?;
-    let scaled = resize(photo, geometry)?;
+    let [x0, y0, x1, y1] = geometry.content();
+    if scaled.size() != (x1 - x0, y1 - y0) {
+        let (w, h) = scaled.size();
+        let reason = format!("it places {} x {} pixels on the input, not {w} x {h}", x1 - x0, y1 - y0);
+        return Err(Error::argument("geometry", reason));
+    }
     let (width, height) = geometry.input_size();
     let (width, height) = (width as usize, height as usize);
     let [left, top, ..] = geometry.content().map(|n| n as usize);
@@ -95,6 +108,29 @@ pub fn prepare(photo: &Photo, geometry: &Geometry, normalization: &Normalization
         }
     }
     Ok(input)
+}
+
+/// The pixels of a network's input, padding left out: the inverse of [`normalise`], rounded to nearest.
+///
+/// # Errors
+/// [`Error::Argument`] if the input is not that of the geometry.
+pub fn denormalise(input: &Tensor, geometry: &Geometry, normalization: &Normalization) -> Result<Photo> {
+    let (width, height) = geometry.input_size();
+    let (w, h) = (width as usize, height as usize);
+    if input.shape().dims() != [1, 3, h, w] {
+        return Err(Error::argument("input", format!("{} is not [1, 3, {h}, {w}]", input.shape())));
+    }
+    let [x0, y0, x1, y1] = geometry.content();
+    let mut rgb = Vec::with_capacity(((x1 - x0) * (y1 - y0) * 3) as usize);
+    for y in y0..y1 {
+        for x in x0..x1 {
+            for (c, (mean, std)) in normalization.mean.iter().zip(&normalization.std).enumerate() {
+                let value = input.data()[(c * h + y as usize) * w + x as usize] * std + mean;
+                rgb.push(value.round().clamp(0.0, 255.0) as u8);
+            }
+        }
+    }
+    Photo::from_rgb(x1 - x0, y1 - y0, rgb)
 }
 
 #[cfg(test)]
@@ -117,6 +153,21 @@ mod tests {
         let input = prepare(&photo, &geometry, &norm).unwrap();
         let at = |c: usize, y: usize, x: usize| input.data()[c * 1024 + y * 32 + x];
         assert_eq!((at(0, 9, 5), at(1, 9, 5), at(2, 9, 5)), (2.0, 1.75, 0.5));
+    }
+
+    #[test]
+    fn pixels_survive_normalisation() {
+        let photo = gradient(40, 20);
+        for mode in [GeometryMode::Squash, GeometryMode::Letterbox, GeometryMode::Crop] {
+            let geometry = Geometry::new(mode, photo.size(), 32, 1).unwrap();
+            let norm = Normalization { mean: [127.0, 120.0, 110.0], std: [128.0, 60.0, 58.0] };
+            let scaled = resize(&photo, &geometry).unwrap();
+            let input = normalise(&scaled, &geometry, &norm).unwrap();
+            assert_eq!(input, prepare(&photo, &geometry, &norm).unwrap());
+            assert_eq!(denormalise(&input, &geometry, &norm).unwrap(), scaled, "{mode}");
+        }
+        let geometry = Geometry::new(GeometryMode::Squash, photo.size(), 32, 1).unwrap();
+        assert!(normalise(&photo, &geometry, &PLAIN).is_err_and(|e| e.to_string().contains("40 x 20")));
     }
 
     #[test]

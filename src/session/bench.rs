@@ -19,6 +19,11 @@ pub struct Benchmark {
     pub explain: Vec<f64>,
     /// FAM of three classes alone, on activation maps that are already there.
     pub fam: Vec<f64>,
+    /// Forward passes with discriminative FAM of three classes in the same submission, on the model's own input size; none if the model has
+    /// no statistics.
+    pub discriminative: Vec<f64>,
+    /// The same on the input size of the class-specific forms.
+    pub discriminative_large: Vec<f64>,
 }
 
 /// More runs tell nothing new.
@@ -41,10 +46,13 @@ impl Session {
             forward: Vec::with_capacity(runs),
             explain: Vec::with_capacity(runs),
             fam: Vec::with_capacity(runs),
+            discriminative: Vec::new(),
+            discriminative_large: Vec::new(),
         };
         let program = self.engines.program(&self.model, entry.geometry.input_size(), &target)?;
         let warm = program.run(&entry.input, &fam).await?;
         let Some(features) = warm.features.into_iter().next() else { return Ok(result) };
+        let mut cells = [Vec::new(), Vec::new()];
         for _ in 0..runs {
             let started = Instant::now();
             program.run(&entry.input, &plain).await?;
@@ -56,6 +64,10 @@ impl Session {
             program.mix(&features, &fam).await?;
             result.fam.push(milliseconds(started));
         }
+        if self.statistics().is_some() {
+            self.bench_cells(image, runs, &mut cells).await?;
+        }
+        [result.discriminative, result.discriminative_large] = cells;
         Ok(result)
     }
 }

@@ -141,6 +141,30 @@ pub fn catalogue() -> Vec<Entry> {
             "Before they are averaged and compared (the L2N of SimpleShot).",
             Input::Switch,
         ),
+        entry(
+            "borderTerm",
+            "Border term",
+            "Takes half of what the supports' borders look like off a class; for supports that are not cropped tight.",
+            Input::Switch,
+        ),
+        entry(
+            "offset",
+            "Offset",
+            "What a cell must have more evidence than; the form's own if none.",
+            number(-1.0, 1.0, 0.01),
+        ),
+        entry(
+            "sharpness",
+            "Sharpness of the class share",
+            "How strictly each cell goes to the class with the most evidence.",
+            number(0.0, 1000.0, 1.0),
+        ),
+        entry(
+            "cellShrinkage",
+            "Shrinkage of the cells' covariance",
+            "0 whitens fully, 1 only subtracts the mean.",
+            number(0.0, 1.0, 0.01),
+        ),
         entry("head", "Transformation module", "What lies between pooled features and embedding.", one::<HeadChoice>()),
         entry(
             "shrinkage",

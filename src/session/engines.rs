@@ -179,7 +179,8 @@ impl Engines {
         self.program_of(engine, model, size, vec![target.to_owned()])
     }
 
-    fn program_of(
+    /// The program of one engine for that input size and several target layers.
+    pub(super) fn program_of(
         &mut self,
         engine: EngineKind,
         model: &Model,

@@ -316,7 +316,10 @@ impl Session {
         let (name, geometry) = (entry.name.clone(), entry.geometry);
         let id = ImageId(self.next_id);
         self.next_id += 1;
-        self.images.insert(id, super::Entry { name, input, geometry, embedded: Vec::new(), photo: None });
+        let cell_input = self.cell_input_like(like, &input)?;
+        let entry =
+            super::Entry { name, input, geometry, embedded: Vec::new(), photo: None, cell_input, cells_kept: None };
+        self.images.insert(id, entry);
         Ok(id)
     }
 }

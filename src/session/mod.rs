@@ -23,6 +23,7 @@
 
 mod bench;
 mod catalogue;
+mod cells;
 mod engines;
 mod evaluate;
 mod explain;
@@ -30,6 +31,7 @@ mod manifest;
 mod map;
 mod methods;
 mod model;
+mod mosaic;
 mod options;
 mod pair;
 mod pooled;
@@ -43,12 +45,13 @@ pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue,
 pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
-pub use manifest::{InputSpec, Manifest};
+pub use manifest::{ClassSpecificSpec, InputSpec, Manifest};
 pub use map::Map;
 pub use methods::{
     Against, ClassifierOutput, ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going,
 };
 pub use model::Model;
+pub use mosaic::{Mosaic, MosaicForm, Tile};
 pub use options::{ExplainOptions, Finer};
 pub use pair::{CellPairs, PairExplanation};
 pub use supports::{SupportCheck, SupportResult};
@@ -77,6 +80,7 @@ pub struct Session {
     engines: Engines,
     images: HashMap<ImageId, Entry>,
     next_id: u32,
+    cells: cells::CellState,
     /// A head from a file, and a given matrix for the learned similarities.
     head: Option<Head>,
     matrix: Option<Inverse>,
@@ -89,6 +93,10 @@ struct Entry {
     input: Tensor,
     geometry: Geometry,
     embedded: Vec<Embedded>,
+    /// The input of the class-specific forms, where it is another one.
+    cell_input: Option<cells::CellInput>,
+    /// What the class-specific forms found.
+    cells_kept: Option<cells::CellsKept>,
     /// Only if the session keeps photos: a second scale is then made from it.
     photo: Option<Photo>,
 }
@@ -126,7 +134,16 @@ impl Session {
     pub async fn new(model: Model, choice: EngineChoice) -> Result<Self> {
         let engines = Engines::new(choice).await?;
         let (images, keep_photos) = (HashMap::new(), false);
-        Ok(Self { model, engines, images, next_id: 1, head: None, matrix: None, keep_photos })
+        Ok(Self {
+            model,
+            engines,
+            images,
+            next_id: 1,
+            head: None,
+            matrix: None,
+            keep_photos,
+            cells: Default::default(),
+        })
     }
 
     /// The model.
@@ -174,8 +191,10 @@ impl Session {
         let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
         let id = ImageId(self.next_id);
         self.next_id += 1;
+        let (name, cell_input) = (name.to_owned(), self.cell_input(photo)?);
         let photo = self.keep_photos.then(|| photo.clone());
-        self.images.insert(id, Entry { name: name.to_owned(), input, geometry, embedded: Vec::new(), photo });
+        let entry = Entry { name, input, geometry, embedded: Vec::new(), cell_input, cells_kept: None, photo };
+        self.images.insert(id, entry);
         Ok(id)
     }
 
@@ -274,6 +293,7 @@ impl Session {
                     self.engines.recover(&reason).await;
                     for entry in self.images.values_mut() {
                         entry.embedded.retain(|e| e.engine != EngineKind::Gpu);
+                        entry.cells_kept.take_if(|kept| kept.engine == EngineKind::Gpu);
                     }
                 }
                 result => return result,
@@ -285,6 +305,7 @@ impl Session {
         let active = self.engines.active();
         for entry in self.images.values_mut() {
             entry.embedded.retain(|e| e.engine == active);
+            entry.cells_kept.take_if(|kept| kept.engine != active);
         }
     }
 

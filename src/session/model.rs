@@ -1,11 +1,15 @@
 //! A model: its description and its network.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, count_weighted_layers, passes, randomise};
+use crate::fam::Statistics;
+use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
-use super::manifest::Manifest;
+use super::manifest::{ClassSpecificSpec, Manifest};
+
+/// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
+const USUAL_SIZE: usize = 224;
 
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
@@ -13,6 +17,7 @@ pub struct Model {
     onnx: onnx::Model,
     targets: Vec<String>,
     parameters: usize,
+    statistics: Option<Statistics>,
     /// How many layers are shuffled, and the seed.
     random: Option<(usize, u64)>,
     /// Values that are zero or more whatever the image.
@@ -21,24 +26,50 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a model from the text of `model.json` and the bytes of the ONNX file.
+    /// Reads a model from the text of `model.json` and the bytes of the ONNX file. What the description leaves open, input
+    /// size and target layer, is taken from the network, and [`Model::manifest`] says what it is.
     ///
     /// # Errors
     /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], or [`Error::Target`] if the target layer that
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
-        let manifest = Manifest::parse(manifest)?;
+        let mut manifest = Manifest::parse(manifest)?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
+        if manifest.input.size == 0 {
+            let (height, width) = onnx.input_size()?;
+            manifest.input.size = height.or(width).unwrap_or(USUAL_SIZE);
+            manifest.input.stride = manifest.input.stride.min(manifest.input.size);
+        }
         let side = manifest.input.size;
-        let graph = onnx.to_graph(side, side)?;
-        let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
+        // What comes after the target layer need not be something that famlens runs.
+        let graph = match onnx.to_graph(side, side) {
+            Err(Error::Unsupported { nodes }) => {
+                onnx.to_graph_for(side, side, &manifest.target).map_err(|_| Error::Unsupported { nodes })?
+            }
+            other => other?,
+        };
+        let targets: Vec<String> =
+            graph.target_candidates().into_iter().map(|t| graph.value(t.value).name.clone()).collect();
+        let Some(best) = targets.first() else {
+            return Err(Error::onnx(
+                "no layer of the network keeps where things are in the image (maps or tokens of more than one cell), so \
+                 there is nothing to explain; use a model whose last layers are convolutions or a transformer's tokens",
+            ));
+        };
+        if manifest.target.is_empty() {
+            manifest.target.clone_from(best);
+        }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
-        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None };
+        let model =
+            Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None, statistics: None };
         model.check_target(&model.manifest.target)?;
-        let channels = model.target_channels(&graph);
+        if let Some(spec) = &model.manifest.class_specific {
+            std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
+        }
+        let channels = model.target_channels(graph);
         match (&model.manifest.mean_embedding, channels) {
             (Some(mean), Some(c)) if mean.len() != c => {
                 let reason = format!("\"mean_embedding\" has {} values and the target layer {c} channels", mean.len());
@@ -73,6 +104,51 @@ impl Model {
         self.manifest.mean_embedding.as_deref().filter(|_| target == self.manifest.target)
     }
 
+    /// The statistics that came with the model, for the class-specific forms.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        self.statistics.as_ref()
+    }
+
+    /// The model with the statistics file that its description names.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the file is damaged, or of another layer or input size.
+    pub fn with_statistics(mut self, file: &[u8]) -> Result<Self> {
+        let statistics = Statistics::from_bytes(file)?;
+        self.check_statistics(&statistics)?;
+        self.statistics = Some(statistics);
+        Ok(self)
+    }
+
+    /// Whether statistics are those of the layers and the input size that the class-specific forms look at in this model.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] saying what is different.
+    pub(super) fn check_statistics(&self, statistics: &Statistics) -> Result<()> {
+        let (origin, spec) = (statistics.origin(), self.manifest.class_specific.as_ref());
+        let layer = spec.map_or(&self.manifest.target, |spec| &spec.layer);
+        let head = spec.and_then(|spec| spec.head.as_deref());
+        let size = spec.and_then(|spec| spec.size).unwrap_or(self.manifest.input.size) as u32;
+        let different = |what: &str, found: &str, own: &str| {
+            Err(Error::argument("statistics", format!("they are of {what} {found}, and this model needs {own}")))
+        };
+        if origin.layer != *layer {
+            return different("the layer", &origin.layer, layer);
+        }
+        let found = origin.head.as_ref().map(|head| head.layer.as_str());
+        if found != head {
+            return different("the head", found.unwrap_or("none"), head.unwrap_or("none"));
+        }
+        if (origin.width, origin.height) != (size, size) {
+            return different(
+                "an input of",
+                &format!("{} x {}", origin.width, origin.height),
+                &format!("{size} x {size}"),
+            );
+        }
+        Ok(())
+    }
+
     /// Whether the network's structure makes a layer's activations zero or more for every image, as behind a ReLU.
     pub fn is_non_negative(&self, target: &str) -> bool {
         self.non_negative.contains(target)
@@ -92,8 +168,13 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] for a photo without pixels or one too narrow.
     pub fn geometry(&self, width: u32, height: u32) -> Result<Geometry> {
+        self.geometry_of_size(self.manifest.input.size, width, height)
+    }
+
+    /// The same for an input of another size.
+    pub(super) fn geometry_of_size(&self, size: usize, width: u32, height: u32) -> Result<Geometry> {
         let input = &self.manifest.input;
-        Geometry::new(input.geometry, (width, height), input.size as u32, input.stride as u32)
+        Geometry::new(input.geometry, (width, height), size as u32, input.stride as u32)
     }
 
     /// Replaces the side of the input, in pixels.
@@ -102,11 +183,24 @@ impl Model {
     /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096.
     pub fn with_size(mut self, size: usize) -> Result<Self> {
         let stride = self.manifest.input.stride;
-        if !(1..=4096).contains(&size) || size % stride != 0 {
+        if !(1..=4096).contains(&size) || !size.is_multiple_of(stride) {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
         Ok(self)
+    }
+
+    /// Replaces what the class-specific forms look at; statistics are those of one look and go.
+    pub fn with_class_specific(mut self, spec: Option<ClassSpecificSpec>) -> Self {
+        self.manifest.class_specific = spec;
+        self.statistics = None;
+        self
+    }
+
+    /// Replaces the side of the square input, in pixels.
+    pub fn with_input_size(mut self, size: usize) -> Self {
+        self.manifest.input.size = size;
+        self
     }
 
     /// Replaces how photos are fitted into the input.
@@ -122,8 +216,8 @@ impl Model {
     /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
     pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
         let side = self.manifest.input.size;
-        let graph = self.onnx.to_graph(side, side)?;
         let target = &self.manifest.target;
+        let graph = self.lower((side, side), &[target])?;
         let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
         if layers > there {
             let reason =
@@ -134,7 +228,8 @@ impl Model {
         Ok(self)
     }
 
-    /// The optimised network for one input size, with the named value kept.
+    /// The optimised network for one input size, with the named value kept: a layer as maps
+    /// `[1, C, H, W]` whatever its layout in the file.
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown name; the errors of shape inference.
@@ -148,20 +243,50 @@ impl Model {
     /// As [`Model::graph`].
     pub fn graph_for(&self, size: (u32, u32), targets: &[String]) -> Result<Graph> {
         let names: Vec<&str> = targets.iter().map(String::as_str).collect();
-        self.graph_keeping(size, &names)
+        self.build(size, &names, names.len())
     }
 
-    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
-    pub(super) fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
-        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
-        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+    /// The optimised network for one input size, with every named value kept: a layer, as maps, and then values as they
+    /// are: what is read beside the layer, and outputs such as the logits.
+    ///
+    /// # Errors
+    /// As [`Model::graph`].
+    pub fn graph_keeping(&self, size: (u32, u32), names: &[&str]) -> Result<Graph> {
+        self.build(size, names, 1)
+    }
+
+    /// The network with every named value kept, the first so many of them as maps.
+    fn build(&self, (width, height): (u32, u32), names: &[&str], maps: usize) -> Result<Graph> {
+        let mut graph = self.lower((height as usize, width as usize), names)?;
+        let mut keep = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            keep.push(if i < maps { self.maps(&mut graph, name)? } else { self.find(&graph, name)? });
+        }
         if let (Some((layers, seed)), Some(&first)) = (self.random, keep.first()) {
             // A target nearer the input has fewer layers before it.
             let layers = layers.min(count_weighted_layers(&graph, first));
             randomise(&mut graph, first, layers, seed)?;
         }
         passes::optimize(graph, &keep)
+    }
+
+    /// The network, or only what the named values need where what comes after them is not supported.
+    fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
+        match self.onnx.to_graph(height, width) {
+            Err(Error::Unsupported { nodes }) => {
+                self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })
+            }
+            other => other,
+        }
+    }
+
+    /// A layer as maps `[1, C, H, W]`, whatever its layout; any other value as it is.
+    fn maps(&self, graph: &mut Graph, name: &str) -> Result<ValueId> {
+        graph.maps(name).or_else(|_| self.find(graph, name))
+    }
+
+    fn find(&self, graph: &Graph, name: &str) -> Result<ValueId> {
+        graph.find(name).ok_or_else(|| self.unknown_target(name))
     }
 
     pub(super) fn check_target(&self, target: &str) -> Result<()> {
@@ -175,8 +300,8 @@ impl Model {
         Error::Target { name: target.to_owned(), available: self.targets.iter().take(12).cloned().collect() }
     }
 
-    fn target_channels(&self, graph: &Graph) -> Option<usize> {
-        let id = graph.find(&self.manifest.target)?;
+    fn target_channels(&self, mut graph: Graph) -> Option<usize> {
+        let id = graph.maps(&self.manifest.target).ok()?;
         graph.value(id).shape.chw().map(|(c, _, _)| c)
     }
 }

@@ -58,6 +58,15 @@ pub struct ExplainOptions {
     pub center: Centre,
     /// Whether every embedding is scaled to length 1 before it is averaged and compared.
     pub l2: bool,
+    /// Whether half of what the supports' borders look like is taken off a class (whitened and discriminative forms). It assumes supports
+    /// that are not cropped tight.
+    pub border_term: bool,
+    /// What the covariance of cells is mixed with the identity by, 0 to 1 (whitened and discriminative forms).
+    pub cell_shrinkage: f32,
+    /// What is subtracted from the evidence of a cell, -1 to 1; the form's own if `None` (whitened and discriminative forms).
+    pub offset: Option<f32>,
+    /// How sharply classes share a cell, 0 to 1000 (discriminative form).
+    pub sharpness: f32,
     /// How the map is made: FAM in the form above, or one of the methods it is compared with.
     pub method: Method,
     /// Outputs of the model's classifier to explain, in place of similarities to classes.
@@ -89,6 +98,10 @@ impl Default for ExplainOptions {
             decide: Decide::default(),
             center: Centre::default(),
             l2: false,
+            border_term: true,
+            cell_shrinkage: 0.75,
+            offset: None,
+            sharpness: 20.0,
             method: Method::default(),
             against: None,
             layer: None,

@@ -27,7 +27,7 @@ impl Session {
             weights: format!("{:016x}", self.model.fingerprint()),
             input: format!("{side} {} mean {:?} std {:?}", input.geometry, input.mean, input.std),
             target: target.clone(),
-            pooling: match options.pooling {
+            pooling: match options.pooling.or_else(|| manifest.pooling.parse().ok()) {
                 Some(PoolingChoice::GeM) => format!("gem({})", options.gem_exponent),
                 Some(PoolingChoice::Model) => {
                     let reason = "a gallery holds pooled activation maps, not the model's own embedding";

@@ -149,6 +149,11 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         parameters: usize,
         #[serde(rename = "hasMeanEmbedding")]
         has_mean_embedding: bool,
+        #[serde(rename = "hasStatistics")]
+        has_statistics: bool,
+        /// Side of the input of the class-specific forms; null if the model describes none.
+        #[serde(rename = "classSpecificSize")]
+        class_specific_size: Option<usize>,
     }
     let manifest = session.model().manifest();
     let model = ModelInfo {
@@ -160,6 +165,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         targets: session.model().targets(),
         parameters: session.model().parameters(),
         has_mean_embedding: manifest.mean_embedding.is_some(),
+        has_statistics: manifest.class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some()),
+        class_specific_size: manifest.class_specific.as_ref().map(|spec| spec.size.unwrap_or(manifest.input.size)),
     };
     let reports = session.engine_reports();
     let result = Object::new();
@@ -177,6 +184,7 @@ pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsRes
     let result = Object::new();
     set(&result, "form", explanation.form.name())?;
     set(&result, "score", explanation.score.as_str())?;
+    set(&result, "target", explanation.target.as_str())?;
     set(&result, "notes", array(&explanation.notes))?;
     set(&result, "classes", json(&explanation.classes)?)?;
     set(&result, "predicted", explanation.predicted as u32)?;
@@ -246,9 +254,13 @@ pub(super) fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
     Ok(result)
 }
 
+/// Numbers as a JavaScript array.
+pub(super) fn numbers(values: &[f64]) -> Array {
+    values.iter().map(|&v| JsValue::from(v)).collect()
+}
+
 /// Sets `box` and `peak`, in pixels of the photo, or null.
 pub(super) fn set_localisation(object: &Object, found: Option<&Localisation>) -> JsResult<()> {
-    let numbers = |values: &[f64]| values.iter().map(|&v| JsValue::from(v)).collect::<Array>();
     let bounds = found.map(|l| l.bounds);
     set(object, "box", bounds.map_or(JsValue::NULL, |b| numbers(&[b.x0, b.y0, b.x1, b.y1]).into()))?;
     set(object, "peak", found.map_or(JsValue::NULL, |l| numbers(&l.peak).into()))

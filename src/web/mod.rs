@@ -4,6 +4,7 @@
 //! Calls that run a model borrow the lens until they are done, so a caller awaits one before it starts the next (the
 //! worker queues them).
 
+mod cells;
 mod choices;
 mod convert;
 mod evaluate;
@@ -15,6 +16,7 @@ use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;
 use wasm_bindgen::prelude::*;
 
+use crate::fam::Accumulator;
 use crate::image::{Limits, Photo, decode};
 use crate::metrics::localise;
 use crate::overlay;
@@ -40,6 +42,8 @@ pub fn version() -> String {
 #[wasm_bindgen]
 pub struct Lens {
     session: Session,
+    /// Cells counted so far, for statistics of the user's own images.
+    sums: Accumulator,
 }
 
 #[wasm_bindgen]
@@ -49,7 +53,7 @@ impl Lens {
         let choice: EngineChoice = backend.parse().map_err(to_error)?;
         let model = Model::new(manifest, model).map_err(to_error)?;
         let session = Session::new(model, choice).await.map_err(to_error)?;
-        Ok(Self { session })
+        Ok(Self { session, sums: Accumulator::new() })
     }
 
     /// What is loaded and what runs: `{model, backend, engines, note}`.
@@ -182,7 +186,7 @@ impl Lens {
     }
 
     fn place(&self, id: u32, map: &[f32], width: usize, height: usize) -> JsResult<Map> {
-        let geometry = *self.session.geometry(ImageId(id)).map_err(to_error)?;
+        let geometry = *self.session.geometry_of_map(ImageId(id), width, height).map_err(to_error)?;
         Ok(Map { data: map.to_vec(), width, height, geometry })
     }
 }

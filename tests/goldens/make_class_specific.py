@@ -5,7 +5,7 @@ For maintainers; what it makes is in the repository. Needs numpy, Pillow, onnx a
 
     python tests/goldens/make_class_specific.py
 
-The figures behind the choices are in docs/notes/class_specific.md.
+The figures behind the choices are in docs/results.md.
 
 Equations
 ---------
@@ -103,7 +103,7 @@ LAYER = "blocks.15.project.conv"
 HEAD = "features"
 SIZE = 320
 SETTINGS = {
-    # Chosen on the development classes of docs/notes/class_specific.md.
+    # Chosen on the development classes of docs/results.md.
     "chosen": {"lambda": 0.75, "whitened_offset": 0.1, "discriminative_offset": 0.05, "tau": 20.0},
     # The recipe that study began with; a second point on the same code.
     "initial": {"lambda": 0.1, "whitened_offset": 0.15, "discriminative_offset": 0.1, "tau": 20.0},

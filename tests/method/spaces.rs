@@ -26,7 +26,7 @@ fn head_file(inputs: usize) -> (Vec<u8>, Vec<f32>, Vec<f32>) {
     let wave = |n: usize, step: f32| -> Vec<f32> { (0..n).map(|i| (i as f32 * step).sin() / 30.0).collect() };
     let (first, second) = (wave(inputs * 16, 0.37), wave(16 * 8, 1.3));
     let bytes = |v: &[f32]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let data = [bytes(&first), bytes(&vec![0.02; 16]), bytes(&second)];
+    let data = [bytes(&first), bytes(&[0.02; 16]), bytes(&second)];
     let mut offset = 0;
     let mut entry = |name: &str, shape: &str, len: usize| {
         let text = format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{offset},{}]}}"#, offset + len);

@@ -238,7 +238,7 @@ fn finer_maps_have_more_cells_and_say_what_they_cost() {
     let correlation = famlens::fam::centred_cosine(
         &grid.resized(7, 7).data,
         &plain.maps[0].map.data,
-        &vec![sum(&plain.maps[0].map.data) as f32 / 49.0; 49],
+        &[sum(&plain.maps[0].map.data) as f32 / 49.0; 49],
     );
     assert!(correlation > 0.9, "{correlation}");
     let larger = Finer { flip: true, shifts: 2, scales: vec![1.43] };

@@ -83,6 +83,15 @@ export class Library {
   }
 
   /**
+   * Takes an image that the session made by itself under its wing.
+   * @param {Held} held
+   */
+  adopt(held) {
+    this.#byId.set(held.id, { held, key: `made ${held.id}`, count: 1 });
+    return held;
+  }
+
+  /**
    * A random view of an image, which is not kept.
    * @param {string} name
    * @param {string | Blob | ImageBitmap | ImageData} source

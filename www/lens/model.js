@@ -3,22 +3,49 @@
 import { Failure } from "./failure.js";
 
 /**
- * @param {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob}} where
+ * The statistics of a model for its class-specific forms: where they are, or what they are.
+ * @typedef {{url: string, sha256: string} | {bytes: Uint8Array}} StatisticsFile
+ */
+
+/**
+ * @param {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} where
  * @param {(loaded: number, total: number) => void} onProgress
- * @returns {Promise<{manifest: string, bytes: Uint8Array}>}
+ * @returns {Promise<{manifest: string, bytes: Uint8Array, statistics: StatisticsFile | null}>}
  */
 export async function loadModel(where, onProgress) {
   if (!("url" in where)) {
     const manifest = typeof where.manifest === "string" ? where.manifest : JSON.stringify(where.manifest);
-    const bytes = where.bytes instanceof Blob ? await where.bytes.arrayBuffer() : where.bytes;
-    return { manifest, bytes: bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes) };
+    return { manifest, bytes: await toBytes(where.bytes), statistics: where.statistics ? { bytes: await toBytes(where.statistics) } : null };
   }
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
   const manifest = await fetchText(manifestUrl);
-  const { file, bytes: size, sha256 } = parse(manifest, manifestUrl);
+  const { file, bytes: size, sha256, class_specific: specific } = parse(manifest, manifestUrl);
   const bytes = await download(new URL(file, manifestUrl).href, size ?? 0, onProgress);
-  await check(bytes, sha256);
-  return { manifest, bytes };
+  await check(bytes, sha256, "model");
+  const statistics = specific?.statistics ? { url: new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" } : null;
+  return { manifest, bytes, statistics };
+}
+
+/** @param {ArrayBuffer | Uint8Array | Blob} data */
+async function toBytes(data) {
+  const bytes = data instanceof Blob ? await data.arrayBuffer() : data;
+  return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
+}
+
+/**
+ * A small file of the model.
+ * @param {string} url
+ * @param {string} sha256 empty if unknown
+ * @param {string} what
+ */
+export async function fetchFile(url, sha256, what) {
+  const response = await fetch(url).catch(() => null);
+  if (response && !response.ok) throw new Failure("network", `The ${what} of the model are not at ${url} (the server answered ${response.status}).`);
+  const data = await response?.arrayBuffer().catch(() => null);
+  if (!data) throw new Failure("network", `The download of the model's ${what} did not work. Check the connection and try again.`);
+  const bytes = new Uint8Array(data);
+  await check(bytes, sha256, what);
+  return bytes;
 }
 
 /** @param {string} url */
@@ -41,7 +68,7 @@ function missing(url, { status }) {
 /**
  * @param {string} manifest
  * @param {string} url
- * @returns {{file: string, bytes?: number, sha256?: string}}
+ * @returns {{file: string, bytes?: number, sha256?: string, class_specific?: {statistics?: string, sha256?: string}}}
  */
 function parse(manifest, url) {
   try {
@@ -95,11 +122,12 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 /**
  * @param {Uint8Array} bytes
  * @param {string | undefined} sha256
+ * @param {string} what
  */
-async function check(bytes, sha256) {
+async function check(bytes, sha256, what) {
   // Browsers offer digests to secure pages only; elsewhere the length has to do.
   if (!sha256 || !globalThis.crypto?.subtle) return;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {Uint8Array<ArrayBuffer>} */ (bytes)));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (hex !== sha256) throw new Failure("network", "The model arrived damaged: it is not the file its description names. Try again.");
+  if (hex !== sha256) throw new Failure("network", `The ${what === "model" ? "model" : `model's ${what}`} arrived damaged, not as the description says. Try again.`);
 }

@@ -1,7 +1,7 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { ChannelShare, ClassScore, Form, LensMap } from "../famlens.js"
+ * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo, LensMap, Progress } from "../famlens.js"
  */
 
 /**
@@ -16,6 +16,10 @@
  * @property {"prototype" | "nearest" | "mean"} [decide]
  * @property {"none" | "model" | "supports" | "gallery"} [center]
  * @property {boolean} [l2]
+ * @property {boolean} [borderTerm] these four: whitened and discriminative forms only
+ * @property {number | null} [offset]
+ * @property {number} [sharpness]
+ * @property {number} [cellShrinkage]
  * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
  * @property {number} [shrinkage]
  * @property {boolean} [weightRelu]
@@ -73,7 +77,7 @@
  * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
- * @property {string | null} target the target layer
+ * @property {string} target the layer whose channels `contributions` are of
  * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the whole call, the
  *   network on new support images, the network on the query, weights and maps, and the further looks of a finer map
  * @property {number} embedded how many images went through the network for this call
@@ -92,6 +96,47 @@
  * @property {number | null} accuracy
  * @property {string} score
  * @property {string[]} notes
+ */
+
+/**
+ * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at which layer and input size.
+ * `adapted` says that they are not those that came with the model.
+ * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted: boolean}} StatisticsInfo
+ */
+
+/**
+ * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each class, the part of the
+ * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies in tile t (null if the
+ * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there, and `auc[k]` how well
+ * the map's values tell its tile from the rest (0.5 by chance).
+ * @typedef {object} Mosaic
+ * @property {LensImage} image to draw maps on with `lens.render`; `lens.forget` it when it is no longer shown
+ * @property {ImageData} picture
+ * @property {number} side tiles a side
+ * @property {{class: number, image: number}[]} tiles
+ * @property {number[]} chance
+ * @property {string[]} notes
+ * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
+ */
+
+/**
+ * @typedef {object} EngineInfo
+ * @property {"webgpu" | "cpu"} kind
+ * @property {string} describe
+ * @property {boolean | null} available null while nobody has tried
+ * @property {string | null} reason why it is not available
+ * @property {boolean} software whether it is a GPU that the processor imitates
+ * @property {number | null} milliseconds measured time of one warm forward pass
+ */
+
+/**
+ * @typedef {object} LensOptions
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ *   `model.json`, or both files' content; the model that comes with famlens by default
+ * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+ *   goes on with the faster one
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {(info: LensInfo) => void} [onInfo] called when `lens.info` changes by itself, after the engines were measured
  */
 
 export {};

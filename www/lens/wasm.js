@@ -11,6 +11,7 @@
  * @typedef {object} WasmExplanation
  * @property {string} form
  * @property {string} score
+ * @property {string} target
  * @property {string[]} notes
  * @property {{name: string, similarity: number, constant: number, residual: number}[]} classes
  * @property {number} predicted
@@ -24,6 +25,10 @@
  * @property {number} embedded
  * @property {string} backend
  * @property {string | null} note
+ *
+ * @typedef {{id: number, width: number, height: number, side: number, rgba: Uint8ClampedArray<ArrayBuffer>, tiles: {class: number, image: number}[],
+ *   chance: number[], notes: string[], forms: {explanation: WasmExplanation, energy: (number[] | null)[], own: (number | null)[], hits: boolean[],
+ *   auc: number[]}[]}} WasmMosaic
  *
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
@@ -51,6 +56,13 @@
  * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows: object[]}>} evaluateImage
  * @property {(rows: object[], bootstrap?: object) => object} summarise
  * @property {(id: number, runs: number) => Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>} bench
+ * @property {(id: number, options: object) => Promise<{ms: number, cached: boolean}>} prepare
+ * @property {() => {layer: string, channels: number, width: number, height: number, images: number, cells: number, source: string} | null} statistics
+ * @property {(bytes: Uint8Array) => void} setStatistics
+ * @property {() => void} startCounting
+ * @property {(id: number) => Promise<void>} count
+ * @property {(source: string) => Uint8Array} finishCounting
+ * @property {(classes: WasmClass[], options: object[], side: number) => Promise<WasmMosaic>} mosaic
  * @property {(a: number, b: number, options: object) => Promise<{similarity: number, a: WasmExplanation, b: WasmExplanation}>} pair
  * @property {(a: number, b: number, options: object) => Promise<import("./pair.js").CellPairs>} whereToWhere
  * @property {(name: string, bytes: Uint8Array, seed: number, allowed: object) => WasmView} view

@@ -16,6 +16,7 @@ const TASKS = [
   { id: "few-shot", label: "Few-shot", load: () => import("./few-shot/view.js") },
   { id: "pair", label: "Pair", load: () => import("./pair/view.js") },
   { id: "gallery", label: "Gallery", load: () => import("./gallery/view.js") },
+  { id: "evaluate", label: "Evaluate", load: () => import("./evaluate/view.js") },
 ];
 
 /** Views that have been mounted, by task. @type {Map<string, View>} */

@@ -45,7 +45,7 @@ pub struct Args {
 
 #[derive(Clone)]
 pub struct ClassArg {
-    name: String,
+    pub name: String,
     photos: Vec<PathBuf>,
 }
 
@@ -123,7 +123,7 @@ pub fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
 }
 
 /// A class's name as part of a file name.
-fn file_stem(name: &str) -> String {
+pub fn file_stem(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
 }
 

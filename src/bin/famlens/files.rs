@@ -10,6 +10,7 @@ use famlens::{Error, Result};
 
 /// The model that is built into the program, used when `--model` names no folder.
 const MODEL_JSON: &str = include_str!("../../../models/efficientnet_lite0/model.json");
+const MODEL_STATISTICS: &[u8] = include_bytes!("../../../models/efficientnet_lite0/statistics.bin");
 const MODEL_ONNX: &[u8] = include_bytes!("../../../models/efficientnet_lite0/model.onnx");
 
 /// File name endings that are taken from a folder as photos.
@@ -23,6 +24,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| file_error(path, e))
 }
 
+/// An ONNX model, with the weights that it keeps in files beside it.
+pub fn read_onnx(path: &Path) -> Result<Vec<u8>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    famlens::onnx::with_external_data(read(path)?, |name| read(&folder.join(name)))
+}
+
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| file_error(path, e))
 }
@@ -33,6 +40,17 @@ pub fn create_folder(path: &Path) -> Result<()> {
 
 /// The model of a folder with a `model.json`, or the built-in one.
 pub fn model(folder: Option<&Path>) -> Result<Model> {
+    let model = model_alone(folder)?;
+    let file = model.manifest().class_specific.as_ref().and_then(|spec| spec.statistics.clone());
+    match (folder, file) {
+        (None, _) => model.with_statistics(MODEL_STATISTICS),
+        (Some(folder), Some(file)) => model.with_statistics(&read(&folder.join(file))?),
+        (Some(_), None) => Ok(model),
+    }
+}
+
+/// The same without its statistics.
+pub fn model_alone(folder: Option<&Path>) -> Result<Model> {
     let (json, onnx) = model_files(folder)?;
     Model::new(&json, &onnx)
 }
@@ -43,8 +61,17 @@ pub fn model_files(folder: Option<&Path>) -> Result<(String, Cow<'static, [u8]>)
     let path = folder.join("model.json");
     let json = fs::read_to_string(&path).map_err(|e| file_error(&path, e))?;
     let file = famlens::session::Manifest::parse(&json)?.file;
-    let onnx = read(&folder.join(file))?;
+    let onnx = read_onnx(&folder.join(file))?;
     Ok((json, Cow::Owned(onnx)))
+}
+
+/// A bar that counts so many things.
+pub fn progress(length: usize, what: &str) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(length as u64);
+    let template = format!("{{msg}} {{bar:40}} {{pos}}/{{len}} {what}, {{eta}} left");
+    let style = indicatif::ProgressStyle::with_template(&template);
+    bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
+    bar
 }
 
 pub fn photo(path: &Path) -> Result<Photo> {

@@ -200,12 +200,15 @@ struct Collected {
     skipped: usize,
 }
 
+/// An image and its embedding.
+type Embedded = (Item, Arc<[f32]>);
+
 /// Gathers what the workers send, writes it now and then and at the end, in the order of the list.
 fn collect(receive: &Receiver<Outcome>, folder: &Path, origin: &Origin, count: usize) -> Result<Collected> {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len}, {per_sec}, {eta} left {msg}");
     let bar = ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let mut found: Vec<Option<(Item, Arc<[f32]>)>> = vec![None; count];
-    let gather = |found: &[Option<(Item, Arc<[f32]>)>]| -> Result<Gallery> {
+    let mut found: Vec<Option<Embedded>> = vec![None; count];
+    let gather = |found: &[Option<Embedded>]| -> Result<Gallery> {
         let mut gallery = Gallery::new(origin.clone());
         for (item, embedding) in found.iter().flatten() {
             gallery.push(item.clone(), embedding)?;

@@ -10,10 +10,13 @@ mod gallery;
 mod index;
 mod methods;
 mod model;
+mod mosaic;
 mod options;
 mod output;
 mod pair;
 mod search;
+mod specificity;
+mod statistics;
 
 use std::process::ExitCode;
 
@@ -45,6 +48,12 @@ enum Command {
     Search(search::Args),
     /// List everything that can be chosen, with what it is and where it comes from
     Choices(options::ChoicesArgs),
+    /// Tile one photo of each class and see how much of each class's map falls into its own tile
+    Mosaic(mosaic::Args),
+    /// Measure whether maps tell classes apart, on mosaics and boxes: by form, shots and input size, with the ablation
+    Specificity(specificity::Args),
+    /// Compute the statistics of photos in general that the whitened and discriminative forms rest on
+    Statistics(statistics::Args),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
     /// Accuracy, localisation, faithfulness and class specificity over a folder of photos, as tables and a report
@@ -68,6 +77,9 @@ fn main() -> ExitCode {
         Command::Index(args) => index::run(args),
         Command::Search(args) => search::run(args),
         Command::Choices(args) => options::choices(&args),
+        Command::Mosaic(args) => mosaic::run(&args),
+        Command::Specificity(args) => specificity::run(&args),
+        Command::Statistics(args) => statistics::run(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(*args),
         Command::Quantize(args) => model::quantize(args),

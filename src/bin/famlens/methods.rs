@@ -99,7 +99,7 @@ fn print_table(found: &Comparison, shown: usize) {
         println!("{:<24} {} {:.4}", class.name, found.score, class.score);
     }
     println!("\nmaps of {:?} at {}, on the {}", found.classes[shown].name, found.layer, found.engine);
-    println!("{:<14} {:>9} {:>8} {:>6} {:>9} {:>9}  {}", "method", "ms", "forward", "tail", "backward", "MiB", "box");
+    println!("{:<14} {:>9} {:>8} {:>6} {:>9} {:>9}  box", "method", "ms", "forward", "tail", "backward", "MiB");
     for result in &found.methods {
         let cost = &result.cost;
         let bounds = result.maps[shown].localisation.as_ref().map_or_else(

@@ -15,7 +15,7 @@ use crate::files;
 #[derive(clap::Args, Clone)]
 #[command(next_help_heading = "Method (what each value is: famlens choices)")]
 pub struct OptionArgs {
-    /// How the weights of the channels are made: fam, centred, contrastive, cam, magnitude
+    /// How the weights of the channels are made: fam, centred, contrastive, cam, magnitude; or by cells: whitened, discriminative
     #[arg(long, default_value_t)]
     pub form: Form,
     /// What ranks the classes: cosine, dot, euclidean, centred-cosine, pearson, bilinear, mahalanobis
@@ -51,6 +51,18 @@ pub struct OptionArgs {
     /// How much learned covariances are pulled towards independent channels, 0 to 1
     #[arg(long, default_value_t = 0.1)]
     pub shrinkage: f32,
+    /// Take half of what the supports' borders look like off a class (whitened, discriminative)
+    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub border_term: bool,
+    /// Evidence that a cell must exceed, -1 to 1 (whitened, discriminative) [default: 0.1 and 0.05]
+    #[arg(long, allow_negative_numbers = true)]
+    pub offset: Option<f32>,
+    /// How strictly a cell goes to the class with the most evidence (discriminative)
+    #[arg(long, default_value_t = 20.0)]
+    pub sharpness: f32,
+    /// How much the covariance of cells is pulled towards independent channels, 0 to 1 (whitened, discriminative)
+    #[arg(long, default_value_t = 0.75)]
+    pub cell_shrinkage: f32,
     /// Leave out channels with negative weights
     #[arg(long)]
     pub weight_relu: bool,
@@ -135,6 +147,10 @@ impl OptionArgs {
             decide: self.decide,
             center: self.center,
             l2: self.l2,
+            border_term: self.border_term,
+            offset: self.offset,
+            sharpness: self.sharpness,
+            cell_shrinkage: self.cell_shrinkage,
             method: self.method,
             against: self.against(),
             layer: self.layer.clone(),

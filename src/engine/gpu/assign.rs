@@ -20,22 +20,31 @@ pub(super) fn assign(graph: &Graph, plan: &Plan, targets: &[ValueId]) -> Result<
     }
     let nodes: Vec<&Node> = plan.nodes(graph).collect();
     let computed = |id: &&ValueId| graph.value(**id).constant.is_none();
-    for node in nodes.iter().rev() {
-        match &node.op {
-            Op::Conv2d(_) | Op::Pool2d(_) => {
-                let read = node.inputs.iter().filter(computed);
-                read.chain([&node.output]).for_each(|id| map[id.0] = true);
+    // What one round finds out about a value, the next hands on the other way.
+    loop {
+        let before = map.clone();
+        for node in nodes.iter().rev() {
+            match &node.op {
+                Op::Conv2d(_) | Op::Pool2d(_) => {
+                    let read = node.inputs.iter().filter(computed);
+                    read.chain([&node.output]).for_each(|id| map[id.0] = true);
+                }
+                op if keeps_order(op) && map[node.output.0] => {
+                    let same = |id: &&ValueId| graph.value(**id).shape == graph.value(node.output).shape;
+                    node.inputs.iter().filter(computed).filter(same).for_each(|id| map[id.0] = true);
+                }
+                _ => {}
             }
-            op if keeps_order(op) && map[node.output.0] => {
-                let same = |id: &&ValueId| graph.value(**id).shape == graph.value(node.output).shape;
-                node.inputs.iter().filter(computed).filter(same).for_each(|id| map[id.0] = true);
-            }
-            _ => {}
+        }
+        for node in nodes.iter().filter(|n| keeps_order(&n.op)) {
+            map[node.output.0] |= node.inputs.iter().filter(computed).any(|id| map[id.0]);
+        }
+        if map == before {
+            break;
         }
     }
     for node in nodes.iter().filter(|n| keeps_order(&n.op)) {
-        map[node.output.0] |= node.inputs.iter().filter(computed).any(|id| map[id.0]);
-        for id in node.inputs.iter().filter(|id| graph.value(**id).constant.is_some()) {
+        for id in node.inputs.iter().filter(|id| !computed(id)) {
             map[id.0] = map[node.output.0];
         }
     }

@@ -217,6 +217,25 @@ impl Walk {
         self.fill(1, |i| values.get(self.axes[i]).copied().unwrap_or(1))
     }
 
+    /// Sizes and both operands' strides in units of four floats, if each group of four along the innermost dimension is one
+    /// in both operands `(start, strides)`.
+    pub fn by_fours(&self, a: (usize, &[usize]), y: (usize, &[usize])) -> Option<([u32; 8], [u32; 8], [u32; 8])> {
+        let (&last, others) = self.axes.split_last()?;
+        let size = *self.sizes.last()?;
+        let stride = |of: &[usize], axis: usize| of.get(axis).copied().unwrap_or(0) as isize;
+        let fits = |of: (usize, &[usize])| {
+            of.0.is_multiple_of(4) && stride(of.1, last) == 1 && others.iter().all(|&axis| stride(of.1, axis) % 4 == 0)
+        };
+        if !size.is_multiple_of(4) || self.limit != size || !fits(a) || !fits(y) {
+            return None;
+        }
+        let count = self.axes.len();
+        let dims = self.fill(1, |i| if i + 1 == count { size / 4 } else { self.sizes[i] });
+        let fours =
+            |of: &[usize]| self.fill(0, |i| if i + 1 == count { 1 } else { (stride(of, self.axes[i]) / 4) as usize });
+        Some((dims, fours(a.1), fours(y.1)))
+    }
+
     fn fill(&self, rest: u32, value: impl Fn(usize) -> usize) -> [u32; 8] {
         let mut out = [rest; 8];
         let first = WALK - self.axes.len();

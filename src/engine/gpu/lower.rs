@@ -392,7 +392,7 @@ impl Second {
         // Row-major, as one of the last dimensions alone: tokens plus a bias, plus positions.
         let own: Vec<usize> = dims.iter().copied().skip_while(|&d| d == 1).collect();
         let len = second.shape.len();
-        let repeats = second.is_flat() && len % 4 == 0 && out.shape.dims().ends_with(&own);
+        let repeats = second.is_flat() && len.is_multiple_of(4) && out.shape.dims().ends_with(&own);
         repeats.then_some(Self::Trailing(len))
     }
 

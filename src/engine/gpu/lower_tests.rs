@@ -71,7 +71,10 @@ fn channels_last_blocks_move_nothing() {
     let scale = weight(&mut graph, &[8]);
     let x = graph.add_node("scale", Op::Binary(BinaryOp::Mul), vec![x, scale]).unwrap();
     let x = graph.add_node("first", Op::Transpose { perm: vec![0, 3, 1, 2] }, vec![x]).unwrap();
-    let y = graph.add_node("sum", Op::Binary(BinaryOp::Add), vec![image, x]).unwrap();
+    // A target that keeps its rows: the sum is a map only because the image is.
+    let sum = graph.add_node("sum", Op::Binary(BinaryOp::Add), vec![image, x]).unwrap();
+    let y = graph.add_node("rows", Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![sum]).unwrap();
+    let y = graph.add_node("y", Op::Reshape(Shape::from([30, 8])), vec![y]).unwrap();
     let found = kernels(&lowered(&graph, y));
     let expected = [
         |k: &Kernel| matches!(k, Kernel::Depthwise { .. }),
@@ -103,8 +106,9 @@ fn heads_are_attended_in_rows() {
     let y = graph.add_node("y", Op::Reshape(Shape::from([1, 20, 16])), vec![x]).unwrap();
     let found = kernels(&lowered(&graph, y));
     assert!(found.contains(&Kernel::Attention { fours: true }), "{found:?}");
-    // Reading the image out (twice, to tokens), the three heads, and joining them.
-    assert_eq!(found.iter().filter(|k| matches!(k, Kernel::Strided)).count(), 6, "{found:?}");
+    // Reading the image out, to tokens, is done one by one; the three heads and their joining by fours.
+    let count = |kernel: Kernel| found.iter().filter(|&&k| k == kernel).count();
+    assert_eq!((count(Kernel::Strided), count(Kernel::Copy)), (2, 4), "{found:?}");
 }
 
 #[test]

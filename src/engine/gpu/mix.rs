@@ -277,7 +277,7 @@ fn work_of(buffer: &Option<OwnedBuffer>) -> Result<&OwnedBuffer> {
 }
 
 /// The buffer, replaced if it is too small.
-fn grown<'a>(
+pub(super) fn grown<'a>(
     slot: &'a mut Option<OwnedBuffer>,
     device: &Device,
     label: &str,

@@ -9,6 +9,7 @@
 //! (`program`, `readback`). A device that is lost or reports an error gives an error (`device`), never a panic.
 
 mod assign;
+mod cells;
 mod conv;
 mod device;
 mod layout;

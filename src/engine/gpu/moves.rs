@@ -30,9 +30,17 @@ impl Lowering<'_, '_> {
         self.step(node, spec, grid, params);
     }
 
-    /// Copies `a` to `y`, both by their strides along the walk.
+    /// Copies `a` to `y`, both by their strides along the walk; by fours where both lie so.
     pub(super) fn copy(&mut self, node: &Node, walk: &Walk, a: (usize, &[usize]), y: (usize, &[usize])) {
-        self.strided(node, walk, &Strided { op: COPY, a, b: (0, &[]), y, pad: None, pick_stride: 0 });
+        let Some((dims, from, to)) = walk.by_fours(a, y) else {
+            let strided = Strided { op: COPY, a, b: (0, &[]), y, pad: None, pick_stride: 0 };
+            return self.strided(node, walk, &strided);
+        };
+        let total = walk.total() / 4;
+        let grid = Grid::over(total);
+        let mut params = words([a.0 / 4, y.0 / 4, total, grid.row as usize]);
+        params.extend([dims, from, to].concat());
+        self.step(node, Specialisation::new(Kernel::Copy), grid, params);
     }
 
     pub(super) fn reshape(&mut self, node: &Node) -> Result<()> {

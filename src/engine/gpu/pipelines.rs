@@ -39,6 +39,7 @@ pub(super) enum Kernel {
     Pool,
     Elementwise,
     Strided,
+    Copy,
     Reduce,
     Softmax,
     MatMul,
@@ -55,6 +56,11 @@ pub(super) enum Kernel {
     MixWeights,
     MixMaps,
     MixSum,
+    CellsPool,
+    CellsEnergy,
+    CellsRadius,
+    CellsShare,
+    CellsScore,
 }
 
 const VEC4: &str = include_str!("shaders/vec4_views.wgsl");
@@ -75,6 +81,7 @@ impl Kernel {
             Self::Pool => (VEC4, include_str!("shaders/pool.wgsl")),
             Self::Elementwise => (VEC4, include_str!("shaders/elementwise.wgsl")),
             Self::Strided => (SCALAR, include_str!("shaders/strided.wgsl")),
+            Self::Copy => (VEC4, include_str!("shaders/copy.wgsl")),
             Self::Reduce => (SCALAR, include_str!("shaders/reduce.wgsl")),
             Self::Softmax => (SCALAR, include_str!("shaders/softmax.wgsl")),
             Self::MatMul => (SCALAR, include_str!("shaders/matmul.wgsl")),
@@ -89,6 +96,11 @@ impl Kernel {
             Self::MixWeights => (VEC4, include_str!("shaders/mix_weights.wgsl")),
             Self::MixMaps => (VEC4, include_str!("shaders/mix_maps.wgsl")),
             Self::MixSum => (VEC4, include_str!("shaders/mix_sum.wgsl")),
+            Self::CellsPool => (VEC4, include_str!("shaders/cells_pool.wgsl")),
+            Self::CellsEnergy => (VEC4, include_str!("shaders/cells_energy.wgsl")),
+            Self::CellsRadius => (VEC4, include_str!("shaders/cells_radius.wgsl")),
+            Self::CellsShare => (VEC4, include_str!("shaders/cells_share.wgsl")),
+            Self::CellsScore => (VEC4, include_str!("shaders/cells_score.wgsl")),
         };
         let sizes = match self {
             Self::Pointwise { pixels, outputs } | Self::Conv { pixels, outputs } => {

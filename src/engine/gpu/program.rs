@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::cells::CellReader;
 use super::device::{Device, failed};
 use super::layout::Layout;
 use super::lower::{Traits, lower};
@@ -11,8 +12,9 @@ use super::pipelines::PARAMS_BYTES;
 use super::readback::read_floats;
 use super::weights::{Page, Uploader};
 use super::{Context, KernelTime, OwnedBuffer, Resident};
+use crate::engine::cells;
 use crate::engine::mix::{channels_height_width, mix_host, validate};
-use crate::engine::{Features, LocalFuture, Mix, Mixed, Output, Program, Store};
+use crate::engine::{CellMaps, CellOutput, CellReadout, Features, LocalFuture, Mix, Mixed, Output, Program, Store};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ValueId};
 use crate::tensor::{Shape, Tensor};
@@ -34,6 +36,7 @@ pub(super) struct GpuProgram {
     targets: Vec<(usize, Layout)>,
     target_shapes: Vec<Shape>,
     mixer: Mixer,
+    cell_reader: CellReader,
     // Bound by `bindings`; kept so that they are freed with the program.
     _uniforms: OwnedBuffer,
     _pages: Vec<Rc<Page>>,
@@ -84,6 +87,7 @@ impl GpuProgram {
             targets: lowered.targets,
             target_shapes,
             mixer: Mixer::default(),
+            cell_reader: CellReader::default(),
             _uniforms: uniforms,
             _pages: pages,
             context,
@@ -92,21 +96,64 @@ impl GpuProgram {
 
     async fn forward(&mut self, input: &Tensor, mix: &Mix) -> Result<Output> {
         let context = self.context.clone();
+        let (_, first) = self.targets.first().ok_or_else(|| failed("no target"))?;
+        validate(mix, channels_height_width(&first.shape)?.0)?;
+        let first = first.clone();
+        let (mut encoder, timer, features) = self.encode(&context, input)?;
+        let resident = resident(&features[0], &context.device)?;
+        let pending = self.mixer.record(&context, &mut encoder, resident, &first, mix)?;
+        let mixed = async { self.mixer.read(&context.device, pending).await };
+        let mixed = submit(&context, encoder, timer, &self.dispatches, mixed).await?;
+        Ok(Output { features, mixed })
+    }
+
+    async fn forward_cells(&mut self, input: &Tensor, readout: &CellReadout) -> Result<CellOutput> {
+        let context = self.context.clone();
+        let grid = cells::validate(readout, &self.target_shapes)?;
+        let (mut encoder, timer, features) = self.encode(&context, input)?;
+        let buffers = features.iter().map(|f| resident(f, &context.device)).collect::<Result<Vec<_>>>()?;
+        let targets: Vec<_> = buffers.into_iter().zip(self.targets.iter().map(|(_, layout)| layout)).collect();
+        let pending = self.cell_reader.record(&context, &mut encoder, &targets, grid, readout)?;
+        let cells = async { self.cell_reader.read(&context, pending).await };
+        let cells = submit(&context, encoder, timer, &self.dispatches, cells).await?;
+        Ok(CellOutput { features, cells })
+    }
+
+    async fn cells_kept(&mut self, features: &[Features], readout: &CellReadout) -> Result<CellMaps> {
+        if features.iter().any(|f| matches!(f.store, Store::Host(_))) {
+            return cells::on_host(features, readout, cells::energy_reference);
+        }
+        let context = self.context.clone();
+        let device = &context.device;
+        let shapes: Vec<Shape> = features.iter().map(|f| f.shape.clone()).collect();
+        let grid = cells::validate(readout, &shapes)?;
+        device.health.check()?;
+        let layouts: Vec<Layout> = shapes.iter().map(Layout::of).collect();
+        let buffers = features.iter().map(|f| resident(f, device)).collect::<Result<Vec<_>>>()?;
+        let targets: Vec<_> = buffers.into_iter().zip(&layouts).collect();
+        let mut encoder = device.device.create_command_encoder(&Default::default());
+        let pending = self.cell_reader.record(&context, &mut encoder, &targets, grid, readout)?;
+        device.queue.submit([encoder.finish()]);
+        self.cell_reader.read(&context, pending).await
+    }
+
+    /// Records a forward pass; what reads its targets is recorded behind it.
+    fn encode(
+        &self,
+        context: &Context,
+        input: &Tensor,
+    ) -> Result<(wgpu::CommandEncoder, Option<Timer>, Vec<Features>)> {
         let device = &context.device;
         let (offset, layout) = &self.input;
         if *input.shape() != layout.shape {
             let reason = format!("the program was compiled for {}, and the image is {}", layout.shape, input.shape());
             return Err(Error::argument("input", reason));
         }
-        let (_, first) = self.targets.first().ok_or_else(|| failed("no target"))?;
-        validate(mix, channels_height_width(&first.shape)?.0)?;
-        let first = first.clone();
         device.health.check()?;
-
         let packed = layout.pack(input.data());
         device.queue.write_buffer(&self.arena, (offset * 4) as u64, bytemuck::cast_slice(&packed));
         let mut encoder = device.device.create_command_encoder(&Default::default());
-        let timer = Timer::new(&context, self.dispatches.len());
+        let timer = Timer::new(context, self.dispatches.len());
         self.record(&mut encoder, timer.as_ref());
         let mut features = Vec::with_capacity(self.targets.len());
         for ((offset, layout), shape) in self.targets.iter().zip(&self.target_shapes) {
@@ -118,17 +165,7 @@ impl GpuProgram {
             let store = Store::Gpu(Resident { buffer: Arc::new(buffer), serial: device.serial });
             features.push(Features { shape: shape.clone(), store });
         }
-        let resident = resident(&features[0], device)?;
-        let pending = self.mixer.record(&context, &mut encoder, resident, &first, mix)?;
-        if let Some(timer) = &timer {
-            timer.resolve(&mut encoder);
-        }
-        device.queue.submit([encoder.finish()]);
-        let mixed = self.mixer.read(device, pending).await?;
-        if let Some(timer) = timer {
-            *context.profile.borrow_mut() = timer.read(&context, &self.dispatches).await?;
-        }
-        Ok(Output { features, mixed })
+        Ok((encoder, timer, features))
     }
 
     fn record(&self, encoder: &mut wgpu::CommandEncoder, timer: Option<&Timer>) {
@@ -183,6 +220,25 @@ impl GpuProgram {
     }
 }
 
+/// Submits a forward pass with its readout, waits for `result`, and keeps how long the kernels took if that was measured.
+async fn submit<T>(
+    context: &Context,
+    mut encoder: wgpu::CommandEncoder,
+    timer: Option<Timer>,
+    dispatches: &[Dispatch],
+    result: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    if let Some(timer) = &timer {
+        timer.resolve(&mut encoder);
+    }
+    context.device.queue.submit([encoder.finish()]);
+    let result = result.await?;
+    if let Some(timer) = timer {
+        *context.profile.borrow_mut() = timer.read(context, dispatches).await?;
+    }
+    Ok(result)
+}
+
 /// The buffer of activation maps that this device computed.
 fn resident<'a>(features: &'a Features, device: &Device) -> Result<&'a wgpu::Buffer> {
     match &features.store {
@@ -203,6 +259,18 @@ impl Program for GpuProgram {
 
     fn mix<'a>(&'a mut self, features: &'a Features, mix: &'a Mix) -> LocalFuture<'a, Result<Mixed>> {
         Box::pin(self.mix_kept(features, mix))
+    }
+
+    fn run_cells<'a>(&'a mut self, input: &'a Tensor, readout: &'a CellReadout) -> LocalFuture<'a, Result<CellOutput>> {
+        Box::pin(self.forward_cells(input, readout))
+    }
+
+    fn cells<'a>(
+        &'a mut self,
+        features: &'a [Features],
+        readout: &'a CellReadout,
+    ) -> LocalFuture<'a, Result<CellMaps>> {
+        Box::pin(self.cells_kept(features, readout))
     }
 
     fn read<'a>(&'a mut self, features: &'a Features) -> LocalFuture<'a, Result<Tensor>> {

@@ -22,9 +22,16 @@ fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
         Kernel::Norm => (vec![("LINE", 2)], 0),
         Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 4)], 0),
         Kernel::MixWeights => (vec![("GATE", 3), ("NORMALISE", 2)], 0),
-        Kernel::Batched | Kernel::Softmax | Kernel::MixShares | Kernel::MixNorm | Kernel::MixMaps | Kernel::MixSum => {
-            (Vec::new(), 0)
-        }
+        Kernel::CellsEnergy => (vec![("FACTOR", 2)], 0),
+        Kernel::CellsShare => (vec![("SHARE", 2)], 0),
+        Kernel::CellsPool | Kernel::CellsRadius | Kernel::CellsScore => (Vec::new(), 0),
+        Kernel::Batched
+        | Kernel::Copy
+        | Kernel::Softmax
+        | Kernel::MixShares
+        | Kernel::MixNorm
+        | Kernel::MixMaps
+        | Kernel::MixSum => (Vec::new(), 0),
     }
 }
 
@@ -34,6 +41,7 @@ fn kernels() -> Vec<Kernel> {
         Kernel::Pool,
         Kernel::Elementwise,
         Kernel::Strided,
+        Kernel::Copy,
         Kernel::Reduce,
         Kernel::Softmax,
         Kernel::MatMul,
@@ -48,6 +56,11 @@ fn kernels() -> Vec<Kernel> {
         Kernel::MixWeights,
         Kernel::MixMaps,
         Kernel::MixSum,
+        Kernel::CellsPool,
+        Kernel::CellsEnergy,
+        Kernel::CellsRadius,
+        Kernel::CellsShare,
+        Kernel::CellsScore,
         Kernel::Depthwise { width: 1, stride: 1, pixels: 1, lines: 1 },
     ];
     for pixels in [1, 2, 4, 8] {

@@ -63,7 +63,7 @@ fn range(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         let number = |i: usize| c.scalar(i).map(|v| f64::from(v.unwrap_or(0.0)));
         let (start, limit, step) = (f64::from(start.data().first().copied().unwrap_or(0.0)), number(1)?, number(2)?);
         let len = ((limit - start) / step).ceil().max(0.0);
-        if !(len <= MAX_FOLDED as f64) {
+        if len.is_nan() || len > MAX_FOLDED as f64 {
             return wrong(format!("it computes a constant of {len} elements; the limit is {MAX_FOLDED}"));
         }
         let data: Vec<f32> = (0..len as usize).map(|i| (start + i as f64 * step) as f32).collect();

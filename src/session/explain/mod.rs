@@ -111,6 +111,8 @@ pub struct Explanation {
     /// Per class, what the activation maps of the first target layer were multiplied with: the contributions, unless the form,
     /// ReLU or normalisation of the weights makes something else of them.
     pub weights: Vec<Vec<f32>>,
+    /// The layer that these channels are of.
+    pub target: String,
     /// The maps of each target layer before they were fused; empty for a single layer.
     pub layers: Vec<LayerMaps>,
     /// How many forward passes of the query the maps are made of: 1, and more for finer maps.
@@ -142,6 +144,12 @@ impl Session {
         }
         let layers = self.checked_request(classes, options)?;
         self.entry(query)?;
+        if let Some(form) = options.form.cells() {
+            let work = async |s: &mut Self| s.explain_cells(query, classes, form, options).await;
+            let mut explanation = self.with_recovery(work).await?;
+            explanation.timings.total = milliseconds(started);
+            return Ok(explanation);
+        }
         let work = async |s: &mut Self| s.try_explain(query, classes, options, &layers).await;
         let mut explanation = self.with_recovery(work).await?;
         explanation.timings.total = milliseconds(started);
@@ -241,6 +249,7 @@ impl Session {
             maps,
             contributions: explained[0].iter().map(|e| e.contributions.clone()).collect(),
             weights: explained[0].iter().map(|e| e.weights.clone()).collect(),
+            target: layers[0].clone(),
             layers: match layers.len() {
                 1 => Vec::new(),
                 _ => layers.iter().zip(grids).map(|(t, maps)| LayerMaps { target: t.clone(), maps }).collect(),
@@ -363,6 +372,7 @@ fn fast_mix(options: &ExplainOptions, setup: &Setup, pooling: Pooling) -> Option
         Form::Faithful | Form::Centred | Form::Contrastive => Gate::Feature,
         Form::Cam => Gate::One,
         Form::Magnitude => Gate::AbsFeature,
+        Form::Whitened | Form::Discriminative => return None,
     };
     let directions = directions.into_iter().map(|d| d.values).collect();
     Some(Mix { pooling, mean: space.centre().map(<[f32]>::to_vec), directions, gate, normalise })

@@ -93,7 +93,9 @@ impl Setup {
 }
 
 /// The mean of features, and of what the head makes of each.
-fn means(head: &Head, features: &[&[f32]]) -> Result<(Option<Vec<f32>>, Option<Vec<f32>>)> {
+type Means = (Option<Vec<f32>>, Option<Vec<f32>>);
+
+fn means(head: &Head, features: &[&[f32]]) -> Result<Means> {
     let behind = features.iter().map(|f| head.forward(f)).collect::<Result<Vec<_>>>()?;
     let behind: Vec<&[f32]> = behind.iter().map(Vec::as_slice).collect();
     Ok((Some(crate::fam::prototype(features)?), Some(crate::fam::prototype(&behind)?)))

@@ -200,6 +200,7 @@ impl Session {
         let result = methods.into_iter().next().ok_or_else(|| Error::argument("methods", "nothing was explained"))?;
         let class = |c: ComparedClass| ClassScore { name: c.name, similarity: c.score, constant: 0.0, residual: 0.0 };
         let timings = Timings { total: milliseconds(started), mix: result.cost.own, ..Timings::default() };
+        let layer = options.layer.as_ref().or(options.target.as_ref()).unwrap_or(&self.model.manifest().target).clone();
         Ok(Explanation {
             form: options.form,
             score,
@@ -209,6 +210,7 @@ impl Session {
             maps: result.maps,
             contributions: result.weights.clone(),
             weights: result.weights,
+            target: layer,
             layers: Vec::new(),
             passes: 1 + result.cost.passes.forward,
             timings,

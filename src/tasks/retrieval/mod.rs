@@ -82,7 +82,12 @@ pub struct Gallery {
     embeddings: Vec<f32>,
     /// `1 / |g|` of each row, 0 for a zero row.
     inverse_norms: Vec<f32>,
+    /// For each row and each block of channels, the length of the row from that block on, as a part of all of it.
+    tails: Vec<f32>,
 }
+
+/// Channels of a block. After each one a comparison may find that the rest cannot matter any more.
+const BLOCK: usize = 128;
 
 /// An image found for a query.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -150,7 +155,7 @@ impl std::fmt::Display for Mark {
 impl Gallery {
     /// An empty gallery.
     pub fn new(origin: Origin) -> Self {
-        Self { origin, items: Vec::new(), embeddings: Vec::new(), inverse_norms: Vec::new() }
+        Self { origin, items: Vec::new(), embeddings: Vec::new(), inverse_norms: Vec::new(), tails: Vec::new() }
     }
 
     /// What made its embeddings.
@@ -193,7 +198,10 @@ impl Gallery {
         }
         self.items.push(item);
         self.embeddings.extend_from_slice(embedding);
-        self.inverse_norms.push(inverse_norm(embedding));
+        let inverse = inverse_norm(embedding);
+        self.inverse_norms.push(inverse);
+        let starts = (0..embedding.len()).step_by(BLOCK);
+        self.tails.extend(starts.map(|start| crate::fam::norm(&embedding[start..]) as f32 * inverse));
         Ok(self.len() - 1)
     }
 
@@ -205,6 +213,7 @@ impl Gallery {
                 let start = index * self.origin.channels;
                 kept.embeddings.extend_from_slice(&self.embeddings[start..start + self.origin.channels]);
                 kept.inverse_norms.push(self.inverse_norms[index]);
+                kept.tails.extend_from_slice(self.tails_of(index));
                 kept.items.push(item);
             }
         }
@@ -247,9 +256,32 @@ impl Gallery {
     pub fn duplicate(&self, first: usize, second: usize, rule: &DuplicateRule) -> Option<Duplicate> {
         let (first, second) = (first.min(second), first.max(second));
         let (a, b) = (self.items.get(first)?, self.items.get(second)?);
-        let product = dot(self.embedding(first)?, self.embedding(second)?);
-        let similarity = product * self.inverse_norms[first] * self.inverse_norms[second];
-        rule.holds(similarity, a, b).then(|| Duplicate { first, second, similarity, same: a.content == b.content })
+        let same = a.content == b.content;
+        let needed = if same { f32::NEG_INFINITY } else { rule.needed(a, b) };
+        let similarity = self.similarity(first, second, needed)?;
+        (same || similarity >= needed).then_some(Duplicate { first, second, similarity, same })
+    }
+
+    /// The cosine similarity of two images, or nothing once it is certain to stay below `needed`: what is left of both
+    /// rows adds at most the product of their lengths (Cauchy and Schwarz). Most pairs end after the first block.
+    fn similarity(&self, first: usize, second: usize, needed: f32) -> Option<f32> {
+        let (a, b) = (self.embedding(first)?, self.embedding(second)?);
+        let scale = self.inverse_norms[first] * self.inverse_norms[second];
+        let tails = self.tails_of(first).iter().zip(self.tails_of(second));
+        let mut sum = 0.0;
+        for ((a, b), (tail_a, tail_b)) in a.chunks(BLOCK).zip(b.chunks(BLOCK)).zip(tails) {
+            // The margin is for what rounding may have taken.
+            if sum * scale + tail_a * tail_b + 1e-4 < needed {
+                return None;
+            }
+            sum += dot(a, b);
+        }
+        Some(sum * scale)
+    }
+
+    fn tails_of(&self, index: usize) -> &[f32] {
+        let blocks = self.origin.channels.div_ceil(BLOCK);
+        &self.tails[index * blocks..(index + 1) * blocks]
     }
 
     /// The near-duplicates of the images in `rows` among all later ones. All rows of a gallery of 10,000 take seconds, so
@@ -286,9 +318,13 @@ impl Gallery {
 impl DuplicateRule {
     /// Whether images of that cosine similarity are near-duplicates.
     pub fn holds(&self, similarity: f32, a: &Item, b: &Item) -> bool {
-        a.content == b.content
-            || similarity >= self.cosine
-            || (similarity >= self.confirmed && (a.picture ^ b.picture).count_ones() <= self.bits)
+        a.content == b.content || similarity >= self.needed(a, b)
+    }
+
+    /// The cosine similarity from which two images of different content are near-duplicates.
+    fn needed(&self, a: &Item, b: &Item) -> f32 {
+        let confirmed = (a.picture ^ b.picture).count_ones() <= self.bits;
+        if confirmed { self.confirmed.min(self.cosine) } else { self.cosine }
     }
 }
 

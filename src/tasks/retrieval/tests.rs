@@ -74,6 +74,35 @@ fn the_three_reasons_of_a_near_duplicate() {
 }
 
 #[test]
+fn no_near_duplicate_is_missed_by_stopping_early() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    let mut gallery = Gallery::new(origin(300));
+    for row in 0..120 {
+        // Every third one is one before it with some noise, so that cosines lie on both sides of the thresholds.
+        let noise = rng.f32() * 0.8;
+        let embedding: Vec<f32> = match row % 3 == 2 {
+            true => gallery.embedding(row - 2).unwrap().iter().map(|v| v + noise * (rng.f32() - 0.5)).collect(),
+            false => (0..300).map(|_| (rng.f32() - 0.4).max(0.0)).collect(),
+        };
+        gallery.push(item(&format!("{row}"), if row % 2 == 0 { 0 } else { rng.u64(..) }), &embedding).unwrap();
+    }
+    let rule = DuplicateRule::default();
+    let mut expected = Vec::new();
+    for a in 0..120 {
+        for b in a + 1..120 {
+            let similarity = cosine(gallery.embedding(a).unwrap(), gallery.embedding(b).unwrap()) as f32;
+            let (first, second) = (&gallery.items()[a], &gallery.items()[b]);
+            if rule.holds(similarity, first, second) {
+                expected.push((a, b));
+            }
+        }
+    }
+    let found: Vec<_> = gallery.duplicates(0..120, &rule).iter().map(|d| (d.first, d.second)).collect();
+    assert_eq!(found, expected);
+    assert!((10..110).contains(&found.len()), "{} are no test", found.len());
+}
+
+#[test]
 fn hits_are_marked_by_what_they_repeat() {
     let mut gallery = Gallery::new(origin(2));
     for (name, row) in [("a", [1.0, 0.0]), ("b", [0.99, 0.05]), ("c", [0.5, 0.5]), ("d", [0.5, 0.52])] {

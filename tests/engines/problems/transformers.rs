@@ -61,7 +61,7 @@ fn norms(all: &mut Vec<Problem>) {
     let b = tokens(707, [5, 2, 3]).norm(&[1], &[5]);
     all.push(b.done("norm over the tokens", F32));
     let mut b = tokens(708, [40, 2, 2]);
-    b.input.data_mut().iter_mut().for_each(|v| *v = 300.0 + *v);
+    b.input.data_mut().iter_mut().for_each(|v| *v += 300.0);
     all.push(b.norm(&[2], &[40]).done("norm of values far from zero", Tolerance::Norm));
 }
 

@@ -1,9 +1,9 @@
 // Whether everybody can use it: with a keyboard, with a screen reader (axe-core's rules), on a narrow screen, light and dark.
 
 import assert from "node:assert/strict";
-import axe from "axe-core";
 import { after, afterEach, before, describe, test } from "node:test";
 
+import { violations } from "../harness/axe.mjs";
 import { launch } from "../harness/browser.mjs";
 import { explained, openLens, serveDist, until } from "../harness/page.mjs";
 
@@ -21,13 +21,6 @@ afterEach(() => lens?.context.close());
 async function show(options) {
   lens = await openLens(browser, server.origin, { backend: "cpu", options });
   return lens.page;
-}
-
-/** Violations of axe-core's rules (WCAG 2.2 A and AA, best practices), one line each. */
-async function violations(page) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(", ")}`);
 }
 
 for (const colorScheme of ["light", "dark"]) {

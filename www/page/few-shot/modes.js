@@ -13,6 +13,8 @@ import { on, set, state } from "../state.js";
 /** @type {Mode[]} */
 const MODES = [
   { id: "methods", label: "Methods", of: { classes: true, tools: true, strip: true }, load: () => import("./methods.js") },
+  { id: "mosaic", label: "Tell apart", of: { classes: true, tools: true }, load: () => import("./mosaic.js") },
+  { id: "check", label: "Check", of: {}, load: () => import("./check.js") },
 ];
 
 /** @type {Map<string, HTMLElement>} */

@@ -14,10 +14,8 @@ export const filled = (classes) => classes.filter(({ photos }) => photos.length 
 export function bestForm() {
   const several = filled(state.classes).length > 1;
   const model = state.info?.model;
-  // @ts-ignore told by models that have statistics
   if (model?.hasStatistics) return several ? "discriminative" : "whitened";
   if (several) return "contrastive";
-  // @ts-ignore
   return model?.hasMeanEmbedding ? "centred" : "fam";
 }
 

@@ -14,6 +14,7 @@ import { mountModes } from "./modes.js";
 import { mountRanking } from "./ranking.js";
 import { mountSave } from "./save.js";
 import { mountStage } from "./stage.js";
+import { mountStatistics } from "./statistics.js";
 import { mountStrip } from "./strip.js";
 import { mountSwitch } from "./switch.js";
 import { mountTools } from "./tools.js";
@@ -26,6 +27,7 @@ import { mountTools } from "./tools.js";
 export function mount() {
   mountTools();
   mountChoices();
+  mountStatistics();
   mountSwitch();
   mountModes();
   mountStage();

@@ -16,6 +16,9 @@ const STEP = 60;
 /** How many of the first hits show their map. */
 const MAPS = 12;
 
+/** For those who do not see where it stands. @param {string} text */
+const unseen = (text) => el("span", { class: "unseen" }, text);
+
 /**
  * @param {{context: Context, ask: (photo: Photo) => void, gallery: () => Gallery | null, query: () => Photo | null}} how
  */
@@ -56,13 +59,12 @@ export function mountGrid({ context, ask, gallery, query }) {
     /** @type {import("../../lens/gallery.js").GalleryHit["duplicate"]} */
     const duplicate = hit?.duplicate ?? null;
     const mark = duplicate === null ? "" : duplicate.of === "hit" ? `as ${duplicate.rank + 1}` : duplicate.of === "query" ? "near-duplicate" : "same file";
-    const says = [item.name, hit && `rank ${/** @type {number} */ (rank) + 1}, similarity ${hit.similarity.toFixed(3)}`, duplicate?.of === "hit" ? `near-duplicate of rank ${duplicate.rank + 1}` : mark];
     const button = el(
       "button",
-      { type: "button", class: "tile", title: item.name, "aria-label": says.filter(Boolean).join(", "), "data-testid": "gallery-tile", "data-name": item.name, "data-index": index, "data-similarity": hit?.similarity, "data-duplicate": mark || null },
+      { type: "button", class: "tile", title: item.name, "data-testid": "gallery-tile", "data-name": item.name, "data-index": index, "data-similarity": hit?.similarity, "data-duplicate": mark || null },
       picture,
-      hit && el("span", { class: "tile-score" }, hit.similarity.toFixed(3)),
-      mark && el("span", { class: "tile-mark" }, mark),
+      hit && el("span", { class: "tile-score" }, unseen(`Rank ${/** @type {number} */ (rank) + 1}, similarity `), hit.similarity.toFixed(3)),
+      mark && el("span", { class: "tile-mark" }, duplicate?.of === "hit" && unseen("Near-duplicate, "), mark),
       el("span", { class: "tile-name" }, short),
     );
     button.addEventListener("click", () => {

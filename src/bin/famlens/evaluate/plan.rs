@@ -32,7 +32,8 @@ impl<'a> Planner<'a> {
         let settings = geometries.into_iter().map(|geometry| Setting { geometry, random_layers: 0 }).collect();
         let (model_hash, model_name) = (hash(&[json.as_bytes(), &onnx]), model.manifest().name.clone());
         let input = model.manifest().input.clone();
-        let load = Box::new(move || Model::new(&json, &onnx));
+        let folder = args.model.clone();
+        let load = Box::new(move || files::model(folder.as_deref()));
         Ok(Self { args, data, options, model_hash, model_name, input, settings, load })
     }
 

@@ -1,0 +1,72 @@
+//! `famlens statistics`.
+
+use std::path::PathBuf;
+
+use famlens::fam::Accumulator;
+use famlens::session::{EngineChoice, Session};
+use famlens::{Error, Result};
+use pollster::block_on;
+
+use crate::files;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder of photos, with the folders below it; about a hundred photos of all kinds of things are enough
+    #[arg(long)]
+    images: PathBuf,
+    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// The statistics file to write; name it in model.json under "class_specific": {"statistics": FILE}
+    #[arg(long)]
+    out: PathBuf,
+    /// What the photos are, for people [default: the folder's name]
+    #[arg(long)]
+    source: Option<String>,
+    /// auto, cpu or gpu
+    #[arg(long, default_value = "cpu")]
+    engine: EngineChoice,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let photos = files::photos_in(&args.images)?;
+    if photos.is_empty() {
+        return Err(Error::argument("--images", format!("{} holds no photos", args.images.display())));
+    }
+    let mut session = block_on(Session::new(files::model_alone(args.model.as_deref())?, args.engine))?;
+    let mut sums = Accumulator::new();
+    let bar = files::progress(photos.len(), "photos");
+    for path in &photos {
+        let counted = files::photo(path).and_then(|photo| {
+            let id = session.add_image(&path.display().to_string(), &photo)?;
+            let counted = block_on(session.count_cells(id, &mut sums));
+            session.remove_image(id);
+            counted
+        });
+        if let Err(error) = counted {
+            bar.println(format!("skipped: {error}"));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let source = args.source.clone().unwrap_or_else(|| args.images.display().to_string());
+    let statistics = session.finish_statistics(&sums, &source)?;
+    let bytes = statistics.to_bytes()?;
+    files::write(&args.out, &bytes)?;
+    let origin = statistics.origin();
+    println!(
+        "{}: {} bytes, {} cells of {} images at {} ({} channels, input {} x {})",
+        args.out.display(),
+        bytes.len(),
+        origin.cells,
+        origin.images,
+        origin.layer,
+        origin.channels,
+        origin.width,
+        origin.height
+    );
+    if origin.images < 100 {
+        println!("about a hundred images make statistics steady; these rest on {}", origin.images);
+    }
+    Ok(())
+}

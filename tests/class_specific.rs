@@ -1,0 +1,239 @@
+//! Whitened and discriminative FAM against numpy's goldens (`tests/goldens/make_class_specific.py`), engine by engine.
+
+mod common;
+
+use common::{golden, json, npy, root, rows};
+use famlens::Error;
+use famlens::engine::cpu::CpuEngine;
+use famlens::engine::gpu::{GpuEngine, GpuOptions};
+use famlens::engine::{CellMaps, CellReadout, Engine, Pooled, Program};
+use famlens::fam::{Accumulator, CellForm, ClassCells, Rule, Specific, Statistics};
+use famlens::graph::{Activation, Graph, Op};
+use famlens::image::{Limits, decode, prepare};
+use famlens::session::Model;
+use famlens::tensor::Tensor;
+use pollster::block_on;
+
+/// Everything after the network, and the network in f32.
+const TOLERANCE: f64 = 1e-4;
+/// With the network's own rounding on top.
+const FORWARD: f64 = 1e-4;
+/// Products of int8 weights with activations rounded to 16 bits (`tests/cpu.rs` holds the network itself to 1e-3).
+const FIXED_POINT: f64 = 1e-3;
+
+fn model() -> Model {
+    let folder = root("models/efficientnet_lite0");
+    let json = String::from_utf8(common::bytes(folder.join("model.json"))).expect("model.json is UTF-8");
+    Model::new(&json, &common::bytes(folder.join("model.onnx"))).expect("the shipped model loads")
+}
+
+fn index() -> serde_json::Value {
+    json(golden("class_specific/index.json"))
+}
+
+fn text(value: &serde_json::Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+fn statistics() -> Statistics {
+    Statistics::from_bytes(&common::bytes(golden("class_specific/statistics.bin"))).expect("a golden's statistics")
+}
+
+/// The network's input: the golden photo has its size, so nothing is resized.
+fn input(model: &Model, file: &str) -> Tensor {
+    let photo =
+        decode(file, &common::bytes(golden(&format!("class_specific/{file}"))), &Limits::default()).expect(file);
+    let geometry = famlens::image::Geometry::new(famlens::image::GeometryMode::Squash, photo.size(), 320, 32);
+    prepare(&photo, &geometry.expect("320 x 320"), &model.manifest().normalization()).expect(file)
+}
+
+/// The program of one engine, with the last block and the head as targets.
+fn program(engine: &dyn Engine, model: &Model) -> Box<dyn Program> {
+    let index = index();
+    let names = [text(&index["layer"]), text(&index["head_layer"])];
+    let graph = model.graph_keeping((320, 320), &names).expect("both layers are in the model");
+    let ids: Vec<_> = names.iter().map(|n| graph.find(n).expect("kept")).collect();
+    engine.compile(&graph, &ids).expect("the model compiles")
+}
+
+/// A program that hands its input through: the readout alone.
+fn identity(engine: &dyn Engine, cells: &Tensor) -> Box<dyn Program> {
+    let mut graph = Graph::default();
+    let x = graph.add_input("cells", cells.shape().clone());
+    let y = graph.add_node("same", Op::Activation(Activation::LeakyRelu(1.0)), vec![x]).expect("it fits");
+    engine.compile(&graph, &[y]).expect("it compiles")
+}
+
+fn off(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "lengths differ");
+    let differences = found.iter().zip(expected).map(|(a, b)| f64::from((a - b).abs()));
+    differences.fold(0.0, |m: f64, d| if d.is_nan() { f64::INFINITY } else { m.max(d) })
+}
+
+/// The engines that are here.
+fn engines() -> Vec<Box<dyn Engine>> {
+    let mut all: Vec<Box<dyn Engine>> = vec![Box::new(CpuEngine::new())];
+    match block_on(GpuEngine::new(GpuOptions::default())) {
+        Ok(gpu) => all.push(Box::new(gpu)),
+        Err(Error::NoGpu { reason }) => {
+            assert!(std::env::var_os("FAMLENS_REQUIRE_GPU").is_none(), "a GPU is required: {reason}");
+            eprintln!("SKIPPED: no GPU here: {reason}");
+        }
+        Err(other) => panic!("{other}"),
+    }
+    all
+}
+
+/// Means and rings of the golden's supports at the block, class by class.
+fn golden_classes() -> Vec<ClassCells> {
+    let (means, rings) = (npy("class_specific/support_means.npy"), npy("class_specific/support_rings.npy"));
+    let pooled: Vec<[Pooled; 1]> =
+        rows(&means).zip(rows(&rings)).map(|(m, r)| [Pooled { mean: m.to_vec(), ring: r.to_vec() }]).collect();
+    pooled.chunks(3).map(|c| ClassCells::new(&c.iter().map(|p| &p[..]).collect::<Vec<_>>()).expect("three")).collect()
+}
+
+/// The pure part, on numpy's own activation maps: class vectors, directions, evidence, maps and scores, in every setting.
+#[test]
+fn the_forms_equal_numpys_on_numpys_cells() {
+    let index = index();
+    let cells = npy("class_specific/query_cells.npy");
+    let dims = cells.shape().dims().to_vec();
+    let cells = Tensor::new([1, dims[0], dims[1], dims[2]], cells.into_data()).expect("[1, C, H, W]");
+    for engine in engines() {
+        let mut program = identity(engine.as_ref(), &cells);
+        for (name, setting) in index["settings"].as_object().expect("settings") {
+            for (b, border) in [0.0, Rule::BORDER].into_iter().enumerate() {
+                for form in [CellForm::Whitened, CellForm::Discriminative] {
+                    let specific = Specific::new(&statistics(), rule(setting, form, border)).expect("they whiten");
+                    let readout = specific.readout_of_block(form, &golden_classes()).expect("three classes");
+                    let found = block_on(program.run_cells(&cells, &readout)).expect("it runs").cells;
+                    let what = format!("{} {name} {form:?} border {border}", engine.describe());
+                    compare(&what, setting, name, b, form, &specific, &readout, &found);
+                }
+            }
+        }
+    }
+}
+
+fn rule(setting: &serde_json::Value, form: CellForm, border: f64) -> Rule {
+    let number = |key: &str| setting[key].as_f64().expect("a number");
+    let offset = match form {
+        CellForm::Whitened => "whitened_offset",
+        CellForm::Discriminative => "discriminative_offset",
+    };
+    Rule { border, shrinkage: number("lambda"), offset: Some(number(offset) as f32), sharpness: number("tau") as f32 }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn compare(
+    what: &str,
+    setting: &serde_json::Value,
+    name: &str,
+    b: usize,
+    form: CellForm,
+    specific: &Specific,
+    readout: &CellReadout,
+    found: &CellMaps,
+) {
+    let of = |key: &str| {
+        let all = npy(&format!("class_specific/{name}_{key}.npy"));
+        rows(&all).nth(b).expect("with and without the border term").to_vec()
+    };
+    let r = setting["r"].as_f64().expect("a number");
+    assert!(off(&readout.layers[0].directions.concat(), &of("weights")) < TOLERANCE, "{what}: directions");
+    assert!((f64::from(found.radii[0]) / r - 1.0).abs() < TOLERANCE, "{what}: r");
+    assert!(off(&found.evidence, &of("evidence")) < TOLERANCE, "{what}: evidence");
+    let decision = specific.decide(form, &golden_classes(), found).expect("it decides");
+    let (key, scores) = match form {
+        CellForm::Whitened => ("whitened", decision.scores.iter().map(|&s| s as f32).collect()),
+        CellForm::Discriminative => ("discriminative", found.scores.clone()),
+    };
+    assert!(off(&found.maps, &of(key)) < TOLERANCE, "{what}: maps");
+    assert!(off(&scores, &of(&format!("{key}_scores"))) < TOLERANCE, "{what}: scores");
+    let predicted = text(&index()["classes"][decision.predicted]["name"]).to_owned();
+    assert_eq!(predicted, text(&setting["predicted"][key][b]), "{what}");
+}
+
+/// Statistics of the golden's ten inputs, read back from their file, are those numpy wrote.
+#[test]
+fn statistics_equal_numpys() {
+    let (model, index) = (model(), index());
+    let engine = CpuEngine::variants().into_iter().find(|e| !e.is_fixed_point()).expect("one in f32");
+    let mut program = program(&engine, &model);
+    let classes = index["classes"].as_array().expect("classes");
+    let supports = classes.iter().flat_map(|c| c["supports"].as_array().expect("supports"));
+    let mut sums = Accumulator::new();
+    for file in std::iter::once(&index["query"]).chain(supports) {
+        let output = block_on(program.run_cells(&input(&model, text(file)), &CellReadout::default())).expect("it runs");
+        let block = block_on(program.read(&output.features[0])).expect("it reads");
+        sums.add(&block, Some((text(&index["head_layer"]), &output.cells.pooled[1].mean))).expect("it adds");
+    }
+    let found = sums.finish(text(&index["layer"]), (320, 320), "the ten inputs").expect("ten images");
+    let found = Statistics::from_bytes(&found.to_bytes().expect("it writes")).expect("it reads back");
+    let expected =
+        Statistics::from_bytes(&common::bytes(golden("class_specific/episode_statistics.bin"))).expect("reads");
+    assert_eq!((found.origin().images, found.origin().cells), (10, 1000));
+    assert_eq!(found.origin().head, expected.origin().head);
+    let c = found.mean().len();
+    let largest = (0..c).map(|j| expected.covariance(j, j)).fold(0.0, f64::max);
+    for j in 0..c {
+        assert!((found.mean()[j] - expected.mean()[j]).abs() < TOLERANCE * largest.sqrt(), "mean {j}");
+        for k in 0..=j {
+            let d = (found.covariance(j, k) - expected.covariance(j, k)).abs();
+            assert!(d < TOLERANCE * largest, "{j} {k}: {d}");
+        }
+    }
+    let heads = found.head_mean().iter().zip(expected.head_mean());
+    assert!(heads.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) < TOLERANCE);
+}
+
+/// Photos in, maps out, on every engine: the whole way with both layers.
+#[test]
+fn the_shipped_model_gives_numpys_maps() {
+    let (model, index) = (model(), index());
+    let setting = &index["settings"]["chosen"];
+    for engine in engines() {
+        let mut program = program(engine.as_ref(), &model);
+        let mut pooled = |file: &serde_json::Value| {
+            let output = block_on(program.run_cells(&input(&model, text(file)), &CellReadout::default()));
+            output.expect("it runs").cells.pooled
+        };
+        let classes: Vec<ClassCells> = index["classes"]
+            .as_array()
+            .expect("classes")
+            .iter()
+            .map(|class| {
+                let supports: Vec<_> =
+                    class["supports"].as_array().expect("supports").iter().map(&mut pooled).collect();
+                ClassCells::new(&supports.iter().map(Vec::as_slice).collect::<Vec<_>>()).expect("three supports")
+            })
+            .collect();
+        let query = input(&model, text(&index["query"]));
+        for (b, border) in [0.0, Rule::BORDER].into_iter().enumerate() {
+            let form = CellForm::Discriminative;
+            let specific = Specific::new(&statistics(), rule(setting, form, border)).expect("they whiten");
+            let readout = specific.readout(form, &classes).expect("three classes");
+            let output = block_on(program.run_cells(&query, &readout)).expect("it runs");
+            let again = block_on(program.cells(&output.features, &readout)).expect("it reads out again");
+            for (found, which) in [(&output.cells, "with the forward pass"), (&again, "kept")] {
+                let of = |key: &str| {
+                    let all = npy(&format!("class_specific/both_{key}.npy"));
+                    rows(&all).nth(b).expect("with and without the border term").to_vec()
+                };
+                let what = format!("{} border {border} {which}", engine.describe());
+                let limit = if engine.describe().contains("int16") { FIXED_POINT } else { FORWARD };
+                assert!(
+                    off(&found.evidence, &of("evidence")) < limit,
+                    "{what}: evidence {}",
+                    off(&found.evidence, &of("evidence"))
+                );
+                assert!(
+                    off(&found.maps, &of("discriminative")) < limit,
+                    "{what}: maps {}",
+                    off(&found.maps, &of("discriminative"))
+                );
+                assert!(off(&found.scores, &of("discriminative_scores")) < limit, "{what}: scores");
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// Evaluation on the page: photos with boxes from files, drawn by hand or with the keyboard; figures, files, stopping.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, afterEach, before, test } from "node:test";
+
+import { violations } from "../harness/axe.mjs";
+import { launch } from "../harness/browser.mjs";
+import { openLens, serveDist, until } from "../harness/page.mjs";
+
+let server, browser, lens, page;
+before(async () => {
+  server = await serveDist();
+  browser = await launch("none");
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+afterEach(async () => {
+  assert.deepEqual(lens?.errors, []);
+  await lens?.context.close();
+});
+
+async function show() {
+  lens = await openLens(browser, server.origin, { backend: "cpu", hash: "#evaluate" });
+  page = lens.page;
+  await page.getByTestId("evaluate-examples").click();
+  await page.getByTestId("evaluate-photo").first().waitFor();
+}
+
+const boxes = () => page.getByTestId("evaluate-photo").evaluateAll((all) => all.map((one) => Number(one.dataset.boxes)));
+const save = async (id) => {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId(id).click()]);
+  return (await readFile(await download.path())).toString();
+};
+
+test("the example photos are measured, with intervals, floors and files of every row", async () => {
+  await show();
+  assert.deepEqual(await violations(page), []);
+  await page.getByTestId("evaluate-run").click();
+  const table = page.locator('[data-testid=evaluate-table][data-table="localisation"]');
+  await table.waitFor();
+  const row = await table.locator("tbody tr").first().innerText();
+  assert.match(row, /FAM/);
+  assert.match(row, /\d+\.\d\s+\d+\.\d–\d+\.\d/, "a mean and its interval");
+  assert.ok((await table.locator("tbody tr").count()) >= 5, "forms and floors");
+  assert.deepEqual(await violations(page), []);
+
+  const data = JSON.parse(await save("evaluate-json"));
+  const lines = (await save("evaluate-csv")).trim().split("\n");
+  assert.equal(lines.length, data.rows.length + 1);
+  assert.match(lines[0], /^table,setting,variant,image,class,size,/);
+  const energies = data.rows.filter(({ table, variant }) => table === "localisation" && variant === "FAM").map(({ values }) => values.energy);
+  assert.ok(energies.length >= 5, "every photo with boxes");
+  const mean = energies.reduce((a, b) => a + b, 0) / energies.length;
+  const told = data.aggregates.find(({ table, variant, size }) => table === "localisation" && variant === "FAM" && !size).values.energy;
+  assert.ok(Math.abs(told.mean - mean) < 1e-6 && told.low < mean && mean < told.high);
+});
+
+test("a run that is stopped says so and can be started again", async () => {
+  await show();
+  const run = page.getByTestId("evaluate-run");
+  await run.click();
+  await page.getByTestId("evaluate-progress").filter({ hasText: "of 9" }).waitFor();
+  await run.click();
+  await page.getByTestId("evaluate-progress").filter({ hasText: "Stopped" }).waitFor();
+  assert.equal(await run.innerText(), "Evaluate");
+  assert.ok(await run.isEnabled());
+});
+
+test("boxes are drawn with the mouse, changed with the keyboard, saved, and read back from a file", async () => {
+  await show();
+  const before = (await boxes())[0];
+  const { x, y, width, height } = await page.getByTestId("draw").boundingBox();
+  await page.mouse.move(x + 0.05 * width, y + 0.1 * height);
+  await page.mouse.down();
+  await page.mouse.move(x + 0.25 * width, y + 0.4 * height, { steps: 3 });
+  await page.mouse.up();
+  assert.equal((await boxes())[0], before + 1);
+  const drawn = page.getByTestId("drawn-box").last();
+  const at = await drawn.getAttribute("aria-label");
+  await page.keyboard.press("ArrowRight");
+  assert.notEqual(await drawn.getAttribute("aria-label"), at, "the new box has the focus and moves");
+  const text = await save("evaluate-save-boxes");
+  assert.match(text, /^file\tx0\ty0\tx1\ty1\tlabel\n/);
+  assert.equal(text.trim().split("\n").length, 1 + (await boxes()).reduce((a, b) => a + b, 0));
+  await page.keyboard.press("Tab");
+  await drawn.focus();
+  await page.keyboard.press("Delete");
+  assert.equal((await boxes())[0], before);
+
+  await page.evaluate((text) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], "boxes.tsv", { type: "text/tab-separated-values" }));
+    const target = document.querySelector("#view-evaluate");
+    for (const type of ["dragenter", "dragover", "drop"]) target.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }, text);
+  await until(page, (count) => Number(document.querySelector("[data-testid=evaluate-photo]").dataset.boxes) === count, before + 1);
+});

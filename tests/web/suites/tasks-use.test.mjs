@@ -1,0 +1,64 @@
+// Whether everybody can use the pair and gallery views: screen readers (axe-core's rules), narrow screens, light and dark.
+
+import assert from "node:assert/strict";
+import axe from "axe-core";
+import { after, before, describe, test } from "node:test";
+
+import { launch } from "../harness/browser.mjs";
+import { SUB_PATH, open, ready, serveDist, until } from "../harness/page.mjs";
+
+let server, browser;
+before(async () => {
+  server = await serveDist();
+  browser = await launch("none");
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Each task with something in it. */
+async function show(task, options) {
+  const { page, context } = await open(browser, `${server.origin}${SUB_PATH}?backend=cpu#${task}`, options);
+  await ready(page);
+  if (task === "gallery") {
+    await page.getByTestId("gallery-examples").click();
+    await page.locator('[data-testid=gallery-tile][data-name="owl.jpg"]').waitFor();
+    await page.locator('[data-testid=gallery-tile][data-name="owl.jpg"]').click();
+    await page.getByTestId("gallery-query-map").waitFor();
+    await page.getByTestId("gallery-progress").waitFor({ state: "hidden" });
+  }
+  return { page, context };
+}
+
+for (const task of ["pair", "gallery"]) {
+  describe(task, () => {
+    for (const colorScheme of ["light", "dark"]) {
+      test(`axe-core finds nothing, ${colorScheme}`, async () => {
+        const { page, context } = await show(task, { colorScheme });
+        await page.evaluate(axe.source);
+        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+        assert.deepEqual(violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(", ")}`), []);
+        await context.close();
+      });
+    }
+
+    test("nothing is wider than a telephone, and what is touched is large enough", async () => {
+      const { page, context } = await show(task, { viewport: { width: 360, height: 740 }, hasTouch: true });
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+      const small = await page.locator(`#view-${task} button:visible`).evaluateAll((all) => all.filter((one) => one.getBoundingClientRect().height < 24).map((one) => one.textContent));
+      assert.deepEqual(small, []);
+      await context.close();
+    });
+  });
+}
+
+test("a task is found by its address, and its tab says so", async () => {
+  const { page, context } = await show("pair", {});
+  assert.equal(await page.locator("[data-testid=task][aria-current]").innerText(), "Pair");
+  await page.getByTestId("task").filter({ hasText: "Gallery" }).click();
+  await until(page, () => !document.querySelector("#view-gallery").hidden && document.querySelector("#view-pair").hidden);
+  await page.goBack();
+  await until(page, () => !document.querySelector("#view-pair").hidden);
+  await context.close();
+});

@@ -1,0 +1,87 @@
+// What the class-specific forms know of images in general, and "adapt to my images": the same, computed from the user's own.
+
+import { byId } from "../dom.js";
+import { pickFiles } from "../drop.js";
+import { trouble } from "../engine.js";
+import { notify } from "../notices.js";
+import { on, set, state } from "../state.js";
+import { formNow } from "./options.js";
+
+/** @import { StatisticsInfo } from "../../famlens.js" */
+
+const FORMS = new Set(["whitened", "discriminative"]);
+/** Fewer images than this make for shaky statistics. */
+const STEADY = 100;
+
+/** @type {AbortController | null} */
+let adapting = null;
+
+export function mountStatistics() {
+  const says = byId("statistics-says", HTMLElement);
+  const adapt = byId("adapt", HTMLButtonElement);
+  const back = byId("adapt-back", HTMLButtonElement);
+  on(["choices", "classes", "catalogue"], () => {
+    byId("statistics", HTMLElement).hidden = !FORMS.has(formNow());
+  });
+  on(["lens"], async () => {
+    const { lens } = state;
+    const bytes = lens && (await stored(lens.info.model.name));
+    // Statistics of another version of the model are not for this one.
+    if (lens && bytes) await lens.setStatistics(bytes).then(again).catch(() => store(lens.info.model.name, null));
+  });
+  on(["lens", "result"], async () => {
+    const found = await state.lens?.statistics().catch(() => null);
+    says.textContent = found ? words(found) : "";
+    back.hidden = !found?.adapted;
+  });
+  adapt.addEventListener("click", async () => {
+    if (adapting) return adapting.abort();
+    const { lens } = state;
+    const files = (await pickFiles({ folder: true })).filter(({ type }) => type.startsWith("image/"));
+    if (!lens || files.length === 0) return;
+    adapting = new AbortController();
+    adapt.textContent = "Stop";
+    try {
+      const folder = files[0].webkitRelativePath.split("/")[0] || "your images";
+      const { bytes, ...found } = await lens.adaptStatistics(files, { source: folder, signal: adapting.signal });
+      await store(lens.info.model.name, bytes);
+      notify({ text: `Adapted to ${found.images} images of ${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}` });
+      again();
+    } catch (error) {
+      trouble(error);
+    } finally {
+      adapting = null;
+      adapt.textContent = "Adapt to my images";
+      set({ busy: null });
+    }
+  });
+  back.addEventListener("click", async () => {
+    const { lens } = state;
+    if (!lens) return;
+    await lens.setStatistics(null).catch(trouble);
+    await store(lens.info.model.name, null);
+    again();
+  });
+}
+
+/** Explains again: the options are the same, what they rest on is not. */
+const again = () => set({ result: null, choices: { ...state.choices } });
+
+/** @param {StatisticsInfo} found */
+const words = ({ images, source, adapted }) => (adapted ? `It knows ${images} of your images (${source}).` : `It knows ${images} other photos (${source}).`);
+
+/** Where adapted statistics are kept, by model. Browsers have it on secure pages only; elsewhere they last for this visit. @param {string} model */
+const address = (model) => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;
+
+/** @param {string} model @returns {Promise<Uint8Array | null>} */
+async function stored(model) {
+  const found = await globalThis.caches?.match(address(model)).catch(() => null);
+  return found ? new Uint8Array(await found.arrayBuffer()) : null;
+}
+
+/** @param {string} model @param {Uint8Array | null} bytes */
+async function store(model, bytes) {
+  if (!globalThis.caches) return;
+  const kept = await caches.open("famlens-statistics");
+  await (bytes ? kept.put(address(model), new Response(/** @type {Uint8Array<ArrayBuffer>} */ (bytes))) : kept.delete(address(model)));
+}
