@@ -65,7 +65,7 @@ fn an_early_target_does_not_change_and_is_not_changed_by_later_ones() {
     let data = photo.data().iter().take(3 * 96 * 64).copied().collect();
     let input = Tensor::new([1, 3, 96, 64], data).unwrap();
     let candidates = graph.target_candidates();
-    let (late, early) = (candidates[0], candidates[candidates.len() / 2]);
+    let (late, early) = (candidates[0].value, candidates[candidates.len() / 2].value);
     let engine = CpuEngine::new();
     let alone = |target| {
         let mut program = engine.compile(&graph, &[target]).unwrap();

@@ -231,7 +231,7 @@ fn programs_share(engine: &GpuEngine) -> Result<()> {
 
 fn two_targets(engine: &GpuEngine) -> Result<()> {
     let (graph, last) = network(224, 224, "features")?;
-    let middle = graph.target_candidates().into_iter().rev().find(|&v| graph.value(v).shape.dims()[2] == 28);
+    let middle = graph.target_candidates().into_iter().rev().find(|t| t.maps[1] == 28).map(|t| t.value);
     let middle = middle.ok_or_else(|| failed("no activation of 28 cells"))?;
     let mut program = engine.compile(&graph, &[middle, last])?;
     let mut reference = ReferenceEngine.compile(&graph, &[middle, last])?;

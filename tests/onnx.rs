@@ -119,8 +119,23 @@ fn exporters_sugar_is_gone() {
         ("matmul_add", &["Reshape", "Linear"]),
         ("dropout", &["Activation"]),
         ("average_pool_whole", &["Reduce"]),
+        ("gelu_written_out", &["Activation"]),
+        ("gelu_tanh_written_out", &["Activation"]),
+        ("quick_gelu", &["Activation"]),
+        ("mish_written_out", &["Activation"]),
+        ("layer_norm_written_out", &["LayerNorm"]),
+        ("qdq_conv", &["Quantize", "Conv2d", "Quantize"]),
     ] {
         assert_eq!(op_names(name), expected, "{name}");
+    }
+    for name in ["attention_plain", "attention_masked", "attention_windows"] {
+        let ops = op_names(name);
+        let count = |op: &str| ops.iter().filter(|o| *o == op).count();
+        assert_eq!(
+            [count("Attention"), count("Softmax"), count("MatMul"), count("Mul")],
+            [1, 0, 0, 0],
+            "{name}: {ops:?}"
+        );
     }
     for name in ["net_mobilenet_v2", "net_mobilenet_v2_unfolded", "net_mobilenet_v3", "net_resnet"] {
         for op in ["Add", "Activation", "Pad"] {
@@ -143,7 +158,7 @@ fn lite0_is_fused_and_keeps_its_target() {
     assert_eq!(convs.iter().filter(|c| c.residual).count(), 9);
     let features = graph.find("features").unwrap();
     assert_eq!(graph.value(features).shape, Shape::from([1, 1280, 7, 7]));
-    assert_eq!(graph.target_candidates()[0], features);
+    assert_eq!(graph.target_candidates()[0].value, features);
     assert_eq!(graph.producer(features).unwrap().name, "head.conv");
 
     // A target in the middle keeps its own value, and what follows it is not needed.

@@ -55,6 +55,18 @@ fn options(form: Form) -> ExplainOptions {
 }
 
 #[test]
+fn what_a_description_leaves_open_is_taken_from_the_network() {
+    let json = r#"{"format": 1, "name": "n", "input": {"mean": [0, 0, 0], "std": [255, 255, 255]}}"#;
+    // Free sides, and a square of 64.
+    for (file, size, stride) in [("onnx/net_resnet", 224, 32), ("families/mobilenet_v3_small", 64, 32)] {
+        let model = Model::new(json, &common::bytes(root(&format!("tests/{file}.onnx")))).expect("it loads");
+        let (manifest, best) = (model.manifest(), model.targets().first());
+        assert_eq!((manifest.input.size, manifest.input.stride), (size, stride), "{file}");
+        assert_eq!(Some(&manifest.target), best, "{file}");
+    }
+}
+
+#[test]
 fn explanations_equal_numpys_on_both_engines() {
     for choice in [EngineChoice::Cpu, EngineChoice::Gpu] {
         let Some(mut session) = session(choice) else { continue };

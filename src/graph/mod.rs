@@ -10,10 +10,13 @@ mod infer;
 mod op;
 pub mod passes;
 mod randomise;
+mod targets;
 
 pub(crate) use infer::broadcast;
 pub use op::{Activation, Attention, BinaryOp, Conv2d, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind};
 pub use randomise::{count_weighted_layers, randomise};
+
+pub use targets::{Target, TargetLayout};
 
 use std::sync::Arc;
 
@@ -153,13 +156,6 @@ impl Graph {
     /// [`Error::Onnx`] if the graph has none.
     pub fn image_input(&self) -> Result<ValueId> {
         self.input.ok_or_else(|| Error::onnx("the graph has no image input"))
-    }
-
-    /// Names of the values that can be explained: `[1, C, H, W]` activations with spatial extent, last first.
-    pub fn target_candidates(&self) -> Vec<ValueId> {
-        let spatial =
-            |id: &ValueId| matches!(self.value(*id).shape.dims(), [1, c, h, w] if *c > 1 && (*h > 1 || *w > 1));
-        self.nodes.iter().rev().map(|n| n.output).filter(spatial).collect()
     }
 }
 

@@ -134,12 +134,13 @@ pub(super) fn transpose_into<T: Copy>(from: &[T], rows: usize, columns: usize, t
 /// [`Error::Onnx`] naming the tensor.
 pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
     let wrong = |reason: String| Error::onnx(format!("tensor {:?}: {reason}", tensor.name()));
-    if tensor.data_location() == 1 || !tensor.external_data.is_empty() {
+    if super::external::is_external(tensor) {
         let location =
             tensor.external_data.iter().find(|e| e.key() == "location").map_or("another file", |e| e.value());
         return Err(wrong(format!(
             "its values are kept outside the model, in {location:?}; save the model as one file \
-             (onnx.save(model, path, save_as_external_data=False)) and use that"
+             (onnx.save(model, path, save_as_external_data=False)) and use that; the command line also takes the two \
+             files side by side"
         )));
     }
     if tensor.segment.is_some() {
@@ -198,6 +199,16 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
         other => {
             Err(wrong(format!("its values are of type {} ({other}), which is not supported", data_type::name(other))))
         }
+    }
+}
+
+/// How many values of a float constant are not numbers.
+pub(super) fn not_numbers(data: &Data) -> usize {
+    let count = |values: &[f32]| values.iter().filter(|v| v.is_nan()).count();
+    match data {
+        Data::Float(t) => count(t.data()),
+        Data::Int8(w) => count(w.tensor.scales()),
+        _ => 0,
     }
 }
 

@@ -8,12 +8,14 @@
 //! Operators follow the specification of the standard operator set, versions 7 to 22 (onnx.ai/onnx/operators).
 
 mod data;
+mod external;
 mod lower;
 mod model;
 pub(crate) mod proto;
 mod summary;
 
 pub(crate) use data::{read_float, stored_bytes};
+pub use external::with_external_data;
 pub use model::{InputInfo, Model};
 pub use summary::{ModelSummary, NodeSummary, TargetSummary};
 

@@ -103,6 +103,7 @@ impl Model {
             }
         }
         drop(graph.initializer);
+        refuse_not_numbers(&known, &graph.node)?;
         let inputs = graph.input.iter().filter(|i| !known.contains_key(i.name())).map(InputInfo::new).collect();
         let nodes = sort(graph.node, &known, &graph.input)?;
         let outputs = graph.output.iter().map(|o| o.name().to_string()).collect();
@@ -173,10 +174,20 @@ impl Model {
     /// # Errors
     /// As [`Model::to_graph`], and [`Error::Target`] if there is no such activation.
     pub fn to_graph_for(&self, height: usize, width: usize, target: &str) -> Result<Graph> {
+        self.to_graph_for_all(height, width, &[target])
+    }
+
+    /// The same for several activations, which are the outputs of the graph.
+    ///
+    /// # Errors
+    /// As [`Model::to_graph_for`].
+    pub fn to_graph_for_all(&self, height: usize, width: usize, targets: &[&str]) -> Result<Graph> {
         let outputs = || self.nodes.iter().flat_map(|n| &n.output);
-        match outputs().any(|o| o == target) {
-            true => self.lower(height, width, &[target.to_string()]),
-            false => Err(Error::Target { name: target.into(), available: outputs().rev().take(12).cloned().collect() }),
+        match targets.iter().find(|&&target| !outputs().any(|o| o == target)) {
+            None => self.lower(height, width, &targets.iter().map(|t| t.to_string()).collect::<Vec<_>>()),
+            Some(&missing) => {
+                Err(Error::Target { name: missing.into(), available: outputs().rev().take(12).cloned().collect() })
+            }
         }
     }
 
@@ -224,11 +235,19 @@ impl Model {
         let [input] = self.inputs.as_slice() else {
             let names: Vec<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
             let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-            return Err(Error::onnx(format!("it must have one input, the image, and it has {}: {found}", names.len())));
+            return Err(Error::onnx(format!(
+                "it must have one input, the image, and it has {}: {found}; of a model of images and text export the \
+                 image tower alone",
+                names.len()
+            )));
         };
-        if !matches!(input.element, "float" | "float16") {
-            let reason =
-                format!("its input {:?} takes {} values; famlens feeds normalised floats", input.name, input.element);
+        if !matches!(input.element, "float" | "float16" | "bfloat16" | "double") {
+            let text = matches!(input.element, "int64" | "int32");
+            let advice = match text {
+                true => "as text models do; famlens explains image models",
+                false => "and famlens feeds normalised floats; export the model before its input was quantised",
+            };
+            let reason = format!("its input {:?} takes {} values, {advice}", input.name, input.element);
             return Err(Error::onnx(reason));
         }
         let (layout, channels, height, width) = match *input.dims.as_slice() {
@@ -238,7 +257,11 @@ impl Model {
                 let dims: Vec<String> =
                     input.dims.iter().map(|d| d.map_or("?".into(), |d: usize| d.to_string())).collect();
                 let found = format!("[{}]", dims.join(", "));
-                return Err(Error::onnx(format!("its input {:?} is {found}, not an image [1, C, H, W]", input.name)));
+                return Err(Error::onnx(format!(
+                    "its input {:?} is {found}, not an image [1, C, H, W]; models of sound, text or vectors have no image \
+                     to explain",
+                    input.name
+                )));
             }
         };
         if let Some(batch) = input.dims[0].filter(|&b| b != 1) {
@@ -253,6 +276,24 @@ impl Model {
 /// Whether a dimension is likely to be the channels of an image (grey, RGB, RGBA).
 fn is_channels(dim: Option<usize>) -> bool {
     matches!(dim, Some(1 | 3 | 4))
+}
+
+/// Weights that are not numbers make every activation one: the file is at fault, and the node that reads them is named.
+fn refuse_not_numbers(known: &HashMap<String, Data>, nodes: &[NodeProto]) -> Result<()> {
+    let mut bad: Vec<(&String, usize)> =
+        known.iter().map(|(n, d)| (n, data::not_numbers(d))).filter(|b| b.1 > 0).collect();
+    bad.sort();
+    for (name, count) in bad {
+        if let Some(node) = nodes.iter().find(|n| n.input.contains(name)) {
+            return Err(Error::onnx(format!(
+                "{count} values of {name:?}, which node {:?} ({}) reads, are not numbers (NaN); the training diverged or the \
+                 file was damaged: export the model again from a good checkpoint",
+                node.title(),
+                node.full_type()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Puts every node after those it reads, and otherwise keeps the file's order.

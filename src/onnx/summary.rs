@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::model::Model;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, passes};
+use crate::graph::{Graph, Node, Target, TargetLayout, passes};
 
 /// A model at one input size.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -49,8 +49,14 @@ pub struct NodeSummary {
 pub struct TargetSummary {
     /// Its name.
     pub name: String,
-    /// `[1, C, H, W]`.
+    /// Its shape in the file: `[1, C, H, W]`, `[1, H, W, C]` or `[1, T, C]`.
     pub shape: Vec<usize>,
+    /// `"channels first"`, `"channels last"` or `"tokens"`.
+    pub layout: &'static str,
+    /// Its maps: channels, height and width.
+    pub maps: [usize; 3],
+    /// Class and register tokens before those of the cells.
+    pub prefix: usize,
 }
 
 impl ModelSummary {
@@ -82,9 +88,11 @@ impl ModelSummary {
         summary.nodes = graph.nodes.iter().map(|n| node_summary(&graph, n)).collect();
         summary.parameters = summary.nodes.iter().map(|n| n.parameters).sum();
         summary.multiplications = graph.nodes.iter().map(|n| multiplications(&graph, n)).sum();
-        let target = |id| {
-            let value = graph.value(id);
-            TargetSummary { name: value.name.clone(), shape: value.shape.dims().to_vec() }
+        let target = |target: Target| {
+            let value = graph.value(target.value);
+            let (name, shape, layout) = (value.name.clone(), value.shape.dims().to_vec(), target.layout.name());
+            let prefix = if let TargetLayout::Tokens { prefix, .. } = target.layout { prefix } else { 0 };
+            TargetSummary { name, shape, layout, maps: target.maps, prefix }
         };
         summary.targets = graph.target_candidates().into_iter().map(target).collect();
         Ok(summary)

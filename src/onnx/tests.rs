@@ -290,6 +290,57 @@ fn the_image_input_must_be_clear() {
 }
 
 #[test]
+fn models_of_text_and_sound_are_told_what_famlens_is_for() {
+    let mut text = model(vec![node("Relu", &["x"], "y")], vec![]);
+    let ids = graph(&mut text).input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
+    ids.elem_type = Some(data_type::INT64);
+    let error = failure(&text);
+    assert!(error.contains("\"x\" takes int64") && error.contains("text models"), "{error}");
+    let mut sound = model(vec![node("Relu", &["x"], "y")], vec![]);
+    graph(&mut sound).input = vec![value("mel", &[Some(1), Some(80), None])];
+    let error = failure(&sound);
+    assert!(error.contains("\"mel\" is [1, 80, ?]") && error.contains("sound"), "{error}");
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_refused_by_name() {
+    let error = failure(&conv(floats("w", &[2, 3, 1, 1], &[0.5, f32::NAN, 0.0, 0.0, 0.0, 0.0]), &[]));
+    assert!(error.contains("1 values of \"w\"") && error.contains("node y") && error.contains("again"), "{error}");
+    // What nothing reads does no harm.
+    let mut unused = conv(floats("w", &[2, 3, 1, 1], &[0.5; 6]), &[]);
+    graph(&mut unused).initializer.push(floats("unused", &[1], &[f32::NAN]));
+    assert!(Model::parse(&unused.write()).is_ok());
+}
+
+#[test]
+fn weights_in_another_file_can_be_brought_in() {
+    let entry = |key: &str, value: &str| StringEntry { key: Some(key.into()), value: Some(value.into()) };
+    let external = |location: &str, length: &str| {
+        let external_data = vec![entry("location", location), entry("offset", "4"), entry("length", length)];
+        let tensor = TensorProto { data_location: Some(1), external_data, ..floats("w", &[2, 3, 1, 1], &[]) };
+        conv(TensorProto { raw_data: None, ..tensor }, &[]).write()
+    };
+    let file: Vec<u8> = [9.0f32, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let mut asked = Vec::new();
+    let whole = super::with_external_data(external("weights.bin", "24"), |name| {
+        asked.push(name.to_string());
+        Ok(file.clone())
+    });
+    let lowered = Model::parse(&whole.unwrap()).unwrap().to_graph(8, 8).unwrap();
+    let weight = lowered.values.iter().find(|v| v.name == "w").unwrap().constant.as_ref().unwrap().to_float();
+    assert_eq!((asked, weight.data()), (vec!["weights.bin".to_string()], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]));
+    let refused = |location: &str, length: &str| {
+        super::with_external_data(external(location, length), |_| Ok(file.clone())).unwrap_err().to_string()
+    };
+    assert!(refused("weights.bin", "25").contains("has 28 bytes"));
+    for outside in ["../weights.bin", "/etc/passwd", "a/../../b", "C:weights"] {
+        assert!(refused(outside, "24").contains("outside the model's folder"), "{outside}");
+    }
+    let plain = conv(floats("w", &[2, 3, 1, 1], &[0.5; 6]), &[]).write();
+    assert_eq!(super::with_external_data(plain.clone(), |_| Err(Error::onnx("asked"))).unwrap(), plain);
+}
+
+#[test]
 fn old_operator_sets_are_refused() {
     let mut old = model(vec![node("Relu", &["x"], "y")], vec![]);
     old.opset_import[0].version = Some(6);

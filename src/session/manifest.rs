@@ -26,7 +26,9 @@ pub struct Manifest {
     pub bytes: Option<u64>,
     /// How a photo becomes the model's input.
     pub input: InputSpec,
-    /// Name of the target layer: the activation map that is pooled into the embedding.
+    /// Name of the target layer: the activation map that is pooled into the embedding. Empty or absent: the best candidate,
+    /// which [`Model::new`](super::Model::new) fills in.
+    #[serde(default)]
     pub target: String,
     /// How the target layer is pooled: `"gap"`, `"gmp"`, `"gem"` (with exponent 3) or `"crow"`.
     #[serde(default = "default_pooling")]
@@ -76,7 +78,9 @@ pub struct ClassSpecificSpec {
 /// How a photo becomes the model's input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Side of the square input in pixels (for `aspect`: the side of the square of equal area).
+    /// Side of the square input in pixels (for `aspect`: the side of the square of equal area). Absent or 0: the one that the
+    /// ONNX file prescribes, 224 if it prescribes none; [`Model::new`](super::Model::new) fills it in.
+    #[serde(default)]
     pub size: usize,
     /// Total stride of the backbone: sides of an `aspect` input are multiples of it.
     #[serde(default = "default_stride")]
@@ -116,7 +120,8 @@ impl Manifest {
         let pooling = choice::parse::<PoolingChoice>(&manifest.pooling).and_then(|p| p.of(GEM_EXPONENT));
         pooling.map_err(|e| invalid(format!("\"pooling\": {e}")))?;
         let InputSpec { size, stride, std, .. } = &manifest.input;
-        if !(1..=4096).contains(size) || !(1..=*size).contains(stride) {
+        let fits = *size == 0 || (1..=*size).contains(stride);
+        if *size > 4096 || !fits || *stride == 0 {
             return Err(invalid(format!("\"input\": size {size} with stride {stride} is not within 1 to 4096")));
         }
         if let Some(side) = manifest.class_specific.as_ref().and_then(|spec| spec.size)
@@ -166,6 +171,10 @@ mod tests {
         assert!(message("{").is_err_and(|m| m.contains("model.json")));
         assert!(message(&json(r#", "pooling": "attention""#)).is_err_and(|m| m.contains("attention")));
         assert!(message(&json("").replace("128, 128, 128", "128, 0, 128")).is_err_and(|m| m.contains("std")));
-        assert!(message(&json("").replace("224", "0")).is_err_and(|m| m.contains("size 0")));
+        assert!(message(&json("").replace("224", "5000")).is_err_and(|m| m.contains("size 5000")));
+        assert!(
+            message(&json(r#", "bytes": 1"#).replace("224,", "0, \"stride\": 0,"))
+                .is_err_and(|m| m.contains("stride 0"))
+        );
     }
 }

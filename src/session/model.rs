@@ -2,11 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::fam::Statistics;
-use crate::graph::{Graph, count_weighted_layers, passes, randomise};
+use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
 use super::manifest::{ClassSpecificSpec, Manifest};
+
+/// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
+const USUAL_SIZE: usize = 224;
 
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
@@ -23,18 +26,40 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads a model from the text of `model.json` and the bytes of the ONNX file.
+    /// Reads a model from the text of `model.json` and the bytes of the ONNX file. What the description leaves open, input
+    /// size and target layer, is taken from the network, and [`Model::manifest`] says what it is.
     ///
     /// # Errors
     /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], or [`Error::Target`] if the target layer that
     /// `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
-        let manifest = Manifest::parse(manifest)?;
+        let mut manifest = Manifest::parse(manifest)?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let onnx = onnx::Model::parse(onnx)?;
+        if manifest.input.size == 0 {
+            let (height, width) = onnx.input_size()?;
+            manifest.input.size = height.or(width).unwrap_or(USUAL_SIZE);
+            manifest.input.stride = manifest.input.stride.min(manifest.input.size);
+        }
         let side = manifest.input.size;
-        let graph = onnx.to_graph(side, side)?;
-        let targets = graph.target_candidates().into_iter().map(|id| graph.value(id).name.clone()).collect();
+        // What comes after the target layer need not be something that famlens runs.
+        let graph = match onnx.to_graph(side, side) {
+            Err(Error::Unsupported { nodes }) => {
+                onnx.to_graph_for(side, side, &manifest.target).map_err(|_| Error::Unsupported { nodes })?
+            }
+            other => other?,
+        };
+        let targets: Vec<String> =
+            graph.target_candidates().into_iter().map(|t| graph.value(t.value).name.clone()).collect();
+        let Some(best) = targets.first() else {
+            return Err(Error::onnx(
+                "no layer of the network keeps where things are in the image (maps or tokens of more than one cell), so \
+                 there is nothing to explain; use a model whose last layers are convolutions or a transformer's tokens",
+            ));
+        };
+        if manifest.target.is_empty() {
+            manifest.target.clone_from(best);
+        }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
@@ -44,7 +69,7 @@ impl Model {
         if let Some(spec) = &model.manifest.class_specific {
             std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
         }
-        let channels = model.target_channels(&graph);
+        let channels = model.target_channels(graph);
         match (&model.manifest.mean_embedding, channels) {
             (Some(mean), Some(c)) if mean.len() != c => {
                 let reason = format!("\"mean_embedding\" has {} values and the target layer {c} channels", mean.len());
@@ -191,8 +216,8 @@ impl Model {
     /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
     pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
         let side = self.manifest.input.size;
-        let graph = self.onnx.to_graph(side, side)?;
         let target = &self.manifest.target;
+        let graph = self.lower((side, side), &[target])?;
         let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
         if layers > there {
             let reason =
@@ -203,7 +228,8 @@ impl Model {
         Ok(self)
     }
 
-    /// The optimised network for one input size, with the named value kept.
+    /// The optimised network for one input size, with the named value kept: a layer as maps
+    /// `[1, C, H, W]` whatever its layout in the file.
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown name; the errors of shape inference.
@@ -217,23 +243,50 @@ impl Model {
     /// As [`Model::graph`].
     pub fn graph_for(&self, size: (u32, u32), targets: &[String]) -> Result<Graph> {
         let names: Vec<&str> = targets.iter().map(String::as_str).collect();
-        self.graph_keeping(size, &names)
+        self.build(size, &names, names.len())
     }
 
-    /// The optimised network for one input size, with every named value kept: layers, and outputs such as the logits.
+    /// The optimised network for one input size, with every named value kept: a layer, as maps, and then values as they
+    /// are: what is read beside the layer, and outputs such as the logits.
     ///
     /// # Errors
     /// As [`Model::graph`].
-    pub fn graph_keeping(&self, (width, height): (u32, u32), names: &[&str]) -> Result<Graph> {
-        let mut graph = self.onnx.to_graph(height as usize, width as usize)?;
-        let find = |name: &&str| graph.find(name).ok_or_else(|| self.unknown_target(name));
-        let keep = names.iter().map(find).collect::<Result<Vec<_>>>()?;
+    pub fn graph_keeping(&self, size: (u32, u32), names: &[&str]) -> Result<Graph> {
+        self.build(size, names, 1)
+    }
+
+    /// The network with every named value kept, the first so many of them as maps.
+    fn build(&self, (width, height): (u32, u32), names: &[&str], maps: usize) -> Result<Graph> {
+        let mut graph = self.lower((height as usize, width as usize), names)?;
+        let mut keep = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            keep.push(if i < maps { self.maps(&mut graph, name)? } else { self.find(&graph, name)? });
+        }
         if let (Some((layers, seed)), Some(&first)) = (self.random, keep.first()) {
             // A target nearer the input has fewer layers before it.
             let layers = layers.min(count_weighted_layers(&graph, first));
             randomise(&mut graph, first, layers, seed)?;
         }
         passes::optimize(graph, &keep)
+    }
+
+    /// The network, or only what the named values need where what comes after them is not supported.
+    fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
+        match self.onnx.to_graph(height, width) {
+            Err(Error::Unsupported { nodes }) => {
+                self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })
+            }
+            other => other,
+        }
+    }
+
+    /// A layer as maps `[1, C, H, W]`, whatever its layout; any other value as it is.
+    fn maps(&self, graph: &mut Graph, name: &str) -> Result<ValueId> {
+        graph.maps(name).or_else(|_| self.find(graph, name))
+    }
+
+    fn find(&self, graph: &Graph, name: &str) -> Result<ValueId> {
+        graph.find(name).ok_or_else(|| self.unknown_target(name))
     }
 
     pub(super) fn check_target(&self, target: &str) -> Result<()> {
@@ -247,8 +300,8 @@ impl Model {
         Error::Target { name: target.to_owned(), available: self.targets.iter().take(12).cloned().collect() }
     }
 
-    fn target_channels(&self, graph: &Graph) -> Option<usize> {
-        let id = graph.find(&self.manifest.target)?;
+    fn target_channels(&self, mut graph: Graph) -> Option<usize> {
+        let id = graph.maps(&self.manifest.target).ok()?;
         graph.value(id).shape.chw().map(|(c, _, _)| c)
     }
 }

@@ -19,6 +19,8 @@ const labelOf = (kind) => CHOICES.find(({ value }) => value === kind)?.label ?? 
 
 /** The last time a query took on each engine, for what has not been compared. @type {Map<string, number>} */
 const seen = new Map();
+/** The lens that took it. @type {import("../famlens.js").Lens | null} */
+let seenOn = null;
 
 export function mountBackend() {
   const group = byId("backend-choice", HTMLElement);
@@ -49,6 +51,10 @@ function show() {
   }
   const { engines, backend: used } = info;
   const of = (/** @type {string} */ kind) => engines.find((engine) => engine.kind === kind);
+  if (state.lens && seenOn !== state.lens) {
+    seenOn = state.lens;
+    seen.clear();
+  }
   if (result && result.found.timings.forward > 0) seen.set(result.found.backend, result.found.timings.forward);
   const ms = of(used.kind)?.milliseconds ?? seen.get(used.kind) ?? null;
   name.dataset.backend = used.kind;

@@ -40,8 +40,14 @@ export function dragOut(element, photo) {
   });
 }
 
-/** @param {() => Taker | null} taker of the task that is shown */
-export function mountDrop(taker) {
+/** @param {File} file */
+const isModel = (file) => /\.onnx$/i.test(file.name);
+
+/**
+ * @param {() => Taker | null} taker of the task that is shown
+ * @param {(files: File[]) => void} model takes a model, whatever task is shown, with the files that came along
+ */
+export function mountDrop(taker, model) {
   const veil = byId("drop-veil", HTMLElement);
   const says = byId("drop-says", HTMLElement);
   let depth = 0;
@@ -75,7 +81,7 @@ export function mountDrop(taker) {
     if (!wanted(event)) return;
     event.preventDefault();
     end();
-    void take(event, taker());
+    void take(event, taker(), model);
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])].filter(mayBeImage);
@@ -92,8 +98,9 @@ const element = (target) => (target instanceof Element ? target : null);
 /**
  * @param {DragEvent} event
  * @param {Taker | null} taker
+ * @param {(files: File[]) => void} model
  */
-async function take(event, taker) {
+async function take(event, taker, model) {
   const transfer = event.dataTransfer;
   const under = element(event.target);
   if (!transfer || !taker) return;
@@ -116,6 +123,7 @@ async function take(event, taker) {
   }
   const files = loose.filter(mayBeImage);
   const others = loose.filter((file) => !mayBeImage(file));
+  if ([...others, ...rest].some(isModel)) return model([...others, ...rest]);
   if (taker.rest) return taker.take({ files, folders, rest: [...others, ...rest], photo: null }, under);
   if (others.length > 0 && files.length + folders.length > 0) notify({ text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.` });
   else if (others.length > 0) notify({ kind: "error", text: others.length === 1 ? `${others[0].name} is not an image.` : "None of these files is an image." });

@@ -22,9 +22,12 @@ export async function start() {
   }
 }
 
-/** The lens on the engine that was asked for; on the CPU if that is a GPU which is not to be had. */
-async function create() {
-  const model = state.model ?? undefined;
+/**
+ * The lens on the engine that was asked for; on the CPU if that is a GPU which is not to be had.
+ * @param {NonNullable<LensOptions["model"]> | null} [from]
+ */
+async function create(from = state.model) {
+  const model = from ?? undefined;
   try {
     return await createLens({ model, backend: state.backend, onProgress, onInfo });
   } catch (error) {
@@ -50,19 +53,27 @@ function onInfo(info) {
   tell(info.note);
 }
 
+/** What names parts of one model, or needs what only that model has; it means nothing for another one. */
+const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "center", "pooling", "form"]);
+
 /**
- * Goes on with another model; the one before if this one cannot be loaded.
+ * Goes on with another model. The one before is let go of once the other is there, so that one which cannot be loaded changes nothing.
  * @param {NonNullable<LensOptions["model"]> | null} model null for the one that comes with famlens
+ * @returns {Promise<string | null>} why it cannot be
  */
 export async function chooseModel(model) {
-  const before = state.model;
-  set({ model });
-  await start();
-  if (!state.failed) return;
-  const why = state.failed;
-  set({ model: before });
-  await start();
-  notify({ kind: "error", text: why });
+  set({ busy: { phase: "code", loaded: 0, total: 0 } });
+  try {
+    const lens = await create(model);
+    state.lens?.dispose();
+    const choices = Object.fromEntries(Object.entries(state.choices).filter(([name]) => !OF_A_MODEL.has(name)));
+    set({ model, lens, info: lens.info, failed: null, busy: null, measuring: false, choices, result: null, published: null, channel: null, channelMaps: [] });
+    tell(lens.info.note);
+    return null;
+  } catch (error) {
+    set({ busy: null });
+    return sentence(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** @param {BackendChoice} backend */

@@ -5,8 +5,9 @@ import { mountBackend } from "./backend.js";
 import { followCatalogue } from "./catalogue.js";
 import { byId } from "./dom.js";
 import { mountDrop } from "./drop.js";
-import { start } from "./engine.js";
 import { mountModel } from "./model/button.js";
+import { startRemembered } from "./model/models.js";
+import { bringModel, roomTaker } from "./model/room.js";
 import { mountProgress } from "./progress.js";
 import { mountRouter, view } from "./router.js";
 import { recall } from "./settings.js";
@@ -25,7 +26,7 @@ mountBackend();
 mountModel();
 mountProgress();
 followCatalogue();
-mountDrop(() => view()?.taker ?? null);
+mountDrop(() => roomTaker() ?? view()?.taker ?? null, bringModel);
 on(["lens", "busy", "failed", "result", "query", "classes", "choices", "beside", "view"], tellState);
 // For the console, and for programs that drive the page.
 Object.defineProperty(window, "famlens", {
@@ -48,7 +49,7 @@ Object.defineProperty(window, "famlens", {
   },
 });
 
-await Promise.all([mountRouter(), mountAbout(), start()]);
+await Promise.all([mountRouter(), mountAbout(), startRemembered()]);
 
 function tellState() {
   const { lens, busy, failed } = state;

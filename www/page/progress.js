@@ -12,6 +12,12 @@ const PHASES = /** @type {Record<string, string>} */ ({
   method: "Running the model for a method",
 });
 
+/** In words. @param {import("./state.js").Busy} busy */
+export function phaseOf({ phase, loaded, total }) {
+  const counted = phase === "model" && total > 0 ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : total > 0 ? `: ${loaded} of ${total}` : "";
+  return `${PHASES[phase] ?? phase}${counted}`;
+}
+
 function show() {
   const { busy, failed } = state;
   const bar = byId("progress", HTMLProgressElement);
@@ -19,9 +25,8 @@ function show() {
   byId("failed", HTMLElement).hidden = failed === null;
   byId("failed-text", HTMLElement).textContent = failed ?? "";
   if (!busy) return;
-  const { phase, loaded, total } = busy;
-  const counted = phase === "model" && total > 0 ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : total > 0 ? `: ${loaded} of ${total}` : "";
-  byId("busy-text", HTMLElement).textContent = `${PHASES[phase] ?? phase}${counted}`;
+  const { loaded, total } = busy;
+  byId("busy-text", HTMLElement).textContent = phaseOf(busy);
   if (total > 0) {
     bar.max = total;
     bar.value = loaded;

@@ -134,7 +134,7 @@ pub fn run(names: &[String], list: bool, program: Option<&Path>) -> Result<()> {
         let out = sh::root().join("target/results").join(block.name);
         let mut command = program.map_or_else(sh::cargo, sh::command);
         if program.is_none() {
-            command.args(["run", "--quiet", "--package", "famlens", "--bin", "famlens", "--"]);
+            command.args(["run", "--quiet", "--release", "--package", "famlens", "--bin", "famlens", "--"]);
         }
         command.args(["evaluate", "--images", "tests/photos"]);
         // Finished photos stay finished: a block that was stopped goes on.

@@ -24,6 +24,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| file_error(path, e))
 }
 
+/// An ONNX model, with the weights that it keeps in files beside it.
+pub fn read_onnx(path: &Path) -> Result<Vec<u8>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    famlens::onnx::with_external_data(read(path)?, |name| read(&folder.join(name)))
+}
+
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| file_error(path, e))
 }
@@ -55,7 +61,7 @@ pub fn model_files(folder: Option<&Path>) -> Result<(String, Cow<'static, [u8]>)
     let path = folder.join("model.json");
     let json = fs::read_to_string(&path).map_err(|e| file_error(&path, e))?;
     let file = famlens::session::Manifest::parse(&json)?.file;
-    let onnx = read(&folder.join(file))?;
+    let onnx = read_onnx(&folder.join(file))?;
     Ok((json, Cow::Owned(onnx)))
 }
 

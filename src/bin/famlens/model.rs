@@ -32,7 +32,7 @@ pub struct QuantizeArgs {
 }
 
 pub fn quantize(args: QuantizeArgs) -> Result<()> {
-    let (bytes, report) = quantize_bytes(&files::read(&args.input)?, &QuantizeOptions::default())?;
+    let (bytes, report) = quantize_bytes(&files::read_onnx(&args.input)?, &QuantizeOptions::default())?;
     files::write(&args.output, &bytes)?;
     if args.verbose {
         for weight in &report.tensors {
@@ -61,7 +61,7 @@ pub struct InspectArgs {
 }
 
 pub fn inspect(args: InspectArgs) -> Result<()> {
-    let model = Model::parse(&files::read(&args.model)?)?;
+    let model = Model::parse(&files::read_onnx(&args.model)?)?;
     let (height, width) = input_size(&model, args.size)?;
     let summary = ModelSummary::new(&model, height, width)?;
     if args.json {
@@ -114,9 +114,9 @@ pub struct CompareArgs {
 }
 
 pub fn compare(args: CompareArgs) -> Result<()> {
-    let model = Model::parse(&files::read(&args.model)?)?;
+    let model = Model::parse(&files::read_onnx(&args.model)?)?;
     let manifest = manifest_beside(&args.model)?;
-    let asked = args.size.or(manifest.as_ref().map(|m| m.input.size));
+    let asked = args.size.or(manifest.as_ref().map(|m| m.input.size).filter(|&size| size > 0));
     let (height, width) = input_size(&model, asked)?;
     let input = match &args.image {
         Some(path) => photo_input(path, manifest.as_ref(), height, width)?,

@@ -1,13 +1,14 @@
 //! The ops on candle tensors: everything that is not a convolution, a fully connected layer or a window pool.
 //!
-//! Tensors come and go in the physical layout (see [`super::layout`]); an op that mixes axes works on the logical view.
+//! Tensors come and go as they lie in memory (see [`super::layout`]); an op that mixes axes works on the logical view.
 
 use candle_core::{Device, Result, Tensor};
 
 use super::custom::{self, binary, unary};
 use super::kernels::Isa;
-use super::layout::physical_axis;
-use crate::graph::{Activation, BinaryOp, ReduceKind};
+use super::layout::Order;
+use super::program::Work;
+use crate::graph::{Activation, BinaryOp, Op, ReduceKind};
 
 /// An op for candle, with logical attributes.
 #[derive(Clone, Debug)]
@@ -56,40 +57,51 @@ impl Generic {
         Ok(Self::Linear { isa, transposed, bias: Tensor::from_slice(bias, n, &Device::Cpu)?, activation })
     }
 
-    /// Computes the op; `output` are the logical dimensions of the result.
-    pub(super) fn apply(&self, inputs: &[Tensor], output: &[usize]) -> Result<Tensor> {
-        let x = &inputs[0];
+    /// Computes the op; `output` are the logical dimensions of the result and `order` how it is to lie.
+    pub(super) fn apply(&self, inputs: &[(Tensor, Order)], output: &[usize], order: Order) -> Result<Tensor> {
+        let (x, own) = (&inputs[0].0, inputs[0].1);
+        let logical = |i: usize| logical(&inputs[i].0, inputs[i].1);
+        let physical = |y: &Tensor| physical(y, order);
         match self {
             Self::Linear { isa, transposed, bias, activation: a } => {
-                let y = logical(x)?.contiguous()?.apply_op2_no_bwd(transposed, &custom::MatMul(*isa))?;
+                let y = logical(0)?.contiguous()?.apply_op2_no_bwd(transposed, &custom::MatMul(*isa))?;
                 unary(*a, &physical(&binary(BinaryOp::Add, &y, bias)?)?)
             }
             Self::MatMul(isa) => {
-                let (a, b) = (logical(x)?.contiguous()?, logical(&inputs[1])?.contiguous()?);
+                let (a, b) = (logical(0)?.contiguous()?, logical(1)?.contiguous()?);
                 physical(&a.apply_op2_no_bwd(&b, &custom::MatMul(*isa))?)
             }
-            Self::Activation(a) => unary(*a, x),
+            Self::Activation(a) => unary(*a, &physical(&logical(0)?)?),
             Self::Binary(op) => {
-                let (a, b) = (operand(x, output.len())?, operand(&inputs[1], output.len())?);
-                let y = binary(*op, &a, &b)?;
-                // Of rank four the operands were physical already.
-                if output.len() == 4 { Ok(y) } else { y.reshape(output) }
+                // Both with as many dimensions as the result, and lying as it.
+                let operand = |i: usize| {
+                    let mut x = logical(i)?;
+                    while x.rank() < output.len() {
+                        x = x.unsqueeze(0)?;
+                    }
+                    physical(&x)
+                };
+                binary(*op, &operand(0)?, &operand(1)?)
             }
             Self::Reduce { kind, axes } => {
-                let axes: Vec<usize> = axes.iter().map(|&a| physical_axis(x.rank(), a)).collect();
+                let axes: Vec<usize> = axes.iter().map(|&a| own.axis(a)).collect();
                 let y = x.apply_op1_no_bwd(&custom::Reduce { kind: *kind, axes })?;
-                physical(&logical(&y)?.reshape(output)?)
+                physical(&self::logical(&y, own)?.reshape(output)?)
             }
             Self::Softmax { axis } => {
-                x.contiguous()?.apply_op1_no_bwd(&custom::Softmax(physical_axis(x.rank(), *axis)))
+                let x = physical(&logical(0)?)?;
+                x.contiguous()?.apply_op1_no_bwd(&custom::Softmax(order.axis(*axis)))
             }
-            Self::Reshape => physical(&logical(x)?.reshape(output)?),
-            Self::Transpose { perm } => physical(&logical(x)?.permute(perm.as_slice())?),
-            Self::Concat { axis } => Tensor::cat(inputs, physical_axis(output.len(), *axis)),
+            Self::Reshape => physical(&logical(0)?.reshape(output)?),
+            Self::Transpose { perm } => physical(&logical(0)?.permute(perm.as_slice())?),
+            Self::Concat { axis } => {
+                let parts = (0..inputs.len()).map(|i| physical(&logical(i)?)).collect::<Result<Vec<_>>>()?;
+                Tensor::cat(&parts, order.axis(*axis))
+            }
             Self::Pad { before, after, value } => {
-                let mut y = x.clone();
+                let mut y = physical(&logical(0)?)?;
                 for axis in 0..before.len() {
-                    let at = physical_axis(before.len(), axis);
+                    let at = order.axis(axis);
                     let block = |cells: usize| {
                         let mut dims = y.dims().to_vec();
                         dims[at] = cells;
@@ -108,27 +120,31 @@ impl Generic {
     }
 }
 
-/// The logical view of a physical tensor.
-fn logical(x: &Tensor) -> Result<Tensor> {
-    if x.rank() == 4 { x.permute([0, 3, 1, 2]) } else { Ok(x.clone()) }
-}
-
-/// The physical view of a logical tensor.
-fn physical(x: &Tensor) -> Result<Tensor> {
-    if x.rank() == 4 { x.permute([0, 2, 3, 1]) } else { Ok(x.clone()) }
-}
-
-/// An operand of a broadcast to `rank` dimensions: physical if that is four, else logical.
-fn operand(x: &Tensor, rank: usize) -> Result<Tensor> {
-    match (x.rank(), rank) {
-        (4, 4) => Ok(x.clone()),
-        (_, 4) => {
-            let mut x = x.clone();
-            while x.rank() < 4 {
-                x = x.unsqueeze(0)?;
-            }
-            physical(&x)
+/// What candle, or the graph's own definition, computes of an op that no kernel takes as its operands lie.
+pub(super) fn generic(isa: Isa, op: &Op) -> Work {
+    Work::Candle(match op {
+        Op::MatMul => Generic::MatMul(isa),
+        Op::Activation(activation) => Generic::Activation(*activation),
+        Op::Binary(op) => Generic::Binary(*op),
+        Op::Reduce { kind, axes, keep_dims: _ } => Generic::Reduce { kind: *kind, axes: axes.clone() },
+        Op::Softmax { axis } => Generic::Softmax { axis: *axis },
+        Op::Reshape(_) => Generic::Reshape,
+        Op::Transpose { perm } => Generic::Transpose { perm: perm.clone() },
+        Op::Concat { axis } => Generic::Concat { axis: *axis },
+        Op::Pad { before, after, value } => {
+            Generic::Pad { before: before.clone(), after: after.clone(), value: *value }
         }
-        _ => logical(x),
-    }
+        op @ (Op::Conv2d(_) | Op::Linear(_) | Op::Pool2d(_) | Op::LayerNorm(_) | Op::Attention(_))
+        | op @ (Op::Slice { .. } | Op::Gather { .. } | Op::Quantize(_)) => return Work::Evaluate(op.clone()),
+    })
+}
+
+/// The logical view of a tensor as it lies in memory.
+fn logical(x: &Tensor, order: Order) -> Result<Tensor> {
+    if order == Order::ChannelsLast { x.permute([0, 3, 1, 2]) } else { Ok(x.clone()) }
+}
+
+/// A logical tensor as it is to lie in memory.
+fn physical(x: &Tensor, order: Order) -> Result<Tensor> {
+    if order == Order::ChannelsLast { x.permute([0, 2, 3, 1]) } else { Ok(x.clone()) }
 }

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use super::conv::{Conv, Scratch};
-use super::generic::Generic;
+use super::direct::Packed;
+use super::generic::{Generic, generic};
+use super::layout::{self, Order};
 use super::product::{Arithmetic, Product, Weight};
 use super::program::{CpuProgram, Line, Place, Step, Value, Work};
-use super::{candle_failed, failed, layout};
+use super::{candle_failed, failed};
 use crate::engine::plan::{Arena, Plan};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Node, Op, ValueId};
+use crate::graph::{Constant, Graph, Node, Op, ValueId};
+use crate::tensor::{Shape, Tensor};
 
 /// Compiles what the targets need.
 pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]) -> Result<CpuProgram> {
     let plan = Plan::new(graph, targets)?;
     let bytes = |id: ValueId| graph.value(id).shape.len().saturating_mul(size_of::<f32>());
-    let arena = plan.arena(graph, bytes, |node| is_alias(graph, node), size_of::<Line>())?;
-    let lowering = Lowering { arithmetic, graph, arena };
+    let orders = layout::orders(graph, plan.steps.iter().map(|&n| &graph.nodes[n]));
+    let arena = plan.arena(graph, bytes, |node| is_alias(graph, &orders, node), size_of::<Line>())?;
+    let lowering = Lowering { arithmetic, graph, orders, arena };
 
     let steps = plan.nodes(graph).map(|node| lowering.step(node)).collect::<Result<Vec<_>>>()?;
     let mut scratch = Scratch::default();
@@ -24,7 +28,7 @@ pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]
         match &step.work {
             Work::Conv(conv, _) => conv.reserve(&mut scratch),
             Work::Linear(product, _) => product.reserve(&mut scratch.quantized),
-            Work::Alias | Work::Pool(_) | Work::Candle(_) | Work::Evaluate(_) => {}
+            _ => {}
         }
     }
     let value = lowering.value(graph.image_input()?)?;
@@ -34,6 +38,7 @@ pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]
         steps,
         arena: vec![Line::ZERO; lowering.arena.size / size_of::<Line>()],
         scratch,
+        packed: Packed::new(arithmetic.isa),
         input: (value.shape, range),
         targets: targets.iter().map(|&t| lowering.value(t)).collect::<Result<_>>()?,
         target_shapes: targets.iter().map(|&t| graph.value(t).shape.clone()).collect(),
@@ -41,15 +46,29 @@ pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]
     })
 }
 
-/// A Reshape that leaves every value where it is.
-fn is_alias(graph: &Graph, node: &Node) -> bool {
-    let plain = |id: ValueId| layout::is_plain(&graph.value(id).shape);
-    matches!(node.op, Op::Reshape(_)) && plain(node.inputs[0]) && plain(node.output)
+/// A Reshape or Transpose that leaves every value where it is.
+fn is_alias(graph: &Graph, orders: &[Order], node: &Node) -> bool {
+    let (x, y) = (node.inputs[0], node.output);
+    if graph.value(x).constant.is_some() {
+        return false;
+    }
+    let plain = |id: ValueId| orders[id.0].is_plain(&graph.value(id).shape);
+    match &node.op {
+        Op::Reshape(_) => plain(x) && plain(y),
+        // The same memory, seen channels first or last.
+        Op::Transpose { perm } => match (orders[x.0], orders[y.0]) {
+            (Order::Plain, Order::ChannelsLast) => perm == &[0, 3, 1, 2],
+            (Order::ChannelsLast, Order::Plain) => perm == &[0, 2, 3, 1],
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
-struct Lowering<'a> {
+pub(super) struct Lowering<'a> {
     arithmetic: Arithmetic,
     graph: &'a Graph,
+    orders: Vec<Order>,
     arena: Arena,
 }
 
@@ -76,7 +95,7 @@ impl Lowering<'_> {
                 inputs.truncate(1);
                 let (weight, bias) = (constant(1)?, constant(2)?.to_float());
                 let &[n, k] = weight.shape().dims() else { return Err(failed("a weight is not a matrix")) };
-                if layout::is_plain(shape(node.inputs[0])) && layout::is_plain(shape(node.output)) {
+                if self.is_plain(node.inputs[0]) && self.is_plain(node.output) {
                     let product = Product::pack(self.arithmetic, [n, k], Weight::of(weight), bias.data())?;
                     Work::Linear(product, linear.activation)
                 } else {
@@ -87,24 +106,18 @@ impl Lowering<'_> {
                 }
             }
             Op::Pool2d(pool) => Work::Pool(pool.clone()),
-            Op::MatMul => Work::Candle(Generic::MatMul(self.arithmetic.isa)),
-            Op::Activation(activation) => Work::Candle(Generic::Activation(*activation)),
-            Op::Binary(op) => Work::Candle(Generic::Binary(*op)),
-            Op::Reduce { kind, axes, keep_dims: _ } => {
-                Work::Candle(Generic::Reduce { kind: *kind, axes: axes.clone() })
-            }
-            Op::Softmax { axis } => Work::Candle(Generic::Softmax { axis: *axis }),
-            Op::Reshape(_) if is_alias(self.graph, node) => Work::Alias,
-            Op::Reshape(_) => Work::Candle(Generic::Reshape),
-            Op::Transpose { perm } => Work::Candle(Generic::Transpose { perm: perm.clone() }),
-            Op::Concat { axis } => Work::Candle(Generic::Concat { axis: *axis }),
-            Op::Pad { before, after, value } => {
-                Work::Candle(Generic::Pad { before: before.clone(), after: after.clone(), value: *value })
-            }
-            op @ (Op::LayerNorm(_) | Op::Attention(_) | Op::Slice { .. } | Op::Gather { .. } | Op::Quantize(_)) => {
-                Work::Evaluate(op.clone())
-            }
+            _ if is_alias(self.graph, &self.orders, node) => Work::Alias,
+            op => match self.direct(node) {
+                Some(work) => work,
+                None => generic(self.arithmetic.isa, op),
+            },
         };
+        if Self::swaps(&work) {
+            inputs.swap(0, 1);
+        }
+        if let Work::Norm { .. } = work {
+            inputs.truncate(1);
+        }
         let output = self.value(node.output)?;
         let Place::Arena(range) = output.place else { return Err(failed("an output is a constant")) };
         let inputs = inputs.into_iter().map(|id| self.value(id)).collect::<Result<_>>()?;
@@ -116,7 +129,8 @@ impl Lowering<'_> {
             _ => 0,
         };
         let (name, op) = (node.name.clone(), node.op.name());
-        Ok(Step { name, op, multiplications, work, inputs, output: output.shape, range })
+        let (output, order) = (output.shape, output.order);
+        Ok(Step { name, op, multiplications, work, inputs, output, order, range })
     }
 
     fn value(&self, id: ValueId) -> Result<Value> {
@@ -125,7 +139,7 @@ impl Lowering<'_> {
             (Some(constant), _) => {
                 let logical = constant.to_float();
                 let mut physical = vec![0.0; logical.data().len()];
-                layout::to_physical(&value.shape, logical.data(), &mut physical);
+                self.orders[id.0].store(&value.shape, logical.data(), &mut physical);
                 Place::Constant(Arc::new(physical))
             }
             (None, Some(offset)) => {
@@ -134,6 +148,24 @@ impl Lowering<'_> {
             }
             (None, None) => return Err(failed(format!("{:?} has no place in memory", value.name))),
         };
-        Ok(Value { shape: value.shape.clone(), place })
+        Ok(Value { shape: value.shape.clone(), order: self.orders[id.0], place })
+    }
+
+    pub(super) fn shape(&self, id: ValueId) -> &Shape {
+        &self.graph.value(id).shape
+    }
+
+    pub(super) fn order(&self, id: ValueId) -> Order {
+        self.orders[id.0]
+    }
+
+    /// Whether a value lies in the logical order.
+    pub(super) fn is_plain(&self, id: ValueId) -> bool {
+        self.order(id).is_plain(self.shape(id))
+    }
+
+    /// The values of a float constant.
+    pub(super) fn float(&self, id: ValueId) -> Option<Arc<Tensor>> {
+        self.graph.value(id).constant.as_ref().map(Constant::to_float)
     }
 }

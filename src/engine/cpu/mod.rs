@@ -3,10 +3,11 @@
 //! candle 0.11 computes a grouped convolution group by group (a depthwise layer of EfficientNet-Lite0 takes longer than
 //! the whole network should) and pads convolutions by one symmetric number, so the hot ops are kernels of our own
 //! (the folder `kernels`): products with packed weights for 1x1 convolutions, gathered windows and fully connected layers,
-//! and depthwise convolutions. They work channels-last in one arena planned by the module `plan`, so that a
-//! network of convolutions allocates nothing as it runs. Every other op (matrix products of activations, broadcasts,
-//! reductions, softmax, reordering, concatenation, padding, lone activations) works on candle tensors made from
-//! that arena, with `f32` custom ops (see `custom.rs` for why not with candle's own).
+//! depthwise convolutions, and rows (layer normalisation, softmax). Attention is two products and a softmax for a few queries
+//! at a time. They work in one arena planned by the module `plan`; images lie channels-last and tokens row-major, which is
+//! the same memory (see the module `layout`). What no kernel takes as its operands lie (reductions, joins, padding, rare
+//! broadcasts) works on candle tensors made from that arena, with `f32` custom ops (see `custom.rs` for why not with
+//! candle's own).
 //!
 //! int8 weights are widened once, into the packed panels: to f32, or to 16 bits. With 16 bits each row of activations is
 //! rounded to 16 bits too and products are integer (see `kernels/fixed.rs`): twice as fast where an instruction does two
@@ -14,10 +15,12 @@
 
 mod conv;
 mod custom;
+mod direct;
 mod generic;
 mod kernels;
 mod layout;
 mod lower;
+mod lower_direct;
 mod product;
 mod profile;
 mod program;

@@ -6,22 +6,25 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, Device, Storage};
 
 use super::conv::{Conv, Scratch};
+use super::direct::{self, Packed, Repeat, Strided};
 use super::generic::Generic;
 use super::kernels::{self, Dense, Isa, Rows};
+use super::layout::Order;
 use super::product::Product;
-use super::{candle_failed, failed, layout};
+use super::{candle_failed, failed};
 use crate::engine::cells::{self, cells_host};
 use crate::engine::mix::{channels_height_width, mix_host, validate};
 use crate::engine::{CellMaps, CellOutput, CellReadout, Features, LocalFuture, Mix, Mixed, Output, Program, Store};
 use crate::error::{Error, Result};
 use crate::graph::evaluate::evaluate;
-use crate::graph::{Activation, Op, Pool2d};
+use crate::graph::{Activation, Attention, BinaryOp, Op, Pool2d, Quantize};
 use crate::tensor::{Shape, Tensor};
 
 /// A value: its shape and where its floats are.
 #[derive(Clone, Debug)]
 pub(super) struct Value {
     pub shape: Shape,
+    pub order: Order,
     pub place: Place,
 }
 
@@ -41,6 +44,34 @@ pub(super) enum Work {
     Conv(Conv, Activation),
     Linear(Product, Activation),
     Pool(Pool2d),
+    /// Of plain queries, keys and values.
+    Attention(Attention),
+    /// Of plain matrices.
+    MatMul,
+    /// Rows in one piece, with a scale and a bias for each of their values.
+    Norm {
+        scale: Vec<f32>,
+        bias: Vec<f32>,
+        epsilon: f32,
+    },
+    Activation(Activation),
+    /// Along rows in one piece of as many values.
+    Softmax(usize),
+    Quantize(Quantize),
+    /// Element-wise, the second operand repeating along the first; swapped if the graph has them the other way round.
+    Zip {
+        op: BinaryOp,
+        repeat: Repeat,
+        swapped: bool,
+    },
+    /// Values moved.
+    Copy(Strided),
+    /// Slices at these indices, out of blocks of `len` slices of `inner` values.
+    Gather {
+        indices: Vec<usize>,
+        len: usize,
+        inner: usize,
+    },
     /// Left to candle.
     Candle(Generic),
     /// As the graph defines it, in plain loops: for what no network spends time in.
@@ -58,6 +89,8 @@ pub(super) struct Step {
     pub work: Work,
     pub inputs: Vec<Value>,
     pub output: Shape,
+    /// How the output is to lie.
+    pub order: Order,
     pub range: Range<usize>,
 }
 
@@ -77,6 +110,7 @@ pub(super) struct CpuProgram {
     pub steps: Vec<Step>,
     pub arena: Vec<Line>,
     pub scratch: Scratch,
+    pub packed: Packed,
     pub input: (Shape, Range<usize>),
     pub targets: Vec<Value>,
     pub target_shapes: Vec<Shape>,
@@ -92,13 +126,14 @@ impl CpuProgram {
             return Err(Error::argument("input", reason));
         }
         let arena: &mut [f32] = bytemuck::cast_slice_mut(&mut self.arena);
-        layout::to_physical(shape, input.data(), &mut arena[range.clone()]);
+        Order::ChannelsLast.store(shape, input.data(), &mut arena[range.clone()]);
         Ok(())
     }
 
     /// Runs one step.
     pub(super) fn step(&mut self, i: usize) -> Result<()> {
-        self.steps[i].run(self.isa, bytemuck::cast_slice_mut(&mut self.arena), &mut self.scratch)
+        let arena = bytemuck::cast_slice_mut(&mut self.arena);
+        self.steps[i].run(self.isa, arena, &mut self.scratch, &mut self.packed)
     }
 
     fn forward(&mut self, input: &Tensor) -> Result<Vec<Arc<Tensor>>> {
@@ -107,7 +142,7 @@ impl CpuProgram {
         let arena: &[f32] = bytemuck::cast_slice(&self.arena);
         let target = |value: &Value| {
             let mut out = Tensor::zeros(value.shape.clone());
-            layout::to_logical(&value.shape, value.data(arena, &[], 0), out.data_mut());
+            value.order.load(&value.shape, value.data(arena, &[], 0), out.data_mut());
             Arc::new(out)
         };
         Ok(self.targets.iter().map(target).collect())
@@ -211,7 +246,7 @@ impl Value {
 }
 
 impl Step {
-    fn run(&self, isa: Isa, arena: &mut [f32], scratch: &mut Scratch) -> Result<()> {
+    fn run(&self, isa: Isa, arena: &mut [f32], scratch: &mut Scratch, packed: &mut Packed) -> Result<()> {
         // The plan never lets an input share memory with the output, so inputs are before or after it.
         let (before, rest) = arena.split_at_mut(self.range.start);
         let (y, after) = rest.split_at_mut(self.range.len());
@@ -247,24 +282,57 @@ impl Step {
                 }
                 Ok(())
             }
+            Work::Attention(attention) => {
+                let shapes = [&self.inputs[0].shape, &self.inputs[2].shape];
+                let mask = self.inputs.get(3).map(|m| (m.data(before, after, gap), &m.shape));
+                direct::attention(isa, attention, shapes, [input(0), input(1), input(2)], mask, y, packed)
+            }
+            Work::MatMul => {
+                let shapes = [&self.inputs[0].shape, &self.inputs[1].shape];
+                direct::matmul(shapes, [input(0), input(1)], y, packed)
+            }
+            Work::Norm { scale, bias, epsilon } => kernels::layer_norm(isa, [scale, bias], *epsilon, input(0), y),
+            Work::Activation(activation) => {
+                y.copy_from_slice(input(0));
+                kernels::activate(isa, *activation, y);
+                Ok(())
+            }
+            Work::Softmax(n) => {
+                y.copy_from_slice(input(0));
+                kernels::softmax(isa, *n, 1.0, None, y)
+            }
+            Work::Quantize(q) => {
+                y.iter_mut().zip(input(0)).for_each(|(y, &x)| *y = q.apply(x));
+                Ok(())
+            }
+            Work::Zip { op, repeat, swapped } => {
+                direct::zip(*op, *swapped, *repeat, [input(0), input(1)], y);
+                Ok(())
+            }
+            Work::Copy(strided) => strided.copy(input(0), y),
+            Work::Gather { indices, len, inner } => {
+                direct::gather(indices, *len, *inner, input(0), y);
+                Ok(())
+            }
             Work::Evaluate(op) => {
                 let tensor = |(i, value): (usize, &Value)| {
                     let mut logical = Tensor::zeros(value.shape.clone());
-                    layout::to_logical(&value.shape, input(i), logical.data_mut());
+                    value.order.load(&value.shape, input(i), logical.data_mut());
                     logical
                 };
                 let inputs: Vec<Tensor> = self.inputs.iter().enumerate().map(tensor).collect();
                 let result = evaluate(op, &inputs.iter().collect::<Vec<_>>(), &self.output);
-                layout::to_physical(&self.output, result.data(), y);
+                self.order.store(&self.output, result.data(), y);
                 Ok(())
             }
             Work::Candle(generic) => {
                 let tensor = |i: usize| {
-                    let dims = layout::physical(&self.inputs[i].shape);
-                    candle_core::Tensor::from_slice(input(i), dims, &Device::Cpu)
+                    let Value { shape, order, .. } = &self.inputs[i];
+                    candle_core::Tensor::from_slice(input(i), order.physical(shape), &Device::Cpu).map(|t| (t, *order))
                 };
                 let inputs = (0..self.inputs.len()).map(tensor).collect::<candle_core::Result<Vec<_>>>();
-                let result = inputs.and_then(|inputs| generic.apply(&inputs, self.output.dims())?.contiguous());
+                let result =
+                    inputs.and_then(|inputs| generic.apply(&inputs, self.output.dims(), self.order)?.contiguous());
                 copy_out(&result.map_err(|e| candle_failed(&self.name, self.op, &e))?, y)
             }
         }

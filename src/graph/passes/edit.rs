@@ -1,7 +1,7 @@
 //! A graph being rewritten: who computes and who reads each value is kept up to date.
 
 use crate::graph::{Constant, Graph, Node, ValueId};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// See the module.
 pub(super) struct Edit {
@@ -89,10 +89,26 @@ impl Edit {
     /// Adds a constant made from another, under that one's name.
     pub fn derive(&mut self, from: ValueId, constant: Constant) -> ValueId {
         let name = self.graph.value(from).name.clone();
+        self.grow();
+        self.graph.add_value(name, constant.shape().clone(), Some(constant))
+    }
+
+    /// Adds a float constant.
+    pub fn add_constant(&mut self, name: String, tensor: Tensor) -> ValueId {
+        self.grow();
+        self.graph.add_constant(name, tensor)
+    }
+
+    /// Adds a value for a node to compute.
+    pub fn add_value(&mut self, name: String, shape: Shape) -> ValueId {
+        self.grow();
+        self.graph.add_value(name, shape, None)
+    }
+
+    fn grow(&mut self) {
         self.kept.push(false);
         self.uses.push(0);
         self.producer.push(None);
-        self.graph.add_value(name, constant.shape().clone(), Some(constant))
     }
 
     /// Puts a node at a position, in place of what was there.

@@ -5,9 +5,13 @@
 //! fusion there.
 
 mod affine;
+mod attention;
 mod edit;
 mod fuse;
 mod gates;
+mod gelu;
+mod moves;
+mod norms;
 mod pads;
 mod simplify;
 
@@ -38,7 +42,17 @@ pub fn optimize(graph: Graph, keep: &[ValueId]) -> Result<Graph> {
     let mut edit = Edit::new(graph, keep);
     edit.prune();
     loop {
-        let passes = [simplify::run, gates::run, affine::run, pads::run, fuse::run];
+        let passes = [
+            simplify::run,
+            gates::run,
+            gelu::run,
+            affine::run,
+            norms::run,
+            moves::run,
+            attention::run,
+            pads::run,
+            fuse::run,
+        ];
         let changes: usize = passes.iter().map(|pass| pass(&mut edit)).sum();
         edit.prune();
         if changes == 0 {

@@ -12,7 +12,9 @@ pub(super) fn run(edit: &mut Edit) -> usize {
 /// Reshape of a Reshape, and Transpose of a Transpose, are one.
 fn merge(edit: &mut Edit, position: usize) -> bool {
     let Some(node) = edit.node(position) else { return false };
-    let Some((_, before)) = node.inputs.first().and_then(|&i| edit.producer(i)) else { return false };
+    // What somebody asks for stays on the way: the rest of the network depends on it (gradients need that).
+    let producer = node.inputs.first().filter(|i| !edit.is_kept(**i)).and_then(|&i| edit.producer(i));
+    let Some((_, before)) = producer else { return false };
     let op = match (&node.op, &before.op) {
         (Op::Reshape(shape), Op::Reshape(_)) => Op::Reshape(shape.clone()),
         (Op::Transpose { perm }, Op::Transpose { perm: first }) => {

@@ -39,19 +39,43 @@ impl Dense {
     /// Packs a row-major `[n, k]` weight.
     pub(in super::super) fn pack(isa: Isa, n: usize, k: usize, weight: &[f32], bias: &[f32]) -> Result<Self> {
         ensure(weight.len() == n * k && bias.len() == n, "a weight")?;
-        let lanes = isa.lanes();
-        let mut panels = Vec::with_capacity((k + 1) * n.div_ceil(lanes) * lanes);
+        let mut dense = Self::new(isa);
+        dense.fill([n, k], bias, |o, i| weight[o * k + i]);
+        Ok(dense)
+    }
+
+    /// A product with nothing, to be repacked.
+    pub(in super::super) fn new(isa: Isa) -> Self {
+        Self { isa, k: 0, n: 0, panels: Vec::new() }
+    }
+
+    /// Packs another row-major `[n, k]` weight into the same memory, without a bias; `[k, n]` if it is `transposed`.
+    pub(in super::super) fn repack(&mut self, [n, k]: [usize; 2], weight: &[f32], transposed: bool) -> Result<()> {
+        ensure(weight.len() == n * k, "a weight")?;
+        match transposed {
+            true => self.fill([n, k], &[], |o, i| weight[i * n + o]),
+            false => self.fill([n, k], &[], |o, i| weight[o * k + i]),
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, [n, k]: [usize; 2], bias: &[f32], weight: impl Fn(usize, usize) -> f32) {
+        let lanes = self.isa.lanes();
+        let panels = &mut self.panels;
+        panels.clear();
+        panels.reserve((k + 1) * n.div_ceil(lanes) * lanes);
         let mut first = 0;
         while first < n {
             let width = (n - first).div_ceil(lanes).min(PANEL) * lanes;
             let columns = first..first + width;
             panels.extend(columns.clone().map(|o| bias.get(o).copied().unwrap_or(0.0)));
             for i in 0..k {
-                panels.extend(columns.clone().map(|o| if o < n { weight[o * k + i] } else { 0.0 }));
+                panels.extend(columns.clone().map(|o| if o < n { weight(o, i) } else { 0.0 }));
             }
             first += width;
         }
-        Ok(Self { isa, k, n, panels })
+        (self.n, self.k) = (n, k);
     }
 
     /// `[n, k]`.

@@ -8,6 +8,7 @@ mod depthwise;
 mod fixed;
 mod gemm;
 mod pool;
+mod rows;
 mod simd;
 
 pub(super) use activate::activate;
@@ -15,6 +16,7 @@ pub(super) use depthwise::Depthwise;
 pub(super) use fixed::{Fixed, Quantized};
 pub(super) use gemm::{Dense, Rows};
 pub(super) use pool::pool;
+pub(super) use rows::{layer_norm, softmax};
 
 use crate::error::{Error, Result};
 

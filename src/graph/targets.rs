@@ -1,0 +1,360 @@
+//! Which values of a network are maps that can be explained, and how to bring any of them into the form `[1, C, H, W]`.
+//!
+//! Convolutional networks compute `[1, C, H, W]`; ConvNeXt and Swin also `[1, H, W, C]`; transformers `[1, T, C]`, where
+//! `T` tokens are the cells of a grid, row by row, with class and register tokens before (or after) them. The layout is
+//! followed through the graph from the image on.
+
+use super::{Graph, Node, Op, ValueId};
+use crate::error::{Error, Result};
+use crate::tensor::Shape;
+
+/// How the cells of a layer lie in its activations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TargetLayout {
+    /// `[1, C, H, W]`.
+    ChannelsFirst,
+    /// `[1, H, W, C]`.
+    ChannelsLast,
+    /// `[1, T, C]` with `T = prefix + height width + suffix`.
+    Tokens {
+        /// Class and register tokens before the grid.
+        prefix: usize,
+        /// Rows of the grid.
+        height: usize,
+        /// Columns of the grid.
+        width: usize,
+        /// Tokens after the grid.
+        suffix: usize,
+    },
+}
+
+impl TargetLayout {
+    /// A short name for summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ChannelsFirst => "channels first",
+            Self::ChannelsLast => "channels last",
+            Self::Tokens { .. } => "tokens",
+        }
+    }
+}
+
+/// A value that can be explained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// The value.
+    pub value: ValueId,
+    /// How its cells lie.
+    pub layout: TargetLayout,
+    /// Channels, height and width of its maps.
+    pub maps: [usize; 3],
+}
+
+impl Graph {
+    /// The values that can be explained, best first: the last activation with more than one cell before the final pooling
+    /// (for a transformer the last block's tokens, not their final normalisation), then all others, the deepest first.
+    pub fn target_candidates(&self) -> Vec<Target> {
+        let layouts = self.layouts();
+        let levels = |n: &&Node| !matches!(&n.op, Op::Quantize(q) if !q.dequantize);
+        let nodes: Vec<&Node> = self.nodes.iter().rev().filter(levels).collect();
+        let target = |n: &Node| self.target(n.output, layouts[n.output.0]?);
+        let mut found: Vec<(&Node, Target)> = nodes.iter().filter_map(|n| Some((*n, target(n)?))).collect();
+        found.retain(|(_, t)| t.maps[0] > 1 && t.maps[1] * t.maps[2] > 1);
+        let mut best = found.iter().position(|(n, _)| !self.only_moves_or_pools(n)).unwrap_or(0);
+        if let Some((Node { op: Op::LayerNorm(_), inputs, .. }, _)) = found.get(best) {
+            best = found.iter().position(|(n, _)| n.output == inputs[0]).unwrap_or(best);
+        }
+        if best < found.len() {
+            let first = found.remove(best);
+            found.insert(0, first);
+        }
+        found.into_iter().map(|(_, t)| t).collect()
+    }
+
+    fn only_moves_or_pools(&self, node: &Node) -> bool {
+        matches!(node.op, Op::Pool2d(_) | Op::Reshape(_) | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. })
+    }
+
+    /// The named value as maps `[1, C, H, W]`. Where it has another layout, nodes are added that bring it into this
+    /// form; the result takes over the name, and what reads the value from then on reads it back from the maps, so that
+    /// the rest of the network depends on them.
+    ///
+    /// # Errors
+    /// [`Error::Target`] if there is no such value or it has no grid of cells; [`Error::Node`] never for a graph whose
+    /// shapes are right.
+    ///
+    /// ```
+    /// use famlens::graph::{Graph, Op};
+    /// use famlens::tensor::Shape;
+    /// # fn main() -> famlens::Result<()> {
+    /// let mut graph = Graph::default();
+    /// let image = graph.add_input("image", [1, 8, 3, 4]);
+    /// let cells = graph.add_node("cells", Op::Reshape(Shape::from([1, 8, 12])), vec![image])?;
+    /// graph.add_node("tokens", Op::Transpose { perm: vec![0, 2, 1] }, vec![cells])?;
+    /// let maps = graph.maps("tokens")?;
+    /// assert_eq!(graph.value(maps).shape.dims(), [1, 8, 3, 4]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn maps(&mut self, name: &str) -> Result<ValueId> {
+        let available = |graph: &Self| {
+            let names = graph.target_candidates().into_iter().take(12).map(|t| graph.value(t.value).name.clone());
+            Error::Target { name: name.into(), available: names.collect() }
+        };
+        let value = self.find(name).ok_or_else(|| available(self))?;
+        let dims = self.value(value).shape.dims().to_vec();
+        let layout = match (self.layouts()[value.0], dims.as_slice()) {
+            (Some(layout), _) => layout,
+            (None, [1, _, _, _] | [1, _]) => TargetLayout::ChannelsFirst,
+            (None, _) => return Err(available(self)),
+        };
+        match (layout, dims.as_slice()) {
+            (TargetLayout::ChannelsLast, [1, _, _, _]) => self.maps_of_cells(value, None),
+            (TargetLayout::Tokens { prefix, height, width, suffix }, [1, ..]) => {
+                self.maps_of_cells(value, Some([prefix, height, width, suffix]))
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// Adds the nodes of [`Graph::maps`]; `tokens` is the place of the grid if the value is a row of tokens.
+    fn maps_of_cells(&mut self, value: ValueId, tokens: Option<[usize; 4]>) -> Result<ValueId> {
+        let name = self.value(value).name.clone();
+        let channels = self.value(value).shape.dims().last().copied().unwrap_or(1);
+        let later = match self.nodes.iter().position(|n| n.output == value) {
+            Some(producer) => self.nodes.split_off(producer + 1),
+            None => std::mem::take(&mut self.nodes),
+        };
+        let step = |what: &str| format!("{name}/{what}");
+        self.values[value.0].name = step(if tokens.is_some() { "tokens" } else { "channels_last" });
+        let part = |start: usize, size: usize| Op::Slice {
+            start: vec![0, start, 0],
+            step: vec![1; 3],
+            size: vec![1, size, channels],
+        };
+        let mut cells = value;
+        if let Some([prefix, height, width, suffix]) = tokens {
+            if prefix + suffix > 0 {
+                cells = self.add_node(step("grid"), part(prefix, height * width), vec![cells])?;
+            }
+            cells =
+                self.add_node(step("cells"), Op::Reshape(Shape::from([1, height, width, channels])), vec![cells])?;
+        }
+        let maps = self.add_node(name.clone(), Op::Transpose { perm: vec![0, 3, 1, 2] }, vec![cells])?;
+        let mut back = maps;
+        let read = later.iter().any(|n| n.inputs.contains(&value)) || self.outputs.contains(&value);
+        if read {
+            back = self.add_node(step("back"), Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![maps])?;
+        }
+        if let (true, Some([prefix, height, width, suffix])) = (read, tokens) {
+            let row = Op::Reshape(Shape::from([1, height * width, channels]));
+            let mut parts = vec![self.add_node(step("row"), row, vec![back])?];
+            if prefix > 0 {
+                parts.insert(0, self.add_node(step("prefix"), part(0, prefix), vec![value])?);
+            }
+            if suffix > 0 {
+                parts.push(self.add_node(step("suffix"), part(prefix + height * width, suffix), vec![value])?);
+            }
+            back = match parts.as_slice() {
+                &[only] => only,
+                _ => self.add_node(step("joined"), Op::Concat { axis: 1 }, parts)?,
+            };
+        }
+        self.nodes.extend(later.into_iter().map(|mut node| {
+            node.inputs.iter_mut().filter(|i| **i == value).for_each(|i| *i = back);
+            node
+        }));
+        for output in self.outputs.iter_mut().filter(|o| **o == value) {
+            *output = maps;
+        }
+        Ok(maps)
+    }
+
+    fn target(&self, value: ValueId, layout: TargetLayout) -> Option<Target> {
+        let maps = match (layout, self.value(value).shape.dims()) {
+            (TargetLayout::ChannelsFirst, &[1, c, h, w]) => [c, h, w],
+            (TargetLayout::ChannelsLast, &[1, h, w, c]) => [c, h, w],
+            (TargetLayout::Tokens { height, width, .. }, &[1, _, c]) => [c, height, width],
+            _ => return None,
+        };
+        Some(Target { value, layout, maps })
+    }
+
+    /// The layout of every value, as far as it is known.
+    fn layouts(&self) -> Vec<Option<TargetLayout>> {
+        let mut layouts = vec![None; self.values.len()];
+        if let Some(image) = self.input {
+            layouts[image.0] = Some(Cells::Known(TargetLayout::ChannelsFirst));
+        }
+        // What a convolution or window pool reads is channels first, whatever was done to it before.
+        for node in self.nodes.iter().filter(|n| matches!(n.op, Op::Conv2d(_) | Op::Pool2d(_))) {
+            layouts[node.inputs[0].0] = Some(Cells::Known(TargetLayout::ChannelsFirst));
+        }
+        for node in &self.nodes {
+            if layouts[node.output.0].is_none() {
+                layouts[node.output.0] = self.layout_after(node, &layouts);
+            }
+        }
+        layouts.into_iter().map(|l| if let Some(Cells::Known(layout)) = l { Some(layout) } else { None }).collect()
+    }
+
+    /// The layout of a node's output from those of its inputs.
+    fn layout_after(&self, node: &Node, layouts: &[Option<Cells>]) -> Option<Cells> {
+        use TargetLayout::{ChannelsFirst, ChannelsLast, Tokens};
+        let dims = |id: ValueId| self.value(id).shape.dims();
+        let (of, to) = (|id: ValueId| layouts[id.0], dims(node.output));
+        let x = *node.inputs.first()?;
+        match &node.op {
+            Op::Conv2d(_) | Op::Pool2d(_) => Some(Cells::Known(ChannelsFirst)),
+            Op::Reshape(_) => match (of(x)?, dims(x), to) {
+                (same, from, to) if from == to => Some(same),
+                (Cells::Known(ChannelsFirst), &[1, c, height, width], &[1, d, cells]) => {
+                    (c == d && height * width == cells).then_some(Cells::Columns { height, width })
+                }
+                (Cells::Columns { height, width }, _, &[1, _, h, w]) => {
+                    ([h, w] == [height, width]).then_some(Cells::Known(ChannelsFirst))
+                }
+                (Cells::Known(ChannelsLast), &[1, height, width, c], &[1, cells, d]) if c == d => {
+                    let tokens = Tokens { prefix: 0, height, width, suffix: 0 };
+                    (height * width == cells).then_some(Cells::Known(tokens))
+                }
+                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, w, d]) => {
+                    ([height, width, c] == [h, w, d]).then_some(Cells::Known(ChannelsLast))
+                }
+                _ => None,
+            },
+            Op::Transpose { perm } => match (of(x)?, perm.as_slice()) {
+                (Cells::Known(ChannelsFirst), [0, 2, 3, 1]) => Some(Cells::Known(ChannelsLast)),
+                (Cells::Known(ChannelsLast), [0, 3, 1, 2]) => Some(Cells::Known(ChannelsFirst)),
+                (Cells::Columns { height, width }, [0, 2, 1]) => {
+                    Some(Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }))
+                }
+                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), [0, 2, 1]) => {
+                    Some(Cells::Columns { height, width })
+                }
+                _ => None,
+            },
+            Op::Concat { axis } => {
+                let known = node.inputs.iter().position(|&i| of(i).is_some())?;
+                let length = |ids: &[ValueId]| ids.iter().map(|&i| dims(i)[1]).sum::<usize>();
+                match of(node.inputs[known])? {
+                    Cells::Known(Tokens { prefix, height, width, suffix }) if *axis == 1 => {
+                        let prefix = prefix + length(&node.inputs[..known]);
+                        let suffix = suffix + length(&node.inputs[known + 1..]);
+                        Some(Cells::Known(Tokens { prefix, height, width, suffix }))
+                    }
+                    // Along channels the cells stay where they are.
+                    Cells::Known(ChannelsFirst) if *axis == 1 => Some(Cells::Known(ChannelsFirst)),
+                    same if *axis + 1 == to.len() && !matches!(same, Cells::Known(ChannelsFirst)) => Some(same),
+                    _ => None,
+                }
+            }
+            Op::Slice { start, step, size } if of(x)? != Cells::Known(ChannelsFirst) => match of(x)? {
+                Cells::Known(Tokens { prefix, height, width, suffix }) => {
+                    let end = suffix.checked_sub(dims(x)[1] - start[1] - size[1])?;
+                    let (prefix, whole) = (prefix.checked_sub(start[1])?, step.iter().all(|s| *s == 1));
+                    whole.then_some(Cells::Known(Tokens { prefix, height, width, suffix: end }))
+                }
+                _ => None,
+            },
+            Op::MatMul => None,
+            Op::Attention(_) | Op::Linear(_) if to.len() == 4 && of(x) == Some(Cells::Known(ChannelsFirst)) => None,
+            // Everything else works value by value or along channels, and keeps the cells of the input of its shape.
+            _ => node.inputs.iter().filter(|&&i| same_cells(dims(i), to, of(i))).find_map(|&i| of(i)),
+        }
+    }
+}
+
+/// What is known of how cells lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cells {
+    Known(TargetLayout),
+    /// `[1, C, H W]`: on the way to tokens.
+    Columns {
+        height: usize,
+        width: usize,
+    },
+}
+
+/// Whether a value has as many cells as another, given how its own lie.
+fn same_cells(from: &[usize], to: &[usize], cells: Option<Cells>) -> bool {
+    if from.len() != to.len() {
+        return false;
+    }
+    match cells {
+        Some(Cells::Known(TargetLayout::ChannelsFirst)) => from[2..] == to[2..],
+        Some(Cells::Known(_)) => from[..from.len() - 1] == to[..to.len() - 1],
+        Some(Cells::Columns { .. }) => from[2..] == to[2..],
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Activation, BinaryOp, LayerNorm, Linear};
+    use crate::tensor::Tensor;
+
+    fn add(graph: &mut Graph, name: &str, op: Op, inputs: &[ValueId]) -> ValueId {
+        graph.add_node(name, op, inputs.to_vec()).unwrap()
+    }
+
+    /// Twelve cells of eight channels as tokens behind two others, one block, a norm, the class token.
+    fn transformer() -> Graph {
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 8, 3, 4]);
+        let cells = add(&mut g, "cells", Op::Reshape(Shape::from([1, 8, 12])), &[image]);
+        let tokens = add(&mut g, "patches", Op::Transpose { perm: vec![0, 2, 1] }, &[cells]);
+        let class = g.add_constant("class", Tensor::zeros([1, 2, 8]));
+        let tokens = add(&mut g, "all", Op::Concat { axis: 1 }, &[class, tokens]);
+        let (weight, bias) = (g.add_constant("w", Tensor::zeros([8, 8])), g.add_constant("b", Tensor::zeros([8])));
+        let mlp = add(&mut g, "mlp", Op::Linear(Linear::default()), &[tokens, weight, bias]);
+        let block = add(&mut g, "block", Op::Binary(BinaryOp::Add), &[tokens, mlp]);
+        let norm = LayerNorm { axes: vec![2], epsilon: 1e-6 };
+        let norm = add(&mut g, "norm", Op::LayerNorm(norm), &[block, bias, bias]);
+        let class = Op::Slice { start: vec![0; 3], step: vec![1; 3], size: vec![1, 1, 8] };
+        let class = add(&mut g, "head", class, &[norm]);
+        g.outputs.push(class);
+        g
+    }
+
+    #[test]
+    fn tokens_are_followed_to_the_last_block() {
+        let graph = transformer();
+        let best = graph.target_candidates()[0];
+        assert_eq!(graph.value(best.value).name, "block");
+        assert_eq!(best.layout, TargetLayout::Tokens { prefix: 2, height: 3, width: 4, suffix: 0 });
+        assert_eq!(best.maps, [8, 3, 4]);
+    }
+
+    #[test]
+    fn tokens_become_maps_that_the_rest_depends_on() {
+        let mut graph = transformer();
+        let maps = graph.maps("block").unwrap();
+        assert_eq!(graph.value(maps).name, "block");
+        assert_eq!(graph.value(maps).shape.dims(), [1, 8, 3, 4]);
+        assert_eq!(graph.find("block"), Some(maps));
+        let norm = graph.nodes.iter().find(|n| n.name == "norm").unwrap();
+        assert_eq!(graph.value(norm.inputs[0]).name, "block/joined");
+        // The order still holds, and a second time it is what it is.
+        assert!(crate::graph::passes::optimize(graph.clone(), &[maps]).is_ok());
+        assert_eq!(graph.maps("block").unwrap(), maps);
+    }
+
+    #[test]
+    fn channels_last_is_told_from_heads() {
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 6, 5, 4]);
+        let last = add(&mut g, "last", Op::Transpose { perm: vec![0, 2, 3, 1] }, &[image]);
+        let relu = add(&mut g, "relu", Op::Activation(Activation::Relu), &[last]);
+        let tokens = add(&mut g, "tokens", Op::Reshape(Shape::from([1, 20, 6])), &[relu]);
+        let heads = add(&mut g, "heads", Op::Reshape(Shape::from([1, 20, 2, 3])), &[tokens]);
+        add(&mut g, "swapped", Op::Transpose { perm: vec![0, 2, 1, 3] }, &[heads]);
+        let found: Vec<_> = g.target_candidates().iter().map(|t| (g.value(t.value).name.clone(), t.layout)).collect();
+        assert_eq!(found[0], ("relu".into(), TargetLayout::ChannelsLast));
+        assert!(!found.iter().any(|(name, _)| name == "heads" || name == "swapped"), "{found:?}");
+        let maps = g.maps("relu").unwrap();
+        assert_eq!(g.value(maps).shape.dims(), [1, 6, 5, 4]);
+        assert!(g.maps("nothing").is_err());
+    }
+}

@@ -1,0 +1,147 @@
+// The model room: another model that ships, one's own with settings, kept and removed, and files that are no model.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, afterEach, before, test } from "node:test";
+
+import { violations } from "../harness/axe.mjs";
+import { launch } from "../harness/browser.mjs";
+import { explained, openLens, ready, serveDist, until } from "../harness/page.mjs";
+
+const NETWORK = new URL("../../onnx/net_resnet.onnx", import.meta.url);
+
+let server, browser, lens;
+before(async () => {
+  server = await serveDist();
+  browser = await launch("none");
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+afterEach(() => lens?.context.close());
+
+async function open(options) {
+  lens = await openLens(browser, server.origin, { backend: "cpu", options });
+  await lens.page.locator("#model-button").click();
+  return lens.page;
+}
+
+const file = (name, buffer) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(buffer) });
+const running = (page) => page.getByTestId("model-row").and(page.locator("[aria-current]"));
+const bring = (page, ...files) => page.getByTestId("model-input").setInputFiles(files);
+const info = (page) => page.evaluate(() => window.famlens.lens.info.model);
+
+/** Uses the small network with nothing said about it. */
+async function useOwn(page) {
+  await bring(page, file("mine.onnx", await readFile(NETWORK)));
+  return explained(page, () => page.getByTestId("model-apply").click());
+}
+
+test("Lite2 is loaded when it is chosen, and not before", async () => {
+  const page = await open();
+  assert.equal(server.requests.filter((path) => path.includes("lite2")).length, 0);
+  const before = await page.evaluate(() => window.famlens.result.contributions[0].length);
+  const found = await explained(page, () => page.getByRole("button", { name: "Use EfficientNet-Lite2" }).click());
+  assert.equal((await info(page)).inputSize, 288);
+  assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite2");
+  assert.equal(found.classes[found.predicted].name, "Bird");
+  assert.equal(found.contributions[0].length, before * 1.1, "320 and 352 channels");
+  assert.equal(await page.getByTestId("support").count(), 9, "the images stay");
+
+  await page.reload();
+  await ready(page);
+  assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite2", "the choice is remembered");
+  assert.deepEqual(lens.errors, []);
+});
+
+test("a network of one's own explains with nothing but its file; settings change it and are saved", async () => {
+  const page = await open();
+  const found = await useOwn(page);
+  const { name, target, targets, inputSize } = await info(page);
+  assert.equal(name, "mine");
+  assert.equal(target, targets[0], "the best layer was found");
+  assert.equal(found.target, target);
+
+  await page.getByTestId("model-preset").selectOption("unit");
+  await until(page, () => / 0\.\d+ to 1\.00| 0\.00 to /.test(document.querySelector("[data-testid=model-sees]").textContent));
+  await page.getByTestId("model-target").selectOption(targets[1]);
+  const other = await explained(page, () => page.getByTestId("model-apply").click());
+  assert.equal(other.target, targets[1]);
+  assert.notDeepEqual(other.map.data, found.map.data);
+
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.getByTestId("model-save").click()]);
+  const manifest = JSON.parse(await readFile(await saved.path(), "utf8"));
+  assert.deepEqual([manifest.format, manifest.name, manifest.file, manifest.target], [1, "mine", "mine.onnx", targets[1]]);
+  assert.deepEqual([manifest.input.size, manifest.input.std], [inputSize, [255, 255, 255]]);
+  assert.match(manifest.sha256, /^[0-9a-f]{64}$/);
+
+  // What was saved means the same when it comes back with the file.
+  await bring(page, file("mine.onnx", await readFile(NETWORK)), file("model.json", JSON.stringify(manifest)));
+  const again = await explained(page, () => page.getByTestId("model-apply").click());
+  assert.deepEqual(again.map.data, other.map.data);
+  assert.deepEqual(lens.errors, []);
+});
+
+test("a model is kept if the user says so, renamed and removed", async () => {
+  const page = await open();
+  await useOwn(page);
+  await page.getByRole("button", { name: "Keep mine" }).click();
+  await page.getByRole("button", { name: "Rename mine" }).click();
+  await page.keyboard.type("My network");
+  await page.keyboard.press("Enter");
+  await until(page, () => document.querySelector("[data-testid=model]").textContent === "My network");
+
+  await page.reload();
+  await ready(page);
+  assert.equal(await page.getByTestId("model").textContent(), "My network", "it is there at the next visit");
+  await page.locator("#model-button").click();
+  await explained(page, () => page.getByRole("button", { name: "Remove My network" }).click());
+  assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite0", "the page goes on with the one it came with");
+  await page.reload();
+  await ready(page);
+  assert.equal(await page.getByTestId("model-row").count(), 2);
+  assert.deepEqual(lens.errors, []);
+});
+
+test("a file that is no network gives one message, and the page goes on as it was", async () => {
+  const page = await open();
+  await page.evaluate(() => {
+    window.before = [window.famlens.lens, window.famlens.result];
+  });
+  const whole = await readFile(NETWORK);
+  for (const [bad, says] of [
+    [file("cut.onnx", whole.subarray(0, whole.length / 2)), /ONNX|protobuf/i],
+    [file("weights.pt", "not a network"), /weights\.pt is not an ONNX file/],
+  ]) {
+    await bring(page, bad);
+    if (bad.name.endsWith(".onnx")) await page.getByTestId("model-apply").click();
+    await page.getByTestId("model-error").filter({ hasText: says }).waitFor();
+    assert.equal(await page.getByRole("alert").filter({ visible: true }).count(), 1, "one message");
+  }
+  await ready(page);
+  assert.ok(await page.evaluate(() => window.famlens.lens === window.before[0] && window.famlens.result === window.before[1]));
+  assert.match(await running(page).innerText(), /EfficientNet-Lite0/);
+  await page.keyboard.press("Escape");
+  const found = await explained(page, () => page.getByTestId("example").nth(1).click());
+  assert.equal(found.classes[found.predicted].name, "Bird");
+  assert.deepEqual(lens.errors, []);
+});
+
+test("a network dropped on the page opens its settings, which axe-core finds nothing wrong with", async () => {
+  for (const options of [{ colorScheme: "light" }, { colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {
+    const page = await open(options);
+    await page.keyboard.press("Escape");
+    const content = [...(await readFile(NETWORK))];
+    await page.evaluate((content) => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([new Uint8Array(content)], "dropped.onnx"));
+      document.querySelector("#stage").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    }, content);
+    await page.getByTestId("model-form").waitFor();
+    assert.equal(await page.getByTestId("model-set-name").inputValue(), "dropped");
+    assert.deepEqual(await violations(page), []);
+    assert.ok((await page.evaluate(() => document.scrollingElement.scrollWidth)) <= page.viewportSize().width);
+    await lens.context.close();
+  }
+});

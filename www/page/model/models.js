@@ -1,0 +1,177 @@
+// The models that can be chosen: those that come with famlens, and the user's own, for this visit or kept in this browser.
+
+import { chooseModel, start } from "../engine.js";
+import { notify } from "../notices.js";
+import { recall, remember } from "../settings.js";
+import { set, state } from "../state.js";
+import { manifestOf, settingsOf } from "./settings.js";
+import { dropModel, keepModel, keptModels } from "./store.js";
+
+/**
+ * @import { LensOptions } from "../../famlens.js"
+ * @import { Manifest, Settings } from "./settings.js"
+ * @import { OwnModel } from "./store.js"
+ *
+ * `own` is the user's file with its settings; `key` is where this browser keeps it.
+ * @typedef {{id: string, name: string, says: string, url: string | null, own: OwnModel | null, key: number | null}} Entry
+ */
+
+/** @param {string} folder */
+const address = (folder) => new URL(`../../../models/${folder}/model.json`, import.meta.url).href;
+
+/** @type {Entry[]} */
+const SHIPPED = [
+  { id: "lite0", name: "EfficientNet-Lite0", says: "Comes with famlens, fast: 4.8 MB", url: null, own: null, key: null },
+  { id: "lite2", name: "EfficientNet-Lite2", says: "Better, slower: 6.3 MB, downloaded when chosen", url: address("efficientnet_lite2"), own: null, key: null },
+];
+
+/** What can be chosen, and what runs. Changed by the functions below, which tell who listens. */
+export const models = {
+  entries: SHIPPED,
+  running: "lite0",
+};
+
+/** @type {(() => void)[]} */
+const listeners = [];
+/** @param {() => void} run */
+export const onModels = (run) => void listeners.push(run);
+const tell = () => listeners.forEach((run) => run());
+
+export const running = () => models.entries.find(({ id }) => id === models.running) ?? SHIPPED[0];
+
+/** @param {Entry} entry @returns {NonNullable<LensOptions["model"]> | null} */
+function source({ url, own }) {
+  if (own) return { manifest: own.manifest, bytes: own.onnx, ...(own.statistics ? { statistics: own.statistics } : {}) };
+  return url;
+}
+
+/** Finds what this browser keeps, and starts with the model that was used last, if it is still to be had. */
+export async function startRemembered() {
+  const wanted = recall("model");
+  const reading = keptModels().then((kept) => {
+    models.entries = [...SHIPPED, ...kept.map(({ key, model }) => entryOf(model, key)), ...models.entries.filter(({ own, key }) => own && key === null)];
+    tell();
+  });
+  // The model that comes with famlens does not wait for the browser's storage.
+  if (wanted !== null) await reading;
+  const entry = models.entries.find(({ id }) => id === wanted);
+  if (!entry || entry.id === "lite0") return start();
+  models.running = entry.id;
+  set({ model: source(entry) });
+  await start();
+  if (!state.failed || !entry.own) return tell();
+  const why = state.failed;
+  remember("model", null);
+  models.running = "lite0";
+  set({ model: null });
+  tell();
+  await start();
+  notify({ kind: "error", text: `${entry.name} could not be used: ${why}` });
+}
+
+/** @param {number} bytes */
+const size = (bytes) => (bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+let made = 0;
+
+/** @param {OwnModel} own @param {number | null} key @returns {Entry} */
+const entryOf = (own, key) => ({
+  id: key === null ? `own-${(made += 1)}` : `kept-${key}`,
+  name: String(own.manifest.name),
+  says: `${own.file}, ${size(own.onnx.size)}, ${key === null ? "for this visit" : "kept in this browser"}`,
+  url: null,
+  own,
+  key,
+});
+
+/** @param {Entry} old @param {Entry} now */
+function replace(old, now) {
+  models.entries = models.entries.map((entry) => (entry.id === old.id ? now : entry));
+  if (models.running === old.id) run(now.id);
+  tell();
+}
+
+/** @param {string} id */
+function run(id) {
+  models.running = id;
+  // A model for this visit is not there at the next one.
+  remember("model", id === "lite0" || id.startsWith("own-") ? null : id);
+}
+
+/** Goes on with another model. @param {Entry} entry @returns {Promise<string | null>} why it cannot be */
+export async function use(entry) {
+  const why = await chooseModel(source(entry));
+  if (why === null) run(entry.id);
+  tell();
+  return why;
+}
+
+/**
+ * Goes on with a model of the user's, new or with other settings.
+ * @param {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest | null}} given
+ * @param {Settings} settings
+ * @param {Entry | null} entry the one that it is already
+ * @returns {Promise<string | null>} why it cannot be
+ */
+export async function useOwn(given, settings, entry) {
+  const manifest = manifestOf(settings, given.manifest, { file: given.file, bytes: given.onnx.size, statistics: given.statistics !== null });
+  const asked = { ...given, manifest };
+  const why = await chooseModel(source(entryOf(asked, null)));
+  if (why !== null) return why;
+  // What was left to the library is said from here on, so that the settings mean the same wherever they are read.
+  const found = state.lens?.info.model;
+  const own = { ...asked, manifest: { ...manifest, target: found?.target ?? manifest.target, input: { ...manifest.input, size: found?.inputSize ?? manifest.input.size } } };
+  const now = entryOf(own, entry?.key ?? null);
+  if (entry?.key != null) await keepModel(own, entry.key).catch(() => notify({ kind: "error", text: "The browser did not keep the changed settings." }));
+  models.entries = entry ? models.entries.map((one) => (one.id === entry.id ? now : one)) : [...models.entries, now];
+  run(now.id);
+  tell();
+  return null;
+}
+
+/** @param {Entry} entry */
+export async function keep(entry) {
+  if (!entry.own) return;
+  try {
+    replace(entry, entryOf(entry.own, await keepModel(entry.own, null)));
+    notify({ text: `${entry.name} stays in this browser until you remove it.` });
+  } catch {
+    notify({ kind: "error", text: "This browser did not keep the model: its storage is full or switched off." });
+  }
+}
+
+/** @param {Entry} entry @param {string} name */
+export async function rename(entry, name) {
+  const { own, key } = entry;
+  if (!own || !name || name === entry.name) return;
+  const renamed = { ...own, manifest: { ...own.manifest, name } };
+  if (key !== null) await keepModel(renamed, key).catch(() => {});
+  models.entries = models.entries.map((one) => (one.id === entry.id ? { ...one, name, own: renamed } : one));
+  if (models.running === entry.id && state.lens) {
+    state.lens.info.model.name = name;
+    set({ info: state.lens.info, model: source({ ...entry, own: renamed }) });
+  }
+  tell();
+}
+
+/** Takes a model out of the list and out of this browser; if it runs, the one that comes with famlens goes on. @param {Entry} entry */
+export async function remove(entry) {
+  const { own, key } = entry;
+  if (!own) return;
+  if (models.running === entry.id) {
+    const why = await use(SHIPPED[0]);
+    if (why) return notify({ kind: "error", text: why });
+  }
+  if (key !== null) await dropModel(key).catch(() => {});
+  models.entries = models.entries.filter(({ id }) => id !== entry.id);
+  tell();
+  const back = async () => {
+    const again = entryOf(own, key === null ? null : await keepModel(own, key).catch(() => null));
+    models.entries = [...models.entries, again];
+    tell();
+  };
+  notify({ text: `${entry.name} removed.`, action: { label: "Undo", run: () => void back() } });
+}
+
+/** The settings of a model of the user's. @param {OwnModel} own */
+export const ownSettings = ({ file, manifest }) => settingsOf(file, manifest);

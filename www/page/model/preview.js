@@ -1,0 +1,83 @@
+// What the model sees: the photo that is asked about, as the settings make an input of it.
+
+import { el } from "../dom.js";
+import { state } from "../state.js";
+
+/** @import { Settings } from "./settings.js" */
+
+/** The size that the library takes where neither settings nor file say one. */
+const USUAL_SIZE = 224;
+
+/**
+ * @param {() => Settings | null} settings as they are now
+ */
+export function preview(settings) {
+  const canvas = el("canvas", { class: "model-sees", role: "img", "aria-label": "The photo as the model sees it", width: "1", height: "1" });
+  const says = el("p", { class: "fine", "data-testid": "model-sees" });
+  let turn = 0;
+
+  async function draw() {
+    const now = (turn += 1);
+    const [asked, query] = [settings(), state.query];
+    if (!asked || !query) return says.replaceChildren(query ? "" : "With a photo on the page, this shows it as the model sees it.");
+    const photo = await load(query.src);
+    if (!photo || now !== turn) return;
+    const { width, height, place } = fit(asked, photo.naturalWidth, photo.naturalHeight);
+    Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    if (!context) return;
+    context.fillStyle = `rgb(${asked.mean.map(Math.round).join(" ")})`;
+    context.fillRect(0, 0, width, height);
+    context.drawImage(photo, ...place);
+    const { low, high } = range(context.getImageData(0, 0, width, height).data, asked);
+    const odd = Math.max(-low, high) > 20 ? " That is far from what networks are trained on: mean and deviation are in units of 0 to 255." : "";
+    says.textContent = `${width} x ${height} pixels, values from ${low.toFixed(2)} to ${high.toFixed(2)}.${odd}`;
+  }
+
+  return { element: el("figure", { class: "model-preview" }, canvas, says), draw };
+}
+
+/** @param {string} src @returns {Promise<HTMLImageElement | null>} */
+async function load(src) {
+  const image = new Image();
+  image.src = src;
+  return image.decode().then(() => image, () => null);
+}
+
+/**
+ * The size of the input and where the photo goes on it, as src/image/geometry.rs has it.
+ * @param {Settings} settings
+ * @param {number} width
+ * @param {number} height
+ * @returns {{width: number, height: number, place: [number, number, number, number, number, number, number, number]}}
+ */
+function fit({ size, stride, geometry }, width, height) {
+  const side = size ?? USUAL_SIZE;
+  if (geometry === "crop") {
+    const edge = Math.min(width, height);
+    return { width: side, height: side, place: [(width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, side, side] };
+  }
+  if (geometry === "letterbox") {
+    const scale = side / Math.max(width, height);
+    const [w, h] = [width * scale, height * scale];
+    return { width: side, height: side, place: [0, 0, width, height, (side - w) / 2, (side - h) / 2, w, h] };
+  }
+  const even = (/** @type {number} */ length) => Math.max(stride, Math.round(length / stride) * stride);
+  const long = Math.sqrt(width / height);
+  const [w, h] = geometry === "aspect" ? [even(side * long), even(side / long)] : [side, side];
+  return { width: w, height: h, place: [0, 0, width, height, 0, 0, w, h] };
+}
+
+/** @param {Uint8ClampedArray} data @param {Settings} settings */
+function range(data, { mean, std }) {
+  const ends = mean.flatMap((_, channel) => {
+    let low = 255;
+    let high = 0;
+    for (let at = channel; at < data.length; at += 4) {
+      low = Math.min(low, data[at]);
+      high = Math.max(high, data[at]);
+    }
+    return [low, high].map((value) => (value - mean[channel]) / std[channel]);
+  });
+  return { low: Math.min(...ends), high: Math.max(...ends) };
+}

@@ -1,0 +1,84 @@
+// What the page asks about a model of the user's: the settings that `model.json` has and an ONNX file does not.
+
+/**
+ * @typedef {[number, number, number]} Triple one value for each of R, G, B, in units of 0 to 255
+ * @typedef {{id: string, label: string, mean: Triple, std: Triple}} Preset
+ *
+ * `size` null is that of the file, an empty `target` the best layer that the library finds.
+ * @typedef {{name: string, size: number | null, stride: number, geometry: string, mean: Triple, std: Triple, target: string, pooling: string}} Settings
+ *
+ * A model.json as an object. What the page does not ask about stays as it was.
+ * @typedef {Record<string, any>} Manifest
+ */
+
+/** @param {number[]} values in units of 0 to 1 @returns {Triple} */
+const bytes = (values) => /** @type {Triple} */ (values.map((value) => Number((value * 255).toFixed(4))));
+
+/** How models are commonly fed; the first is the one to begin with. @type {Preset[]} */
+export const PRESETS = [
+  { id: "imagenet", label: "ImageNet (torchvision, timm, DINO)", mean: bytes([0.485, 0.456, 0.406]), std: bytes([0.229, 0.224, 0.225]) },
+  { id: "clip", label: "CLIP", mean: bytes([0.48145466, 0.4578275, 0.40821073]), std: bytes([0.26862954, 0.26130258, 0.27577711]) },
+  { id: "signed", label: "-1 to 1", mean: [127.5, 127.5, 127.5], std: [127.5, 127.5, 127.5] },
+  { id: "unit", label: "0 to 1", mean: [0, 0, 0], std: [255, 255, 255] },
+  { id: "shipped", label: "As the models that come with famlens", mean: [127, 127, 127], std: [128, 128, 128] },
+];
+
+export const GEOMETRIES = [
+  { name: "squash", label: "Stretched to a square" },
+  { name: "crop", label: "Largest centred square" },
+  { name: "letterbox", label: "Whole, with a border" },
+  { name: "aspect", label: "In its own proportions" },
+];
+
+export const POOLINGS = [
+  { name: "gap", label: "Average" },
+  { name: "gmp", label: "Maximum" },
+  { name: "gem", label: "Generalised mean (GeM)" },
+  { name: "crow", label: "CroW" },
+];
+
+/** The preset with these numbers, if there is one. @param {Pick<Settings, "mean" | "std">} settings */
+export const presetOf = ({ mean, std }) => PRESETS.find((preset) => near(preset.mean, mean) && near(preset.std, std)) ?? null;
+
+/** @param {Triple} a @param {Triple} b */
+const near = (a, b) => a.every((value, at) => Math.abs(value - b[at]) < 0.05);
+
+/** What to begin with for a file, by the `model.json` that came with it. @param {string} file @param {Manifest | null} manifest @returns {Settings} */
+export function settingsOf(file, manifest) {
+  const input = manifest?.input ?? {};
+  return {
+    name: String(manifest?.name ?? file.replace(/\.onnx$/i, "")),
+    size: Number.isFinite(input.size) ? input.size : null,
+    stride: Number.isFinite(input.stride) ? input.stride : 32,
+    geometry: String(input.geometry ?? "squash"),
+    mean: triple(input.mean) ?? PRESETS[0].mean,
+    std: triple(input.std) ?? PRESETS[0].std,
+    target: String(manifest?.target ?? ""),
+    pooling: String(manifest?.pooling ?? "gap"),
+  };
+}
+
+/** @param {unknown} value @returns {Triple | null} */
+const triple = (value) => (Array.isArray(value) && value.length === 3 && value.every(Number.isFinite) ? [value[0], value[1], value[2]] : null);
+
+/**
+ * The `model.json` of these settings.
+ * @param {Settings} settings
+ * @param {Manifest | null} before the one they began with
+ * @param {{file: string, bytes: number, statistics: boolean}} about
+ * @returns {Manifest}
+ */
+export function manifestOf(settings, before, { file, bytes, statistics }) {
+  const { name, size, stride, geometry, mean, std, target, pooling } = settings;
+  const { mean_embedding: embedding, class_specific: specific, ...rest } = before ?? {};
+  const input = { ...rest.input, ...(size === null ? {} : { size, stride: Math.min(stride, size) }), geometry, mean, std };
+  /** @type {Manifest} */
+  const manifest = { format: 1, ...rest, name, file, bytes, input, ...(target ? { target } : {}), pooling };
+  // The mean embedding is that of one layer and one way of feeding it: with others it would be wrong, and nobody would notice.
+  if (before && embedding && JSON.stringify(whatItRestsOn(before)) === JSON.stringify(whatItRestsOn(manifest))) manifest.mean_embedding = embedding;
+  if (specific) manifest.class_specific = statistics ? specific : { ...specific, statistics: undefined, sha256: undefined };
+  return manifest;
+}
+
+/** @param {Manifest} manifest */
+const whatItRestsOn = ({ input, target, pooling = "gap" }) => [input?.size, input?.geometry ?? "squash", input?.mean, input?.std, target, pooling];
