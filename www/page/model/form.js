@@ -11,9 +11,9 @@ const CUSTOM = "custom";
 const BEST = "Best, found by famlens";
 
 /**
- * @param {{use: (settings: Settings) => void, save: (settings: Settings) => void}} actions
+ * @param {{use: (settings: Settings) => void, save: (settings: Settings) => void, cancel: () => void}} actions
  */
-export function settingsForm({ use, save }) {
+export function settingsForm({ use, save, cancel }) {
   const name = el("input", { type: "text", required: true, maxlength: "80", autocomplete: "off", "data-testid": "model-set-name" });
   const preset = select([...PRESETS.map(({ id, label }) => ({ name: id, label })), { name: CUSTOM, label: "Custom" }], "model-preset");
   const size = el("input", { type: "number", min: "8", max: "4096", step: "1", placeholder: "as the file says", "data-testid": "model-size" });
@@ -26,10 +26,11 @@ export function settingsForm({ use, save }) {
   const numbers = el("div", { class: "model-numbers" }, means.element, deviations.element);
   const strideRow = field("Sides are multiples of", stride);
   const apply = el("button", { type: "submit", class: "button primary", "data-testid": "model-apply" }, "Use this model");
+  const leave = el("button", { type: "button", class: "button quiet", onclick: cancel }, "Cancel");
   const sees = preview(() => (element.hidden ? null : read()));
   const element = el(
     "form",
-    { class: "model-form", "data-testid": "model-form", novalidate: false, hidden: true },
+    { class: "model-form", "data-testid": "model-form", hidden: true },
     el("h3", {}, "Settings"),
     el(
       "div",
@@ -37,7 +38,7 @@ export function settingsForm({ use, save }) {
       el("div", { class: "model-left" }, field("Name", name), field("Pixel values", preset), numbers, field("Input side in pixels", size), field("Photos are fitted", geometry), strideRow),
       el("div", { class: "model-left" }, field("Map from layer", target), field("Pooled by", pooling), sees.element),
     ),
-    el("div", { class: "model-actions" }, apply, el("button", { type: "button", class: "button", "data-testid": "model-save", title: "The settings as a file, for the command line and for other browsers", onclick: () => element.reportValidity() && save(read()) }, "Save model.json")),
+    el("div", { class: "model-actions" }, apply, el("button", { type: "button", class: "button", "data-testid": "model-save", title: "The settings as a file, for the command line and for other browsers", onclick: () => element.reportValidity() && save(read()) }, "Save model.json"), leave),
   );
 
   on(["query"], () => void sees.draw());
@@ -98,6 +99,7 @@ export function settingsForm({ use, save }) {
       fill(pooling, POOLINGS, settings.pooling);
       const layers = targets.map((layer, at) => ({ name: layer, label: at === 0 ? `Best: ${layer}` : layer }));
       fill(target, layers.length > 0 ? layers : [{ name: "", label: BEST }], settings.target || (targets[0] ?? ""));
+      leave.hidden = running;
       apply.textContent = running ? "Apply" : "Use this model";
       adjust();
     },

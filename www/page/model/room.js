@@ -31,6 +31,11 @@ const facts = el("dl", { class: "facts" });
 const form = settingsForm({
   use: (settings) => void attempt(() => take(settings)),
   save: (settings) => void save(settings),
+  cancel() {
+    given = null;
+    fail(null);
+    show();
+  },
 });
 const picker = el("input", { class: "unseen", id: "model-input", type: "file", accept: ".onnx,.json,.bin", multiple: true, "data-testid": "model-input" });
 const bring = el(
