@@ -78,13 +78,13 @@ export async function bringModel(files) {
   const find = (/** @type {RegExp} */ ending) => files.find(({ name }) => ending.test(name)) ?? null;
   const [onnx, json, statistics] = [find(/\.onnx$/i), find(/\.json$/i), find(/\.bin$/i)];
   if (files.length === 0) return;
-  if (!onnx) return fail(`${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be exported to it first.`);
+  if (!onnx) return fail(`The file ${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be exported to it first.`);
   /** @type {Manifest | null} */
   let manifest = null;
   try {
     manifest = json ? JSON.parse(await json.text()) : null;
   } catch (problem) {
-    return fail(`${json?.name} is not JSON: ${problem instanceof Error ? problem.message : problem}`);
+    return fail(`The file ${json?.name} is not JSON: ${problem instanceof Error ? problem.message : problem}`);
   }
   fail(null);
   given = { file: onnx.name, onnx, statistics, manifest };
@@ -192,7 +192,11 @@ function pick(entry) {
 /** Puts an input in place of the name. @param {Entry} entry @param {HTMLElement} title */
 function edit(entry, title) {
   const input = el("input", { type: "text", value: entry.name, maxlength: "80", "aria-label": `New name of ${entry.name}` });
+  let ended = false;
   const end = (/** @type {string} */ name) => {
+    // Taking the input away takes the focus from it, which ends it too.
+    if (ended) return;
+    ended = true;
     input.replaceWith(title);
     void rename(entry, name.trim());
   };
@@ -202,7 +206,7 @@ function edit(entry, title) {
     event.preventDefault();
     end(event.key === "Enter" ? input.value : entry.name);
   });
-  input.addEventListener("blur", () => input.isConnected && end(input.value));
+  input.addEventListener("blur", () => end(input.value));
   title.replaceWith(input);
   input.select();
 }
