@@ -8,9 +8,9 @@ import { DIST } from "../harness/page.mjs";
 
 // Three tasks, fourteen methods with the gradients they need, whole transformers on both engines, and the measures doubled what one task and
 // three forms took (556 kB).
-const MOST = 1_080_000;
+const MOST = 1_100_000;
 
-test("wasm and scripts are at most 1080 kB gzipped", async () => {
+test("wasm and scripts are at most 1100 kB gzipped", async () => {
   const { gzipped } = await code(DIST);
   assert.ok(gzipped <= MOST, `they are ${gzipped} bytes`);
 });
