@@ -35,7 +35,7 @@ unsafe fn each<S>(args: &mut Args) {
         Activation::Swish(beta) => y.for_each(|v| *v /= 1.0 + exp(-beta * *v)),
         Activation::Gelu => y.for_each(|v| *v *= 0.5 + 0.5 * erf(*v * std::f32::consts::FRAC_1_SQRT_2)),
         // (1 + tanh(u)) / 2 is the logistic function of 2 u; 1.5957691 is 2 sqrt(2 / pi).
-        Activation::GeluTanh => y.for_each(|v| *v /= 1.0 + exp(-1.595_769_1 * (*v + 0.044_715 * *v * *v * *v))),
+        Activation::GeluTanh => y.for_each(|v| *v /= 1.0 + exp(-1.595_769 * (*v + 0.044_715 * *v * *v * *v))),
         Activation::Elu(alpha) => y.for_each(|v| *v = if *v > 0.0 { *v } else { alpha * (exp(v.min(0.0)) - 1.0) }),
         // tanh(ln(1 + e)) is (e^2 + 2 e) / (e^2 + 2 e + 2), and 1 long before that overflows.
         Activation::Mish => y.for_each(|v| {
