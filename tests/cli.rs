@@ -190,7 +190,11 @@ fn methods_are_compared_with_their_cost() {
     let picture = famlens::image::decode("sheet", &std::fs::read(sheet).expect("a sheet"), &Default::default());
     // The photo and four overlays.
     let picture = picture.expect("the sheet is a picture");
-    assert!(picture.height() == 240 && picture.width() % 5 == 0 && picture.width() > 5 * 200, "{:?}", picture.size());
+    assert!(
+        picture.height() == 240 && picture.width().is_multiple_of(5) && picture.width() > 5 * 200,
+        "{:?}",
+        picture.size()
+    );
 }
 
 #[test]
