@@ -122,7 +122,9 @@ impl Worker<'_> {
             if job.setting.random_layers > 0 {
                 model = model.with_random_layers(job.setting.random_layers, self.plan.seed)?;
             }
-            let session = block_on(Session::new(model, self.plan.engine))?;
+            let mut session = block_on(Session::new(model, self.plan.engine))?;
+            // A second scale is made from the photo itself.
+            session.keep_photos(self.plan.options.variants.iter().any(|v| !v.options.finer.scales.is_empty()));
             self.loaded = Some(Loaded { setting: job.setting, session, ids: HashMap::new(), bad: HashMap::new() });
         }
         let Some(loaded) = self.loaded.as_mut() else { return Ok(Outcome::default()) };
