@@ -7,19 +7,15 @@ use famlens::Error;
 use famlens::engine::cpu::CpuEngine;
 use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::engine::{CellMaps, CellReadout, Engine, Pooled, Program};
-use famlens::fam::{Accumulator, CellForm, ClassCells, Rule, Specific, Statistics};
+use famlens::fam::{Accumulator, CellForm, ClassCells, Form, Rule, Specific, Statistics};
 use famlens::graph::{Activation, Graph, Op};
 use famlens::image::{Limits, decode, prepare};
-use famlens::session::Model;
+use famlens::session::{Class, EngineChoice, ExplainOptions, ImageId, Model, Session};
 use famlens::tensor::Tensor;
 use pollster::block_on;
 
-/// Everything after the network, and the network in f32.
+/// Of everything, the network's own rounding included.
 const TOLERANCE: f64 = 1e-4;
-/// With the network's own rounding on top.
-const FORWARD: f64 = 1e-4;
-/// Products of int8 weights with activations rounded to 16 bits (`tests/cpu.rs` holds the network itself to 1e-3).
-const FIXED_POINT: f64 = 1e-3;
 
 fn model() -> Model {
     let folder = root("models/efficientnet_lite0");
@@ -221,19 +217,91 @@ fn the_shipped_model_gives_numpys_maps() {
                     rows(&all).nth(b).expect("with and without the border term").to_vec()
                 };
                 let what = format!("{} border {border} {which}", engine.describe());
-                let limit = if engine.describe().contains("int16") { FIXED_POINT } else { FORWARD };
                 assert!(
-                    off(&found.evidence, &of("evidence")) < limit,
+                    off(&found.evidence, &of("evidence")) < TOLERANCE,
                     "{what}: evidence {}",
                     off(&found.evidence, &of("evidence"))
                 );
                 assert!(
-                    off(&found.maps, &of("discriminative")) < limit,
+                    off(&found.maps, &of("discriminative")) < TOLERANCE,
                     "{what}: maps {}",
                     off(&found.maps, &of("discriminative"))
                 );
-                assert!(off(&found.scores, &of("discriminative_scores")) < limit, "{what}: scores");
+                assert!(off(&found.scores, &of("discriminative_scores")) < TOLERANCE, "{what}: scores");
             }
         }
+    }
+}
+
+/// The session's way: photos of the size that the forms look at, on both engines; and everything it says about them.
+#[test]
+fn the_session_explains_as_numpy_does() {
+    let index = index();
+    for choice in [EngineChoice::Cpu, EngineChoice::Gpu] {
+        let mut session = match block_on(Session::new(model(), choice)) {
+            Ok(session) => session,
+            Err(Error::NoGpu { reason }) => {
+                assert!(std::env::var_os("FAMLENS_REQUIRE_GPU").is_none(), "a GPU is required: {reason}");
+                eprintln!("SKIPPED: no GPU here: {reason}");
+                continue;
+            }
+            Err(other) => panic!("{other}"),
+        };
+        let add = |session: &mut Session, file: &serde_json::Value| -> ImageId {
+            let file = text(file);
+            let photo = decode(file, &common::bytes(golden(&format!("class_specific/{file}"))), &Limits::default());
+            session.add_image(file, &photo.expect("it decodes")).expect("it fits")
+        };
+        let classes: Vec<Class> = index["classes"]
+            .as_array()
+            .expect("classes")
+            .iter()
+            .map(|class| {
+                let files = class["supports"].as_array().expect("supports");
+                let supports: Vec<_> = files.iter().map(|file| add(&mut session, file)).collect();
+                Class::new(text(&class["name"]), supports)
+            })
+            .collect();
+        let query = add(&mut session, &index["query"]);
+        let options = |form| ExplainOptions { form, ..ExplainOptions::default() };
+        let explain =
+            |session: &mut Session, options: &ExplainOptions| block_on(session.explain(query, &classes, options));
+
+        let error = explain(&mut session, &options(Form::Discriminative)).map(|_| ()).expect_err("no statistics yet");
+        assert!(error.to_string().contains("famlens statistics"), "{error}");
+        session.set_statistics(Some(statistics())).expect("they are this model's");
+
+        for (b, border_term) in [false, true].into_iter().enumerate() {
+            let options = ExplainOptions { border_term, ..options(Form::Discriminative) };
+            let found = explain(&mut session, &options).expect("it explains");
+            let (maps, scores) =
+                (npy("class_specific/both_discriminative.npy"), npy("class_specific/both_discriminative_scores.npy"));
+            let maps = rows(&maps).nth(b).expect("two").to_vec();
+            let scores = rows(&scores).nth(b).expect("two").to_vec();
+            for (k, expected) in maps.chunks(100).enumerate() {
+                assert!(off(&found.maps[k].map.data, expected) < TOLERANCE, "map {k}");
+                let sum: f64 = found.contributions[k].iter().map(|&c| f64::from(c)).sum();
+                assert!((sum + found.classes[k].residual - found.classes[k].similarity).abs() < 1e-6);
+            }
+            let similar: Vec<f32> = found.classes.iter().map(|c| c.similarity as f32).collect();
+            assert!(off(&similar, &scores) < TOLERANCE);
+            assert_eq!(
+                (found.score.as_str(), found.embedded),
+                ("mean discriminative evidence", if b == 0 { 10 } else { 0 })
+            );
+            assert_eq!(found.target, text(&index["layer"]));
+        }
+        let whitened = explain(&mut session, &options(Form::Whitened)).expect("it explains");
+        let scores = npy("class_specific/chosen_whitened_scores.npy");
+        let similar: Vec<f32> = whitened.classes.iter().map(|c| c.similarity as f32).collect();
+        assert!(off(&similar, rows(&scores).nth(1).expect("with the border term")) < TOLERANCE);
+        assert_eq!((whitened.score.as_str(), whitened.embedded), ("Mahalanobis cosine", 0));
+
+        let forms = [options(Form::Faithful), options(Form::Discriminative)];
+        let mosaic = block_on(session.mosaic(&classes, None, &forms)).expect("three classes tile");
+        assert_eq!((mosaic.side, mosaic.tiles.len(), mosaic.photo.size()), (2, 4, (640, 640)));
+        assert_eq!(mosaic.chance, [0.5, 0.25, 0.25]);
+        let mean = |k: usize| mosaic.forms[k].own.iter().map(|own| own.unwrap_or(0.0)).sum::<f64>() / 3.0;
+        assert!(mean(1) > mean(0) + 0.2, "discriminative {} against plain {}", mean(1), mean(0));
     }
 }

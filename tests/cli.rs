@@ -190,7 +190,11 @@ fn methods_are_compared_with_their_cost() {
     let picture = famlens::image::decode("sheet", &std::fs::read(sheet).expect("a sheet"), &Default::default());
     // The photo and four overlays.
     let picture = picture.expect("the sheet is a picture");
-    assert!(picture.height() == 240 && picture.width() % 5 == 0 && picture.width() > 5 * 200, "{:?}", picture.size());
+    assert!(
+        picture.height() == 240 && picture.width().is_multiple_of(5) && picture.width() > 5 * 200,
+        "{:?}",
+        picture.size()
+    );
 }
 
 #[test]
@@ -224,4 +228,34 @@ fn the_benchmark_of_methods_tells_how_each_grows() {
     assert_eq!((&rows[1]["passes"]["forward"], &rows[3]["passes"]["forward"]), (&17.into(), &37.into()));
     assert!(value["growth"].as_array().is_some_and(|g| g.len() == 2 && g[1]["memory"].as_f64() > Some(0.0)));
     assert!(failure(&["bench-methods", "--sizes", "50"]).contains("multiple of 32"));
+}
+
+#[test]
+fn what_can_be_chosen_is_listed_and_taken() {
+    let listed = stdout(&famlens(&["choices", "similarity"]));
+    assert!(listed.contains("euclidean") && listed.contains("Source: arXiv 1703.05175"), "{listed}");
+    assert!(failure(&["choices", "colour"]).contains("similarity"));
+    let options = ["--similarity", "euclidean", "--flip"];
+    let text = stdout(&famlens(&[&EXPLAIN[..], &options].concat()));
+    assert!(text.contains("score: negative squared Euclidean distance"), "{text}");
+    assert!(text.contains("2 forward passes") && text.contains("constant -"), "{text}");
+    let softmax = stdout(&famlens(&[&EXPLAIN[..], &["--weight-norm", "softmax"]].concat()));
+    assert!(softmax.contains("nearly the plain mean"), "{softmax}");
+    assert!(failure(&[&EXPLAIN[..], &["--similarity", "euclid"]].concat()).contains("euclidean"));
+}
+
+#[test]
+fn a_support_set_is_checked() {
+    let args = ["check", "--class", "bird=bird", "--class", "hammer=hammer", "--engine", "cpu", "--json"];
+    let value: serde_json::Value = serde_json::from_str(&stdout(&famlens(&args))).expect("JSON");
+    let images = value["images"].as_array().map_or(0, Vec::len);
+    let counted: u64 = value["confusion"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|r| r.as_array().into_iter().flatten())
+        .filter_map(serde_json::Value::as_u64)
+        .sum();
+    assert_eq!((counted as usize, images), (14, 14));
+    assert!(value["accuracy"].as_f64().is_some_and(|a| a > 0.9), "birds are no hammers");
 }

@@ -99,7 +99,7 @@ mod tests {
         let first = conv(&mut graph, "first", image);
         let second = conv(&mut graph, "second", first);
         let side = graph.add_int8("side.w", Int8Tensor::new([3, 4], (0..12).collect(), vec![1.0; 3]).unwrap());
-        let bias = graph.add_constant("side.b", Tensor::zeros([3]));
+        let bias = graph.add_constant("side.b", Tensor::new([3], vec![0.0; 3]).unwrap());
         graph.add_node("side", Op::Linear(Linear::default()), vec![first, side, bias]).unwrap();
         (graph, second)
     }

@@ -307,12 +307,8 @@ mod tests {
         let boxes = [Rect::new(0.0, 0.0, 50.0, 100.0)];
         let score = |floor: Floor| floor.score((100, 100), &boxes, None, 0.2).unwrap();
         let whole = score(Floor::WholePhoto);
-        assert!((whole.iou - 0.5).abs() < 1e-9 && whole.corloc && (whole.energy - 0.5).abs() < 1e-9);
-        let far = Floor::WholePhoto.score((100, 100), &[Rect::new(60.0, 0.0, 99.0, 99.0)], None, 0.2).unwrap();
-        assert!(
-            whole.pointing && !far.pointing,
-            "the guess's point is the centre, and the edge of a box belongs to it"
-        );
+        // Its peak is the centre of the photo, which lies on the box's edge.
+        assert!((whole.iou - 0.5).abs() < 1e-9 && whole.corloc && (whole.energy - 0.5).abs() < 1e-9 && whole.pointing);
         // 80 x 80 against the left half: 40 x 80 in common.
         let centre = score(Floor::CentreBox);
         assert!((centre.iou - 3200.0 / 8200.0).abs() < 1e-9 && (centre.energy - 0.5).abs() < 1e-6);

@@ -296,7 +296,7 @@ fn models_of_text_and_sound_are_told_what_famlens_is_for() {
     ids.elem_type = Some(data_type::INT64);
     let error = failure(&text);
     assert!(error.contains("\"x\" takes int64") && error.contains("text models"), "{error}");
-    let mut sound = model(vec![node("Relu", &["x"], "y")], vec![]);
+    let mut sound = model(vec![node("Relu", &["mel"], "y")], vec![]);
     graph(&mut sound).input = vec![value("mel", &[Some(1), Some(80), None])];
     let error = failure(&sound);
     assert!(error.contains("\"mel\" is [1, 80, ?]") && error.contains("sound"), "{error}");

@@ -97,6 +97,7 @@ def parts():
     case("gather_irregular", [node("Gather", "x i", axis=2)], {"i": i64(5, 0, 0, 3)})
     case("gather_regular", [node("Gather", "x i", axis=3)], {"i": i64(4, 2, 0)})
     case("gather_table", [node("Gather", "x i", axis=1)], {"i": np.array([[0, 1], [3, 1]], np.int64)})
+    case("gather_nd", [node("GatherND", "x i")], {"i": np.array([[[0, 3], [0, 0]]], np.int64)})
     case("split_sizes", [node("Split", "x s", "a b", axis=1), node("Sub", "a b", "d"), node("Concat", "d a", axis=1)],
          {"s": i64(2, 2)})
     case("split_uneven", [node("Split", "x s", "a b c", axis=2), node("Concat", "c a b", axis=2)], {"s": i64(1, 4, 2)})

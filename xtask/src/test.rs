@@ -135,7 +135,7 @@ fn unit() -> Result<Outcome> {
     }
     // The suites run whole networks on every engine, which is slow without optimisation.
     tests.args(["--config", "profile.dev.package.famlens.opt-level=2"]);
-    sh::run(tests.args(["test", "--locked", "--workspace"]))?;
+    sh::run(tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]))?;
     Ok(no_vulkan.map_or(Outcome::Passed, |why| Outcome::PassedInPart(format!("GPU suites skipped: {why}"))))
 }
 

@@ -56,6 +56,18 @@ pub fn explanation_text(explanation: &Explanation, shown: usize) -> String {
         "score: {}; form: {}; {} in {:.0} ms",
         explanation.score, explanation.form, explanation.engine, t.total
     );
+    if explanation.passes > 1 {
+        let _ = writeln!(
+            text,
+            "made of {} forward passes of the query; the further ones took {:.0} ms",
+            explanation.passes, t.finer
+        );
+    }
+    let class = &explanation.classes[shown];
+    if class.constant.abs() > 1e-6 || class.residual.abs() > 1e-4 {
+        let (constant, residual) = (class.constant, class.residual);
+        let _ = writeln!(text, "outside of all channels: constant {constant:.4}, residual {residual:.4}");
+    }
     for note in &explanation.notes {
         let _ = writeln!(text, "note: {note}");
     }

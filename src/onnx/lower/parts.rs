@@ -10,6 +10,7 @@ use crate::tensor::Shape;
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
     Some(match op_type {
         "Gather" => gather,
+        "GatherND" => gather_nd,
         "Slice" => slice,
         "Split" => split,
         "Pad" => pad,
@@ -40,6 +41,32 @@ fn gather(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let picks =
         (0..outer).flat_map(|o| at.iter().flat_map(move |&i| (0..inner).map(move |n| (o * len + i) * inner + n)));
     Ok(vec![picked(&x, &to, picks)?])
+}
+
+/// Slices at some indices of the first axes together, which are known beforehand.
+fn gather_nd(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let (x, indices) = (c.input(0)?, c.ints(1)?);
+    let shape = c.shape(&x)?;
+    if c.int("batch_dims", 0) != 0 {
+        return unsupported("batch_dims");
+    }
+    let Some((&depth, rows)) = indices.shape.split_last().filter(|(d, _)| (1..=shape.rank()).contains(*d)) else {
+        return wrong(format!("its indices of shape {:?} do not fit {shape}", indices.shape));
+    };
+    let (first, rest) = shape.dims().split_at(depth);
+    let mut at = Vec::with_capacity(rows.iter().product());
+    for row in indices.data.chunks_exact(depth) {
+        let mut place = 0;
+        for (&i, &len) in row.iter().zip(first) {
+            place = place * len + c.axis(i, len)?;
+        }
+        at.push(place);
+    }
+    let flat = Shape::new([&[first.iter().product()], rest].concat());
+    let to = Shape::new([rows, rest].concat());
+    let x = c.emit_step("flat", Op::Reshape(flat.clone()), &[&x])?;
+    let picked = c.emit_step("picked", pick(&flat, 0, at), &[&x])?;
+    Ok(vec![c.emit(Op::Reshape(to), &[&picked])?])
 }
 
 /// Indices that are equally far apart are a cut, any others a pick.

@@ -62,9 +62,11 @@ impl Store {
     }
 
     pub fn add(&mut self, entries: Vec<Entry>) -> Result<()> {
-        for entry in entries {
+        for mut entry in entries {
             if let Some((path, file)) = &mut self.file {
                 let mut line = serde_json::to_string(&entry).map_err(|e| files::file_error(path, e))?;
+                // What a later run will read: a number may differ in its last bit, and both runs must print the same.
+                entry = serde_json::from_str(&line).map_err(|e| files::file_error(path, e))?;
                 line.push('\n');
                 file.write_all(line.as_bytes()).and_then(|()| file.flush()).map_err(|e| files::file_error(path, e))?;
             }

@@ -62,16 +62,13 @@ unsafe fn normalise<S>(a: &mut Norm) {
     }
 }
 
+/// The values of a mask, and where in them a row begins with the step between its values.
+pub(in super::super) type Mask<'a> = (&'a [f32], &'a dyn Fn(usize) -> (usize, usize));
+
 /// `exp(x) / sum(exp(x))` of each row of `n` values, in place, where `x` is `scale` times the value plus the mask.
 ///
 /// `mask` gives for a row the first value to add and the step between them (0 or 1); none adds nothing.
-pub(in super::super) fn softmax(
-    isa: Isa,
-    n: usize,
-    scale: f32,
-    mask: Option<(&[f32], &dyn Fn(usize) -> (usize, usize))>,
-    y: &mut [f32],
-) -> Result<()> {
+pub(in super::super) fn softmax(isa: Isa, n: usize, scale: f32, mask: Option<Mask<'_>>, y: &mut [f32]) -> Result<()> {
     ensure(n > 0 && y.len().is_multiple_of(n), "a row of shares")?;
     for (i, row) in y.chunks_exact_mut(n).enumerate() {
         match mask {
