@@ -56,6 +56,8 @@ MODELS = {
         "stride": 32,
         "mean": [127, 127, 127],
         "std": [128, 128, 128],
+        # What the class-specific forms look at; `famlens statistics` makes the file.
+        "class_specific": {"layer": "blocks.15.project.conv", "head": "features", "size": 320, "statistics": "statistics.bin"},
     },
     "efficientnet_lite2": {
         "title": "EfficientNet-Lite2",
@@ -309,6 +311,12 @@ def labels():
     sys.exit("torchvision/models/_meta.py no longer holds _IMAGENET_CATEGORIES")
 
 
+def class_specific(folder, model):
+    """The card's entry of the class-specific forms, where the model has statistics of its layers."""
+    entry = model.get("class_specific")
+    return {"class_specific": {**entry, "sha256": sha256(folder / entry["statistics"])}} if entry else {}
+
+
 def write_card(name, model):
     folder = HERE / name
     file = folder / "model.onnx"
@@ -336,6 +344,7 @@ def write_card(name, model):
         "labels": labels(),
         "mean_embedding": [float(f"{v:.6g}") for v in mean],
         "mean_embedding_source": f"mean over the {len(paths)} photos of tests/photos, squashed to {model['size']} px, by this file",
+        **class_specific(folder, model),
         "licence": "Apache-2.0",
         "provenance": {
             "package": model["package"],

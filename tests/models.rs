@@ -54,9 +54,10 @@ fn each_embeds_as_onnx_runtime_does() {
             let id = session.add_image("kingfisher", &photo).expect("fits");
             let found = block_on(session.embed(id)).expect("embeds").values;
             let (error, alike) = (relative_error(&found, expected.data()), cosine(&found, expected.data()));
-            // An activation rounded to 16 bits a row costs lite2 8e-3 at most; another resize kernel would cost 1e-1.
             println!("{name} {choice:?}: relative error {error:.1e}, cosine {alike:.6}");
-            assert!(error < 1e-2 && alike > 0.9999, "{name} on {choice:?}: {error} {alike}");
+            // The CPU engine rounds activations to 16 bits a row, the GPU engine rounds nothing.
+            let most = if choice == EngineChoice::Cpu { 1e-2 } else { 1e-3 };
+            assert!(error < most && alike > 0.9999, "{name} on {choice:?}: {error} {alike}");
         }
     }
 }

@@ -49,10 +49,8 @@ pub trait Program {
     /// Shapes of the targets, in the order given to [`Engine::compile`].
     fn target_shapes(&self) -> &[Shape];
 
-    /// Bytes of activations that a run holds in the engine's memory, weights not counted; 0 if the engine does not say.
-    fn bytes(&self) -> usize {
-        0
-    }
+    /// Bytes of activations that a run holds in the engine's memory, weights not counted.
+    fn bytes(&self) -> usize;
 
     /// One forward pass, then `mix` over the first target, in one submission and one readback.
     ///

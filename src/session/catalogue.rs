@@ -192,7 +192,7 @@ pub fn catalogue() -> Vec<Entry> {
         entry(
             "finer.shifts",
             "Shifts",
-            "The image is looked at n x n times, shifted by parts of a cell.",
+            "The image is looked at n x n times, shifted by parts of a cell, for n times the cells along each side.",
             number(0.0, 4.0, 1.0),
         ),
         entry(

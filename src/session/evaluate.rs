@@ -138,7 +138,7 @@ impl Session {
         };
         let mut found = Evaluated::default();
         for variant in &options.variants {
-            let explanation = self.explain(subject.image, classes, &variant.options).await?;
+            let explanation = self.explain_among(subject.image, classes, &variant.options).await?;
             let map = own_map(&explanation, subject.class)?.clone();
             let mut own = decision(row(table, &variant.name), &explanation, subject.class);
             if !subject.boxes.is_empty() {
@@ -186,7 +186,7 @@ impl Session {
         let name = self.image_name(image)?.to_owned();
         let mut rows = Vec::new();
         for variant in variants {
-            let explanation = self.explain(image, classes, &variant.options).await?;
+            let explanation = self.explain_among(image, classes, &variant.options).await?;
             for (tile, &class) in tiles.iter().enumerate() {
                 let map = own_map(&explanation, class)?;
                 let scores = grid.measure(&map.view()?)?;
@@ -224,7 +224,7 @@ impl Session {
     ) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for (variant, reference) in variants.iter().zip(reference) {
-            let explanation = self.explain(subject.image, classes, &variant.options).await?;
+            let explanation = self.explain_among(subject.image, classes, &variant.options).await?;
             let map = own_map(&explanation, subject.class)?;
             // A constant map has no order: it shares nothing with the other one.
             let row = Row {
@@ -239,6 +239,20 @@ impl Session {
             rows.push(row.with("rank", rank.unwrap_or(0.0)).with("pearson", pearson.unwrap_or(0.0)));
         }
         Ok(rows)
+    }
+
+    /// [`Session::explain`], learning from the classes' supports alone: a figure must not depend on which other photos happened
+    /// to be embedded before.
+    async fn explain_among(
+        &mut self,
+        image: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+    ) -> Result<Explanation> {
+        self.learn_from = Some(classes.iter().flat_map(|class| class.supports.iter().copied()).collect());
+        let explained = self.explain(image, classes, options).await;
+        self.learn_from = None;
+        explained
     }
 
     async fn faithfulness(
@@ -301,8 +315,9 @@ impl Session {
         };
         // Only the score is asked for, and every method ranks by the same one; the cheapest answers soonest.
         let (method, method_options) = Default::default();
-        let choices = ExplainOptions { method, layer: None, method_options, ..choices.clone() };
-        let scored = self.explain(image, classes, &choices).await;
+        let finer = Default::default();
+        let choices = ExplainOptions { method, layer: None, method_options, finer, ..choices.clone() };
+        let scored = self.explain_among(image, classes, &choices).await;
         if image != subject.image {
             self.remove_image(image);
         }

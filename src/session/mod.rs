@@ -85,6 +85,8 @@ pub struct Session {
     head: Option<Head>,
     matrix: Option<Inverse>,
     keep_photos: bool,
+    /// The only images that may be learned from; all that were embedded if `None`.
+    learn_from: Option<Vec<ImageId>>,
 }
 
 /// One image: what the backbone reads, and what it found.
@@ -142,6 +144,7 @@ impl Session {
             head: None,
             matrix: None,
             keep_photos,
+            learn_from: None,
             cells: Default::default(),
         })
     }

@@ -197,12 +197,6 @@ impl Model {
         self
     }
 
-    /// Replaces the side of the square input, in pixels.
-    pub fn with_input_size(mut self, size: usize) -> Self {
-        self.manifest.input.size = size;
-        self
-    }
-
     /// Replaces how photos are fitted into the input.
     pub fn with_geometry(mut self, mode: crate::image::GeometryMode) -> Self {
         self.manifest.input.geometry = mode;

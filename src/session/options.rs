@@ -117,7 +117,7 @@ impl Default for ExplainOptions {
 pub struct Finer {
     /// Also the mirror image: twice the passes.
     pub flip: bool,
-    /// Shifts by `1/n` of a cell along both sides: `n * n` times the passes. 0 and 1 are no shift; at most 4.
+    /// Looks `1/n` of a cell apart along both sides: `n * n` times the passes, and the plain one. 0 and 1 are no shift; at most 4.
     pub shifts: usize,
     /// Further scales of the input, each within 0.5 to 2 of its size; one more set of passes for each.
     pub scales: Vec<f32>,

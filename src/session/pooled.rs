@@ -151,10 +151,13 @@ impl Session {
         Ok(())
     }
 
-    /// The pooled features of every image that has been embedded at a layer, the query left out: what may be learned from.
+    /// The pooled features of what may be learned from, the query left out: every image that has been embedded at a layer,
+    /// or those among [`Session::learn_from`].
     pub(super) async fn gallery(&mut self, query: ImageId, layer: &str, pooling: Pooling) -> Result<Gallery> {
-        let mut ids: Vec<ImageId> = self.images.keys().copied().filter(|&id| id != query).collect();
+        let mut ids = self.learn_from.clone().unwrap_or_else(|| self.images.keys().copied().collect());
+        ids.retain(|&id| id != query);
         ids.sort_unstable();
+        ids.dedup();
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids {
             if let Some(known) = self.cached(id, layer)? {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{ExplainOptions, ImageId, Session, not_spatial};
-use crate::engine::Mix;
 use crate::error::{Error, Result};
 use crate::fam::PoolingChoice;
 use crate::image::difference_hash;
@@ -78,17 +77,8 @@ impl Session {
         origin.check(&self.origin(&options)?)?;
         let own = self.model.manifest().pooling();
         let pooling = options.pooling.map_or(Ok(own), |pooling| pooling.of(options.gem_exponent))?;
-        self.with_recovery(async |s: &mut Self| {
-            let known = s.embedded(id, target).await?;
-            if pooling == own {
-                return Ok(known.embedding);
-            }
-            let size = s.entry(id)?.geometry.input_size();
-            let program = s.engines.program_on(known.engine, &s.model, size, target)?;
-            let mix = Mix { pooling, ..Mix::default() };
-            Ok(program.mix(&known.features, &mix).await?.embedding.into())
-        })
-        .await
+        let work = async |s: &mut Self| s.pooled(id, std::slice::from_ref(target), pooling).await;
+        Ok(self.with_recovery(work).await?.swap_remove(0))
     }
 
     /// Ranks a gallery for a query image: the `top` images most similar by cosine, the best first.

@@ -140,3 +140,22 @@ fn a_given_matrix_is_used() -> Result<()> {
     assert!((learned.classes[0].similarity - plain.classes[0].similarity).abs() > 1e-2);
     Ok(())
 }
+
+#[test]
+fn an_evaluation_learns_from_the_supports_alone() {
+    let mut bench = bench();
+    let options = ExplainOptions { head: HeadChoice::Whitening, ..base() };
+    let variants = vec![famlens::session::Variant { name: "whitened".into(), options: options.clone() }];
+    let asked = famlens::session::EvaluateOptions { variants, ..Default::default() };
+    let subject = famlens::session::Subject { image: bench.query, class: 0, boxes: Vec::new(), mask: None };
+    let evaluate = |bench: &mut Bench| {
+        let found = bench.session.evaluate_image(&subject, &bench.classes, "squash", &asked);
+        block_on(found).expect("evaluated").maps.swap_remove(0).data
+    };
+    let before = evaluate(&mut bench);
+    let other = bench.session.add_image("other", &photo("engine/dog.png")).expect("it fits");
+    block_on(bench.session.embed(other)).expect("embedded");
+    assert_eq!(evaluate(&mut bench), before, "another photo in the session changes no figure");
+    // A person's own explanation does learn from it.
+    assert_ne!(bench.explain(&options).maps[0].map.data, before);
+}

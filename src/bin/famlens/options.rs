@@ -78,7 +78,7 @@ pub struct OptionArgs {
     /// Average the map with that of the mirror image (twice the passes)
     #[arg(long)]
     pub flip: bool,
-    /// Look at N x N shifted images for a finer map (N * N times the passes)
+    /// Look at N x N shifted images for a finer map (N * N times the passes, and the plain one)
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub shifts: usize,
     /// How the map is made: fam, or a method it is compared with (famlens choices method)

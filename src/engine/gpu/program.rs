@@ -253,6 +253,10 @@ impl Program for GpuProgram {
         &self.target_shapes
     }
 
+    fn bytes(&self) -> usize {
+        usize::try_from(self.arena.size()).unwrap_or(usize::MAX)
+    }
+
     fn run<'a>(&'a mut self, input: &'a Tensor, mix: &'a Mix) -> LocalFuture<'a, Result<Output>> {
         Box::pin(self.forward(input, mix))
     }

@@ -42,11 +42,12 @@ fn einsum(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
             labels(right, None)?.into_iter().flat_map(|l| if l == '.' { ellipsis.clone() } else { vec![l] }).collect()
         }
         None => {
-            // Without an arrow: the letters that occur once, in alphabetic order.
+            // Without an arrow: what the ellipsis stands for, then the letters that occur once, in alphabetic order.
             let all: Vec<char> = terms.iter().flat_map(|t| t.labels.iter().copied()).collect();
-            let mut once: Vec<char> =
-                all.iter().copied().filter(|l| all.iter().filter(|m| *m == l).count() == 1).collect();
+            let stays = |l: &char| ellipsis.contains(l) || all.iter().filter(|m| *m == l).count() == 1;
+            let mut once: Vec<char> = all.iter().copied().filter(stays).collect();
             once.sort_unstable();
+            once.dedup();
             once
         }
     };

@@ -1,7 +1,8 @@
 //! Finer maps by several looks at the image: mirrored, shifted by parts of a cell, at further scales.
 //!
-//! The weights stay those of the plain look, so that contributions still sum to the similarity; what is averaged are the
-//! activation maps, each put back to where its look saw it.
+//! The weights stay those of the plain look, so that contributions still sum to the similarity. The maps of shifted looks
+//! are laid between each other: each look sees a part of the cells of a finer grid, in its own place, and nothing is blurred.
+//! Mirror images and scales are averaged.
 
 use super::super::{Finer, ImageId, Session};
 use super::maps::split;
@@ -11,17 +12,20 @@ use crate::fam::Grid;
 use crate::image::{Geometry, prepare};
 use crate::tensor::Tensor;
 
-/// One look: the input's scale, its shift in pixels of that scale, and whether it is mirrored.
-#[derive(Clone, Copy, PartialEq, Debug)]
-struct Look {
-    scale: f32,
-    shift: [usize; 2],
+/// What the looks of one scale and direction saw.
+struct Looks {
+    /// Maps of each look, layer and class; looks row by row of their shifts.
+    maps: Vec<Vec<Vec<Grid>>>,
+    /// Each look's shift to the right and down, as a part of the input.
+    shifts: Vec<[f64; 2]>,
+    /// Width of the input in pixels.
+    width: usize,
     flip: bool,
 }
 
 impl Session {
-    /// The mean over all looks of the maps of every class, for each layer, and the number of looks. `plain` are the maps of the
-    /// plain look.
+    /// The maps of every class over all looks, for each layer, and the number of forward passes with the plain one. `plain`
+    /// are the maps of the plain look.
     pub(super) async fn finer_maps(
         &mut self,
         query: ImageId,
@@ -30,43 +34,38 @@ impl Session {
         plain: Vec<Vec<Grid>>,
         finer: &Finer,
     ) -> Result<(Vec<Vec<Grid>>, usize)> {
-        let shifts = finer.shifts.max(1);
-        let scales: Vec<f32> = std::iter::once(1.0).chain(finer.scales.iter().copied()).collect();
-        // (maps of each layer and class, shift as a part of the input, mirrored)
-        let mut seen: Vec<(Vec<Vec<Grid>>, [f64; 2], bool)> = Vec::new();
-        for scale in scales {
+        let n = finer.shifts.max(1);
+        let directions = if finer.flip { &[false, true][..] } else { &[false] };
+        let mut seen = Vec::new();
+        let mut passes = 1;
+        let mut cell = 1;
+        for scale in std::iter::once(1.0).chain(finer.scales.iter().copied()) {
             let input = self.scaled(query, scale)?;
             let [_, _, height, width] = *input.shape().dims() else {
                 return Err(Error::argument("finer", "the model's input is no image"));
             };
-            let cell = self.model.manifest().input.stride;
-            for look in looks(scale, shifts, cell, finer.flip) {
-                let part = [look.shift[0] as f64 / width as f64, look.shift[1] as f64 / height as f64];
-                let maps = match (scale, look.shift, look.flip) {
-                    (1.0, [0, 0], false) => plain.clone(),
-                    _ => self.look(&seen_input(&input, &look), layers, mixes).await?,
-                };
-                seen.push((maps, part, look.flip));
+            if scale == 1.0 {
+                cell = plain.first().and_then(|classes| classes.first()).map_or(1, |grid| cell_side(width, grid));
+            }
+            for &flip in directions {
+                let mut looks = Looks { maps: Vec::new(), shifts: Vec::new(), width, flip };
+                for shift in shifts(n, cell) {
+                    looks.shifts.push([shift[0] as f64 / width as f64, shift[1] as f64 / height as f64]);
+                    looks.maps.push(match (scale, shift, flip) {
+                        (1.0, [0, 0], false) => plain.clone(),
+                        _ => {
+                            passes += 1;
+                            self.look(&seen_input(&input, shift, flip), layers, mixes).await?
+                        }
+                    });
+                }
+                seen.push(looks);
             }
         }
-        let average = |layer: usize, class: usize| {
-            let grids = || seen.iter().map(|(maps, ..)| &maps[layer][class]);
-            let width = grids().map(|g| g.width).max().unwrap_or(1) * shifts;
-            let height = grids().map(|g| g.height).max().unwrap_or(1) * shifts;
-            let at = |i: usize, n: usize| (i as f64 + 0.5) / n as f64;
-            let value = |x: usize, y: usize| {
-                let sample = |(maps, part, flip): &(Vec<Vec<Grid>>, [f64; 2], bool)| {
-                    let (u, v) = (at(x, width) - part[0], at(y, height) - part[1]);
-                    f64::from(maps[layer][class].sample(if *flip { 1.0 - u } else { u }, v))
-                };
-                (seen.iter().map(sample).sum::<f64>() / seen.len() as f64) as f32
-            };
-            let cells = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-            Grid { width, height, data: cells.map(|(x, y)| value(x, y)).collect() }
-        };
         let classes = plain.first().map_or(0, Vec::len);
-        let averaged = (0..layers.len()).map(|l| (0..classes).map(|k| average(l, k)).collect()).collect();
-        Ok((averaged, seen.len()))
+        let mean =
+            |layer: usize, class: usize| mean(seen.iter().map(|looks| looks.join(layer, class, n, cell)).collect());
+        Ok(((0..layers.len()).map(|l| (0..classes).map(|k| mean(l, k)).collect()).collect(), passes))
     }
 
     /// One forward pass on an input that is not kept.
@@ -109,28 +108,86 @@ impl Session {
     }
 }
 
-/// The looks of one scale: `n * n` shifts by parts of a cell, each also mirrored if asked for.
-fn looks(scale: f32, n: usize, cell: usize, flip: bool) -> Vec<Look> {
-    let shifts = (0..n * n).map(|i| [(i % n) * cell / n, (i / n) * cell / n]);
-    let mirrored = if flip { &[false, true][..] } else { &[false] };
-    shifts.flat_map(|shift| mirrored.iter().map(move |&flip| Look { scale, shift, flip })).collect()
+/// Pixels of the input to a cell.
+fn cell_side(width: usize, grid: &Grid) -> usize {
+    (width / grid.width.max(1)).max(1)
 }
 
-/// The input as a look sees it: moved to the left and up with the last column and row repeated, then mirrored.
-fn seen_input(input: &Tensor, look: &Look) -> Tensor {
+/// `n * n` shifts by parts of a cell, row by row. They lie around the plain look, so that no side of the photo loses more
+/// than half a cell.
+fn shifts(n: usize, cell: usize) -> impl Iterator<Item = [isize; 2]> {
+    let shift = move |i: usize| (2 * i as isize + 1 - n as isize) * cell as isize / (2 * n as isize);
+    (0..n * n).map(move |i| [shift(i % n), shift(i / n)])
+}
+
+/// The input as a look sees it: moved, with the outermost column and row repeated, then mirrored.
+fn seen_input(input: &Tensor, [right, down]: [isize; 2], flip: bool) -> Tensor {
     let [_, _, height, width] = *input.shape().dims() else { return input.clone() };
     let mut out = Tensor::zeros(input.shape().clone());
+    let moved = |i: usize, shift: isize, n: usize| i.saturating_add_signed(shift).min(n - 1);
     let planes = input.data().chunks_exact(height * width).zip(out.data_mut().chunks_exact_mut(height * width));
     for (from, to) in planes {
         for (y, row) in to.chunks_exact_mut(width).enumerate() {
-            let line = &from[(y + look.shift[1]).min(height - 1) * width..][..width];
+            let line = &from[moved(y, down, height) * width..][..width];
             for (x, value) in row.iter_mut().enumerate() {
-                let x = if look.flip { width - 1 - x } else { x };
-                *value = line[(x + look.shift[0]).min(width - 1)];
+                let x = if flip { width - 1 - x } else { x };
+                *value = line[moved(x, right, width)];
             }
         }
     }
     out
+}
+
+impl Looks {
+    /// One map of all looks, with `n` times the cells along each side.
+    fn join(&self, layer: usize, class: usize, n: usize, cell: usize) -> Grid {
+        let looks: Vec<&Grid> = self.maps.iter().map(|maps| &maps[layer][class]).collect();
+        match cell_side(self.width, looks[0]) == cell {
+            true => stitch(&looks, n, self.flip),
+            // A layer of another stride: the shifts are not parts of its cells.
+            false => self.blend(&looks, n),
+        }
+    }
+
+    /// The mean over the looks, each put back to where it saw its cells.
+    fn blend(&self, looks: &[&Grid], n: usize) -> Grid {
+        let (width, height) = (looks[0].width * n, looks[0].height * n);
+        let at = |i: usize, n: usize| (i as f64 + 0.5) / n as f64;
+        let value = |(x, y): (usize, usize)| {
+            let sample = |(grid, shift): (&&Grid, &[f64; 2])| {
+                let (u, v) = (at(x, width) - shift[0], at(y, height) - shift[1]);
+                f64::from(grid.sample(if self.flip { 1.0 - u } else { u }, v))
+            };
+            (looks.iter().zip(&self.shifts).map(sample).sum::<f64>() / looks.len() as f64) as f32
+        };
+        Grid { width, height, data: cells(width, height).map(value).collect() }
+    }
+}
+
+/// Fine cell `(x, y)` is cell `(x / n, y / n)` of look `(x % n, y % n)`: that cell's centre lies there.
+fn stitch(looks: &[&Grid], n: usize, flip: bool) -> Grid {
+    let (width, height) = (looks[0].width, looks[0].height);
+    let value = |(x, y): (usize, usize)| {
+        let column = if flip { width - 1 - x / n } else { x / n };
+        looks[y % n * n + x % n].data[y / n * width + column]
+    };
+    Grid { width: width * n, height: height * n, data: cells(width * n, height * n).map(value).collect() }
+}
+
+/// The mean of maps, at the largest number of cells among them.
+fn mean(grids: Vec<Grid>) -> Grid {
+    let width = grids.iter().map(|g| g.width).max().unwrap_or(0);
+    let height = grids.iter().map(|g| g.height).max().unwrap_or(0);
+    let count = grids.len() as f32;
+    let mut data = vec![0.0; width * height];
+    for grid in grids {
+        data.iter_mut().zip(grid.resized(width, height).data).for_each(|(sum, v)| *sum += v / count);
+    }
+    Grid { width, height, data }
+}
+
+fn cells(width: usize, height: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)))
 }
 
 #[cfg(test)]
@@ -138,21 +195,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_multiply() {
-        assert_eq!(looks(1.0, 1, 32, false), [Look { scale: 1.0, shift: [0, 0], flip: false }]);
-        let all = looks(1.0, 2, 32, true);
-        assert_eq!(all.len(), 8);
-        let shifts: Vec<_> = all.iter().filter(|l| !l.flip).map(|l| l.shift).collect();
-        assert_eq!(shifts, [[0, 0], [16, 0], [0, 16], [16, 16]]);
+    fn shifts_lie_around_the_plain_look() {
+        assert_eq!(shifts(1, 32).collect::<Vec<_>>(), [[0, 0]]);
+        assert_eq!(shifts(2, 32).collect::<Vec<_>>(), [[-8, -8], [8, -8], [-8, 8], [8, 8]]);
+        assert_eq!(shifts(3, 30).nth(4), Some([0, 0]));
     }
 
     #[test]
     fn a_look_moves_and_mirrors() -> Result<()> {
         let input = Tensor::new([1, 1, 2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-        let seen = |shift, flip| seen_input(&input, &Look { scale: 1.0, shift, flip }).into_data();
+        let seen = |shift, flip| seen_input(&input, shift, flip).into_data();
         assert_eq!(seen([1, 0], false), [2.0, 3.0, 3.0, 5.0, 6.0, 6.0]);
         assert_eq!(seen([0, 1], false), [4.0, 5.0, 6.0, 4.0, 5.0, 6.0]);
+        assert_eq!(seen([-1, -1], false), [1.0, 1.0, 2.0, 1.0, 1.0, 2.0]);
         assert_eq!(seen([1, 0], true), [3.0, 3.0, 2.0, 6.0, 6.0, 5.0]);
+        Ok(())
+    }
+
+    /// A network whose activation is the mean over its cell.
+    fn network(input: &Tensor, cell: usize) -> Grid {
+        let [_, _, height, width] = *input.shape().dims() else { panic!("an image") };
+        let mean = |(x, y)| {
+            let inside = cells(cell, cell).map(|(i, j)| input.data()[(y * cell + j) * width + x * cell + i]);
+            inside.sum::<f32>() / (cell * cell) as f32
+        };
+        let (width, height) = (width / cell, height / cell);
+        Grid { width, height, data: cells(width, height).map(mean).collect() }
+    }
+
+    #[test]
+    fn stitched_cells_are_those_of_a_finer_network() -> Result<()> {
+        let (cell, side) = (12usize, 48usize);
+        let value = |(x, y): (usize, usize)| x as f32 + if (14..30).contains(&x) && y > 20 { 100.0 } else { y as f32 };
+        let input = Tensor::new([1, 1, side, side], cells(side, side).map(value).collect())?;
+        for n in [1, 2, 3] {
+            for flip in [false, true] {
+                let looks: Vec<Grid> =
+                    shifts(n, cell).map(|shift| network(&seen_input(&input, shift, flip), cell)).collect();
+                let fine = stitch(&looks.iter().collect::<Vec<_>>(), n, flip);
+                assert_eq!((fine.width, fine.height), (4 * n, 4 * n));
+                for (x, y) in cells(fine.width, fine.height) {
+                    // The cell whose centre is that of the fine cell, where it lies within the image.
+                    let start = |i: usize| ((2 * i + 1) * cell / (2 * n)).checked_sub(cell / 2);
+                    let (Some(left), Some(top)) = (start(x), start(y)) else { continue };
+                    if left + cell > side || top + cell > side {
+                        continue;
+                    }
+                    let inside = cells(cell, cell).map(|(i, j)| input.data()[(top + j) * side + left + i]);
+                    let expected = inside.sum::<f32>() / (cell * cell) as f32;
+                    let found = fine.data[y * fine.width + x];
+                    assert!((found - expected).abs() < 1e-3, "n {n}, flip {flip}, ({x}, {y}): {found}, not {expected}");
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -41,6 +41,12 @@ impl Cost {
         let cells = maps.first().map_or(0, |m| m.data.len());
         let mut milliseconds = own + gathered.forward_ms;
         let extra = match method.reads() {
+            // Where a logit lies behind further layers, its direction is a gradient.
+            Reads::Direction if gathered.logits.is_some() && gathered.tail.is_some() => {
+                passes.backward = classes;
+                milliseconds += gathered.gradient_ms;
+                classes * layer * FLOAT + gathered.tail_bytes
+            }
             Reads::Activations | Reads::Direction if method == Method::EigenCam => layer * DOUBLE + 2 * cells * DOUBLE,
             Reads::Activations | Reads::Direction => cells * DOUBLE,
             Reads::Gradient => {

@@ -141,14 +141,15 @@ impl Session {
                     let (method, method_options) = Default::default();
                     let plain = ExplainOptions { method, layer: None, method_options, ..options.clone() };
                     let explanation = self.explain(query, classes, &plain).await?;
-                    let maps = explanation.maps.into_iter().zip(explanation.contributions);
+                    let passes = Passes { forward: explanation.passes.saturating_sub(1), ..Passes::default() };
+                    let maps = explanation.maps.into_iter().zip(explanation.weights);
                     let map = |(m, weights): (ExplainedMap, Vec<f32>)| MethodMap {
                         data: m.map.data,
                         width: m.map.width,
                         height: m.map.height,
                         weights,
                     };
-                    (maps.map(map).collect(), Passes::default())
+                    (maps.map(map).collect(), passes)
                 }
                 (_, Reads::Tail | Reads::Input) => {
                     let program = self.engines.program(&self.model, geometry.input_size(), &gathered.decides)?;
@@ -196,11 +197,10 @@ impl Session {
         let started = Instant::now();
         let before = self.embedded_images();
         let found = self.compare_methods(query, classes, &[options.method], options, &mut keep_going).await?;
-        let Comparison { score, classes, predicted, methods, engine, .. } = found;
+        let Comparison { score, classes, predicted, layer, methods, engine, .. } = found;
         let result = methods.into_iter().next().ok_or_else(|| Error::argument("methods", "nothing was explained"))?;
         let class = |c: ComparedClass| ClassScore { name: c.name, similarity: c.score, constant: 0.0, residual: 0.0 };
         let timings = Timings { total: milliseconds(started), mix: result.cost.own, ..Timings::default() };
-        let layer = options.layer.as_ref().or(options.target.as_ref()).unwrap_or(&self.model.manifest().target).clone();
         Ok(Explanation {
             form: options.form,
             score,

@@ -1,5 +1,7 @@
 //! Which jobs there are, and under which keys their results are stored.
 
+use std::path::Path;
+
 use famlens::Result;
 use famlens::image::Geometry;
 use famlens::metrics::Row;
@@ -16,6 +18,8 @@ pub struct Planner<'a> {
     pub data: &'a Data,
     options: &'a EvaluateOptions,
     /// Of the model's files.
+    /// Another build may measure other figures.
+    program_hash: String,
     model_hash: String,
     model_name: String,
     input: InputSpec,
@@ -31,10 +35,12 @@ impl<'a> Planner<'a> {
         let geometries = if args.geometries.is_empty() { vec![own] } else { args.geometries.clone() };
         let settings = geometries.into_iter().map(|geometry| Setting { geometry, random_layers: 0 }).collect();
         let (model_hash, model_name) = (hash(&[json.as_bytes(), &onnx]), model.manifest().name.clone());
+        let program = std::env::current_exe().map_err(|e| files::file_error(Path::new("famlens"), e))?;
+        let program_hash = hash(&[&files::read(&program)?]);
         let input = model.manifest().input.clone();
         let folder = args.model.clone();
         let load = Box::new(move || files::model(folder.as_deref()));
-        Ok(Self { args, data, options, model_hash, model_name, input, settings, load })
+        Ok(Self { args, data, options, program_hash, model_hash, model_name, input, settings, load })
     }
 
     pub fn settings(&self) -> impl Iterator<Item = Setting> {
@@ -233,7 +239,7 @@ impl<'a> Planner<'a> {
     /// Everything that figures depend on beside the photo.
     fn key(&self, setting: Setting, what: &serde_json::Value) -> String {
         let engine = format!("{:?}", self.args.engine);
-        let setting = json!([1, self.model_hash, engine, setting.name(), self.args.seed, what]);
+        let setting = json!([1, self.program_hash, self.model_hash, engine, setting.name(), self.args.seed, what]);
         hash(&[setting.to_string().as_bytes()])
     }
 }

@@ -184,6 +184,17 @@ impl Loaded {
 }
 
 /// A query with the classes that it is explained among.
+/// One photo whose boxes or mask do not fit does not stop the others; it is listed.
+fn subject_or_bad(plan: &Plan<'_>, loaded: &mut Loaded, item: usize) -> Result<Option<(Subject, Vec<Class>)>> {
+    match subject(plan, loaded, item) {
+        Err(error @ (Error::Image { .. } | Error::File { .. })) => {
+            loaded.bad.insert(item, error.to_string());
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
 fn subject(plan: &Plan<'_>, loaded: &mut Loaded, item: usize) -> Result<Option<(Subject, Vec<Class>)>> {
     let Some(image) = loaded.id(plan.data, item) else { return Ok(None) };
     let Some(episode) = plan.data.episode(item, plan.shots, plan.against) else { return Ok(None) };
@@ -221,15 +232,7 @@ fn photo(
         let values = block_on(loaded.session.embed(id))?.values.to_vec();
         entries.push(Entry { key: key.clone(), embedding: Some(values), ..Entry::default() });
     }
-    let found = match subject(plan, loaded, item) {
-        Ok(found) => found,
-        // One photo whose boxes or mask do not fit does not stop the others.
-        Err(error @ (Error::Image { .. } | Error::File { .. })) => {
-            loaded.bad.insert(item, error.to_string());
-            None
-        }
-        Err(error) => return Err(error),
-    };
+    let found = subject_or_bad(plan, loaded, item)?;
     if let Some((subject, classes)) = found.filter(|_| !job.variants.is_empty() || floors.is_some()) {
         let mut options = plan.options.clone();
         options.floors = floors.is_some();
@@ -295,7 +298,7 @@ fn tiled(
 
 fn random(plan: &Plan<'_>, loaded: &mut Loaded, job: &Job, item: usize, reference: &[Vec<f32>]) -> Result<Outcome> {
     let mut entries = Vec::new();
-    if let Ok(Some((subject, classes))) = subject(plan, loaded, item) {
+    if let Some((subject, classes)) = subject_or_bad(plan, loaded, item)? {
         for ((at, key), reference) in job.variants.iter().zip(reference) {
             let variant = std::slice::from_ref(&plan.options.variants[*at]);
             let reference = std::slice::from_ref(reference);

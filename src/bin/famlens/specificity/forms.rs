@@ -1,5 +1,6 @@
 //! What is compared: forms, input sizes, and the class-specific form with a part taken away.
 
+use famlens::Result;
 use famlens::fam::Form;
 use famlens::session::{ClassSpecificSpec, ExplainOptions, Model};
 
@@ -13,7 +14,7 @@ pub struct Way {
 /// A model with its input size and layers changed, and the forms that are evaluated on it.
 pub struct Variant {
     pub name: &'static str,
-    pub change: fn(Model) -> Model,
+    pub change: fn(Model) -> Result<Model>,
     pub ways: Vec<Way>,
 }
 
@@ -58,17 +59,17 @@ pub fn variants(brief: bool) -> Vec<Variant> {
         own.extend(ablation);
     }
     let mut all = vec![
-        Variant { name: "as shipped", change: |model| model, ways: own },
+        Variant { name: "as shipped", change: Ok, ways: own },
         Variant {
             name: "plain at 320",
-            change: |model| model.with_input_size(LARGE),
+            change: |model| model.with_size(LARGE),
             ways: vec![way("FAM, 320", Form::Faithful), way("contrastive, 320", Form::Contrastive)],
         },
         Variant {
             name: "cells at 224",
             change: |model| {
                 let small = spec(&model, |spec| spec.size = None);
-                model.with_class_specific(small)
+                Ok(model.with_class_specific(small))
             },
             ways: vec![way("whitened, 224", Form::Whitened), way("discriminative, 224", Form::Discriminative)],
         },
@@ -78,7 +79,7 @@ pub fn variants(brief: bool) -> Vec<Variant> {
             name: "last block alone",
             change: |model| {
                 let block = spec(&model, |spec| spec.head = None);
-                model.with_class_specific(block)
+                Ok(model.with_class_specific(block))
             },
             ways: vec![way("discriminative, last block alone", Form::Discriminative)],
         });
@@ -90,7 +91,7 @@ pub fn variants(brief: bool) -> Vec<Variant> {
                         spec.layer = head;
                     }
                 });
-                model.with_class_specific(head)
+                Ok(model.with_class_specific(head))
             },
             ways: vec![with(
                 "discriminative, head alone, not whitened",

@@ -240,7 +240,7 @@ impl Data {
 
 /// All forms of one variant of the model.
 fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Result<Vec<Scores>> {
-    let model = (variant.change)(files::model_alone(args.model.as_deref())?);
+    let model = (variant.change)(files::model_alone(args.model.as_deref())?)?;
     let mut session = block_on(Session::new(model, args.engine))?;
     let add = |session: &mut Session, item: &Item| session.add_image(&item.path.display().to_string(), &item.photo);
     let ids = data.items.iter().map(|item| add(&mut session, item)).collect::<Result<Vec<ImageId>>>()?;
