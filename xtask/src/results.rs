@@ -100,6 +100,25 @@ const BLOCKS: &[Block] = &[
         views: &[LOCALISATION],
     },
     Block {
+        name: "finer",
+        args: &[
+            "--form",
+            "fam",
+            "--only-boxed",
+            "--variant",
+            r#"mirrored={"finer":{"flip":true}}"#,
+            "--variant",
+            r#"scale 1.43={"finer":{"scales":[1.43]}}"#,
+            "--variant",
+            r#"2 x 2 shifts={"finer":{"shifts":2}}"#,
+            "--variant",
+            r#"3 x 3 shifts={"finer":{"shifts":3}}"#,
+            "--variant",
+            r#"2 x 2 shifts and scale 1.43={"finer":{"shifts":2,"scales":[1.43]}}"#,
+        ],
+        views: &[View { sizes: true, ..LOCALISATION }],
+    },
+    Block {
         name: "faithfulness",
         args: &["--form", "fam,cam,centred,contrastive", "--only-boxed", "--faithfulness"],
         views: &[View {
@@ -147,7 +166,9 @@ pub fn run(names: &[String], list: bool, program: Option<&Path>) -> Result<()> {
 }
 
 fn line(block: &Block) -> String {
-    format!("famlens evaluate --images tests/photos {}", block.args.join(" "))
+    let quoted = |arg: &&str| if arg.contains(['{', ' ']) { format!("'{arg}'") } else { (*arg).to_owned() };
+    let args: Vec<_> = block.args.iter().map(quoted).collect();
+    format!("famlens evaluate --images tests/photos {}", args.join(" "))
 }
 
 /// The page with what lies between a block's markers replaced.
