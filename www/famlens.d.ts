@@ -48,6 +48,7 @@ export type EngineInfo = import("./lens/types.js").EngineInfo;
 export type LensInfo = {
     model: {
         name: string;
+        identity: string;
         licence: string;
         inputSize: number;
         geometry: string;
@@ -152,7 +153,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

@@ -69,7 +69,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -331,7 +331,9 @@ export class Lens {
   async mosaic({ forms = ["fam", "discriminative"], side, ...request }) {
     return this.#sources.whileUsing(async () => {
       const classes = await this.#openClasses(request.classes, request);
-      return this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side: side ?? 0 }, request);
+      const found = await this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side: side ?? 0 }, request);
+      this.#sources.adopt(found.image.id);
+      return found;
     });
   }
 

@@ -141,11 +141,16 @@ const operations = {
       if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
     }),
 
-  async mosaic({ classes, options, side }) {
+  async mosaic({ classes, options, side }, cancelled) {
     const { specific, library } = session();
     await specific.need(options);
     const { id, width, height, forms, ...found } = await specific.mosaic(classes, options, side);
     const image = library.adopt({ id, name: "mosaic", width, height });
+    await tick();
+    if (cancelled()) {
+      library.release(id);
+      throw new Failure("cancelled", "Nobody waits for this any more.");
+    }
     const own = forms.map(({ explanation, ...scores }) => ({ ...publicExplanation(explanation, image), ...scores }));
     return { ...found, image, forms: own };
   },

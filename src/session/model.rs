@@ -6,7 +6,7 @@ use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
-use super::manifest::{ClassSpecificSpec, Manifest};
+use super::manifest::{ClassSpecificSpec, InputSpec, Manifest};
 
 /// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
 const USUAL_SIZE: usize = 224;
@@ -97,6 +97,13 @@ impl Model {
     /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// Names the weights and what they are fed: two models of one identity give the same activation maps.
+    pub fn identity(&self) -> String {
+        let input = &self.manifest.input;
+        let InputSpec { size, geometry, mean, std, .. } = input;
+        format!("{:016x} {size} {geometry} mean {mean:?} std {std:?}", self.fingerprint)
     }
 
     /// The mean embedding of unlabelled images at a layer, where the model has one.

@@ -140,6 +140,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
     #[derive(Serialize)]
     struct ModelInfo<'a> {
         name: &'a str,
+        /// Of the weights and of what they are fed, for what a page keeps with a model.
+        identity: String,
         licence: &'a str,
         #[serde(rename = "inputSize")]
         input_size: usize,
@@ -158,6 +160,7 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
     let manifest = session.model().manifest();
     let model = ModelInfo {
         name: &manifest.name,
+        identity: session.model().identity(),
         licence: &manifest.licence,
         input_size: manifest.input.size,
         geometry: manifest.input.geometry.to_string(),

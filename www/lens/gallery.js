@@ -44,7 +44,9 @@ const BATCH = 16;
 export async function createGallery(lens, options = {}) {
   const { workers = poolSize(), keep = true, ...choices } = options;
   const { gallery, origin } = await lens.ask("galleryCreate", { options: choices });
-  return new Gallery(lens, gallery, origin, new Pool(lens, workers), new EmbeddingStore(origin.key, keep));
+  // Without digests (a page that is not secure) nothing can be known again.
+  const store = new EmbeddingStore(origin.key, keep && globalThis.crypto?.subtle !== undefined);
+  return new Gallery(lens, gallery, origin, new Pool(lens, workers), store);
 }
 
 /** Many embedded images. Made by {@link createGallery}. */
@@ -58,6 +60,8 @@ export class Gallery {
   #lens;
   #gallery;
   #pool;
+  /** How many calls of `add` are under way. */
+  #adding = 0;
   #store;
   /** Places by content, to know an image again. @type {Map<string, number[]>} */
   #places = new Map();
@@ -124,14 +128,22 @@ export class Gallery {
       }
     };
     tell();
-    const abort = () => this.#pool.end();
+    // The pool is for all that add at the same time; the last one ends it.
+    this.#adding += 1;
+    const abort = () => {
+      if (this.#adding === 1) this.#pool.end();
+    };
     signal?.addEventListener("abort", abort, { once: true });
     try {
       await Promise.all(Array.from({ length: Math.min(this.#pool.width, list.length) }, work));
     } finally {
-      await flush();
-      signal?.removeEventListener("abort", abort);
-      this.#pool.end();
+      try {
+        await flush();
+      } finally {
+        signal?.removeEventListener("abort", abort);
+        this.#adding -= 1;
+        if (this.#adding === 0) this.#pool.end();
+      }
     }
     signal?.throwIfAborted();
     return result;

@@ -226,12 +226,10 @@ function draw(name, bitmap) {
   return context.getImageData(0, 0, width, height);
 }
 
-let unnamed = 0;
-
 /** @param {Uint8Array<ArrayBuffer> | ImageDataArray} bytes */
 export async function digest(bytes) {
   // Browsers offer digests to secure pages only; elsewhere equal images are simply held twice.
-  if (!globalThis.crypto?.subtle) return `unnamed ${(unnamed += 1)}`;
+  if (!globalThis.crypto?.subtle) return `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes)));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

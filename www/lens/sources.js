@@ -56,6 +56,11 @@ export class Sources {
     return opened;
   }
 
+  /** Keeps an image that the session made by itself, until it is forgotten. @param {number} id */
+  adopt(id) {
+    this.#remember(id, () => true);
+  }
+
   /** @param {string | object} image */
   async forget(image) {
     if (isHandle(image)) {

@@ -9,16 +9,21 @@ import { set, state } from "./state.js";
 /** @type {string | null} the last note, so that it is told once */
 let lastNote = null;
 
+/** Which loading is the last one that was asked for: one that ends after it is let go of. */
+let turn = 0;
+
 /** Loads program and model; again after a failure. */
 export async function start() {
+  const mine = (turn += 1);
   state.lens?.dispose();
   set({ lens: null, failed: null, measuring: false, busy: { phase: "code", loaded: 0, total: 0 } });
   try {
     const lens = await create();
+    if (mine !== turn) return lens.dispose();
     set({ lens, info: lens.info, busy: null });
     tell(lens.info.note);
   } catch (error) {
-    set({ failed: sentence(error instanceof Error ? error.message : String(error)), busy: null });
+    if (mine === turn) set({ failed: sentence(error instanceof Error ? error.message : String(error)), busy: null });
   }
 }
 
@@ -62,9 +67,14 @@ const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "ce
  * @returns {Promise<string | null>} why it cannot be
  */
 export async function chooseModel(model) {
+  const mine = (turn += 1);
   set({ busy: { phase: "code", loaded: 0, total: 0 } });
   try {
     const lens = await create(model);
+    if (mine !== turn) {
+      lens.dispose();
+      return "Another model has been chosen meanwhile.";
+    }
     state.lens?.dispose();
     const choices = Object.fromEntries(Object.entries(state.choices).filter(([name]) => !OF_A_MODEL.has(name)));
     set({ model, lens, info: lens.info, failed: null, busy: null, measuring: false, choices, result: null, published: null, channel: null, channelMaps: [] });

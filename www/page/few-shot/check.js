@@ -32,6 +32,8 @@ export function mount(container) {
       return;
     }
     const { signal } = (running = new AbortController());
+    for (const part of [table, wrong, notes]) part.replaceChildren();
+    head.textContent = "Checking";
     try {
       const found = await lens.checkSupports({ classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })), ...optionsNow(), signal });
       if (signal.aborted) return;
@@ -54,7 +56,9 @@ export function mount(container) {
         }),
       );
     } catch (error) {
-      if (!signal.aborted) trouble(error);
+      if (signal.aborted) return;
+      head.textContent = "";
+      trouble(error);
     }
   });
 }

@@ -159,7 +159,7 @@ function control(one) {
   /** @type {{value: unknown, label: string, words: (string | Node)[]}[]} */
   const values =
     input === "one" ? [...(one.default === null ? [{ value: null, label: "As the model has it", words: [] }] : []), ...(one.values ?? []).map((value) => ({ value: value.name, label: value.label, words: words(value) }))]
-    : input === "class" ? [{ value: null, label: "All others", words: [] }, ...state.classes.map(({ name }, at) => ({ value: at, label: name, words: [] }))]
+    : input === "class" ? [{ value: null, label: "All others", words: [] }, ...state.classes.map(({ name }) => ({ value: name, label: name, words: [] }))]
     : input === "layers" ? (state.info?.model.targets ?? []).map((layer) => ({ value: layer, label: layer, words: [] }))
     : [0.75, 1.25, 1.5].map((scale) => ({ value: scale, label: `${scale} x`, words: [] }));
   const many = input === "layers" || input === "numbers";

@@ -77,6 +77,8 @@ export function mount(container) {
       shown = { found: { ...found, methods: [...known, ...found.methods] }, query, of: classes, options, keys: used.map(({ key }) => key) };
       show();
     } catch (error) {
+      // A newer run has taken over, and may compute the same.
+      if (running?.signal !== signal) return;
       // What was to be added and did not come is not chosen any more.
       const rest = chosen.filter((name) => !missing.includes(name));
       if (rest.length >= LEAST) chosen = rest;
@@ -106,6 +108,10 @@ export function mount(container) {
     says.textContent = `All explain the same number, the ${found.score} to ${name}, at the layer ${found.layer}. Time and memory are for all classes, beside one forward pass that all share.`;
   }
 
+  on(["lens"], () => {
+    running?.abort();
+    shown = null;
+  });
   on(["mode", "lens", "query", "classes", "choices"], () => void run());
   on(["result", "picked", "hovered"], show);
 }

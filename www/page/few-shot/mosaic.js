@@ -9,7 +9,7 @@ import { makeGrid } from "./grid.js";
 import { filled, optionsNow } from "./options.js";
 
 /**
- * @import { Form, Mosaic } from "../../famlens.js"
+ * @import { Form, Lens, Mosaic } from "../../famlens.js"
  * @import { ClassItem, Photo } from "../state.js"
  */
 
@@ -19,14 +19,17 @@ let forms = ["fam", "contrastive", "whitened", "discriminative"];
 /** Which photo of each class is its tile, by key of the class; the last one at first. @type {Map<string, string>} */
 const tiles = new Map();
 
-/** @type {{found: Mosaic, src: string, keys: string[], forms: string[]} | null} */
+/** @type {{lens: Lens, found: Mosaic, src: string, keys: string[], forms: string[]} | null} */
 let shown = null;
 /** @type {AbortController | null} */
 let running = null;
 
+const SAYS =
+  "Do the maps tell your classes apart? One photo of each class is put on one picture. A map that is about its class lights that class's tile and no other.";
+
 /** @param {HTMLElement} container */
 export function mount(container) {
-  const says = el("p", { class: "says" }, "Do the maps tell your classes apart? One photo of each class is put on one picture. A map that is about its class lights that class's tile and no other.");
+  const says = el("p", { class: "says" }, SAYS);
   const picks = el("div", { class: "picks", role: "group", "aria-label": "Forms that are compared" });
   const tileRow = el("div", { class: "tile-row" });
   const place = el("div", { class: "grid-place" });
@@ -76,8 +79,14 @@ export function mount(container) {
     const { lens, classes } = state;
     const used = filled(classes);
     if (state.mode !== "mosaic" || !lens) return;
-    if (used.length < 2 || used.length > 16) {
-      says.textContent = "Two to sixteen classes with photos are needed.";
+    const fits = used.length >= 2 && used.length <= 16;
+    says.textContent = fits ? SAYS : "Two to sixteen classes with photos are needed.";
+    if (!fits) {
+      letGo(shown);
+      shown = null;
+      grid.show([]);
+      table.replaceChildren();
+      notes.replaceChildren();
       return;
     }
     const { signal } = (running = new AbortController());
@@ -88,12 +97,9 @@ export function mount(container) {
       const found = await lens.mosaic({ classes: used.map((one) => ({ name: one.name, supports: inOrder(one).map(({ source }) => source) })), forms: /** @type {Form[]} */ (asked), ...options, signal });
       if (signal.aborted) return void lens.forget(found.image);
       const before = shown;
-      shown = { found, src: await address(found.picture), keys: used.map(({ key }) => key), forms: asked };
+      shown = { lens, found, src: await address(found.picture), keys: used.map(({ key }) => key), forms: asked };
       show();
-      if (before) {
-        void lens.forget(before.found.image);
-        URL.revokeObjectURL(before.src);
-      }
+      letGo(before);
       table.replaceChildren(figures(shown.found, asked));
       notes.replaceChildren(...found.notes.map((note) => el("li", {}, note)));
     } catch (error) {
@@ -119,6 +125,13 @@ export function mount(container) {
 
   on(["mode", "lens", "classes", "choices"], () => void run());
   on(["result", "picked", "hovered"], show);
+}
+
+/** A mosaic that is not shown any more. A lens that was replaced has taken its images with it. @param {typeof shown} old */
+function letGo(old) {
+  if (!old) return;
+  if (old.lens === state.lens) void old.lens.forget(old.found.image);
+  URL.revokeObjectURL(old.src);
 }
 
 /** @param {ClassItem} one */

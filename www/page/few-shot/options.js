@@ -27,7 +27,10 @@ export const formNow = () => String(state.choices.form ?? bestForm());
  * @returns {Record<string, unknown>}
  */
 export function optionsNow() {
-  return nested({ ...state.choices, form: formNow() });
+  const { rival, ...choices } = state.choices;
+  // Chosen by its name; the library counts the classes that it is given.
+  const at = filled(state.classes).findIndex(({ name }) => name === rival);
+  return nested({ ...choices, ...(at >= 0 ? { rival: at } : {}), form: formNow() });
 }
 
 /** @param {Choices} choices */

@@ -25,9 +25,9 @@ export function mountStatistics() {
   });
   on(["lens"], async () => {
     const { lens } = state;
-    const bytes = lens && (await stored(lens.info.model.name));
+    const bytes = lens && (await stored(lens.info.model.identity));
     // Statistics of another version of the model are not for this one.
-    if (lens && bytes) await lens.setStatistics(bytes).then(again).catch(() => store(lens.info.model.name, null));
+    if (lens && bytes) await lens.setStatistics(bytes).then(again).catch((error) => (error.code === "argument" ? store(lens.info.model.identity, null) : undefined));
   });
   on(["lens", "result"], async () => {
     const found = await state.lens?.statistics().catch(() => null);
@@ -44,7 +44,7 @@ export function mountStatistics() {
     try {
       const folder = files[0].webkitRelativePath.split("/")[0] || "your images";
       const { bytes, ...found } = await lens.adaptStatistics(files, { source: folder, signal: adapting.signal });
-      await store(lens.info.model.name, bytes);
+      await store(lens.info.model.identity, bytes);
       notify({ text: `Adapted to ${found.images} images of ${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}` });
       again();
     } catch (error) {
@@ -59,7 +59,7 @@ export function mountStatistics() {
     const { lens } = state;
     if (!lens) return;
     await lens.setStatistics(null).catch(trouble);
-    await store(lens.info.model.name, null);
+    await store(lens.info.model.identity, null);
     again();
   });
 }
@@ -70,7 +70,7 @@ const again = () => set({ result: null, choices: { ...state.choices } });
 /** @param {StatisticsInfo} found */
 const words = ({ images, source, adapted }) => (adapted ? `It knows ${images} of your images (${source}).` : `It knows ${images} other photos (${source}).`);
 
-/** Where adapted statistics are kept, by model. Browsers have it on secure pages only; elsewhere they last for this visit. @param {string} model */
+/** Where adapted statistics are kept, by the identity of the model. Browsers have it on secure pages only; elsewhere they last for this visit. @param {string} model */
 const address = (model) => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;
 
 /** @param {string} model @returns {Promise<Uint8Array | null>} */

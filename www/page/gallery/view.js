@@ -25,6 +25,8 @@ export function mount(container, context) {
   let gallery = null;
   /** The lens that the gallery belongs to: another model's embeddings are of no use. */
   let of = /** @type {unknown} */ (null);
+  /** @type {Promise<Gallery> | null} */
+  let making = null;
   /** Files to go on with when the lens is another one. @type {(File | string)[]} */
   let sources = [];
   /** @type {AbortController | null} */
@@ -76,7 +78,11 @@ export function mount(container, context) {
     // Photos may come before the model is there.
     const lens = context.lens ?? (await new Promise((/** @type {(lens: import("../../famlens.js").Lens) => void} */ resolve) => context.onLens(resolve)));
     if (gallery && of === lens) return gallery;
-    gallery = await createGallery(lens);
+    // One for all who ask meanwhile.
+    making ??= createGallery(lens).finally(() => {
+      making = null;
+    });
+    gallery = await making;
     of = lens;
     return gallery;
   }
@@ -86,6 +92,8 @@ export function mount(container, context) {
     if (files.length === 0) return;
     adding?.abort();
     const to = await own();
+    // What is on its way counts: the model may change before it has all arrived.
+    sources = [...new Set([...sources, ...files])];
     adding = new AbortController();
     const { signal } = adding;
     pending += 1;
@@ -237,6 +245,7 @@ export function mount(container, context) {
     if (!gallery || of === lens) return;
     // Another model, or the same one in a new worker: the embeddings of the same model are known, those of another are made anew.
     const again = sources;
+    making = null;
     [gallery, of, hits] = [null, null, null];
     if (again.length > 0) void add(again);
     else show();

@@ -41,7 +41,9 @@ export const running = () => models.entries.find(({ id }) => id === models.runni
 
 /** @param {Entry} entry @returns {NonNullable<LensOptions["model"]> | null} */
 function source({ url, own }) {
-  if (own) return { manifest: own.manifest, bytes: own.onnx, ...(own.statistics ? { statistics: own.statistics } : {}) };
+  // Settings that no longer name the statistics have changed what they rest on.
+  const statistics = own?.manifest.class_specific?.statistics ? own.statistics : null;
+  if (own) return { manifest: own.manifest, bytes: own.onnx, ...(statistics ? { statistics } : {}) };
   return url;
 }
 
@@ -140,12 +142,14 @@ export async function keep(entry) {
   }
 }
 
+const notKept = () => notify({ kind: "error", text: "The browser did not keep the change: its storage is full or switched off." });
+
 /** @param {Entry} entry @param {string} name */
 export async function rename(entry, name) {
   const { own, key } = entry;
   if (!own || !name || name === entry.name) return;
   const renamed = { ...own, manifest: { ...own.manifest, name } };
-  if (key !== null) await keepModel(renamed, key).catch(() => {});
+  if (key !== null) await keepModel(renamed, key).catch(notKept);
   models.entries = models.entries.map((one) => (one.id === entry.id ? { ...one, name, own: renamed } : one));
   if (models.running === entry.id && state.lens) {
     state.lens.info.model.name = name;
@@ -162,7 +166,7 @@ export async function remove(entry) {
     const why = await use(SHIPPED[0]);
     if (why) return notify({ kind: "error", text: why });
   }
-  if (key !== null) await dropModel(key).catch(() => {});
+  if (key !== null) await dropModel(key).catch(notKept);
   models.entries = models.entries.filter(({ id }) => id !== entry.id);
   tell();
   const back = async () => {

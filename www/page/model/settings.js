@@ -74,9 +74,10 @@ export function manifestOf(settings, before, { file, bytes, statistics }) {
   const input = { ...rest.input, ...(size === null ? {} : { size, stride: Math.min(stride, size) }), geometry, mean, std };
   /** @type {Manifest} */
   const manifest = { format: 1, ...rest, name, file, bytes, input, ...(target ? { target } : {}), pooling };
-  // The mean embedding is that of one layer and one way of feeding it: with others it would be wrong, and nobody would notice.
-  if (before && embedding && JSON.stringify(whatItRestsOn(before)) === JSON.stringify(whatItRestsOn(manifest))) manifest.mean_embedding = embedding;
-  if (specific) manifest.class_specific = statistics ? specific : { ...specific, statistics: undefined, sha256: undefined };
+  // Mean embedding and statistics are those of one layer and one way of feeding it: with others they would be wrong, and nobody would notice.
+  const same = before !== null && JSON.stringify(whatItRestsOn(before)) === JSON.stringify(whatItRestsOn(manifest));
+  if (embedding && same) manifest.mean_embedding = embedding;
+  if (specific) manifest.class_specific = statistics && same ? specific : { ...specific, statistics: undefined, sha256: undefined };
   return manifest;
 }
 
