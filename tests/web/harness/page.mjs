@@ -28,11 +28,13 @@ export function serveDist() {
  * @param {import("playwright-core").Browser} browser
  * @param {string} url
  * @param {import("playwright-core").BrowserContextOptions} [options]
+ * @param {() => void} [early] runs in the page before its own scripts
  */
-export async function open(browser, url, options = {}) {
+export async function open(browser, url, options = {}, early) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
+  if (early) await page.addInitScript(early);
   /** @type {string[]} */
   const requests = [];
   /** @type {string[]} */
@@ -51,10 +53,10 @@ export async function open(browser, url, options = {}) {
  *
  * @param {import("playwright-core").Browser} browser
  * @param {string} origin
- * @param {{backend?: "auto" | "gpu" | "cpu", hash?: string, options?: import("playwright-core").BrowserContextOptions}} [how]
+ * @param {{backend?: "auto" | "gpu" | "cpu", hash?: string, options?: import("playwright-core").BrowserContextOptions, early?: () => void}} [how]
  */
-export async function openLens(browser, origin, { backend = "auto", hash = "", options } = {}) {
-  const opened = await open(browser, `${origin}${SUB_PATH}?backend=${backend}${hash}`, options);
+export async function openLens(browser, origin, { backend = "auto", hash = "", options, early } = {}) {
+  const opened = await open(browser, `${origin}${SUB_PATH}?backend=${backend}${hash}`, options, early);
   await ready(opened.page);
   return opened;
 }

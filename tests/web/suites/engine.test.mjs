@@ -50,9 +50,18 @@ test("photos asked about while the engines are measured are explained, and the p
 });
 
 test("an engine chosen before Auto has measured is kept", async () => {
-  lens = await openLens(browser, server.origin, { backend: "auto" });
+  // From within the page: the way of a click from here may take longer than the page waits before it measures.
+  const early = () => {
+    const seen = new MutationObserver(() => {
+      const choice = document.querySelector("[data-testid=backend-choice] input[value=cpu]");
+      if (!choice || !document.querySelector('[data-testid=app][data-state="ready"]')) return;
+      seen.disconnect();
+      choice.click();
+    });
+    seen.observe(document, { attributes: true, childList: true, subtree: true });
+  };
+  lens = await openLens(browser, server.origin, { backend: "auto", early });
   const { page, errors } = lens;
-  await page.locator("[data-testid=backend-choice] input[value=cpu]").evaluate((input) => input.click());
   await ready(page);
   // Longer than the page waits before it measures.
   await page.waitForTimeout(2000);
