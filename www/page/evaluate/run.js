@@ -115,7 +115,8 @@ export function mountRun(side, results, context, showResults) {
           far.textContent = `${done} of ${total} photos${done < total ? `, ${duration(secondsLeft)} left` : ""}`;
         },
       });
-      if (signal.aborted) return;
+      // The last photo may be done before the stop arrives.
+      signal.throwIfAborted();
       last = found;
       results.replaceChildren(...tables(found));
       saves.hidden = false;
