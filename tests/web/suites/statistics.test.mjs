@@ -6,30 +6,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
-import { EXAMPLES, explained, openLens, ready, result, serveDist, until } from "../harness/page.mjs";
+import { EXAMPLES, explained, openLens, ready, result, setUp, until } from "../harness/page.mjs";
 
 const { sets } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
 const photos = [...new Set(sets.flatMap((set) => [set.query, ...set.classes.flatMap((one) => one.supports)]))].slice(0, 14);
 
-let server, browser, folder;
+const at = setUp("none");
+let folder;
 before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
   folder = await mkdtemp(join(tmpdir(), "famlens-holiday-"));
   for (const name of photos) await copyFile(join(EXAMPLES, name), join(folder, name));
   await copyFile(join(EXAMPLES, "examples.json"), join(folder, "notes.json"));
 });
 after(async () => {
-  await browser?.close();
-  await server?.close();
   if (folder) await rm(folder, { recursive: true });
 });
 
 const says = (page) => page.getByTestId("statistics").innerText();
 
 test("the page adapts to a folder, says to how many images, keeps that with the model over a reload, and forgets it when told to", async () => {
-  const { page, context, errors } = await openLens(browser, server.origin, { backend: "cpu", hash: "#few-shot?form=discriminative" });
+  const { page, context, errors } = await openLens(at.browser, at.server.origin, { backend: "cpu", hash: "#few-shot?form=discriminative" });
   const shipped = await result(page);
   const before = await says(page);
   assert.match(before, /\d{2,} other photos/);
@@ -64,7 +60,7 @@ test("the page adapts to a folder, says to how many images, keeps that with the 
 });
 
 test("another model has statistics of its own, and those of the first one come back with it", async () => {
-  const { page, context } = await openLens(browser, server.origin, { backend: "cpu" });
+  const { page, context } = await openLens(at.browser, at.server.origin, { backend: "cpu" });
   const found = await page.evaluate(async (names) => {
     const { createLens } = await import(new URL("www/famlens.js", location.href).href);
     const { lens } = window.famlens;
