@@ -87,6 +87,8 @@ const operations = {
 
   choices: () => session().lens.choices(),
 
+  network: ({ target }) => session().lens.network(target),
+
   loadHead: ({ bytes }) => session().lens.loadHead(bytes),
 
   setMatrix: ({ values }) => session().lens.setMatrix(values ?? undefined),

@@ -272,7 +272,7 @@ impl Model {
     }
 
     /// The network, or only what the named values need where what comes after them is not supported.
-    fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
+    pub(super) fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
         match self.onnx.to_graph(height, width) {
             Err(Error::Unsupported { nodes }) => {
                 self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })
