@@ -158,6 +158,27 @@ fn inspect_lists_targets() {
 }
 
 #[test]
+fn inspect_draws_the_network() {
+    let model = root("models/efficientnet_lite0/model.onnx");
+    let model = model.to_str().expect("a path");
+    let text = stdout(&famlens(&["inspect", model, "--target", "blocks.10.add"]));
+    assert!(text.contains("Conv 3 x 3, depthwise, stride 2") && text.contains("blocks.10.add  <- target"), "{text}");
+    assert!(
+        text.contains("more layers") && text.contains("global average pooling, then Linear 1280 -> 1000"),
+        "{text}"
+    );
+    let folded = stdout(&famlens(&["inspect", model, "--depth", "0"]));
+    assert!(
+        folded.lines().count() * 3 < text.lines().count() && folded.contains("after it: global average"),
+        "{folded}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&stdout(&famlens(&["inspect", model, "--json"]))).expect("JSON");
+    assert_eq!(json["network"]["after"]["module"]["affine"], true);
+    assert_eq!(json["network"]["blocks"][1]["label"], "blocks");
+    assert!(failure(&["inspect", model, "--target", "nothing"]).contains("features"));
+}
+
+#[test]
 fn failures_name_what_was_wrong() {
     assert!(failure(&["explain", "--query", "nowhere.jpg", "--class", "a=fish"]).contains("nowhere.jpg"));
     let message = failure(&["explain", "--query", "LICENSES.tsv", "--class", "a=fish"]);

@@ -14,6 +14,7 @@ export type ExplainOptions = import("./lens/types.js").ExplainOptions;
 export type MethodResult = import("./lens/types.js").MethodResult;
 export type Comparison = import("./lens/types.js").Comparison;
 export type Choice = import("./lens/types.js").Choice;
+export type Network = import("./lens/types.js").Network;
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
@@ -89,6 +90,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").MethodResult} MethodResult */
 /** @typedef {import("./lens/types.js").Comparison} Comparison */
 /** @typedef {import("./lens/types.js").Choice} Choice */
+/** @typedef {import("./lens/types.js").Network} Network */
 /**
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
@@ -175,16 +177,15 @@ export declare class Lens {
     open(image: ImageLike, options?: {
         name?: string;
     } & CallOptions): Promise<LensImage>;
-    /**
-     * Lets go of an image that was opened.
-     * @param {ImageLike} image
-     */
+    /** Lets go of an image that was opened. @param {ImageLike} image */
     forget(image: ImageLike): any;
     /**
      * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
      * @returns {Promise<Choice[]>}
      */
     choices(): Promise<Choice[]>;
+    /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
+    network(target?: string): Promise<Network>;
     /**
      * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`;
      * null forgets the one before.

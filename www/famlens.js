@@ -32,6 +32,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").MethodResult} MethodResult */
 /** @typedef {import("./lens/types.js").Comparison} Comparison */
 /** @typedef {import("./lens/types.js").Choice} Choice */
+/** @typedef {import("./lens/types.js").Network} Network */
 
 /**
  * One class: its name and the support images that define it.
@@ -170,10 +171,7 @@ export class Lens {
     return this.#sources.open(image, () => this.#open(image, options));
   }
 
-  /**
-   * Lets go of an image that was opened.
-   * @param {ImageLike} image
-   */
+  /** Lets go of an image that was opened. @param {ImageLike} image */
   forget(image) {
     return this.#sources.forget(image);
   }
@@ -184,6 +182,11 @@ export class Lens {
    */
   choices() {
     return this.#call("choices", {});
+  }
+
+  /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
+  network(target = "") {
+    return this.#call("network", { target });
   }
 
   /**

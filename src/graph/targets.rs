@@ -240,11 +240,26 @@ impl Graph {
                 (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, w, d]) => {
                     ([height, width, c] == [h, w, d]).then_some(Cells::Known(ChannelsLast))
                 }
+                (Cells::Known(ChannelsLast), &[1, height, width, c], &[1, h, a, w, b, d]) => {
+                    ([height, width, c] == [h * a, w * b, d]).then_some(Cells::Patches { sorted: false })
+                }
+                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, a, w, b, d]) => {
+                    ([height, width, c] == [h * a, w * b, d]).then_some(Cells::Patches { sorted: false })
+                }
+                (Cells::Patches { sorted: true }, &[1, h, w, a, b, c], &[1, height, width, d]) => {
+                    ([height, width, d] == [h, w, a * b * c]).then_some(Cells::Known(ChannelsLast))
+                }
+                (Cells::Patches { sorted: true }, &[1, height, width, a, b, c], &[1, cells, d]) => {
+                    let tokens = Tokens { prefix: 0, height, width, suffix: 0 };
+                    ([cells, d] == [height * width, a * b * c]).then_some(Cells::Known(tokens))
+                }
                 _ => None,
             },
             Op::Transpose { perm } => match (of(x)?, perm.as_slice()) {
                 (Cells::Known(ChannelsFirst), [0, 2, 3, 1]) => Some(Cells::Known(ChannelsLast)),
                 (Cells::Known(ChannelsLast), [0, 3, 1, 2]) => Some(Cells::Known(ChannelsFirst)),
+                // What is in a patch goes to its channels: patches are merged.
+                (Cells::Patches { sorted: false }, [0, 1, 3, ..]) => Some(Cells::Patches { sorted: true }),
                 (Cells::Columns { height, width }, [0, 2, 1]) => {
                     Some(Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }))
                 }
@@ -267,6 +282,14 @@ impl Graph {
                     same if *axis + 1 == to.len() && !matches!(same, Cells::Known(ChannelsFirst)) => Some(same),
                     _ => None,
                 }
+            }
+            // Every second cell in both directions, as where Swin merges patches, is a coarser grid over the same image.
+            Op::Slice { start, step, size } if of(x)? == Cells::Known(ChannelsLast) => {
+                let coarser = |axis: usize| {
+                    let (from, by, all) = (start[axis], step[axis].unsigned_abs(), dims(x)[axis]);
+                    step[axis] > 0 && from < by && size[axis] == (all - from).div_ceil(by)
+                };
+                (coarser(1) && coarser(2) && size[3] == dims(x)[3]).then_some(Cells::Known(ChannelsLast))
             }
             Op::Slice { start, step, size } if of(x)? != Cells::Known(ChannelsFirst) => match of(x)? {
                 Cells::Known(Tokens { prefix, height, width, suffix }) => {
@@ -293,6 +316,10 @@ enum Cells {
         height: usize,
         width: usize,
     },
+    /// `[1, h, a, w, b, C]`, or `[1, h, w, ..]` when sorted: a grid of patches of `a` by `b` cells.
+    Patches {
+        sorted: bool,
+    },
 }
 
 /// Whether a value has as many cells as another, given how its own lie.
@@ -304,7 +331,7 @@ fn same_cells(from: &[usize], to: &[usize], cells: Option<Cells>) -> bool {
         Some(Cells::Known(TargetLayout::ChannelsFirst)) => from[2..] == to[2..],
         Some(Cells::Known(_)) => from[..from.len() - 1] == to[..to.len() - 1],
         Some(Cells::Columns { .. }) => from[2..] == to[2..],
-        None => false,
+        Some(Cells::Patches { .. }) | None => false,
     }
 }
 
@@ -385,6 +412,29 @@ mod tests {
         // With a sum of what attention gave, it is a block of a transformer.
         add(&mut g, "block", Op::Binary(BinaryOp::Add), &[placed, mixed]);
         assert_eq!(names(&g)[0], "block");
+    }
+
+    #[test]
+    fn merged_patches_are_a_coarser_grid_and_parts_of_an_image_are_none() {
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 6, 8, 8]);
+        let last = add(&mut g, "last", Op::Transpose { perm: vec![0, 2, 3, 1] }, &[image]);
+        let every = |row: usize, column: usize| Op::Slice {
+            start: vec![0, row, column, 0],
+            step: vec![1, 2, 2, 1],
+            size: vec![1, 4, 4, 6],
+        };
+        let (a, b) = (add(&mut g, "even", every(0, 0), &[last]), add(&mut g, "odd", every(1, 1), &[last]));
+        add(&mut g, "merged", Op::Concat { axis: 3 }, &[a, b]);
+        let patches = add(&mut g, "patches", Op::Reshape(Shape::from([1, 4, 2, 4, 2, 6])), &[last]);
+        let sorted = add(&mut g, "sorted", Op::Transpose { perm: vec![0, 1, 3, 4, 2, 5] }, &[patches]);
+        add(&mut g, "merged too", Op::Reshape(Shape::from([1, 4, 4, 24])), &[sorted]);
+        let half = Op::Slice { start: vec![0; 4], step: vec![1; 4], size: vec![1, 4, 8, 6] };
+        add(&mut g, "half", half, &[last]);
+        let found: Vec<_> = g.target_candidates().iter().map(|t| (g.value(t.value).name.clone(), t.maps)).collect();
+        assert_eq!(found[0], ("merged".into(), [12, 4, 4]));
+        assert!(found.contains(&("merged too".into(), [24, 4, 4])), "{found:?}");
+        assert!(!found.iter().any(|(name, _)| name == "half"), "{found:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ import { phaseOf } from "../progress.js";
 import { on, state } from "../state.js";
 import { settingsForm } from "./form.js";
 import { keep, models, onModels, ownSettings, remove, rename, running, use, useOwn } from "./models.js";
+import { networkSection } from "./network.js";
 import { manifestOf, settingsOf } from "./settings.js";
 
 /**
@@ -47,7 +48,9 @@ const bring = el(
 
 export function mountRoom() {
   panel = byId("model-panel", HTMLElement);
-  panel.append(rows, bring, error, progress, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
+  const network = networkSection();
+  panel.addEventListener("toggle", network.shown);
+  panel.append(rows, bring, error, progress, network.element, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
   picker.addEventListener("change", () => {
     bringModel([...(picker.files ?? [])]);
     picker.value = "";
