@@ -52,7 +52,8 @@ pub struct Target {
 
 impl Graph {
     /// The values that can be explained, best first: the last activation with more than one cell before the final pooling
-    /// (for a transformer the last block's tokens, not their final normalisation), then all others, the deepest first.
+    /// (for a transformer the last block's tokens, not their final normalisation; for a convolutional network that pools by
+    /// attention its last map, not the tokens that are pooled), then all others, the deepest first.
     pub fn target_candidates(&self) -> Vec<Target> {
         let layouts = self.layouts();
         let levels = |n: &&Node| !matches!(&n.op, Op::Quantize(q) if !q.dequantize);
@@ -60,7 +61,11 @@ impl Graph {
         let target = |n: &Node| self.target(n.output, layouts[n.output.0]?);
         let mut found: Vec<(&Node, Target)> = nodes.iter().filter_map(|n| Some((*n, target(n)?))).collect();
         found.retain(|(_, t)| t.maps[0] > 1 && t.maps[1] * t.maps[2] > 1);
-        let mut best = found.iter().position(|(n, _)| !self.only_moves_or_pools(n)).unwrap_or(0);
+        let pooled = self.pools_by_attention(&found);
+        let is_best = |(n, t): &(&Node, Target)| {
+            !self.only_moves_or_pools(n) && !(pooled && matches!(t.layout, TargetLayout::Tokens { .. }))
+        };
+        let mut best = found.iter().position(is_best).unwrap_or(0);
         if let Some((Node { op: Op::LayerNorm(_), inputs, .. }, _)) = found.get(best) {
             best = found.iter().position(|(n, _)| n.output == inputs[0]).unwrap_or(best);
         }
@@ -69,6 +74,20 @@ impl Graph {
             found.insert(0, first);
         }
         found.into_iter().map(|(_, t)| t).collect()
+    }
+
+    /// Whether there is attention and no tokens come out of it, as where CLIP's ResNet pools its last map.
+    fn pools_by_attention(&self, found: &[(&Node, Target)]) -> bool {
+        let mut behind = vec![false; self.values.len()];
+        let mut any = false;
+        for node in &self.nodes {
+            let rank = self.value(node.output).shape.rank();
+            let attends = matches!(node.op, Op::Attention(_)) || (matches!(node.op, Op::Softmax { .. }) && rank > 2);
+            any |= attends;
+            behind[node.output.0] = attends || node.inputs.iter().any(|i| behind[i.0]);
+        }
+        let tokens = |t: &Target| matches!(t.layout, TargetLayout::Tokens { .. }) && behind[t.value.0];
+        any && !found.iter().any(|(_, t)| tokens(t))
     }
 
     fn only_moves_or_pools(&self, node: &Node) -> bool {
@@ -366,6 +385,33 @@ mod tests {
         // The order still holds, and a second time it is what it is.
         assert!(crate::graph::passes::optimize(graph.clone(), &[maps]).is_ok());
         assert_eq!(graph.maps("block").unwrap(), maps);
+    }
+
+    #[test]
+    fn tokens_that_are_only_pooled_are_not_the_best() {
+        // A map, its cells as tokens with a position each, and one attention whose first row alone goes on.
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 8, 3, 4]);
+        let relu = add(&mut g, "relu", Op::Activation(Activation::Relu), &[image]);
+        let cells = add(&mut g, "cells", Op::Reshape(Shape::from([1, 8, 12])), &[relu]);
+        let tokens = add(&mut g, "tokens", Op::Transpose { perm: vec![0, 2, 1] }, &[cells]);
+        let place = g.add_constant("place", Tensor::zeros([1, 12, 8]));
+        let placed = add(&mut g, "placed", Op::Binary(BinaryOp::Add), &[tokens, place]);
+        let back = add(&mut g, "back", Op::Transpose { perm: vec![0, 2, 1] }, &[placed]);
+        let scores = add(&mut g, "scores", Op::MatMul, &[placed, back]);
+        let shares = add(&mut g, "shares", Op::Softmax { axis: 2 }, &[scores]);
+        let mixed = add(&mut g, "mixed", Op::MatMul, &[shares, placed]);
+        let first = Op::Slice { start: vec![0; 3], step: vec![1; 3], size: vec![1, 1, 8] };
+        let first = add(&mut g, "first", first, &[mixed]);
+        g.outputs.push(first);
+        let names = |g: &Graph| -> Vec<String> {
+            g.target_candidates().iter().map(|t| g.value(t.value).name.clone()).collect()
+        };
+        assert_eq!(names(&g)[0], "relu");
+        assert!(names(&g).contains(&"placed".to_string()), "they can be chosen all the same");
+        // With a sum of what attention gave, it is a block of a transformer.
+        add(&mut g, "block", Op::Binary(BinaryOp::Add), &[placed, mixed]);
+        assert_eq!(names(&g)[0], "block");
     }
 
     #[test]
