@@ -55,12 +55,7 @@ export type LensInfo = {
     engines: EngineInfo[];
     note: string | null;
 };
-export type Progress = {
-    phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
-    loaded: number;
-    total: number;
-    method?: string;
-};
+export type Progress = import("./lens/types.js").Progress;
 export type LensOptions = import("./lens/types.js").LensOptions;
 export type RenderOptions = import("./lens/types.js").RenderOptions;
 export type Rendered = import("./lens/types.js").Rendered;
@@ -115,11 +110,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * @property {EngineInfo[]} engines
  * @property {string | null} note
  */
-/**
- * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
- */
+/** @typedef {import("./lens/types.js").Progress} Progress */
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
 /** @typedef {import("./lens/types.js").Rendered} Rendered */

@@ -64,12 +64,7 @@ export { measureInt8 } from "./lens/int8.js";
  * @property {string | null} note
  */
 
-/**
- * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
- */
-
+/** @typedef {import("./lens/types.js").Progress} Progress */
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
 /** @typedef {import("./lens/types.js").Rendered} Rendered */

@@ -1,7 +1,7 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo, Progress } from "../famlens.js"
+ * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo } from "../famlens.js"
  */
 
 /**
@@ -180,6 +180,12 @@
  * @property {ArrayLike<number>[]} contour
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
+ */
+
+/**
+ * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
+ * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 
 /**
