@@ -104,9 +104,9 @@ impl DuplicateSearch {
         let mut products = [0f32; LANES];
         let mut from = 0;
         for (level, to) in LEVELS.into_iter().enumerate() {
-            for k in from..to {
-                let x = self.blocks[own][k][lane];
-                products.iter_mut().zip(&coordinates[k]).for_each(|(p, v)| *p += x * v);
+            for (x, values) in self.blocks[own][from..to].iter().zip(&coordinates[from..to]) {
+                let x = x[lane];
+                products.iter_mut().zip(values).for_each(|(p, v)| *p += x * v);
             }
             from = to;
             let tail = self.tails[own][level][lane];
