@@ -21,7 +21,13 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Min" => |c| extreme(c, BinaryOp::Min),
         "Pow" => pow,
         "Reciprocal" => reciprocal,
-        "Mod" => |c| constants_only(c, |a, b| a.checked_rem_euclid(b), |a, b| a.rem_euclid(b)),
+        // The remainder has the sign of the divisor, or with fmod that of the dividend.
+        "Mod" => |c| match c.int("fmod", 0) {
+            0 => {
+                constants_only(c, |a, b| Some((a.checked_rem(b)? + b).wrapping_rem(b)), |a, b| a - b * (a / b).floor())
+            }
+            _ => constants_only(c, i64::checked_rem, |a, b| a % b),
+        },
         "Equal" => |c| compare(c, |o| o.is_eq()),
         "Greater" => |c| compare(c, |o| o.is_gt()),
         "GreaterOrEqual" => |c| compare(c, |o| o.is_ge()),

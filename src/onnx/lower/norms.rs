@@ -165,6 +165,8 @@ fn lp_normalization(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         }
         p => return wrong(format!("p {p} is neither 1 nor 2")),
     };
+    // A vector of zeros stays one.
+    let length = c.emit_step("positive", Op::Activation(Activation::Clip(f32::MIN_POSITIVE, f32::MAX)), &[&length])?;
     Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[&x, &length])?])
 }
 
