@@ -26,7 +26,7 @@ pub fn element_wise(all: &mut Vec<Problem>) {
     all.push(b.done("square roots", F32));
     let b = Builder::new(210, [1, 5, 4, 4]).act(Activation::Exp).act(Activation::Log);
     all.push(b.done("logarithms", F32));
-    for kind in [BinaryOp::Min, BinaryOp::Max, BinaryOp::Pow] {
+    for kind in [BinaryOp::Min, BinaryOp::Max, BinaryOp::Pow, BinaryOp::Greater] {
         for shape in [&[][..], &[7, 1, 1], &[5, 6]] {
             let b = Builder::new(211, [1, 7, 5, 6]).act(Activation::Sigmoid).with_constant(kind, shape, false);
             all.push(b.done(format!("{kind:?} with a constant {shape:?}"), F32));
