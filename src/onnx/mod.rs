@@ -21,3 +21,5 @@ pub use summary::{ModelSummary, NodeSummary, TargetSummary};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_tests;

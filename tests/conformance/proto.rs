@@ -50,6 +50,8 @@ pub struct Attribute {
     pub name: Option<String>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(int32, optional, tag = "20")]
@@ -166,11 +168,11 @@ impl Node {
 
 impl Attribute {
     pub fn ints(name: &str, ints: Vec<i64>) -> Self {
-        Self { name: Some(name.into()), ints, i: None, r#type: Some(7) }
+        Self { name: Some(name.into()), ints, r#type: Some(7), ..Self::default() }
     }
 
     pub fn int(name: &str, i: i64) -> Self {
-        Self { name: Some(name.into()), i: Some(i), ints: Vec::new(), r#type: Some(2) }
+        Self { name: Some(name.into()), i: Some(i), r#type: Some(2), ..Self::default() }
     }
 }
 

@@ -123,6 +123,8 @@ pub fn reason(error: &Error) -> String {
         Error::Node { op, reason, .. } => format!("{op}: {reason}"),
         other => other.to_string(),
     };
+    // What to do about it says nothing of the case.
+    let text = text.split("; take another input size").next().unwrap_or_default();
     text.replace(['\n', '\t'], " ")
 }
 

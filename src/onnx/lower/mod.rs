@@ -146,7 +146,10 @@ impl<'m> Lowering<'m> {
                     continue;
                 }
                 Err(Stop::Wrong(reason)) => {
-                    first_error.get_or_insert_with(|| Error::node(node.title(), node.full_type(), reason));
+                    let advice = "take another input size, or export the model again";
+                    first_error.get_or_insert_with(|| {
+                        Error::node(node.title(), node.full_type(), format!("{reason}; {advice}"))
+                    });
                 }
                 Err(Stop::Unsupported(reason)) => bad.push(unsupported_node(node, reason)),
                 Err(Stop::Broken) => {}
