@@ -1,5 +1,6 @@
 export { evaluate, readBoxes } from "./lens/evaluate.js";
 export { createGallery, Gallery } from "./lens/gallery.js";
+export { measureInt8 } from "./lens/int8.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -13,24 +14,12 @@ export type ExplainOptions = import("./lens/types.js").ExplainOptions;
 export type MethodResult = import("./lens/types.js").MethodResult;
 export type Comparison = import("./lens/types.js").Comparison;
 export type Choice = import("./lens/types.js").Choice;
+export type Network = import("./lens/types.js").Network;
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
 };
-export type LensMap = {
-    data: Float32Array;
-    width: number;
-    height: number;
-    min: number;
-    max: number;
-    box?: [number, number, number, number] | null;
-    peak?: [number, number] | null;
-    constant?: boolean;
-    /**
-     * whether every value is zero; the notes say why
-     */
-    zero?: boolean;
-};
+export type LensMap = import("./lens/types.js").LensMap;
 export type ChannelShare = {
     channel: number;
     contribution: number;
@@ -57,6 +46,7 @@ export type LensInfo = {
         parameters: number;
         hasMeanEmbedding: boolean;
         hasStatistics: boolean;
+        storedWeights: StoredWeights | null;
     };
     /**
      * the engine that is used
@@ -72,31 +62,10 @@ export type Progress = {
     method?: string;
 };
 export type LensOptions = import("./lens/types.js").LensOptions;
-export type RenderOptions = {
-    /**
-     * of the picture, in pixels; it covers the whole photo
-     */
-    width: number;
-    height: number;
-    /**
-     * `"inferno"` by default
-     */
-    colormap?: string;
-    /**
-     * opaque everywhere, or as opaque as the value is high
-     */
-    mode?: "constant" | "value";
-    /**
-     * of contour and box, as a part of the range; 0.2 by default
-     */
-    threshold?: number;
-};
-export type Rendered = {
-    image: ImageData;
-    contour: ArrayLike<number>[];
-    box: [number, number, number, number] | null;
-    peak: [number, number] | null;
-};
+export type RenderOptions = import("./lens/types.js").RenderOptions;
+export type Rendered = import("./lens/types.js").Rendered;
+export type StoredWeights = import("./lens/types.js").StoredWeights;
+export type Int8Cost = import("./lens/types.js").Int8Cost;
 export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
 export type Mosaic = import("./lens/types.js").Mosaic;
 export type CallOptions = {
@@ -121,24 +90,12 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").MethodResult} MethodResult */
 /** @typedef {import("./lens/types.js").Comparison} Comparison */
 /** @typedef {import("./lens/types.js").Choice} Choice */
+/** @typedef {import("./lens/types.js").Network} Network */
 /**
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
  */
-/**
- * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest region over
- * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no peak.
- * @typedef {object} LensMap
- * @property {Float32Array} data
- * @property {number} width
- * @property {number} height
- * @property {number} min
- * @property {number} max
- * @property {[number, number, number, number] | null} [box]
- * @property {[number, number] | null} [peak]
- * @property {boolean} [constant]
- * @property {boolean} [zero] whether every value is zero; the notes say why
- */
+/** @typedef {import("./lens/types.js").LensMap} LensMap */
 /**
  * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
  * @typedef {{channel: number, contribution: number, share: number}} ChannelShare
@@ -153,7 +110,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -164,22 +121,10 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
-/**
- * @typedef {object} RenderOptions
- * @property {number} width of the picture, in pixels; it covers the whole photo
- * @property {number} height
- * @property {string} [colormap] `"inferno"` by default
- * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
- * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
- */
-/**
- * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
- * @typedef {object} Rendered
- * @property {ImageData} image
- * @property {ArrayLike<number>[]} contour
- * @property {[number, number, number, number] | null} box
- * @property {[number, number] | null} peak
- */
+/** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
+/** @typedef {import("./lens/types.js").Rendered} Rendered */
+/** @typedef {import("./lens/types.js").StoredWeights} StoredWeights */
+/** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
@@ -207,13 +152,10 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
-    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
-    model: {
-        url: string;
-    } | {
-        manifest: object | string;
-        bytes: ArrayBuffer | Uint8Array | Blob;
-    } | null;
+    /** Where the model came from, for whoever loads it once more. @type {import("./lens/model.js").Source | null} */
+    model: import("./lens/model.js").Source | null;
+    /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
+    given: Map<string, [string, object]>;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -223,8 +165,9 @@ export declare class Lens {
      * Loads program and model; {@link createLens} calls this.
      * @param {NonNullable<LensOptions["model"]>} model
      * @param {BackendChoice} backend
+     * @param {"stored" | "int8"} [weights]
      */
-    ready(model: NonNullable<LensOptions["model"]>, backend: BackendChoice): Promise<void>;
+    ready(model: NonNullable<LensOptions["model"]>, backend: BackendChoice, weights?: "stored" | "int8"): Promise<void>;
     /**
      * Decodes an image and keeps it, so that it is embedded only once. Other calls do this by themselves.
      * @param {ImageLike} image
@@ -234,28 +177,34 @@ export declare class Lens {
     open(image: ImageLike, options?: {
         name?: string;
     } & CallOptions): Promise<LensImage>;
-    /**
-     * Lets go of an image that was opened.
-     * @param {ImageLike} image
-     */
+    /** Lets go of an image that was opened. @param {ImageLike} image */
     forget(image: ImageLike): any;
     /**
      * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
      * @returns {Promise<Choice[]>}
      */
     choices(): Promise<Choice[]>;
+    /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
+    network(target?: string): Promise<Network>;
     /**
-     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
-     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`;
+     * null forgets the one before.
+     * @param {Blob | ArrayBuffer | Uint8Array | null} file
      * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
      */
-    loadHead(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
+    loadHead(file: Blob | ArrayBuffer | Uint8Array | null): Promise<string>;
     /**
      * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
      * @param {Float32Array | null} values
      * @returns {Promise<void>}
      */
     setMatrix(values: Float32Array | null): Promise<void>;
+    /**
+     * The same from a NumPy file (`.npy`, float32 or float64).
+     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * @returns {Promise<string>} what it is, such as `"1280 x 1280"`
+     */
+    loadMatrix(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
     /**
      * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
      * @param {boolean} keep
