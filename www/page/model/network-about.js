@@ -5,7 +5,7 @@ import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
 import { on, shownIndex, state } from "../state.js";
 import { bytes, count, mapsInWords, operator, percent, shape, typeset } from "./network-words.js";
-import { chooseTargets, targetsNow, toggleTarget } from "./network-target.js";
+import { chooseTargets, targetsCount, targetsNow, toggleTarget } from "./network-target.js";
 
 /**
  * @import { AfterTarget, Network } from "../../lens/types.js"
@@ -19,7 +19,7 @@ export function aboutItem(network, item) {
   const sum = (/** @type {"parameters" | "multiplyAdds"} */ what) => inside.reduce((all, one) => all + one[what], 0);
   const own = sum("multiplyAdds") / (network.multiplyAdds || 1);
   const facts = [
-    block ? ["Output", shape(layer)] : ["Map", mapsInWords(layer) || shape(layer)],
+    block || !layer.maps ? ["Output", shape(layer)] : ["Map", mapsInWords(layer)],
     !block && layer.maps && ["Memory", `${bytes(layer.bytes)} of maps an image`],
     ["Cost", `${percent(layer.cost)} of the network up to here${own > 0 ? `, ${percent(own)} of it ${block ? "in this block" : "in this layer"}` : ""}`],
     sum("parameters") > 0 && ["Weights", sum("parameters").toLocaleString("en")],
@@ -28,6 +28,8 @@ export function aboutItem(network, item) {
   ].filter((one) => Array.isArray(one));
   const now = targetsNow();
   const is = !block && now.includes(layer.name);
+  const only = is && now.length === 1;
+  const counts = targetsCount();
   return [
     el("p", { class: "net-head" }, el("strong", {}, label), ` ${block ? `${block.count} layers` : operator(layer)}`),
     el("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
@@ -39,8 +41,9 @@ export function aboutItem(network, item) {
             el(
               "div",
               { class: "net-acts" },
-              el("button", { type: "button", class: "button primary", "data-testid": "net-explain", disabled: is && now.length === 1, onclick: () => chooseTargets([layer.name]) }, is && now.length === 1 ? "The map comes from here" : "Explain here"),
-              (!is || now.length > 1) && el("button", { type: "button", class: "button", "data-testid": "net-add", title: "The maps of several layers are fused into one; the first one decides", onclick: () => toggleTarget(layer.name) }, is ? "Without this layer" : "Here too"),
+              el("button", { type: "button", class: "button primary", "data-testid": "net-explain", disabled: only && counts, onclick: () => chooseTargets([layer.name]) }, only && counts ? "The map comes from here" : "Explain here"),
+              !only && counts && el("button", { type: "button", class: "button", "data-testid": "net-add", title: "The maps of several layers are fused into one; the first one decides", onclick: () => toggleTarget(layer.name) }, is ? "Without this layer" : "Here too"),
+              !counts && el("p", { class: "fine" }, "The present kind of map looks at layers of its own; another one is taken for this."),
             ),
           ]),
   ];

@@ -37,7 +37,7 @@ export function rowMaker(network) {
     const row = el(
       "div",
       { class: `net-row${block ? " block" : ""}${layer.whyNot && !block ? " cannot" : ""}`, role: "treeitem", tabindex: "-1", id: `net-${item.id}`, "aria-level": level, "data-at": first, "data-testid": block ? "net-block" : "net-layer" },
-      el("span", { class: "net-name" }, block && chevron(), el("span", { class: "net-label" }, label), el("span", { class: "net-mark", hidden: true }, "map from here"), unseen(", ")),
+      el("span", { class: "net-name" }, block && chevron(), el("span", { class: "net-label" }, label), el("span", { class: "net-mark", hidden: true }), unseen(", ")),
       el("span", { class: "net-op" }, kind, unseen(!block && layer.whyNot ? ", cannot be a target layer, output " : ", output ")),
       el("span", { class: "net-shape" }, shape(layer), unseen(", ")),
       el("span", { class: "net-weights" }, parameters > 0 && count(parameters), parameters > 0 && unseen(" weights, ")),

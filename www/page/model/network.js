@@ -19,6 +19,9 @@ import { count } from "./network-words.js";
  * @typedef {{network: Network, roots: Item[], items: Item[], ofLayer: Item[], byName: Map<string, Item>, row: (item: Item) => HTMLElement}} Plan
  */
 
+/** Fewer rows than this are no picture of a network. */
+const FEW = 10;
+
 /** How long letters count as one word, in milliseconds. */
 const TYPED_TOGETHER = 700;
 
@@ -89,8 +92,17 @@ export function networkSection() {
     after.replaceChildren(...aboutAfter(network.after));
     told = targetsNow()[0] ?? "";
     toTarget(false);
+    // The way to the target may be one line; large blocks make it a picture.
+    for (let block = largest(); rows.length < FEW && block; block = largest()) {
+      open.add(block);
+      draw();
+    }
+    if (active) goTo(active, false);
     void preview.draw();
   }
+
+  /** The folded block in sight with most layers. */
+  const largest = () => rows.filter((item) => item.block && !isOpen(item)).sort((a, b) => b.last - b.first - (a.last - a.first))[0];
 
   /** What stands under `after` is of this layer. */
   let told = "";
@@ -100,7 +112,9 @@ export function networkSection() {
     if (!plan || !element.open) return;
     mark();
     const [target] = targetsNow();
-    if (!target || target === told) return;
+    // The explanation comes first: a large network is not read again before it.
+    const explained = !state.query || !targetsCount() || state.result?.found.target === target;
+    if (!target || target === told || !explained) return;
     told = target;
     const lens = shown;
     try {
@@ -174,7 +188,9 @@ export function networkSection() {
       row.classList.toggle("hit", hit.has(item));
       row.setAttribute("tabindex", item === active ? "0" : "-1");
       row.setAttribute("aria-selected", String(target));
-      /** @type {HTMLElement} */ (row.querySelector(".net-mark")).hidden = !target && !within;
+      const said = /** @type {HTMLElement} */ (row.querySelector(".net-mark"));
+      said.hidden = !target && !within;
+      said.textContent = counts ? "map from here" : "target layer";
     }
     tell();
     element.style.setProperty("--rows", String(rows.length));
@@ -312,12 +328,16 @@ export function networkSection() {
   });
 
   element.addEventListener("toggle", () => {
+    if (!element.open) return;
+    // The target may have been moved elsewhere meanwhile.
+    if (plan && state.lens === shown) toTarget(false);
     void load();
+    void follow();
     void preview.draw();
   });
   // Rows are as high as the window's width has them.
   new ResizeObserver(() => requestAnimationFrame(lines)).observe(tree);
   on(["lens"], () => void load());
-  on(["choices", "classes"], () => void follow());
+  on(["choices", "classes", "result"], () => void follow());
   return { element, shown: () => void preview.draw() };
 }

@@ -38,6 +38,7 @@ const form = settingsForm({
     show();
   },
 });
+const network = networkSection();
 const picker = el("input", { class: "unseen", id: "model-input", type: "file", accept: ".onnx,.json,.bin", multiple: true, "data-testid": "model-input" });
 const bring = el(
   "div",
@@ -48,7 +49,6 @@ const bring = el(
 
 export function mountRoom() {
   panel = byId("model-panel", HTMLElement);
-  const network = networkSection();
   panel.addEventListener("toggle", network.shown);
   panel.append(rows, bring, error, progress, network.element, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
   picker.addEventListener("change", () => {
@@ -91,6 +91,8 @@ export async function bringModel(files) {
   }
   fail(null);
   given = { file: onnx.name, onnx, statistics, manifest };
+  // The settings asked for now are another model's than the one that runs and is drawn.
+  network.element.hidden = true;
   form.show(settingsOf(onnx.name, manifest), [], false);
   form.element.querySelector("input")?.focus();
 }
@@ -156,6 +158,7 @@ function show() {
       : []
     ).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
   );
+  network.element.hidden = given !== null;
   if (given) return;
   const { own } = running();
   if (own && model) form.show(ownSettings(own), model.targets, true);
