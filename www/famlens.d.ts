@@ -130,10 +130,7 @@ export declare class Lens {
     model: import("./lens/model.js").Source | null;
     /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
     given: Map<string, [string, object]>;
-    /**
-     * @param {Worker} worker
-     * @param {LensOptions} options
-     */
+    /** @param {Worker} worker @param {LensOptions} options */
     constructor(worker: Worker, options: LensOptions);
     /**
      * Loads program and model; {@link createLens} calls this.
@@ -153,10 +150,7 @@ export declare class Lens {
     } & CallOptions): Promise<LensImage>;
     /** Lets go of an image that was opened. @param {ImageLike} image */
     forget(image: ImageLike): any;
-    /**
-     * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-     * @returns {Promise<Choice[]>}
-     */
+    /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
     choices(): Promise<Choice[]>;
     /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
     network(target?: string): Promise<Network>;

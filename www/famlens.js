@@ -126,10 +126,7 @@ export class Lens {
   #channel;
   #sources = new Sources((id) => this.#channel.release(id));
 
-  /**
-   * @param {Worker} worker
-   * @param {LensOptions} options
-   */
+  /** @param {Worker} worker @param {LensOptions} options */
   constructor(worker, options) {
     this.#channel = new Channel(worker, {
       error: (code, message) => new LensError(code, message),
@@ -170,10 +167,7 @@ export class Lens {
     return this.#sources.forget(image);
   }
 
-  /**
-   * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-   * @returns {Promise<Choice[]>}
-   */
+  /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
   choices() {
     return this.#call("choices", {});
   }
