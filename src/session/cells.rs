@@ -12,7 +12,6 @@ use crate::engine::{CellReadout, Features, Pooled};
 use crate::error::{Error, Result};
 use crate::fam::{Accumulator, CellForm, ClassCells, Rule, Specific, Statistics};
 use crate::image::{Geometry, Photo, Rect, denormalise, normalise, resize, scale};
-use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use crate::tensor::Tensor;
 
 /// A second look at an image, for forms whose input has another size than the model's.
@@ -286,12 +285,7 @@ impl Session {
         let program = self.engines.program_of(active, &self.model, size, look.layers.clone())?;
         let shape = program.target_shapes().first().and_then(crate::tensor::Shape::chw);
         let (_, height, width) = shape.ok_or_else(|| super::not_spatial(&look.layers[0]))?;
-        let place = |values: &[f32]| {
-            let map = Map { data: values.to_vec(), width, height, geometry };
-            let view = map.view()?;
-            let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-            Ok(ExplainedMap { map, range, localisation })
-        };
+        let place = |values: &[f32]| ExplainedMap::of(Map { data: values.to_vec(), width, height, geometry });
         let maps = found.maps.chunks(height * width).map(place);
         let score = |(k, class): (usize, &Class)| {
             let similarity = decision.scores[k];

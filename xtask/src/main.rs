@@ -3,6 +3,7 @@
 
 mod bench;
 mod browser;
+mod fuzz;
 mod node;
 mod results;
 mod serve;
@@ -64,6 +65,14 @@ enum Command {
         #[arg(long)]
         program: Option<PathBuf>,
     },
+    /// Look for bytes that break the importer or the graph passes; what is found is kept as a test.
+    Fuzz {
+        /// Targets: importer, passes; all of them if none is named.
+        targets: Vec<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     Bench {
         /// Rounds; each runs every contender once, in turn.
@@ -87,6 +96,7 @@ fn main() -> ExitCode {
         Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
         Command::Results { blocks, list, program } => results::run(&blocks, list, program.as_deref()),
         Command::Test { steps, list } => test::run(&steps, list),
+        Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
         Command::Bench { rounds, gpu_rounds, no_build, check } => bench::run(rounds, gpu_rounds, no_build, check),
     };
     match done {

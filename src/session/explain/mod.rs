@@ -17,7 +17,7 @@ use crate::engine::{Gate, Mix, Pooling};
 use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Form, Grid, Norm, Similarity};
 use crate::methods::Method;
-use crate::metrics::Localisation;
+use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
 use crate::tasks::few_shot::Decide;
 use setup::Learned;
 
@@ -79,6 +79,18 @@ pub struct ExplainedMap {
     pub range: (f32, f32),
     /// Box and peak at the default threshold; `None` if the map is constant.
     pub localisation: Option<Localisation>,
+}
+
+impl ExplainedMap {
+    /// Measures a map where it lies on its photo.
+    ///
+    /// # Errors
+    /// As [`Map::view`].
+    pub fn of(map: Map) -> Result<Self> {
+        let view = map.view()?;
+        let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
+        Ok(Self { map, range, localisation })
+    }
 }
 
 /// The raw maps of one of several target layers.

@@ -21,7 +21,6 @@ use crate::engine::LocalFuture;
 use crate::error::{Error, Result};
 use crate::image::Geometry;
 use crate::methods::{Evidence, Maps, Method, MethodMap, Reads};
-use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use gather::Gathered;
 use scorer::ModelScorer;
 
@@ -249,10 +248,7 @@ fn finish(
             };
             notes.push(format!("The map of {:?} is zero everywhere: {why}.", class.name));
         }
-        let map = Map { data, width, height, geometry: *geometry };
-        let view = map.view()?;
-        let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-        maps.push(ExplainedMap { map, range, localisation });
+        maps.push(ExplainedMap::of(Map { data, width, height, geometry: *geometry })?);
         if !own.is_empty() {
             weights.push(own);
         }
