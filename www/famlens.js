@@ -102,6 +102,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
+/** @typedef {import("./lens/types.js").Benchmark} Benchmark */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
@@ -410,10 +411,9 @@ export class Lens {
   }
 
   /**
-   * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
-   * three classes in one go), and `fam` (the maps alone).
+   * Times warm passes on an image (the last query by default), in milliseconds, one value a run and all in turn: see {@link Benchmark}.
    * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
-   * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+   * @returns {Promise<Benchmark>}
    */
   async bench(request = {}) {
     const id = request.image ? (await this.open(request.image, request)).id : null;

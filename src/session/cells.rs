@@ -38,6 +38,13 @@ pub(super) struct CellState {
     ready: Option<Specific>,
 }
 
+/// See [`Session::timed_cells`].
+pub(super) struct TimedCells {
+    pub(super) readout: CellReadout,
+    pub(super) layers: Vec<String>,
+    pub(super) inputs: Vec<((u32, u32), Tensor)>,
+}
+
 /// What the forms look at: layers and input size.
 struct Look {
     layers: Vec<String>,
@@ -310,32 +317,21 @@ impl Session {
         })
     }
 
-    /// Times forward passes with discriminative FAM of three classes, on the model's own input and on the second one, alternating.
-    pub(super) async fn bench_cells(&mut self, image: ImageId, runs: usize, times: &mut [Vec<f64>; 2]) -> Result<()> {
+    /// What a timed pass of the discriminative form needs: the readout of three classes, the layers it reads, and the image at the model's
+    /// own input size and, where there is one, at that of these forms.
+    pub(super) async fn timed_cells(&mut self, image: ImageId) -> Result<TimedCells> {
         let form = CellForm::Discriminative;
         let pooled = self.kept_cells(image).await?.pooled;
         let classes = vec![ClassCells::new(&[&pooled])?; 3];
         let readout = self.specific(&ExplainOptions::default())?.readout(form, &classes)?;
-        let (look, engine) = (self.cell_look(), self.engines.active());
         let normalization = self.model.manifest().normalization();
-        let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
+        let entry = self.entry(image)?;
         let mut inputs = vec![(entry.geometry.input_size(), entry.input.clone())];
         if let Some(second) = &entry.cell_input {
             let input = normalise(&second.pixels, &second.geometry, &normalization)?;
             inputs.push((second.geometry.input_size(), input));
         }
-        for run in 0..=runs {
-            for ((size, input), times) in inputs.iter().zip(times.iter_mut()) {
-                let program = self.engines.program_of(engine, &self.model, *size, look.layers.clone())?;
-                let started = Instant::now();
-                program.run_cells(input, &readout).await?;
-                // The first run is not warm.
-                if run > 0 {
-                    times.push(milliseconds(started));
-                }
-            }
-        }
-        Ok(())
+        Ok(TimedCells { readout, layers: self.cell_look().layers, inputs })
     }
 
     fn cell_notes(

@@ -234,6 +234,12 @@ fn finish(
     if method.ignores_class() && found.len() > 1 {
         notes.push(format!("{method} knows nothing of the class: its map is the same for every one."));
     }
+    if method == Method::Fam && gathered.logits.is_none() && gathered.layer != gathered.decides {
+        let Gathered { layer, decides, .. } = gathered;
+        notes.push(format!(
+            "FAM weighs the maps of {decides:?}, where the similarity is taken, and not those of {layer:?}."
+        ));
+    }
     let cost = Cost::new(method, gathered, own, passes, &found);
     let mut maps = Vec::with_capacity(found.len());
     let mut weights = Vec::new();
