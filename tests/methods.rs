@@ -319,3 +319,14 @@ fn logits_are_those_of_the_classifier_whatever_pools_the_embedding() {
     assert!(scores(None).iter().any(|&logit| logit < 0.0), "a generalised mean would cut off what is negative");
     assert_eq!(scores(Some("gem")), scores(None));
 }
+
+#[test]
+fn fam_says_when_its_map_is_not_of_the_layer_asked_for() {
+    let (mut session, query, classes) = net();
+    for (layer, said) in [("early", true), ("features", false)] {
+        let options = options("cosine", layer);
+        let found = run(&mut session, query, &classes, &[Method::Fam, Method::GradCam], &options).expect("it runs");
+        let says = |i: usize| found.methods[i].notes.iter().any(|n| n.contains("where the similarity is taken"));
+        assert_eq!((says(0), says(1)), (said, false), "{layer}");
+    }
+}
