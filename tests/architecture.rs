@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("image", &["error", "choice", "tensor"]),
     ("graph", &["error", "tensor"]),
     ("onnx", &["error", "tensor", "graph"]),
-    ("quant", &["error", "tensor", "graph", "onnx"]),
+    ("quant", &["error", "choice", "tensor", "graph", "onnx"]),
     ("engine", &["error", "tensor", "graph", "quant"]),
     ("fam", &["error", "choice", "tensor", "engine"]),
     ("methods", &["error", "choice", "tensor", "engine", "fam"]),

@@ -17,20 +17,7 @@ export type ClassSpec = {
     name: string;
     supports: ImageLike[];
 };
-export type LensMap = {
-    data: Float32Array;
-    width: number;
-    height: number;
-    min: number;
-    max: number;
-    box?: [number, number, number, number] | null;
-    peak?: [number, number] | null;
-    constant?: boolean;
-    /**
-     * whether every value is zero; the notes say why
-     */
-    zero?: boolean;
-};
+export type LensMap = import("./lens/types.js").LensMap;
 export type ChannelShare = {
     channel: number;
     contribution: number;
@@ -72,31 +59,8 @@ export type Progress = {
     method?: string;
 };
 export type LensOptions = import("./lens/types.js").LensOptions;
-export type RenderOptions = {
-    /**
-     * of the picture, in pixels; it covers the whole photo
-     */
-    width: number;
-    height: number;
-    /**
-     * `"inferno"` by default
-     */
-    colormap?: string;
-    /**
-     * opaque everywhere, or as opaque as the value is high
-     */
-    mode?: "constant" | "value";
-    /**
-     * of contour and box, as a part of the range; 0.2 by default
-     */
-    threshold?: number;
-};
-export type Rendered = {
-    image: ImageData;
-    contour: ArrayLike<number>[];
-    box: [number, number, number, number] | null;
-    peak: [number, number] | null;
-};
+export type RenderOptions = import("./lens/types.js").RenderOptions;
+export type Rendered = import("./lens/types.js").Rendered;
 export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
 export type Mosaic = import("./lens/types.js").Mosaic;
 export type Benchmark = import("./lens/types.js").Benchmark;
@@ -126,20 +90,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
  */
-/**
- * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest region over
- * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no peak.
- * @typedef {object} LensMap
- * @property {Float32Array} data
- * @property {number} width
- * @property {number} height
- * @property {number} min
- * @property {number} max
- * @property {[number, number, number, number] | null} [box]
- * @property {[number, number] | null} [peak]
- * @property {boolean} [constant]
- * @property {boolean} [zero] whether every value is zero; the notes say why
- */
+/** @typedef {import("./lens/types.js").LensMap} LensMap */
 /**
  * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
  * @typedef {{channel: number, contribution: number, share: number}} ChannelShare
@@ -165,22 +116,8 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
  */
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
-/**
- * @typedef {object} RenderOptions
- * @property {number} width of the picture, in pixels; it covers the whole photo
- * @property {number} height
- * @property {string} [colormap] `"inferno"` by default
- * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
- * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
- */
-/**
- * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
- * @typedef {object} Rendered
- * @property {ImageData} image
- * @property {ArrayLike<number>[]} contour
- * @property {[number, number, number, number] | null} box
- * @property {[number, number] | null} peak
- */
+/** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
+/** @typedef {import("./lens/types.js").Rendered} Rendered */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {import("./lens/types.js").Benchmark} Benchmark */
@@ -216,6 +153,8 @@ export declare class Lens {
         manifest: object | string;
         bytes: ArrayBuffer | Uint8Array | Blob;
     } | null;
+    /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
+    given: Map<string, [string, object]>;
     /**
      * @param {Worker} worker
      * @param {LensOptions} options
@@ -247,17 +186,24 @@ export declare class Lens {
      */
     choices(): Promise<Choice[]>;
     /**
-     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
-     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`;
+     * null forgets the one before.
+     * @param {Blob | ArrayBuffer | Uint8Array | null} file
      * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
      */
-    loadHead(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
+    loadHead(file: Blob | ArrayBuffer | Uint8Array | null): Promise<string>;
     /**
      * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the images again.
      * @param {Float32Array | null} values
      * @returns {Promise<void>}
      */
     setMatrix(values: Float32Array | null): Promise<void>;
+    /**
+     * The same from a NumPy file (`.npy`, float32 or float64).
+     * @param {Blob | ArrayBuffer | Uint8Array} file
+     * @returns {Promise<string>} what it is, such as `"1280 x 1280"`
+     */
+    loadMatrix(file: Blob | ArrayBuffer | Uint8Array): Promise<string>;
     /**
      * Whether images opened from now on keep their photo, so that further scales (`finer.scales`) are made from it. It costs three bytes a pixel.
      * @param {boolean} keep

@@ -37,20 +37,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
  */
 
-/**
- * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest region over
- * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no peak.
- * @typedef {object} LensMap
- * @property {Float32Array} data
- * @property {number} width
- * @property {number} height
- * @property {number} min
- * @property {number} max
- * @property {[number, number, number, number] | null} [box]
- * @property {[number, number] | null} [peak]
- * @property {boolean} [constant]
- * @property {boolean} [zero] whether every value is zero; the notes say why
- */
+/** @typedef {import("./lens/types.js").LensMap} LensMap */
 
 /**
  * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
@@ -82,23 +69,8 @@ export { createGallery, Gallery } from "./lens/gallery.js";
  */
 
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
-/**
- * @typedef {object} RenderOptions
- * @property {number} width of the picture, in pixels; it covers the whole photo
- * @property {number} height
- * @property {string} [colormap] `"inferno"` by default
- * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
- * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
- */
-
-/**
- * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
- * @typedef {object} Rendered
- * @property {ImageData} image
- * @property {ArrayLike<number>[]} contour
- * @property {[number, number, number, number] | null} box
- * @property {[number, number] | null} peak
- */
+/** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
+/** @typedef {import("./lens/types.js").Rendered} Rendered */
 
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
@@ -150,6 +122,9 @@ export class Lens {
 
   /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
   model = null;
+
+  /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
+  given = new Map();
 
   #channel;
   #sources = new Sources((id) => this.#channel.release(id));
@@ -208,13 +183,13 @@ export class Lens {
   }
 
   /**
-   * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`.
-   * @param {Blob | ArrayBuffer | Uint8Array} file
+   * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`;
+   * null forgets the one before.
+   * @param {Blob | ArrayBuffer | Uint8Array | null} file
    * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
    */
   async loadHead(file) {
-    const bytes = file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
-    return this.#call("loadHead", { bytes });
+    return this.#give("head", "loadHead", { bytes: file && (await bytesOf(file)) });
   }
 
   /**
@@ -223,7 +198,16 @@ export class Lens {
    * @returns {Promise<void>}
    */
   setMatrix(values) {
-    return this.#call("setMatrix", { values });
+    return this.#give("matrix", "setMatrix", { values });
+  }
+
+  /**
+   * The same from a NumPy file (`.npy`, float32 or float64).
+   * @param {Blob | ArrayBuffer | Uint8Array} file
+   * @returns {Promise<string>} what it is, such as `"1280 x 1280"`
+   */
+  async loadMatrix(file) {
+    return this.#give("matrix", "loadMatrix", { bytes: await bytesOf(file) });
   }
 
   /**
@@ -232,7 +216,7 @@ export class Lens {
    * @returns {Promise<void>}
    */
   keepPhotos(keep) {
-    return this.#call("keepPhotos", { keep });
+    return this.#give("photos", "keepPhotos", { keep });
   }
 
   /**
@@ -352,13 +336,15 @@ export class Lens {
   async adaptStatistics(images, options = {}) {
     return this.#sources.whileUsing(async () => {
       const ids = (await Promise.all(images.map((image) => this.open(image, options)))).map(({ id }) => id);
-      return this.#call("adaptStatistics", { ids: [...new Set(ids)], source: options.source ?? "your images" }, options);
+      const found = await this.#call("adaptStatistics", { ids: [...new Set(ids)], source: options.source ?? "your images" }, options);
+      this.given.set("statistics", ["setStatistics", { bytes: found.bytes }]);
+      return found;
     });
   }
 
   /** Uses statistics made by {@link Lens.adaptStatistics} or `famlens statistics`; null goes back to the model's. @param {Uint8Array | null} bytes @returns {Promise<StatisticsInfo | null>} */
   setStatistics(bytes) {
-    return this.#call("setStatistics", { bytes });
+    return this.#give("statistics", "setStatistics", { bytes });
   }
 
   /**
@@ -478,6 +464,17 @@ export class Lens {
   }
 
   /**
+   * @param {string} what
+   * @param {string} op
+   * @param {object} args
+   */
+  async #give(what, op, args) {
+    const answer = await this.#call(op, args);
+    this.given.set(what, [op, args]);
+    return answer;
+  }
+
+  /**
    * @param {string} op
    * @param {object} args
    * @param {import("./lens/channel.js").AskOptions} [options]
@@ -487,6 +484,9 @@ export class Lens {
     return this.#channel.ask(op, args, options);
   }
 }
+
+/** @param {Blob | ArrayBuffer | Uint8Array} file */
+const bytesOf = async (file) => (file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file));
 
 /** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
 function mixOptions({ query, image, index, classes, name, a, b, signal, ...options }) {

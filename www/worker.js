@@ -87,9 +87,15 @@ const operations = {
 
   choices: () => session().lens.choices(),
 
-  loadHead: ({ bytes }) => session().lens.loadHead(bytes),
+  loadHead({ bytes }) {
+    // To the wasm no bytes mean to forget the one before.
+    if (bytes?.length === 0) throw new Failure("argument", "The file is empty.");
+    return session().lens.loadHead(bytes ?? new Uint8Array());
+  },
 
   setMatrix: ({ values }) => session().lens.setMatrix(values ?? undefined),
+
+  loadMatrix: ({ bytes }) => session().lens.loadMatrix(bytes),
 
   keepPhotos: ({ keep }) => session().lens.keepPhotos(keep),
 
@@ -211,7 +217,7 @@ const operations = {
 
   loseGpu: () => session().lens.loseGpu(),
 
-  ...galleryOperations(session, tick),
+  ...galleryOperations(session),
 };
 
 /**

@@ -16,6 +16,7 @@ mod summary;
 
 pub(crate) use data::{read_float, stored_bytes};
 pub use external::with_external_data;
+pub(crate) use model::weight_axes;
 pub use model::{InputInfo, Model};
 pub use summary::{ModelSummary, NodeSummary, TargetSummary};
 

@@ -1,12 +1,14 @@
 //! A parsed ONNX file.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
-use super::data::{self, Data};
+use super::data::{self, Data, Int8Weight};
 use super::lower::{Lowering, is_supported};
 use super::proto::{ModelProto, NodeProto, ValueInfo, data_type};
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
+use crate::tensor::{Int8Tensor, Tensor};
 
 /// Oldest version of the standard operator set whose meaning the lowering knows.
 const OLDEST_OPSET: i64 = 7;
@@ -231,6 +233,33 @@ impl Model {
         self.known.iter()
     }
 
+    /// Puts int8 weights in the place of the float ones of Conv, Gemm and MatMul: `quantize` gives, of a weight's name and
+    /// its values with the output channels first, their int8 form.
+    ///
+    /// # Errors
+    /// Those of `quantize`.
+    pub(crate) fn replace_weights(
+        &mut self,
+        mut quantize: impl FnMut(&str, &Tensor) -> Result<Int8Tensor>,
+    ) -> Result<()> {
+        let float = |name: &str| match self.known.get(name) {
+            Some(Data::Float(t)) if !t.shape().is_empty() => Some(t.shape().rank()),
+            _ => None,
+        };
+        let mut axes: Vec<_> = weight_axes(&self.nodes, float).into_iter().collect();
+        axes.retain(|(name, _)| !self.outputs.contains(name));
+        // The file's order is lost in the map; any order that is always the same will do.
+        axes.sort();
+        for (name, axis) in axes {
+            let Some(Data::Float(float)) = self.known.get(&name) else { continue };
+            let transposed = axis == 1;
+            let tensor = if transposed { quantize(&name, &data::transpose(float))? } else { quantize(&name, float)? };
+            let weight = Int8Weight { tensor: Arc::new(tensor), transposed };
+            self.known.insert(name, Data::Int8(Arc::new(weight)));
+        }
+        Ok(())
+    }
+
     fn image_input(&self) -> Result<ImageInput<'_>> {
         let [input] = self.inputs.as_slice() else {
             let names: Vec<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
@@ -276,6 +305,27 @@ impl Model {
 /// Whether a dimension is likely to be the channels of an image (grey, RGB, RGBA).
 fn is_channels(dim: Option<usize>) -> bool {
     matches!(dim, Some(1 | 3 | 4))
+}
+
+/// For each constant that is only used as a weight of Conv, Gemm or MatMul, the axis of its output channels. `rank` is the
+/// number of dimensions of a constant, nothing for another value.
+pub(crate) fn weight_axes(nodes: &[NodeProto], rank: impl Fn(&str) -> Option<usize>) -> HashMap<String, usize> {
+    let mut axes: HashMap<String, Option<usize>> = HashMap::new();
+    for node in nodes {
+        for (i, name) in node.input.iter().enumerate() {
+            let Some(rank) = rank(name) else { continue };
+            let transposed = node.attribute("transB").is_some_and(|a| a.i() != 0);
+            let axis = match (node.full_type().as_str(), i) {
+                ("Conv", 1) if rank > 2 => Some(0),
+                ("Gemm", 1) if rank == 2 => Some(if transposed { 0 } else { 1 }),
+                ("MatMul", 1) if rank == 2 => Some(1),
+                _ => None,
+            };
+            // Two uses with different output channels, or a use as something else: leave it alone.
+            axes.entry(name.clone()).and_modify(|a| *a = a.filter(|_| *a == axis)).or_insert(axis);
+        }
+    }
+    axes.into_iter().filter_map(|(name, axis)| axis.map(|a| (name, a))).collect()
 }
 
 /// Weights that are not numbers make every activation one: the file is at fault, and the node that reads them is named.

@@ -7,6 +7,17 @@
 //!
 //! One scale for a whole tensor instead of one a channel costs an embedding cosine of .91 instead of .995 on
 //! EfficientNet-Lite0, so there is no such option.
+//!
+//! [`StaticQuantizer`] writes activations as int8 too, in the form that runtimes call static QDQ, from ranges that a run of
+//! the float model over some images gave ([`Observer`]).
+
+mod activations;
+mod loaded;
+mod ranges;
+
+pub use activations::StaticQuantizer;
+pub use loaded::{StoredWeights, store_as_int8};
+pub use ranges::{LevelType, Levels, Observer, RangeMethod};
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +25,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::onnx::proto::{Attribute, GraphProto, ModelProto, NodeProto, TensorProto, data_type};
-use crate::onnx::stored_bytes;
+use crate::onnx::{stored_bytes, weight_axes};
 
 /// What to quantize.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,6 +48,8 @@ impl Default for QuantizeOptions {
 pub struct QuantReport {
     /// One entry for each quantized weight, in the file's order.
     pub tensors: Vec<QuantizedTensor>,
+    /// One entry for each quantized activation, in the file's order; none if only weights are.
+    pub activations: Vec<QuantizedActivation>,
     /// Size of the file before, in bytes.
     pub bytes_before: usize,
     /// Size of the file after, in bytes.
@@ -58,6 +71,18 @@ pub struct QuantizedTensor {
     pub bytes_after: usize,
 }
 
+/// One quantized activation.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct QuantizedActivation {
+    /// Its name.
+    pub name: String,
+    /// The least and the largest value that its levels cover; the others are clipped.
+    pub range: [f32; 2],
+    /// Its scale and zero point.
+    #[serde(flatten)]
+    pub levels: Levels,
+}
+
 /// Quantizes the weights of an ONNX file and returns the new file. Everything else in it stays as it is.
 ///
 /// # Errors
@@ -65,16 +90,55 @@ pub struct QuantizedTensor {
 /// than 13 (DequantizeLinear has no axis there), or hold a weight that is not finite; [`Error::Argument`] if there is no
 /// weight to quantize.
 pub fn quantize(bytes: &[u8], options: &QuantizeOptions) -> Result<(Vec<u8>, QuantReport)> {
+    let mut model = read(bytes)?;
+    let graph = model.graph.get_or_insert_default();
+    let tensors = quantize_weights(graph, options, &HashMap::new())?;
+    if tensors.is_empty() {
+        return Err(no_weights());
+    }
+    finish(model, bytes.len(), tensors, Vec::new())
+}
+
+/// The file, if it is one that can be quantized.
+fn read(bytes: &[u8]) -> Result<ModelProto> {
     // The lowering finds whatever contradicts itself, so that what comes out can be run.
     crate::onnx::Model::parse(bytes)?;
-    let mut model = ModelProto::read(bytes)?;
+    let model = ModelProto::read(bytes)?;
     let opset = model.opset().unwrap_or(0);
-    if opset < 13 {
-        return Err(Error::onnx(format!(
+    match opset < 13 {
+        true => Err(Error::onnx(format!(
             "it uses operator set {opset}; one scale per channel needs 13 or newer, so export it again with a newer one"
-        )));
+        ))),
+        false => Ok(model),
     }
-    let graph = model.graph.get_or_insert_default();
+}
+
+fn no_weights() -> Error {
+    Error::argument("model", "it has no float weights of Conv, Gemm or MatMul to quantize")
+}
+
+/// The bytes of the new file.
+fn finish(
+    mut model: ModelProto,
+    bytes_before: usize,
+    tensors: Vec<QuantizedTensor>,
+    activations: Vec<QuantizedActivation>,
+) -> Result<(Vec<u8>, QuantReport)> {
+    model.producer_name = Some("famlens".into());
+    let out = model.write();
+    // A name that was taken already shows here.
+    crate::onnx::Model::parse(&out)?;
+    let bytes_after = out.len();
+    Ok((out, QuantReport { tensors, activations, bytes_before, bytes_after }))
+}
+
+/// Puts the int8 form in the place of every weight that the options do not spare. `least` holds, by a weight's name, the
+/// least scale that each of its channels may have.
+fn quantize_weights(
+    graph: &mut GraphProto,
+    options: &QuantizeOptions,
+    least: &HashMap<String, Vec<f32>>,
+) -> Result<Vec<QuantizedTensor>> {
     let axes = output_axes(graph);
     let mut tensors = Vec::new();
     let mut done = HashSet::new();
@@ -88,7 +152,8 @@ pub fn quantize(bytes: &[u8], options: &QuantizeOptions) -> Result<(Vec<u8>, Qua
         });
         match wanted {
             Some(&axis) => {
-                let (quantized, scale, report) = quantize_tensor(&tensor, axis)?;
+                let least = least.get(tensor.name()).map_or(&[][..], Vec::as_slice);
+                let (quantized, scale, report) = quantize_tensor(&tensor, axis, least)?;
                 done.insert(tensor.name().to_string());
                 initializers.extend([quantized, scale]);
                 tensors.push(report);
@@ -96,77 +161,75 @@ pub fn quantize(bytes: &[u8], options: &QuantizeOptions) -> Result<(Vec<u8>, Qua
             None => initializers.push(tensor),
         }
     }
-    if tensors.is_empty() {
-        return Err(Error::argument("model", "it has no float weights of Conv, Gemm or MatMul to quantize"));
-    }
     graph.initializer = initializers;
     // Before IR version 4 weights were listed as inputs too; the output of a node may not be one.
     graph.input.retain(|i| !done.contains(i.name()));
     insert_dequantize(graph, &axes, done);
-    model.producer_name = Some("famlens".into());
-    let out = model.write();
-    // A name that was taken already shows here.
-    crate::onnx::Model::parse(&out)?;
-    let report = QuantReport { tensors, bytes_before: bytes.len(), bytes_after: out.len() };
-    Ok((out, report))
+    Ok(tensors)
 }
 
 /// For each initializer that is only used as a weight, the axis of its output channels.
 fn output_axes(graph: &GraphProto) -> HashMap<String, usize> {
     let ranks: HashMap<&str, usize> = graph.initializer.iter().map(|t| (t.name(), t.dims.len())).collect();
-    let mut axes: HashMap<String, Option<usize>> = HashMap::new();
-    for node in &graph.node {
-        for (i, name) in node.input.iter().enumerate() {
-            let Some(&rank) = ranks.get(name.as_str()) else { continue };
-            let transposed = node.attribute("transB").is_some_and(|a| a.i() != 0);
-            let axis = match (node.full_type().as_str(), i) {
-                ("Conv", 1) if rank > 2 => Some(0),
-                ("Gemm", 1) if rank == 2 => Some(if transposed { 0 } else { 1 }),
-                ("MatMul", 1) if rank == 2 => Some(1),
-                _ => None,
-            };
-            // Two uses with different output channels, or a use as something else: leave it alone.
-            axes.entry(name.clone()).and_modify(|a| *a = a.filter(|_| *a == axis)).or_insert(axis);
-        }
-    }
+    let mut axes = weight_axes(&graph.node, |name| ranks.get(name).copied());
     // An output of the whole graph must keep its float values as an initializer.
     for output in &graph.output {
         axes.remove(output.name());
     }
-    axes.into_iter().filter_map(|(name, axis)| axis.map(|a| (name, a))).collect()
+    axes
+}
+
+/// Values with one scale a channel: `inner` neighbours belong to one channel.
+struct Int8Values {
+    values: Vec<i8>,
+    scales: Vec<f32>,
+    max_abs_error: f32,
+}
+
+impl Int8Values {
+    /// # Errors
+    /// [`Error::Onnx`] naming the weight if a value is not finite.
+    fn new(name: &str, values: &[f32], channels: usize, inner: usize, least: &[f32]) -> Result<Self> {
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::onnx(format!("weight {name:?} holds values that are not finite")));
+        }
+        let channel = |i: usize| i / inner.max(1) % channels.max(1);
+        let mut scales = vec![0f32; channels];
+        for (i, v) in values.iter().enumerate() {
+            let largest = &mut scales[channel(i)];
+            *largest = largest.max(v.abs());
+        }
+        for (i, scale) in scales.iter_mut().enumerate() {
+            *scale = (*scale / 127.0).max(least.get(i).copied().unwrap_or(0.0));
+            // An all-zero channel needs a scale that can be divided by; so does one whose scale would underflow.
+            if *scale == 0.0 {
+                *scale = 1.0;
+            }
+        }
+        let mut max_abs_error = 0f32;
+        let quantize = |(i, &v): (usize, &f32)| {
+            let scale = scales[channel(i)];
+            let q = (v / scale).round_ties_even().clamp(-127.0, 127.0);
+            max_abs_error = max_abs_error.max((q * scale - v).abs());
+            q as i8
+        };
+        let values = values.iter().enumerate().map(quantize).collect();
+        Ok(Self { values, scales, max_abs_error })
+    }
 }
 
 /// The int8 values and the scales of one weight.
-fn quantize_tensor(tensor: &TensorProto, axis: usize) -> Result<(TensorProto, TensorProto, QuantizedTensor)> {
+fn quantize_tensor(
+    tensor: &TensorProto,
+    axis: usize,
+    least: &[f32],
+) -> Result<(TensorProto, TensorProto, QuantizedTensor)> {
     let name = tensor.name();
     let float = crate::onnx::read_float(tensor)?;
     let dims = float.shape().dims();
-    if float.data().iter().any(|v| !v.is_finite()) {
-        return Err(Error::onnx(format!("weight {name:?} holds values that are not finite")));
-    }
-    let channels = dims[axis];
-    let inner: usize = dims[axis + 1..].iter().product();
-    let channel = |i: usize| i / inner % channels;
-    let mut scales = vec![0f32; channels];
-    for (i, v) in float.data().iter().enumerate() {
-        let largest = &mut scales[channel(i)];
-        *largest = largest.max(v.abs());
-    }
-    for scale in &mut scales {
-        *scale /= 127.0;
-        // An all-zero channel needs a scale that can be divided by; so does one whose scale would underflow.
-        if *scale == 0.0 {
-            *scale = 1.0;
-        }
-    }
-    let mut max_abs_error = 0f32;
-    let quantize = |(i, &v): (usize, &f32)| {
-        let scale = scales[channel(i)];
-        let q = (v / scale).round_ties_even().clamp(-127.0, 127.0);
-        max_abs_error = max_abs_error.max((q * scale - v).abs());
-        q as i8 as u8
-    };
-    let values: Vec<u8> = float.data().iter().enumerate().map(quantize).collect();
+    let (channels, inner) = (dims[axis], dims[axis + 1..].iter().product());
+    let Int8Values { values, scales, max_abs_error } = Int8Values::new(name, float.data(), channels, inner, least)?;
+    let values: Vec<u8> = values.into_iter().map(|v| v as u8).collect();
     let raw_scales: Vec<u8> = scales.iter().flat_map(|s| s.to_le_bytes()).collect();
     let report = QuantizedTensor {
         name: name.into(),
@@ -205,12 +268,7 @@ fn insert_dequantize(graph: &mut GraphProto, axes: &HashMap<String, usize>, mut 
                     output: vec![name.clone()],
                     name: Some(format!("{name}_dequantize")),
                     op_type: Some("DequantizeLinear".into()),
-                    attribute: vec![Attribute {
-                        name: Some("axis".into()),
-                        i: Some(axis as i64),
-                        r#type: Some(Attribute::INT),
-                        ..Attribute::default()
-                    }],
+                    attribute: vec![axis_attribute(axis)],
                     ..NodeProto::default()
                 });
             }
@@ -218,6 +276,10 @@ fn insert_dequantize(graph: &mut GraphProto, axes: &HashMap<String, usize>, mut 
         nodes.push(node);
     }
     graph.node = nodes;
+}
+
+fn axis_attribute(axis: usize) -> Attribute {
+    Attribute { name: Some("axis".into()), i: Some(axis as i64), r#type: Some(Attribute::INT), ..Attribute::default() }
 }
 
 #[cfg(test)]

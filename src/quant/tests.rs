@@ -180,3 +180,129 @@ fn the_shipped_model_is_what_quantize_makes() {
         assert!(stored(&ours, tensor.name()).raw_data == tensor.raw_data, "{} differs", tensor.name());
     }
 }
+
+/// conv -> relu -> conv, whose output goes to a sum with the relu's and to a global pool; the bias of the second has a dead
+/// channel.
+fn residual() -> ModelProto {
+    let graph = GraphProto {
+        node: vec![
+            node("Conv", &["x", "w", "b"], "c"),
+            node("Relu", &["c"], "r"),
+            node("Conv", &["r", "v", "d"], "e"),
+            node("Add", &["r", "e"], "s"),
+            node("GlobalAveragePool", &["s"], "p"),
+            node("Flatten", &["p"], "f"),
+            node("Gemm", &["f", "g"], "y"),
+        ],
+        name: Some("test".into()),
+        initializer: vec![
+            float("w", &[2, 3, 1, 1], &[1.0, -2.0, 0.5, 0.25, 0.0, -1.0]),
+            float("b", &[2], &[0.5, -0.5]),
+            float("v", &[2, 2, 1, 1], &[0.0, 0.0, 1.0, 3.0]),
+            float("d", &[2], &[7.5, -0.25]),
+            float("g", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
+        ],
+        input: vec![image("x", &[1, 3, 2, 2])],
+        output: vec![image("y", &[1, 2])],
+        ..GraphProto::default()
+    };
+    ModelProto { graph: Some(graph), ..model() }
+}
+
+fn ranges(of: &[(&str, [f32; 2])]) -> HashMap<String, [f32; 2]> {
+    of.iter().map(|(name, range)| (name.to_string(), *range)).collect()
+}
+
+#[test]
+fn activations_are_quantised_where_whole_numbers_are_computed_with() {
+    let quantizer = StaticQuantizer::new(&residual().write()).unwrap();
+    assert_eq!(quantizer.activations(), ["x", "r", "e", "f"]);
+    let all = ranges(&[("x", [-1.0, 1.5]), ("r", [0.0, 5.1]), ("e", [-3.0, 2.1]), ("f", [0.0, 4.0])]);
+    let (bytes, report) = quantizer.finish(&all, LevelType::Unsigned).unwrap();
+    assert_eq!((report.tensors.len(), report.activations.len()), (3, 4));
+    let out = ModelProto::read(&bytes).unwrap().graph.unwrap();
+    let inputs = |output: &str| out.node.iter().find(|n| n.output == [output]).unwrap().input.clone();
+    assert_eq!(inputs("r"), ["c"], "a convolution and its ReLU are one");
+    assert_eq!(inputs("e"), ["r_dequantized", "v", "d"]);
+    assert_eq!(inputs("s"), ["r_dequantized", "e_dequantized"], "what a convolution wrote exists in 8 bits only");
+    assert_eq!(inputs("f"), ["p"]);
+    assert_eq!(inputs("y"), ["f_dequantized", "g"]);
+    assert_eq!(floats(stored(&out, "r_scale")), [5.1 / 255.0]);
+    assert_eq!(stored(&out, "x_zero_point").raw_data(), [102]);
+    assert_eq!(stored(&out, "e_zero_point").raw_data(), [150]);
+    assert_eq!(stored(&out, "v_zero_point").dims, [2]);
+    // The bias in steps of its products.
+    let unit = floats(stored(&out, "b_scale"));
+    assert_eq!(unit, [2.5 / 255.0 * (2.0 / 127.0), 2.5 / 255.0 * (1.0 / 127.0)]);
+    let steps: Vec<i32> =
+        stored(&out, "b_quantized").raw_data().as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect();
+    assert_eq!(steps, [(0.5 / unit[0]).round() as i32, (-0.5 / unit[1]).round() as i32]);
+}
+
+#[test]
+fn the_bias_of_a_dead_channel_keeps_its_value() {
+    let quantizer = StaticQuantizer::new(&residual().write()).unwrap();
+    let (bytes, _) = quantizer.finish(&ranges(&[("r", [0.0, 5.1])]), LevelType::Signed).unwrap();
+    let out = ModelProto::read(&bytes).unwrap().graph.unwrap();
+    let (unit, steps) = (floats(stored(&out, "d_scale")), stored(&out, "d_quantized").raw_data());
+    let bias = i32::from_le_bytes(*steps.first_chunk().unwrap()) as f32 * unit[0];
+    assert!((bias - 7.5).abs() < 1e-4, "{bias}: with a scale of 1 it would be rounded to {} steps", 5.1 / 255.0);
+    // What has no range stays float, and so does a bias whose convolution reads floats.
+    assert_eq!(floats(stored(&out, "b")), [0.5, -0.5]);
+    assert_eq!(out.node.iter().filter(|n| n.op_type() == "QuantizeLinear").count(), 1);
+}
+
+#[test]
+fn sums_beside_products_stay_float() {
+    // A block as ConvNeXt's: its input goes to a convolution and, around it, to a sum.
+    let mut around = residual();
+    let graph = around.graph.as_mut().unwrap();
+    graph.node[1].op_type = Some("Sigmoid".into());
+    let (bytes, _) = StaticQuantizer::new(&around.write())
+        .unwrap()
+        .finish(&ranges(&[("r", [0.0, 1.0]), ("e", [-1.0, 1.0])]), LevelType::Unsigned)
+        .unwrap();
+    let out = ModelProto::read(&bytes).unwrap().graph.unwrap();
+    let sum = out.node.iter().find(|n| n.op_type() == "Add").unwrap();
+    assert_eq!(sum.input, ["r", "e_dequantized"]);
+    // Before a normalisation channels differ too much for one scale.
+    let mut normalised = residual();
+    let graph = normalised.graph.as_mut().unwrap();
+    graph.node[1] = node("BatchNormalization", &["c", "b", "b", "b", "b"], "r");
+    let found = StaticQuantizer::new(&normalised.write()).unwrap();
+    assert_eq!(found.activations(), ["x", "r", "e", "f"]);
+    assert!(found.activations().iter().all(|a| a != "c"));
+}
+
+#[test]
+fn what_is_quantised_already_is_refused() {
+    let quantizer = StaticQuantizer::new(&residual().write()).unwrap();
+    let (bytes, _) = quantizer.finish(&ranges(&[("r", [0.0, 5.1])]), LevelType::Unsigned).unwrap();
+    assert!(StaticQuantizer::new(&bytes).is_err_and(|e| e.to_string().contains("quantized already")));
+    // Weights that are int8 already are no hindrance.
+    let (weights, _) = quantize(&residual().write(), &QuantizeOptions::default()).unwrap();
+    let (bytes, report) =
+        StaticQuantizer::new(&weights).unwrap().finish(&ranges(&[("x", [-1.0, 1.0])]), LevelType::Unsigned).unwrap();
+    assert_eq!((report.tensors.len(), report.activations.len()), (0, 1));
+    let out = ModelProto::read(&bytes).unwrap().graph.unwrap();
+    assert!(out.initializer.iter().any(|t| t.name() == "b_quantized"), "its bias is in steps of its products");
+}
+
+#[test]
+fn stored_as_int8_in_memory_is_as_in_a_file() {
+    let mut loaded = Model::parse(&residual().write()).unwrap();
+    let report = store_as_int8(&mut loaded).unwrap();
+    assert_eq!(report, StoredWeights { tensors: 3, bytes_before: 4 * 14, bytes_after: 14 + 4 * 6 });
+    let (bytes, _) = quantize(&residual().write(), &QuantizeOptions::default()).unwrap();
+    let weights = |model: &Model| {
+        let graph = model.to_graph(2, 2).unwrap();
+        let int8 = graph.values.iter().filter_map(|v| match &v.constant {
+            Some(crate::graph::Constant::Int8(t)) => Some((t.data().to_vec(), t.scales().to_vec())),
+            _ => None,
+        });
+        int8.collect::<Vec<_>>()
+    };
+    assert_eq!(weights(&loaded), weights(&Model::parse(&bytes).unwrap()));
+    // Once more changes nothing.
+    assert_eq!(store_as_int8(&mut loaded).unwrap(), StoredWeights::default());
+}

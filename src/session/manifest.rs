@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::choice;
+use crate::choice::{self, choice};
 use crate::engine::Pooling;
 use crate::error::{Error, Result};
 use crate::fam::PoolingChoice;
@@ -10,6 +10,23 @@ use crate::image::{GeometryMode, Normalization};
 
 /// GeM's exponent where `model.json` asks for it (the initial value of arXiv 1711.02512).
 const GEM_EXPONENT: f32 = 3.0;
+
+/// How the weights of a model are held in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Weights {
+    /// As the file has them.
+    #[default]
+    Stored,
+    /// Float ones as int8.
+    Int8,
+}
+
+choice!(Weights, "weights", {
+    Stored: "stored", "As the file has them", "Weights keep the type that they have in the model's file.", "ONNX", "";
+    Int8: "int8", "int8",
+        "Float weights are rounded to 8 bits with one scale a channel when the model is loaded, for a quarter of the memory.",
+        "Krishnamoorthi, arXiv 1806.08342, section 3.1.1", "";
+});
 
 /// The description of a model, read from `model.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +43,9 @@ pub struct Manifest {
     pub bytes: Option<u64>,
     /// How a photo becomes the model's input.
     pub input: InputSpec,
+    /// How weights are held in memory: `"stored"` or `"int8"`.
+    #[serde(default)]
+    pub weights: Weights,
     /// Name of the target layer: the activation map that is pooled into the embedding. Empty or absent: the best candidate,
     /// which [`Model::new`](super::Model::new) fills in.
     #[serde(default)]

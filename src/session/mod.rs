@@ -22,6 +22,7 @@
 //! ```
 
 mod bench;
+mod calibration;
 mod catalogue;
 mod cells;
 mod engines;
@@ -41,11 +42,12 @@ mod supports;
 mod tail;
 
 pub use bench::Benchmark;
+pub use calibration::Calibration;
 pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
 pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
-pub use manifest::{ClassSpecificSpec, InputSpec, Manifest};
+pub use manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
 pub use map::Map;
 pub use methods::{
     Against, ClassifierOutput, ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going,
@@ -56,6 +58,8 @@ pub use options::{ExplainOptions, Finer};
 pub use pair::{CellPairs, PairExplanation};
 pub use supports::{SupportCheck, SupportResult};
 pub use tail::Tail;
+
+pub use crate::quant::StoredWeights;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -6,7 +6,8 @@ use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
-use super::manifest::{ClassSpecificSpec, InputSpec, Manifest};
+use super::manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
+use crate::quant::{StoredWeights, store_as_int8};
 
 /// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
 const USUAL_SIZE: usize = 224;
@@ -23,6 +24,8 @@ pub struct Model {
     /// Values that are zero or more whatever the image.
     non_negative: std::collections::HashSet<String>,
     fingerprint: u64,
+    /// What storing weights as int8 changed, where `model.json` asks for it.
+    stored: Option<StoredWeights>,
 }
 
 impl Model {
@@ -35,7 +38,11 @@ impl Model {
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let mut manifest = Manifest::parse(manifest)?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
-        let onnx = onnx::Model::parse(onnx)?;
+        let mut onnx = onnx::Model::parse(onnx)?;
+        let stored = match manifest.weights {
+            Weights::Stored => None,
+            Weights::Int8 => Some(store_as_int8(&mut onnx)?),
+        };
         if manifest.input.size == 0 {
             let (height, width) = onnx.input_size()?;
             manifest.input.size = height.or(width).unwrap_or(USUAL_SIZE);
@@ -63,8 +70,8 @@ impl Model {
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
-        let model =
-            Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random: None, statistics: None };
+        let (random, statistics) = (None, None);
+        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random, statistics, stored };
         model.check_target(&model.manifest.target)?;
         if let Some(spec) = &model.manifest.class_specific {
             std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
@@ -94,16 +101,30 @@ impl Model {
         self.parameters
     }
 
-    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same.
+    /// What storing the weights as int8 changed, if `model.json` asks for that.
+    pub fn stored_weights(&self) -> Option<StoredWeights> {
+        self.stored
+    }
+
+    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same. Another one where float weights are
+    /// stored as int8, since embeddings differ then.
     pub fn fingerprint(&self) -> u64 {
-        self.fingerprint
+        match self.stored {
+            Some(StoredWeights { tensors: 1.., .. }) => xxhash_rust::xxh64::xxh64(b"int8", self.fingerprint),
+            _ => self.fingerprint,
+        }
+    }
+
+    /// Whether these are the bytes of the ONNX file that the model was read from.
+    pub(super) fn was_read_from(&self, onnx: &[u8]) -> bool {
+        xxhash_rust::xxh64::xxh64(onnx, 0) == self.fingerprint
     }
 
     /// Names the weights and what they are fed: two models of one identity give the same activation maps.
     pub fn identity(&self) -> String {
         let input = &self.manifest.input;
         let InputSpec { size, geometry, mean, std, .. } = input;
-        format!("{:016x} {size} {geometry} mean {mean:?} std {std:?}", self.fingerprint)
+        format!("{:016x} {size} {geometry} mean {mean:?} std {std:?}", self.fingerprint())
     }
 
     /// The mean embedding of unlabelled images at a layer, where the model has one.
@@ -272,7 +293,7 @@ impl Model {
     }
 
     /// The network, or only what the named values need where what comes after them is not supported.
-    fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
+    pub(super) fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
         match self.onnx.to_graph(height, width) {
             Err(Error::Unsupported { nodes }) => {
                 self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })

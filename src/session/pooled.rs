@@ -9,6 +9,7 @@ use super::{Embedded, Embedding, Error, ExplainOptions, ImageId, Result, Session
 use crate::engine::{Mix, Pooling};
 use crate::fam::head::{Activation, Head, HeadChoice};
 use crate::fam::{Inverse, PoolingChoice};
+use crate::tasks::retrieval::read_npy;
 
 impl Session {
     /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is new goes through the
@@ -41,6 +42,11 @@ impl Session {
         Ok(text)
     }
 
+    /// Forgets the head that was loaded; [`HeadChoice::File`] is an error until another one is.
+    pub fn forget_head(&mut self) {
+        self.head = None;
+    }
+
     /// Gives the matrix of the bilinear and Mahalanobis similarities, row-major, `size * size` values; `None` to learn it from the
     /// images again.
     ///
@@ -49,6 +55,22 @@ impl Session {
     pub fn set_matrix(&mut self, matrix: Option<(usize, &[f32])>) -> Result<()> {
         self.matrix = matrix.map(|(size, values)| Inverse::given(size, values)).transpose()?;
         Ok(())
+    }
+
+    /// Takes the matrix of the bilinear and Mahalanobis similarities from a NumPy file (`.npy`, float32 or float64, square), and says what it
+    /// is: `"1280 x 1280"`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if it is no such file; as [`Inverse::given`]. The matrix before stays.
+    pub fn load_matrix(&mut self, bytes: &[u8]) -> Result<String> {
+        let wrong = |reason: String| Error::argument("matrix file", reason);
+        let (rows, columns, values) =
+            read_npy(bytes).map_err(|reason| wrong(format!("it cannot be read as .npy: {reason}")))?;
+        if rows != columns {
+            return Err(wrong(format!("it holds {rows} x {columns} values, and the matrix has to be square")));
+        }
+        self.set_matrix(Some((rows, &values)))?;
+        Ok(format!("{rows} x {columns}"))
     }
 
     /// Whether images added from now on keep their photo, so that a further scale ([`super::Finer::scales`]) is made from it and not

@@ -14,9 +14,14 @@ impl Lens {
         js_sys::JSON::parse(&catalogue_json())
     }
 
-    /// Takes a projection head from the bytes of a `.safetensors` file, for the choice `head: "file"`, and says what it is.
+    /// Takes a projection head from the bytes of a `.safetensors` file, for the choice `head: "file"`, and says what it is; without bytes
+    /// the one before is forgotten.
     #[wasm_bindgen(js_name = loadHead)]
     pub fn load_head(&mut self, bytes: &[u8]) -> JsResult<String> {
+        if bytes.is_empty() {
+            self.session.forget_head();
+            return Ok(String::new());
+        }
         self.session.load_head(bytes, None).map_err(to_error)
     }
 
@@ -25,6 +30,12 @@ impl Lens {
     pub fn set_matrix(&mut self, values: Option<Vec<f32>>) -> JsResult<()> {
         let matrix = values.as_deref().map(|values| (values.len().isqrt(), values));
         self.session.set_matrix(matrix).map_err(to_error)
+    }
+
+    /// Takes that matrix from the bytes of a `.npy` file, and says what it is.
+    #[wasm_bindgen(js_name = loadMatrix)]
+    pub fn load_matrix(&mut self, bytes: &[u8]) -> JsResult<String> {
+        self.session.load_matrix(bytes).map_err(to_error)
     }
 
     /// Whether images added from now on keep their photo, for a further scale made from it.

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::image::sniff;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation};
 use crate::overlay::{Alpha, ColorMap, Style};
-use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, LayerMaps, Session};
+use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, LayerMaps, Session, StoredWeights};
 
 /// A JavaScript `Error` with the message and a `code` that a page can branch on.
 pub(super) fn to_error(error: Error) -> JsValue {
@@ -156,6 +156,9 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         /// Side of the input of the class-specific forms; null if the model describes none.
         #[serde(rename = "classSpecificSize")]
         class_specific_size: Option<usize>,
+        /// What storing the weights as int8 changed; null if `model.json` does not ask for that.
+        #[serde(rename = "storedWeights")]
+        stored_weights: Option<StoredWeights>,
     }
     let manifest = session.model().manifest();
     let model = ModelInfo {
@@ -169,6 +172,7 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         parameters: session.model().parameters(),
         has_mean_embedding: manifest.mean_embedding.is_some(),
         has_statistics: manifest.class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some()),
+        stored_weights: session.model().stored_weights(),
         class_specific_size: manifest.class_specific.as_ref().map(|spec| spec.size.unwrap_or(manifest.input.size)),
     };
     let reports = session.engine_reports();

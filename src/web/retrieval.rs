@@ -8,7 +8,7 @@ use super::convert::{explain_options, json, parse, set, to_error};
 use super::{JsResult, Lens};
 use crate::error::Error;
 use crate::session::ImageId;
-use crate::tasks::retrieval::{Duplicate, DuplicateRule, Gallery, Hit, Item, Origin, groups};
+use crate::tasks::retrieval::{DuplicateRule, DuplicateSearch, Gallery, Hit, Item, Origin};
 
 fn read<T: DeserializeOwned>(value: &JsValue, name: &str) -> JsResult<T> {
     let text = String::from(JSON::stringify(value)?);
@@ -109,21 +109,9 @@ impl LensGallery {
         Ok(result)
     }
 
-    /// The near-duplicates of the images `from` to `to` among all later ones: `[{first, second, similarity, same}]`.
-    pub fn duplicates(&self, from: usize, to: usize, rule: JsValue) -> JsResult<Array> {
-        list(&self.gallery.duplicates(from..to, &parse(&rule, "rule")?))
-    }
-
-    /// Groups of near-duplicates, each a list of places, from what [`LensGallery::duplicates`] found.
-    pub fn groups(&self, firsts: &[u32], seconds: &[u32]) -> JsResult<Array> {
-        let pair = |(&first, &second): (&u32, &u32)| Duplicate {
-            first: first as usize,
-            second: second as usize,
-            similarity: 1.0,
-            same: false,
-        };
-        let pairs: Vec<Duplicate> = firsts.iter().zip(seconds).map(pair).collect();
-        list(&groups(&pairs, self.gallery.len()))
+    /// A search for near-duplicates under the rule `{cosine, confirmed, bits}`.
+    pub fn search(&self, rule: JsValue) -> JsResult<LensDuplicates> {
+        Ok(LensDuplicates { search: DuplicateSearch::new(&self.gallery, parse(&rule, "rule")?) })
     }
 
     /// The embeddings as the bytes of a NumPy file.
@@ -136,5 +124,24 @@ impl LensGallery {
     #[wasm_bindgen(js_name = toCsv)]
     pub fn to_csv(&self) -> JsResult<String> {
         self.gallery.to_csv().map_err(to_error)
+    }
+}
+
+/// A search for near-duplicates, a few images at a time.
+#[wasm_bindgen]
+pub struct LensDuplicates {
+    search: DuplicateSearch,
+}
+
+#[wasm_bindgen]
+impl LensDuplicates {
+    /// Compares the next `images` of the gallery with all before them; gives how many have been looked at.
+    pub fn step(&mut self, gallery: &LensGallery, images: usize) -> usize {
+        self.search.step(&gallery.gallery, images)
+    }
+
+    /// The groups found so far, each a list of places.
+    pub fn groups(&self) -> JsResult<Array> {
+        list(&self.search.groups())
     }
 }

@@ -78,6 +78,8 @@ fn a_head_from_a_file_decides_and_shows_its_residual() -> Result<()> {
         let missed = class.similarity - class.constant - sum(&found.contributions[k]);
         assert!((missed - class.residual).abs() < 1e-5, "the residual is what the contributions miss");
     }
+    bench.session.forget_head();
+    assert!(bench.try_explain(&file).is_err_and(|e| e.to_string().contains(".safetensors")));
     assert!(notes_contain(&found, "ReLU"));
     Ok(())
 }
@@ -138,6 +140,38 @@ fn a_given_matrix_is_used() -> Result<()> {
     bench.session.set_matrix(None)?;
     let learned = bench.explain(&ExplainOptions { similarity: Similarity::Bilinear, ..base() });
     assert!((learned.classes[0].similarity - plain.classes[0].similarity).abs() > 1e-2);
+    Ok(())
+}
+
+#[test]
+fn a_matrix_from_a_file_is_the_one_that_counts() -> Result<()> {
+    let mut bench = bench();
+    let channels = bench.embedding(bench.query).len();
+    let file = |rows: usize, columns: usize, value: fn(usize, usize) -> f32| {
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        (0..rows).for_each(|i| (0..columns).for_each(|j| bytes.extend(value(i, j).to_le_bytes())));
+        bytes
+    };
+    let weighted = |i, j| if i == j { 1.0 + (i % 7) as f32 } else { 0.0 };
+    let matrix: Vec<f32> = (0..channels * channels).map(|at| weighted(at / channels, at % channels)).collect();
+    let bilinear = ExplainOptions { similarity: Similarity::Bilinear, ..base() };
+    bench.session.set_matrix(Some((channels, &matrix)))?;
+    let expected = bench.explain(&bilinear);
+    bench.session.set_matrix(None)?;
+    assert_eq!(bench.session.load_matrix(&file(channels, channels, weighted))?, format!("{channels} x {channels}"));
+    let found = bench.explain(&bilinear);
+    assert_eq!(found.classes[0].similarity, expected.classes[0].similarity);
+    let refused = |bench: &mut Bench, bytes: &[u8]| bench.session.load_matrix(bytes).unwrap_err().to_string();
+    assert!(refused(&mut bench, b"PK").contains("not a NumPy file"));
+    assert!(refused(&mut bench, &file(2, 3, |_, _| 0.0)).contains("2 x 3"));
+    assert!(refused(&mut bench, &file(2, 2, |i, j| (2 * i + j) as f32)).contains("not symmetric"));
+    // What is refused changes nothing; what does not fit the embeddings is told when it is used.
+    assert_eq!(bench.explain(&bilinear).classes[0].similarity, expected.classes[0].similarity);
+    bench.session.load_matrix(&file(2, 2, weighted))?;
+    assert!(bench.try_explain(&bilinear).is_err_and(|e| e.to_string().contains("has 2 values")));
     Ok(())
 }
 

@@ -1,31 +1,11 @@
 // Embeddings that the browser keeps between visits, by what made them and by the image's content. The images themselves are not kept.
 
+import { done, openDatabase } from "./idb.js";
+
 /** @import { Row } from "./pool.js" */
 
 const DATABASE = "famlens-embeddings";
 const TABLE = "rows";
-
-/**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
- */
-const done = (request) =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-
-/** @returns {Promise<IDBDatabase | null>} null where the browser keeps nothing, as in some private windows */
-async function database() {
-  try {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(TABLE);
-    return await done(request);
-  } catch {
-    return null;
-  }
-}
 
 export class EmbeddingStore {
   #key;
@@ -37,7 +17,8 @@ export class EmbeddingStore {
    */
   constructor(key, keep) {
     this.#key = key;
-    this.#database = keep ? database() : Promise.resolve(null);
+    // Where the browser keeps nothing this is as good as an empty one.
+    this.#database = keep ? Promise.resolve().then(() => openDatabase(DATABASE, TABLE)).catch(() => null) : Promise.resolve(null);
   }
 
   /**

@@ -1,8 +1,15 @@
 // Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. The figures are the wasm's; this
 // gives it one photo after the other, so that a page can show how far it is and stop it.
 
+import { FEW, Pool, isOfWorker, poolSize, sendable } from "./pool.js";
+import { isHandle } from "./sources.js";
+
 /**
  * @import { CallOptions, ExplainOptions, ImageLike, Lens, LensImage } from "../famlens.js"
+ * @import { Hand } from "./pool.js"
+ *
+ * A photo that could be opened: its number in the lens, its class, and what a worker can be sent.
+ * @typedef {{id: number, at: number, path: string, boxes: Box[], source: Blob | string | null}} Known
  */
 
 /** @typedef {[number, number, number, number]} Box left, top, right and bottom in pixels of the photo */
@@ -23,6 +30,7 @@
  * @property {number} [threshold] share of a map's range from which a pixel counts as the object; 0.2 by default
  * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null} [faithfulness] takes dozens of
  *   passes a photo and variant
+ * @property {number} [workers] how many workers share the photos; by default what cores and memory allow, and none where a GPU computes
  * @property {(progress: {done: number, total: number, secondsLeft: number}) => void} [onProgress]
  * @property {AbortSignal} [signal]
  */
@@ -58,7 +66,7 @@ export async function readBoxes(lens, files, paths, options = {}) {
 
 /**
  * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with its floors, and
- * faithfulness if it is asked for, with intervals.
+ * faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are those that one would give.
  * @param {Lens} lens
  * @param {EvaluateRequest} request
  * @returns {Promise<Evaluation>}
@@ -71,45 +79,132 @@ export async function evaluate(lens, request) {
 
   /** @type {Evaluation["skipped"]} */
   const skipped = [];
-  /** @type {{id: number, at: number, path: string, boxes: Box[]}[]} */
+  /** @type {Known[]} */
   const known = [];
   for (const [index, photo] of all.entries()) {
     signal?.throwIfAborted();
     try {
       const handle = await lens.open(photo.image, { name: photo.path, signal });
-      known.push({ id: handle.id, at: photo.at, path: photo.path, boxes: photo.boxes ?? fitted(annotated[index], photo.name, handle) });
+      const boxes = photo.boxes ?? fitted(annotated[index], photo.name, handle);
+      known.push({ id: handle.id, at: photo.at, path: photo.path, boxes, source: isHandle(photo.image) ? null : sendable(photo.image) });
     } catch (reason) {
       signal?.throwIfAborted();
       skipped.push({ photo: photo.path, reason: messageOf(reason) });
     }
   }
 
-  const rows = [];
-  const begun = performance.now();
   const options = { variants: request.variants, threshold: request.threshold, faithfulness: request.faithfulness ?? undefined };
-  for (const [done, photo] of known.entries()) {
+  const pool = new Pool(lens, workersFor(lens, request.workers, known));
+  const end = () => pool.end();
+  signal?.addEventListener("abort", end, { once: true });
+  /** What each photo came to, in the order of the photos whoever is done first. @type {({rows: any[]} | {reason: string})[]} */
+  const found = [];
+  let done = 0;
+  const begun = performance.now();
+  /** @param {number} place */
+  const measure = async (place) => {
+    const photo = known[place];
     const others = request.classes.map((_, at) => at).filter((at) => at !== photo.at);
     const chosen = [photo.at, ...others.slice(0, against)].sort((a, b) => a - b);
     const classes = chosen
       .map((at) => ({ at, name: request.classes[at].name, supports: supportsOf(known, at, photo.id, shots) }))
       .filter(({ supports }) => supports.length > 0);
     const own = classes.findIndex(({ at }) => at === photo.at);
-    if (own < 0) {
-      skipped.push({ photo: photo.path, reason: "Its class has no other photo to compare it with." });
-    } else {
+    if (own < 0) found[place] = { reason: "Its class has no other photo to compare it with." };
+    else {
       try {
-        rows.push(...(await lens.ask("evaluateImage", { id: photo.id, own, classes, boxes: photo.boxes, options }, { signal })).rows);
+        const { rows } = await measured(lens, pool, photo, own, classes, options, signal);
+        // A session names a photo after the first file with its content.
+        found[place] = { rows: rows.map((/** @type {object} */ row) => ({ ...row, image: photo.path })) };
       } catch (reason) {
         signal?.throwIfAborted();
         // What is wrong with one photo's boxes is its own affair; a wrong option would be every photo's.
-        if (done === 0) throw reason;
-        skipped.push({ photo: photo.path, reason: messageOf(reason) });
+        if (place === 0) throw reason;
+        found[place] = { reason: messageOf(reason) };
       }
     }
-    const left = ((performance.now() - begun) / 1000 / (done + 1)) * (known.length - done - 1);
-    request.onProgress?.({ done: done + 1, total: known.length, secondsLeft: left });
+    done += 1;
+    const secondsLeft = ((performance.now() - begun) / 1000 / done) * (known.length - done);
+    request.onProgress?.({ done, total: known.length, secondsLeft });
+  };
+  try {
+    // The first one alone, for what it says of the options.
+    if (known.length > 0) await measure(0);
+    let next = 1;
+    const work = async () => {
+      while (next < known.length && !signal?.aborted) await measure(next++);
+    };
+    await Promise.all(Array.from({ length: pool.width }, work));
+    signal?.throwIfAborted();
+  } finally {
+    signal?.removeEventListener("abort", end);
+    pool.end();
   }
+  const rows = found.flatMap((one) => ("rows" in one ? one.rows : []));
+  skipped.push(...found.flatMap((one, place) => ("reason" in one ? [{ photo: known[place].path, reason: one.reason }] : [])));
   return { rows, skipped, ...(await lens.ask("summarise", { rows }, { signal })) };
+}
+
+/**
+ * How many workers take part besides the lens. A GPU is one device, which more workers do not make faster.
+ * @param {Lens} lens
+ * @param {number | undefined} asked
+ * @param {Known[]} known
+ */
+function workersFor(lens, asked, known) {
+  if (known.some(({ source }) => source === null)) return 0;
+  if (asked !== undefined) return asked;
+  return lens.info.backend.kind === "cpu" && known.length > FEW ? poolSize() : 0;
+}
+
+/** The photos that a worker has open, by their number in the lens. @type {WeakMap<Hand, Map<number, Promise<number>>>} */
+const opened = new WeakMap();
+
+/**
+ * The rows of one photo, by the next worker that is free or, without a pool, by the lens.
+ * @param {Lens} lens
+ * @param {Pool} pool
+ * @param {Known} photo
+ * @param {number} own
+ * @param {{name: string, supports: Known[]}[]} classes
+ * @param {object} options
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{rows: any[]}>}
+ */
+async function measured(lens, pool, photo, own, classes, options, signal) {
+  const alone = () => {
+    const ids = classes.map(({ name, supports }) => ({ name, supports: supports.map(({ id }) => id) }));
+    return lens.ask("evaluateImage", { id: photo.id, own, classes: ids, boxes: photo.boxes, options }, { signal });
+  };
+  if (pool.width === 1) return alone();
+  const work = async (/** @type {Hand} */ hand) => {
+    const known = opened.get(hand) ?? new Map();
+    opened.set(hand, known);
+    /** @param {Known} photo @returns {Promise<number>} */
+    const open = ({ id, path, source }) => {
+      if (!known.has(id)) known.set(id, hand.ask("open", { name: path, source }).then((image) => image.id));
+      return known.get(id);
+    };
+    const ids = [];
+    for (const { name, supports } of classes) ids.push({ name, supports: await Promise.all(supports.map(open)) });
+    const isSupport = known.has(photo.id);
+    const id = await open(photo);
+    try {
+      return await hand.ask("evaluateImage", { id, own, classes: ids, boxes: photo.boxes, options });
+    } finally {
+      // Supports come again, other photos do not.
+      if (!isSupport) {
+        known.delete(photo.id);
+        hand.release(id);
+      }
+    }
+  };
+  try {
+    return await pool.use(work, alone);
+  } catch (error) {
+    if (isOfWorker(error)) return alone();
+    throw error;
+  }
 }
 
 /** @param {EvaluatePhoto} photo */
@@ -124,16 +219,12 @@ const messageOf = (reason) => (reason instanceof Error ? reason.message : String
 
 /**
  * The first photos of a class without the query.
- * @param {{id: number, at: number}[]} known
+ * @param {Known[]} known
  * @param {number} at
  * @param {number} query
  * @param {number} shots
  */
-const supportsOf = (known, at, query, shots) =>
-  known
-    .filter((photo) => photo.at === at && photo.id !== query)
-    .slice(0, shots)
-    .map(({ id }) => id);
+const supportsOf = (known, at, query, shots) => known.filter((photo) => photo.at === at && photo.id !== query).slice(0, shots);
 
 /**
  * The boxes that count, in pixels of the photo as it is: those of the class where they say so, none that is marked as difficult.

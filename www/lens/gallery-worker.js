@@ -4,20 +4,22 @@ import { Failure } from "./failure.js";
 
 /**
  * @import { Library } from "./library.js"
- * @import { Origin, WasmGalleries, WasmGallery, WasmItem, WasmLens } from "./wasm.js"
+ * @import { Origin, WasmDuplicates, WasmGalleries, WasmGallery, WasmItem, WasmLens } from "./wasm.js"
  */
 
-/** About how many comparisons are made before messages are let in: some tenths of a second, for most of them end early. */
-const AT_ONCE = 1_000_000;
+/** About how many comparisons are made before others get their turn, some tenths of a second's; adding an image counts as so many. */
+const AT_ONCE = 2_000_000;
+const OF_AN_IMAGE = 5000;
 
 /**
  * @param {() => {lens: WasmLens, library: Library, galleries: WasmGalleries}} session
- * @param {() => Promise<unknown>} tick lets messages in
  * @returns {Record<string, (args: any, cancelled: () => boolean) => unknown>}
  */
-export function galleryOperations(session, tick) {
+export function galleryOperations(session) {
   /** @type {Map<number, {gallery: WasmGallery, origin: Origin}>} */
   const open = new Map();
+  /** Searches for near-duplicates under way. @type {Map<number, {gallery: number, search: WasmDuplicates, done: number}>} */
+  const searches = new Map();
   let made = 0;
 
   /** @param {number} gallery */
@@ -25,6 +27,17 @@ export function galleryOperations(session, tick) {
     const found = open.get(gallery);
     if (!found) throw new Failure("argument", "The gallery was closed; make a new one.");
     return found;
+  };
+
+  /** @param {number} search */
+  const endSearch = (search) => {
+    searches.get(search)?.search.free();
+    searches.delete(search);
+  };
+
+  /** @param {number} gallery */
+  const endSearches = (gallery) => {
+    for (const [search, of] of searches) if (of.gallery === gallery) endSearch(search);
   };
 
   return {
@@ -37,6 +50,7 @@ export function galleryOperations(session, tick) {
     },
 
     galleryClose({ gallery }) {
+      endSearches(gallery);
       open.get(gallery)?.gallery.free();
       open.delete(gallery);
     },
@@ -46,7 +60,11 @@ export function galleryOperations(session, tick) {
 
     galleryPush: ({ gallery, rows }) => rows.map((/** @type {{item: WasmItem, embedding: Float32Array}} */ { item, embedding }) => of(gallery).gallery.push(item, embedding)),
 
-    galleryRemove: ({ gallery, indices }) => of(gallery).gallery.remove(Uint32Array.from(indices)),
+    galleryRemove({ gallery, indices }) {
+      of(gallery).gallery.remove(Uint32Array.from(indices));
+      // Places have moved.
+      endSearches(gallery);
+    },
 
     async galleryRank({ gallery, query, top, rule }) {
       const { lens, library } = session();
@@ -58,18 +76,22 @@ export function galleryOperations(session, tick) {
       return { hits, ms: { embed: embedded - begun, rank: performance.now() - embedded } };
     },
 
-    async galleryDuplicates({ gallery, rule }, cancelled) {
-      const { gallery: rows } = of(gallery);
-      const count = rows.len();
-      const step = Math.max(1, Math.floor(AT_ONCE / Math.max(1, count)));
-      const found = [];
-      for (let from = 0; from < count; from += step) {
-        found.push(...rows.duplicates(from, from + step, rule));
-        await tick();
-        if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
-      }
-      return rows.groups(Uint32Array.from(found, ({ first }) => first), Uint32Array.from(found, ({ second }) => second));
+    galleryDuplicates({ gallery, rule }) {
+      made += 1;
+      searches.set(made, { gallery, search: of(gallery).gallery.search(rule), done: 0 });
+      return made;
     },
+
+    /** A part of a search: each is a request of its own, so that others, a ranking say, come in between. */
+    galleryDuplicatesStep({ search }) {
+      const found = searches.get(search);
+      if (!found) throw new Failure("argument", "Images were taken out of the gallery; look for near-duplicates again.");
+      const { gallery } = of(found.gallery);
+      found.done = found.search.step(gallery, Math.max(1, Math.floor(AT_ONCE / (OF_AN_IMAGE + found.done))));
+      return { done: found.done, total: gallery.len(), groups: found.done === gallery.len() ? found.search.groups() : null };
+    },
+
+    galleryDuplicatesEnd: ({ search }) => endSearch(search),
 
     galleryExport({ gallery }) {
       const { gallery: rows } = of(gallery);

@@ -175,12 +175,22 @@ export class Gallery {
   }
 
   /**
-   * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images.
-   * @param {{rule?: DuplicateRule} & CallOptions} [options]
+   * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images, during which the gallery can be asked other things.
+   * @param {{rule?: DuplicateRule, onProgress?: (progress: {done: number, total: number}) => void} & CallOptions} [options] `onProgress` is told
+   *   how many images have been compared with all before them
    * @returns {Promise<number[][]>}
    */
-  duplicates({ rule, signal } = {}) {
-    return this.#lens.ask("galleryDuplicates", { gallery: this.#gallery, rule: rule ?? null }, { signal });
+  async duplicates({ rule, onProgress, signal } = {}) {
+    const search = await this.#lens.ask("galleryDuplicates", { gallery: this.#gallery, rule: rule ?? null }, { signal });
+    try {
+      for (;;) {
+        const { done, total, groups } = await this.#lens.ask("galleryDuplicatesStep", { search }, { signal });
+        onProgress?.({ done, total });
+        if (groups) return groups;
+      }
+    } finally {
+      void this.#lens.ask("galleryDuplicatesEnd", { search }).catch(() => {});
+    }
   }
 
   /**

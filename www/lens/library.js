@@ -1,5 +1,6 @@
 // The images a session holds: each content once, counted by how many sources hold it.
 
+import { sha256 } from "./digest.js";
 import { Failure } from "./failure.js";
 
 /**
@@ -228,8 +229,6 @@ function draw(name, bitmap) {
 
 /** @param {Uint8Array<ArrayBuffer> | ImageDataArray} bytes */
 export async function digest(bytes) {
-  // Browsers offer digests to secure pages only; elsewhere equal images are simply held twice.
-  if (!globalThis.crypto?.subtle) return `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes)));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // Without digests equal images are simply held twice.
+  return (await sha256(/** @type {BufferSource} */ (bytes))) ?? `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 }

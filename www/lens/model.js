@@ -1,5 +1,6 @@
 // Fetching a model: its manifest, then its weights with progress in bytes, checked against what the manifest says they are.
 
+import { sha256 } from "./digest.js";
 import { Failure } from "./failure.js";
 
 /**
@@ -19,9 +20,9 @@ export async function loadModel(where, onProgress) {
   }
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
   const manifest = await fetchText(manifestUrl);
-  const { file, bytes: size, sha256, class_specific: specific } = parse(manifest, manifestUrl);
+  const { file, bytes: size, sha256: expected, class_specific: specific } = parse(manifest, manifestUrl);
   const bytes = await download(new URL(file, manifestUrl).href, size ?? 0, onProgress);
-  await check(bytes, sha256, "model");
+  await check(bytes, expected, "model");
   const statistics = specific?.statistics ? { url: new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" } : null;
   return { manifest, bytes, statistics };
 }
@@ -35,16 +36,16 @@ async function toBytes(data) {
 /**
  * A small file of the model.
  * @param {string} url
- * @param {string} sha256 empty if unknown
+ * @param {string} expected its SHA-256, empty if unknown
  * @param {string} what
  */
-export async function fetchFile(url, sha256, what) {
+export async function fetchFile(url, expected, what) {
   const response = await fetch(url).catch(() => null);
   if (response && !response.ok) throw new Failure("network", `The ${what} of the model are not at ${url} (the server answered ${response.status}).`);
   const data = await response?.arrayBuffer().catch(() => null);
   if (!data) throw new Failure("network", `The download of the model's ${what} did not work. Check the connection and try again.`);
   const bytes = new Uint8Array(data);
-  await check(bytes, sha256, what);
+  await check(bytes, expected, what);
   return bytes;
 }
 
@@ -121,13 +122,12 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /**
  * @param {Uint8Array} bytes
- * @param {string | undefined} sha256
+ * @param {string | undefined} expected
  * @param {string} what
  */
-async function check(bytes, sha256, what) {
-  // Browsers offer digests to secure pages only; elsewhere the length has to do.
-  if (!sha256 || !globalThis.crypto?.subtle) return;
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {Uint8Array<ArrayBuffer>} */ (bytes)));
-  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (hex !== sha256) throw new Failure("network", `The ${what === "model" ? "model" : `model's ${what}`} arrived damaged, not as the description says. Try again.`);
+async function check(bytes, expected, what) {
+  if (!expected) return;
+  const found = await sha256(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
+  // Where there are no digests the length has to do.
+  if (found !== null && found !== expected) throw new Failure("network", `The ${what === "model" ? "model" : `model's ${what}`} arrived damaged, not as the description says. Try again.`);
 }

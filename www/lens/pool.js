@@ -1,10 +1,10 @@
-// Several workers with a session of their own on the CPU, to embed many images.
+// Several workers with a session of their own on the CPU, for work on many images.
 
-import { startWorker } from "./host.js";
+import { absolute, startWorker } from "./host.js";
 import { isHandle } from "./sources.js";
 
 /**
- * @import { Lens } from "../famlens.js"
+ * @import { ImageLike, Lens } from "../famlens.js"
  * @import { WasmItem } from "./wasm.js"
  *
  * @typedef {{item: WasmItem, embedding: Float32Array}} Row
@@ -14,7 +14,7 @@ import { isHandle } from "./sources.js";
 const GIGABYTES = 0.25;
 const MOST = 8;
 /** So few images are embedded sooner than a worker has started. */
-const FEW = 6;
+export const FEW = 6;
 
 /** How many workers this machine has room for; one core is left to the page. */
 export function poolSize() {
@@ -24,14 +24,27 @@ export function poolSize() {
   return Math.max(1, Math.min(cores, MOST, Math.floor(memory / 2 / GIGABYTES)));
 }
 
+/**
+ * What a worker can be sent: a file as it is, an address in full. Null for what lives on the page alone.
+ * @param {ImageLike} image
+ * @returns {Blob | string | null}
+ */
+export function sendable(image) {
+  if (image instanceof Blob) return image;
+  return typeof image === "string" || image instanceof URL ? absolute(image) : null;
+}
+
+/** Whether a worker's failure says nothing of the image: only a page can read some kinds, and a worker may die. @param {unknown} error */
+export const isOfWorker = (error) => ["element", "crashed"].includes(/** @type {any} */ (error)?.code);
+
 /** One worker that answers one request at a time. */
-class Hand {
+export class Hand {
   #worker = startWorker();
   #next = 1;
   /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
   #waiting = new Map();
   /** @type {Promise<unknown>} */
-  ready;
+  #ready;
 
   /** @param {Lens} lens */
   constructor(lens) {
@@ -45,25 +58,25 @@ class Hand {
       event.preventDefault();
       this.#fail(Object.assign(new Error(`A worker stopped unexpectedly (${event.message ?? ""}).`), { code: "crashed" }));
     });
-    this.ready = this.#ask("create", { model: lens.model, backend: "cpu" });
-    this.ready.catch(() => {});
+    // With all that the lens was given besides, so that both answer alike.
+    const begin = [["create", { model: lens.model, backend: "cpu" }], ...lens.given.values()];
+    this.#ready = Promise.all(begin.map(([op, args]) => this.#send(/** @type {string} */ (op), args)));
+    this.#ready.catch(() => {});
   }
 
   /**
-   * @param {string} name
-   * @param {Blob | string} source
-   * @param {string} content
-   * @param {object} origin
-   * @returns {Promise<Row>}
+   * @param {string} op
+   * @param {object} args
+   * @returns {Promise<any>}
    */
-  async row(name, source, content, origin) {
-    await this.ready;
-    const { id } = await this.#ask("open", { name, source });
-    try {
-      return await this.#ask("galleryRow", { id, content, origin });
-    } finally {
-      this.#worker.postMessage({ id: 0, op: "release", args: { id } });
-    }
+  async ask(op, args) {
+    await this.#ready;
+    return this.#send(op, args);
+  }
+
+  /** Lets go of an image; nobody waits for that. @param {number} id */
+  release(id) {
+    this.#worker.postMessage({ id: 0, op: "release", args: { id } });
   }
 
   end() {
@@ -79,10 +92,10 @@ class Hand {
 
   /**
    * @param {string} op
-   * @param {object} args
+   * @param {unknown} args
    * @returns {Promise<any>}
    */
-  #ask(op, args) {
+  #send(op, args) {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -91,7 +104,7 @@ class Hand {
   }
 }
 
-/** Embeds images on as many workers as pay off. */
+/** As many workers as pay off, each with one piece of work at a time. */
 export class Pool {
   #lens;
   #most;
@@ -118,25 +131,49 @@ export class Pool {
   }
 
   /**
+   * An image's row of a gallery.
    * @param {string} name
-   * @param {import("../famlens.js").ImageLike} image
+   * @param {ImageLike} image
    * @param {string} content
    * @param {object} origin
    * @returns {Promise<Row>}
    */
   async row(name, image, content, origin) {
     this.#started += 1;
-    const sendable = image instanceof Blob || typeof image === "string";
-    if (!sendable || isHandle(image) || this.#started <= FEW || this.#most < 1) return this.#alone(name, image, content, origin);
-    const hand = await this.#take();
-    if (!hand) return this.#alone(name, image, content, origin);
+    const alone = async () => {
+      const { id } = await this.#lens.open(image, { name });
+      return this.#lens.ask("galleryRow", { id, content, origin });
+    };
+    const source = isHandle(image) ? null : sendable(image);
+    if (source === null || this.#started <= FEW || this.#most < 1) return alone();
     try {
-      return await hand.row(name, typeof image === "string" ? new URL(image, document.baseURI).href : image, content, origin);
+      const work = async (/** @type {Hand} */ hand) => {
+        const { id } = await hand.ask("open", { name, source });
+        try {
+          return await hand.ask("galleryRow", { id, content, origin });
+        } finally {
+          hand.release(id);
+        }
+      };
+      return await this.use(work, alone);
     } catch (error) {
-      const { code } = /** @type {any} */ (error);
-      // Only a page can read some kinds of images, and a worker that died is no fault of the image.
-      if (code === "element" || code === "crashed") return this.#alone(name, image, content, origin);
+      if (isOfWorker(error)) return alone();
       throw error;
+    }
+  }
+
+  /**
+   * Does a piece of work on the next worker that is free, or another one in its place if the pool has been ended.
+   * @template T
+   * @param {(hand: Hand) => Promise<T>} work
+   * @param {() => Promise<T>} otherwise
+   * @returns {Promise<T>}
+   */
+  async use(work, otherwise) {
+    const hand = await this.#take();
+    if (!hand) return otherwise();
+    try {
+      return await work(hand);
     } finally {
       this.#give(hand);
     }
@@ -149,18 +186,6 @@ export class Pool {
     this.#free = [];
     this.#started = 0;
     for (const waiting of this.#queue.splice(0)) waiting(null);
-  }
-
-  /**
-   * By the lens itself.
-   * @param {string} name
-   * @param {import("../famlens.js").ImageLike} image
-   * @param {string} content
-   * @param {object} origin
-   */
-  async #alone(name, image, content, origin) {
-    const { id } = await this.#lens.open(image, { name });
-    return this.#lens.ask("galleryRow", { id, content, origin });
   }
 
   /** @returns {Promise<Hand | null>} */

@@ -1,7 +1,7 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo, LensMap, Progress } from "../famlens.js"
+ * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo, Progress } from "../famlens.js"
  */
 
 /**
@@ -117,6 +117,39 @@
  * @property {number[]} chance
  * @property {string[]} notes
  * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
+ */
+
+/**
+ * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest region over
+ * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no peak.
+ * @typedef {object} LensMap
+ * @property {Float32Array} data
+ * @property {number} width
+ * @property {number} height
+ * @property {number} min
+ * @property {number} max
+ * @property {[number, number, number, number] | null} [box]
+ * @property {[number, number] | null} [peak]
+ * @property {boolean} [constant]
+ * @property {boolean} [zero] whether every value is zero; the notes say why
+ */
+
+/**
+ * @typedef {object} RenderOptions
+ * @property {number} width of the picture, in pixels; it covers the whole photo
+ * @property {number} height
+ * @property {string} [colormap] `"inferno"` by default
+ * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
+ * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
+ */
+
+/**
+ * The coloured map and its shapes; `contour` holds closed lines x, y, x, y, ... in pixels of the photo.
+ * @typedef {object} Rendered
+ * @property {ImageData} image
+ * @property {ArrayLike<number>[]} contour
+ * @property {[number, number, number, number] | null} box
+ * @property {[number, number] | null} peak
  */
 
 /**

@@ -35,6 +35,7 @@
  * @property {() => any[]} choices
  * @property {(bytes: Uint8Array) => string} loadHead
  * @property {(values?: Float32Array) => void} setMatrix
+ * @property {(bytes: Uint8Array) => string} loadMatrix
  * @property {(keep: boolean) => void} keepPhotos
  * @property {(classes: WasmClass[], options: object) => Promise<any>} checkSupports
  * @property {(backend: string) => Promise<unknown>} setBackend
@@ -84,11 +85,12 @@
  * @property {(index: number) => Float32Array | undefined} embedding
  * @property {(indices: Uint32Array) => void} remove
  * @property {(query: WasmItem, embedding: Float32Array, top: number, rule: object | null) => WasmHit[]} rank
- * @property {(from: number, to: number, rule: object | null) => {first: number, second: number, similarity: number, same: boolean}[]} duplicates
- * @property {(firsts: Uint32Array, seconds: Uint32Array) => number[][]} groups
+ * @property {(rule: object | null) => WasmDuplicates} search
  * @property {() => Uint8Array<ArrayBuffer>} toNpy
  * @property {() => string} toCsv
  * @property {() => void} free
+ *
+ * @typedef {{step: (gallery: WasmGallery, images: number) => number, groups: () => number[][], free: () => void}} WasmDuplicates
  *
  * @typedef {{create: (origin: Origin) => WasmGallery, fromFiles: (npy: Uint8Array, csv: string, origin: Origin) => WasmGallery}} WasmGalleries
  *

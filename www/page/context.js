@@ -6,7 +6,7 @@
 import { pickFiles } from "./drop.js";
 import { trouble } from "./engine.js";
 import { notify, report, say } from "./notices.js";
-import { examplePhoto, examples, photoOf } from "./photo.js";
+import { examplePhoto, examples, letGo, photoOf } from "./photo.js";
 import { recall, remember } from "./settings.js";
 import { drawing, on, set, state } from "./state.js";
 
@@ -59,6 +59,7 @@ export const context = {
   remember,
   pickFiles,
   photoOf,
+  letGo,
   examplePhoto,
   examples,
 };

@@ -125,9 +125,18 @@ async function take(event, taker, model) {
   const others = loose.filter((file) => !mayBeImage(file));
   if ([...others, ...rest].some(isModel)) return model([...others, ...rest]);
   if (taker.rest) return taker.take({ files, folders, rest: [...others, ...rest], photo: null }, under);
-  if (others.length > 0 && files.length + folders.length > 0) notify({ text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.` });
-  else if (others.length > 0) notify({ kind: "error", text: others.length === 1 ? `${others[0].name} is not an image.` : "None of these files is an image." });
+  tellLeftOut(others, files.length + folders.length > 0);
   taker.take({ files, folders, rest: [], photo: null }, under);
+}
+
+/**
+ * Tells of files that are no images and of no use here.
+ * @param {File[]} others
+ * @param {boolean} some whether there were images beside them
+ */
+export function tellLeftOut(others, some) {
+  if (others.length > 0 && some) notify({ text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.` });
+  else if (others.length > 0) notify({ kind: "error", text: others.length === 1 ? `${others[0].name} is not an image.` : "None of these files is an image." });
 }
 
 /**

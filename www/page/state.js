@@ -14,6 +14,9 @@
  * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is left to the page.
  * @typedef {Record<string, unknown>} Choices
  * @typedef {{phase: string, loaded: number, total: number}} Busy
+ *
+ * A file that a choice rests on, with what the library says it is.
+ * @typedef {{name: string, says: string, bytes: Uint8Array}} GivenFile
  */
 
 /** How many class colours the style sheets have. */
@@ -48,6 +51,8 @@ export const state = {
   catalogue: [],
   /** @type {Choices} */
   choices: {},
+  /** Files that choices rest on. @type {{head?: GivenFile, matrix?: GivenFile}} */
+  given: {},
   /** Whether FAM as the paper has it is shown beside what was chosen. */
   beside: true,
   /** @type {Result | null} what was chosen */

@@ -14,6 +14,7 @@ mod mosaic;
 mod options;
 mod output;
 mod pair;
+mod quantize;
 mod search;
 mod specificity;
 mod statistics;
@@ -58,8 +59,8 @@ enum Command {
     Embed(embed::Args),
     /// Accuracy, localisation, faithfulness and class specificity over a folder of photos, as tables and a report
     Evaluate(Box<evaluate::Args>),
-    /// Write an ONNX file with its weights as int8, symmetric per output channel
-    Quantize(model::QuantizeArgs),
+    /// Write an ONNX file with its weights as int8, and its activations too if photos to calibrate with are given
+    Quantize(quantize::Args),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
     Inspect(model::InspectArgs),
     /// Run an ONNX file node by node on every engine and name the first node that differs from the reference
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         Command::Statistics(args) => statistics::run(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(*args),
-        Command::Quantize(args) => model::quantize(args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Inspect(args) => model::inspect(args),
         Command::Compare(args) => model::compare(args),
     };

@@ -47,6 +47,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    args.options.prepare(&mut session)?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! `famlens quantize`, `famlens inspect` and `famlens compare`: looking at and changing ONNX files.
+//! `famlens inspect` and `famlens compare`: looking at ONNX files.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,6 @@ use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::graph::passes;
 use famlens::image::{Geometry, GeometryMode, Normalization, prepare};
 use famlens::onnx::{Model, ModelSummary};
-use famlens::quant::{QuantizeOptions, quantize as quantize_bytes};
 use famlens::session::Manifest;
 use famlens::tensor::Tensor;
 use famlens::{Error, Result};
@@ -19,34 +18,6 @@ use crate::files;
 
 /// Input side when neither the user nor the file names one.
 const USUAL_SIDE: usize = 224;
-
-#[derive(clap::Args)]
-pub struct QuantizeArgs {
-    /// The ONNX file to read
-    input: PathBuf,
-    /// The ONNX file to write
-    output: PathBuf,
-    /// List every weight with its error
-    #[arg(long, short)]
-    verbose: bool,
-}
-
-pub fn quantize(args: QuantizeArgs) -> Result<()> {
-    let (bytes, report) = quantize_bytes(&files::read_onnx(&args.input)?, &QuantizeOptions::default())?;
-    files::write(&args.output, &bytes)?;
-    if args.verbose {
-        for weight in &report.tensors {
-            println!(
-                "{:<44} {:>18} max |error| {:.6}",
-                weight.name,
-                format!("{:?}", weight.shape),
-                weight.max_abs_error
-            );
-        }
-    }
-    println!("{} weights as int8: {} -> {} bytes", report.tensors.len(), report.bytes_before, report.bytes_after);
-    Ok(())
-}
 
 #[derive(clap::Args)]
 pub struct InspectArgs {

@@ -42,6 +42,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    args.method.prepare(&mut session)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
     let options = args.method.options(None);
     let options: Vec<_> = args.forms.iter().map(|&form| ExplainOptions { form, ..options.clone() }).collect();

@@ -48,6 +48,9 @@ pub struct OptionArgs {
     /// The .safetensors file of a projection head, for --head file (which it implies)
     #[arg(long, value_name = "FILE")]
     pub head_file: Option<PathBuf>,
+    /// A square, symmetric .npy file: the matrix of --similarity bilinear or mahalanobis [default: learned from the images]
+    #[arg(long, value_name = "FILE")]
+    pub matrix: Option<PathBuf>,
     /// How much learned covariances are pulled towards independent channels, 0 to 1
     #[arg(long, default_value_t = 0.1)]
     pub shrinkage: f32,
@@ -117,11 +120,18 @@ pub struct OptionArgs {
 }
 
 impl OptionArgs {
-    /// What the session needs before images are added: the head from a file, and photos for further scales.
+    /// What the session needs before images are added: head and matrix from files, and photos for further scales.
     pub fn prepare(&self, session: &mut Session) -> Result<()> {
         if let Some(path) = &self.head_file {
             let described = session.load_head(&files::read(path)?, None)?;
             eprintln!("head: {described}");
+        }
+        if let Some(path) = &self.matrix {
+            if !matches!(self.similarity, Similarity::Bilinear | Similarity::Mahalanobis) {
+                let reason = format!("--similarity {} has no matrix; choose bilinear or mahalanobis", self.similarity);
+                return Err(Error::argument("--matrix", reason));
+            }
+            eprintln!("matrix: {}", session.load_matrix(&files::read(path)?)?);
         }
         session.keep_photos(!self.scales.is_empty());
         Ok(())

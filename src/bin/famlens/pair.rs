@@ -67,6 +67,7 @@ pub fn run(args: Args) -> Result<()> {
     let sides = [side(&args.a, args.seed)?, side(b, args.seed.wrapping_add(1))?];
 
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    args.method.prepare(&mut session)?;
     let [a, b] = [&sides[0], &sides[1]].map(|side| session.add_image(&side.name, &side.photo));
     let (a, b) = (a?, b?);
     if args.engine == EngineChoice::Auto {

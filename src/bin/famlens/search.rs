@@ -44,6 +44,7 @@ pub fn run(args: Args) -> Result<()> {
     let missing = || files::file_error(&args.gallery, "there is no gallery here; famlens index makes one");
     let gallery = gallery::read(&args.gallery)?.ok_or_else(missing)?;
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    args.method.prepare(&mut session)?;
     let bytes = files::read(&args.query)?;
     let photo = decode(&args.query.display().to_string(), &bytes, &Limits::default())?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;

@@ -1,12 +1,14 @@
 //! Image retrieval: a gallery of embeddings, ranked by similarity to a query, with its near-duplicates.
 
+mod near;
 mod store;
-
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+pub use near::DuplicateSearch;
+pub(crate) use store::read_npy;
 
 /// What made the embeddings of a gallery. Embeddings of different origins cannot be compared.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -257,7 +259,7 @@ impl Gallery {
         let (first, second) = (first.min(second), first.max(second));
         let (a, b) = (self.items.get(first)?, self.items.get(second)?);
         let same = a.content == b.content;
-        let needed = if same { f32::NEG_INFINITY } else { rule.needed(a, b) };
+        let needed = if same { f32::NEG_INFINITY } else { rule.needed(a.picture, b.picture) };
         let similarity = self.similarity(first, second, needed)?;
         (same || similarity >= needed).then_some(Duplicate { first, second, similarity, same })
     }
@@ -284,16 +286,6 @@ impl Gallery {
         &self.tails[index * blocks..(index + 1) * blocks]
     }
 
-    /// The near-duplicates of the images in `rows` among all later ones. All rows of a gallery of 10,000 take seconds, so
-    /// a caller who must stay responsive asks for a few rows at a time.
-    pub fn duplicates(&self, rows: Range<usize>, rule: &DuplicateRule) -> Vec<Duplicate> {
-        let mut found = Vec::new();
-        for first in rows.start..rows.end.min(self.len()) {
-            found.extend((first + 1..self.len()).filter_map(|second| self.duplicate(first, second, rule)));
-        }
-        found
-    }
-
     /// What each hit is a near-duplicate of, if it is one: the query `query`, or a hit before it.
     pub fn marks(&self, query: &Item, hits: &[Hit], rule: &DuplicateRule) -> Vec<Option<Mark>> {
         let mark = |(rank, hit): (usize, &Hit)| {
@@ -318,33 +310,14 @@ impl Gallery {
 impl DuplicateRule {
     /// Whether images of that cosine similarity are near-duplicates.
     pub fn holds(&self, similarity: f32, a: &Item, b: &Item) -> bool {
-        a.content == b.content || similarity >= self.needed(a, b)
+        a.content == b.content || similarity >= self.needed(a.picture, b.picture)
     }
 
-    /// The cosine similarity from which two images of different content are near-duplicates.
-    fn needed(&self, a: &Item, b: &Item) -> f32 {
-        let confirmed = (a.picture ^ b.picture).count_ones() <= self.bits;
+    /// The cosine similarity from which two images of different content, with these difference hashes, are near-duplicates.
+    fn needed(&self, a: u64, b: u64) -> f32 {
+        let confirmed = (a ^ b).count_ones() <= self.bits;
         if confirmed { self.confirmed.min(self.cosine) } else { self.cosine }
     }
-}
-
-/// Joins near-duplicates into groups of two or more, each in ascending order, by their first member.
-pub fn groups(duplicates: &[Duplicate], len: usize) -> Vec<Vec<usize>> {
-    let mut parent: Vec<usize> = (0..len).collect();
-    let root = |parent: &[usize], mut i: usize| {
-        while parent[i] != i {
-            i = parent[i];
-        }
-        i
-    };
-    for pair in duplicates.iter().filter(|pair| pair.second < len) {
-        let (a, b) = (root(&parent, pair.first), root(&parent, pair.second));
-        parent[a.max(b)] = a.min(b);
-    }
-    let mut members = vec![Vec::new(); len];
-    (0..len).for_each(|i| members[root(&parent, i)].push(i));
-    members.retain(|group| group.len() > 1);
-    members
 }
 
 fn best(scores: impl Iterator<Item = f64>, top: usize) -> Vec<Hit> {

@@ -51,7 +51,7 @@ impl Gallery {
     /// [`Error::Argument`] if a file is not of its kind, the table does not say what made the embeddings, or the two do
     /// not belong together.
     pub fn from_files(npy: &[u8], csv: &str) -> Result<Self> {
-        let (rows, channels, values) = read_npy(npy)?;
+        let (rows, channels, values) = read_npy(npy).map_err(|reason| unreadable("array (.npy)", reason))?;
         let (origin, items) = read_csv(csv)?;
         if items.len() != rows || origin.channels != channels {
             let table = format!("a table of {} images with {} channels", items.len(), origin.channels);
@@ -66,9 +66,9 @@ impl Gallery {
     }
 }
 
-/// `(rows, columns, values)` of a NumPy file of floats, versions 1 to 3.
-fn read_npy(bytes: &[u8]) -> Result<(usize, usize, Vec<f32>)> {
-    let wrong = |reason: &str| unreadable("array (.npy)", reason);
+/// `(rows, columns, values)` of a NumPy file of floats, versions 1 to 3; or what is wrong with it.
+pub(crate) fn read_npy(bytes: &[u8]) -> std::result::Result<(usize, usize, Vec<f32>), String> {
+    let wrong = |reason: &str| reason.to_owned();
     let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or_else(|| wrong("it is not a NumPy file"))?;
     let (length, rest) = match rest {
         [1, _, a, b, rest @ ..] => (usize::from(u16::from_le_bytes([*a, *b])), rest),
@@ -86,7 +86,7 @@ fn read_npy(bytes: &[u8]) -> Result<(usize, usize, Vec<f32>)> {
     let shape: Option<Vec<usize>> = shape
         .and_then(|(s, _)| s.split(',').map(str::trim).filter(|s| !s.is_empty()).map(|s| s.parse().ok()).collect());
     let Some([rows, columns]) = shape.as_deref() else {
-        return Err(wrong("it is not a matrix of one row an image"));
+        return Err(wrong("it is not a matrix of rows and columns"));
     };
     let kind = after("'descr'").and_then(|rest| rest.get(..3)).unwrap_or_default();
     let values: Vec<f32> = match kind {
@@ -209,15 +209,15 @@ mod tests {
             bytes.extend((text.len() as u16).to_le_bytes());
             bytes.extend(text.as_bytes());
             bytes.extend([0; 16]);
-            read_npy(&bytes).unwrap_err().to_string()
+            read_npy(&bytes).unwrap_err()
         };
         assert!(refused("False", "True").contains("Fortran"));
         assert!(refused("<f8", "<i8").contains("<i8"));
         assert!(refused("(1, 2)", "(2,)").contains("matrix"));
         assert!(refused("(1, 2)", "(1, 3)").contains("1 x 3"));
         assert!(refused("(1, 2)", "(18446744073709551615, 2)").contains("announced"));
-        assert!(read_npy(b"\x93NUMPY\x01\x00\xff\xff{").is_err_and(|e| e.to_string().contains("cut off")));
-        assert!(read_npy(b"PK").is_err_and(|e| e.to_string().contains("not a NumPy file")));
+        assert!(read_npy(b"\x93NUMPY\x01\x00\xff\xff{").is_err_and(|e| e.contains("cut off")));
+        assert!(read_npy(b"PK").is_err_and(|e| e.contains("not a NumPy file")));
     }
 
     #[test]

@@ -65,12 +65,30 @@ fn the_three_reasons_of_a_near_duplicate() {
     assert!(with(4).is_some_and(|d| d.same));
     assert_eq!(gallery.duplicate(4, 0, &rule), with(4));
     assert_eq!(gallery.duplicate(0, 9, &rule), None);
-    let all = gallery.duplicates(0..gallery.len(), &rule);
-    let in_parts = [gallery.duplicates(0..2, &rule), gallery.duplicates(2..99, &rule)].concat();
-    assert_eq!(all, in_parts);
+    let mut search = DuplicateSearch::new(&gallery, rule);
+    assert!(search.groups().is_empty());
+    assert_eq!(search.step(&gallery, 2), 2);
+    assert_eq!(search.groups(), [[0, 1]]);
+    assert_eq!(search.step(&gallery, 99), 5);
     // "hash differs" is within a degree of "hash agrees".
-    assert_eq!(groups(&all, gallery.len()), [vec![0, 1, 2, 3, 4]]);
-    assert!(groups(&all[..1], gallery.len()) == [vec![0, 1]] && groups(&[], 3).is_empty());
+    assert_eq!(search.groups(), [[0, 1, 2, 3, 4]]);
+    assert_eq!(search.step(&gallery, 99), 5);
+}
+
+/// The groups by comparing all pairs.
+fn groups_of_all_pairs(gallery: &Gallery, rule: &DuplicateRule) -> Vec<Vec<usize>> {
+    let mut group: Vec<usize> = (0..gallery.len()).collect();
+    for a in 0..gallery.len() {
+        for b in a + 1..gallery.len() {
+            let similarity = cosine(gallery.embedding(a).unwrap(), gallery.embedding(b).unwrap()) as f32;
+            if rule.holds(similarity, &gallery.items()[a], &gallery.items()[b]) {
+                let (low, high) = (group[a].min(group[b]), group[a].max(group[b]));
+                group.iter_mut().filter(|g| **g == high).for_each(|g| *g = low);
+            }
+        }
+    }
+    let members = |g: usize| (0..gallery.len()).filter(|&i| group[i] == g).collect::<Vec<_>>();
+    (0..gallery.len()).map(members).filter(|m| m.len() > 1).collect()
 }
 
 #[test]
@@ -87,19 +105,33 @@ fn no_near_duplicate_is_missed_by_stopping_early() {
         gallery.push(item(&format!("{row}"), if row % 2 == 0 { 0 } else { rng.u64(..) }), &embedding).unwrap();
     }
     let rule = DuplicateRule::default();
-    let mut expected = Vec::new();
-    for a in 0..120 {
-        for b in a + 1..120 {
-            let similarity = cosine(gallery.embedding(a).unwrap(), gallery.embedding(b).unwrap()) as f32;
-            let (first, second) = (&gallery.items()[a], &gallery.items()[b]);
-            if rule.holds(similarity, first, second) {
-                expected.push((a, b));
+    let expected = groups_of_all_pairs(&gallery, &rule);
+    let mut search = DuplicateSearch::new(&gallery, rule);
+    while search.step(&gallery, 7) < gallery.len() {}
+    assert_eq!(search.groups(), expected);
+    assert!((5..40).contains(&expected.len()), "{} are no test", expected.len());
+}
+
+/// Rows that lie in fewer directions than there are coordinates, rows of zeros, and as good as no rows at all.
+#[test]
+fn flat_and_empty_galleries_are_searched_too() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    for (rows, channels, rank) in [(90, 40, 3), (70, 100, 1), (1, 5, 1), (0, 7, 1), (20, 3, 3)] {
+        let mut gallery = Gallery::new(origin(channels));
+        let axes: Vec<Vec<f32>> = (0..rank).map(|_| (0..channels).map(|_| rng.f32() - 0.5).collect()).collect();
+        for row in 0..rows {
+            let mut embedding = vec![0f32; channels];
+            for axis in axes.iter().filter(|_| row % 5 != 0) {
+                let along = rng.f32() - 0.3;
+                embedding.iter_mut().zip(axis).for_each(|(e, a)| *e += along * a);
             }
+            gallery.push(item(&format!("{row}"), rng.u64(..)), &embedding).unwrap();
         }
+        let rule = DuplicateRule { cosine: 0.999, confirmed: 0.99, bits: 24 };
+        let mut search = DuplicateSearch::new(&gallery, rule);
+        while search.step(&gallery, 11) < gallery.len() {}
+        assert_eq!(search.groups(), groups_of_all_pairs(&gallery, &rule), "{rows} x {channels}");
     }
-    let found: Vec<_> = gallery.duplicates(0..120, &rule).iter().map(|d| (d.first, d.second)).collect();
-    assert_eq!(found, expected);
-    assert!((10..110).contains(&found.len()), "{} are no test", found.len());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 // The photos of an evaluation: each with its class and its boxes.
 
+import { letGo } from "../photo.js";
+
 /**
  * @import { Photo } from "../state.js"
  *
@@ -35,6 +37,7 @@ export function add(added) {
 
 /** @param {Item[]} next */
 export function replace(next) {
+  for (const { photo } of items) letGo(photo);
   items = next;
   chosen = items[0] ?? null;
   tell();
@@ -50,6 +53,7 @@ export function choose(item) {
 export function remove(item) {
   const at = items.indexOf(item);
   items = items.filter((other) => other !== item);
+  letGo(item.photo);
   if (chosen === item) chosen = items[Math.min(at, items.length - 1)] ?? null;
   tell();
 }

@@ -5,6 +5,7 @@ import { keepParameters, parameters } from "../router.js";
 import { recall, remember } from "../settings.js";
 import { on, set, state } from "../state.js";
 import { entry, formOf, valuesOf } from "../catalogue.js";
+import { controlOf, givenFor } from "./given.js";
 import { filled, formNow } from "./options.js";
 
 /**
@@ -128,6 +129,9 @@ function words({ sentence, note, source }) {
   return [note ? `${sentence} ${note}` : sentence, ...(source && source !== "famlens" ? [el("span", { class: "source" }, source)] : [])];
 }
 
+/** The file controls in this panel, made once. @type {Map<string, HTMLElement>} */
+const files = new Map();
+
 let built = "";
 
 function build() {
@@ -153,6 +157,7 @@ function control(one) {
   const { kind, label, sentence, input } = one;
   if (input === "switch") return toggle(one);
   if (input === "number") return number(one);
+  if (input === "logits") return logits(one);
   const now = el("span", { class: "choice-now" });
   const details = el("details", { class: "choice", "data-kind": kind }, el("summary", {}, el("span", { class: "choice-label" }, label), now), el("p", { class: "fine" }, sentence));
   const name = `choice-${kind}`;
@@ -160,6 +165,7 @@ function control(one) {
   const values =
     input === "one" ? [...(one.default === null ? [{ value: null, label: "As the model has it", words: [] }] : []), ...(one.values ?? []).map((value) => ({ value: value.name, label: value.label, words: words(value) }))]
     : input === "class" ? [{ value: null, label: "All others", words: [] }, ...state.classes.map(({ name }) => ({ value: name, label: name, words: [] }))]
+    : input === "layer" ? [{ value: null, label: "The target layer", words: [] }, ...(state.info?.model.targets ?? []).map((layer) => ({ value: layer, label: layer, words: [] }))]
     : input === "layers" ? (state.info?.model.targets ?? []).map((layer) => ({ value: layer, label: layer, words: [] }))
     : [0.75, 1.25, 1.5].map((scale) => ({ value: scale, label: `${scale} x`, words: [] }));
   const many = input === "layers" || input === "numbers";
@@ -170,6 +176,12 @@ function control(one) {
     inputs.push(box);
     box.addEventListener("change", () => choose(kind, many ? values.filter((_, at) => inputs[at].checked).map(({ value }) => value) : value));
     details.append(el("label", { class: "choice-value" }, box, el("span", { class: "choice-name" }, label), el("span", { class: "choice-says" }, ...words)));
+  }
+  const needs = givenFor(kind);
+  if (needs) {
+    const file = files.get(needs) ?? controlOf(needs);
+    files.set(needs, file);
+    details.append(file);
   }
   updates.set(kind, () => {
     const value = valueOf(kind);
@@ -189,6 +201,22 @@ function toggle({ kind, label, sentence }) {
   const element = el("label", { class: "choice choice-line", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence));
   updates.set(kind, () => {
     box.checked = valueOf(kind) === true;
+    element.classList.toggle("changed", kind in state.choices);
+  });
+  return element;
+}
+
+/** Outputs of the model's classifier, by label or number. @param {Choice} one */
+function logits({ kind, label, sentence }) {
+  const box = el("input", { type: "text", placeholder: "tabby, 282", spellcheck: "false", autocomplete: "off" });
+  box.addEventListener("change", () => {
+    const outputs = box.value.split(",").map((text) => text.trim()).filter((text) => text);
+    choose(kind, outputs.length === 0 ? null : { logit: outputs.map((text) => (/^\d+$/.test(text) ? Number(text) : text)) });
+  });
+  const element = el("label", { class: "choice choice-line choice-text", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence, " Labels or numbers, with commas between them."));
+  updates.set(kind, () => {
+    const { logit = [] } = /** @type {{logit?: unknown}} */ (valueOf(kind) ?? {});
+    box.value = [logit].flat().join(", ");
     element.classList.toggle("changed", kind in state.choices);
   });
   return element;

@@ -166,6 +166,8 @@ async function drawMaps() {
   const { signal } = drawing;
   const known = maps;
   const classes = result.classes.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) }));
+  // A method that runs the model hundreds of times is not run for each of these too.
+  const { method: _, against: _against, ...options } = result.options;
   try {
     for (const [index, { photos }] of result.classes.entries()) {
       for (const photo of photos) {
@@ -173,7 +175,7 @@ async function drawMaps() {
         if (!tile) continue;
         let map = known.get(photo.key);
         if (!map) {
-          ({ map } = await lens.explainSupport({ image: photo.source, index, classes, ...result.options, signal }));
+          ({ map } = await lens.explainSupport({ image: photo.source, index, classes, ...options, signal }));
           known.set(photo.key, map);
         }
         await drawThumb(tile.overlay, photo.source, map, signal);

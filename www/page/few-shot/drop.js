@@ -1,9 +1,10 @@
 // What files mean here: loose photos are asked about, folders become classes, and whatever is dropped on a class belongs to it.
 
 import { byId } from "../dom.js";
-import { byPath } from "../drop.js";
+import { byPath, tellLeftOut } from "../drop.js";
 import { notify } from "../notices.js";
 import { set, state } from "../state.js";
+import { give, givenAmong } from "./given.js";
 import { addClass, addPhotos, addQueries, addSupports, nextClassName } from "./inputs.js";
 
 /** @import { Folder, Taker } from "../drop.js" */
@@ -20,6 +21,8 @@ function place(under) {
 
 /** @type {Taker} */
 export const taker = {
+  rest: true,
+
   where(under) {
     const { card, classes, classKey } = place(under);
     if (card) return { element: card, label: `Add to ${state.classes.find(({ key }) => key === classKey)?.name ?? "this class"}` };
@@ -27,8 +30,13 @@ export const taker = {
     return { element: byId("stage", HTMLElement), label: "Explain this photo, or turn folders into classes" };
   },
 
-  take({ files, folders, photo }, under) {
+  take({ files, folders, rest, photo }, under) {
     const { classes, classKey } = place(under);
+    const given = givenAmong(rest);
+    for (const { kind, file } of given) void give(kind, file);
+    if (given.length > 0 && files.length + folders.length === 0) return;
+    // Folders hold all kinds of things beside photos, and nobody meant those.
+    if (folders.length === 0) tellLeftOut(rest.filter((file) => !given.some((one) => one.file === file)), files.length > 0);
     if (photo) {
       if (classKey) addPhotos(classKey, [photo]);
       else if (classes) addPhotos(addClass(nextClassName(), []).key, [photo]);

@@ -5,7 +5,8 @@ import { tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
 import { PUBLISHED, filled, optionsNow, same } from "./options.js";
 import { notify, report, say, sentence } from "../notices.js";
-import { on, set, shownIndex, state } from "../state.js";
+import { letGo } from "../photo.js";
+import { COLORS, on, set, shownIndex, state } from "../state.js";
 
 /**
  * @import { Lens } from "../../famlens.js"
@@ -38,7 +39,9 @@ async function explain() {
       ...options,
       signal,
     });
-    return { found, query, of: classes, classes: used, keys: used.map(({ key }) => key), options };
+    // Outputs of the model's classifier take the place of the classes.
+    const shown = options.against ? found.classes.map(({ name }, at) => ({ key: `output ${name}`, name, color: at % COLORS, photos: [] })) : used;
+    return { found, query, of: classes, classes: shown, keys: shown.map(({ key }) => key), options };
   };
   try {
     const unread = await unreadable([query, ...used.flatMap(({ photos }) => photos)]);
@@ -174,7 +177,7 @@ function sweep() {
       if (still.has(source) || source === state.result?.query.source) continue;
       given.delete(source);
       void state.lens?.forget(source);
-      if (photo.src.startsWith("blob:")) URL.revokeObjectURL(photo.src);
+      letGo(photo);
     }
   }, SWEEP);
 }

@@ -108,7 +108,8 @@ export function mount(container) {
     says.textContent = `All explain the same number, the ${found.score} to ${name}, at the layer ${found.layer}. Time and memory are for all classes, beside one forward pass that all share.`;
   }
 
-  on(["lens"], () => {
+  // What another lens found, or what rests on another file, is no answer any more.
+  on(["lens", "given"], () => {
     running?.abort();
     shown = null;
   });

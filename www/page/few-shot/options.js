@@ -28,6 +28,8 @@ export const formNow = () => String(state.choices.form ?? bestForm());
  */
 export function optionsNow() {
   const { rival, ...choices } = state.choices;
+  // Until there is a file there is no module.
+  if (choices.head === "file" && !state.given.head) delete choices.head;
   // Chosen by its name; the library counts the classes that it is given.
   const at = filled(state.classes).findIndex(({ name }) => name === rival);
   return nested({ ...choices, ...(at >= 0 ? { rival: at } : {}), form: formNow() });

@@ -9,6 +9,7 @@ import { mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
 import { mountPickers, taker } from "./drop.js";
 import { follow, isExplained } from "./explain.js";
+import { mountGiven } from "./given.js";
 import { loadExample } from "./inputs.js";
 import { mountModes } from "./modes.js";
 import { mountRanking } from "./ranking.js";
@@ -27,6 +28,7 @@ import { mountTools } from "./tools.js";
 export function mount() {
   mountTools();
   mountChoices();
+  mountGiven(byId("given", HTMLElement));
   mountStatistics();
   mountSwitch();
   mountModes();

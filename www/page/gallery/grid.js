@@ -35,8 +35,8 @@ export function mountGrid({ context, ask, gallery, query }) {
   let point = () => {};
   /** @type {AbortController | null} */
   let drawing = null;
-  /** Addresses of photos that are on screen, by photo. @type {WeakMap<object, string>} */
-  const addresses = new WeakMap();
+  /** Addresses of photos that are, or were, on screen. @type {Map<Blob, string>} */
+  const addresses = new Map();
 
   /** @param {GalleryItem} item */
   function photoOf(item) {
@@ -144,6 +144,11 @@ export function mountGrid({ context, ask, gallery, query }) {
   return {
     element,
     list,
+    /** Frees the addresses of a gallery's photos once it is gone. */
+    letGo() {
+      for (const address of addresses.values()) URL.revokeObjectURL(address);
+      addresses.clear();
+    },
     redraw: () => void drawMaps(),
     /** @param {GalleryItem[]} items */
     showAll: (items) => show(items.map((item, index) => ({ item, index }))),

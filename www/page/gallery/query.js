@@ -12,7 +12,7 @@ import { el, paint } from "../dom.js";
 const LONGEST = 480;
 
 /**
- * @param {{context: Context, ask: (photo: Photo) => void, unask: () => void, gallery: () => Gallery | null}} how
+ * @param {{context: Context, ask: (photo: Photo, brought?: boolean) => void, unask: () => void, gallery: () => Gallery | null}} how
  */
 export function mountQuery({ context, ask, unask, gallery }) {
   const picture = (/** @type {string} */ label, /** @type {string} */ id) => {
@@ -31,7 +31,7 @@ export function mountQuery({ context, ask, unask, gallery }) {
   const none = el("div", { class: "gallery-none" }, el("p", {}, "Choose a photo of the gallery, or another one, to rank all photos by how alike the model finds them."));
   const choose = el("button", { type: "button", class: "button", "data-testid": "gallery-choose", onclick: async () => {
     const [file] = await context.pickFiles({ multiple: false });
-    if (file) ask(context.photoOf(file));
+    if (file) ask(context.photoOf(file), true);
   } }, "Choose a photo");
   const all = el("button", { type: "button", class: "button quiet", "data-testid": "gallery-all", onclick: unask }, "Show all");
   const element = el("aside", { class: "gallery-query card", "aria-label": "Query" }, none, query.box, hit.box, says, el("div", { class: "gallery-query-buttons" }, choose, all));
@@ -39,6 +39,7 @@ export function mountQuery({ context, ask, unask, gallery }) {
   let asking = null;
   /** @type {[Photo | null, GalleryHit | null]} */
   let shown = [null, null];
+  let address = "";
 
   /** @param {{overlay: HTMLCanvasElement}} one @param {ImageLike} source @param {LensMap} map @param {AbortSignal} signal */
   async function draw({ overlay }, source, map, signal) {
@@ -63,6 +64,9 @@ export function mountQuery({ context, ask, unask, gallery }) {
     hit.box.hidden = found === null;
     says.textContent = "";
     query.overlay.hidden = hit.overlay.hidden = true;
+    // Each showing has an address of its own for the hit.
+    if (address) URL.revokeObjectURL(address);
+    address = "";
     if (!photo) return;
     if (query.image.src !== photo.src) query.image.src = photo.src;
     query.name.textContent = photo.name;
@@ -74,10 +78,8 @@ export function mountQuery({ context, ask, unask, gallery }) {
       says.textContent = `Cosine ${found.similarity.toFixed(3)}. Its photo is not here, only its embedding; add it to see the maps.`;
       return;
     }
-    const src = typeof source === "string" ? source : source instanceof Blob ? URL.createObjectURL(source) : "";
-    const old = hit.image.src;
-    hit.image.src = src;
-    if (old.startsWith("blob:")) URL.revokeObjectURL(old);
+    if (source instanceof Blob) address = URL.createObjectURL(source);
+    hit.image.src = typeof source === "string" ? source : address;
     asking = new AbortController();
     const { signal } = asking;
     try {

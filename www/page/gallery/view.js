@@ -1,8 +1,7 @@
 // Gallery: many photos, embedded once, ranked by their similarity to one of them or to any other.
 
 import { createGallery } from "../../famlens.js";
-import { el, roving } from "../dom.js";
-import { saveBlob } from "./files.js";
+import { download, el, roving } from "../dom.js";
 import { mountGrid } from "./grid.js";
 import { mountQuery } from "./query.js";
 
@@ -35,13 +34,19 @@ export function mount(container, context) {
   let ranking = null;
   /** @type {Photo | null} */
   let query = null;
+  /** The query, if it was brought for that alone. @type {Photo | null} */
+  let brought = null;
   /** @type {GalleryHit[] | null} */
   let hits = null;
   let pending = 0;
+  /** @type {AbortController | null} */
+  let comparing = null;
 
   const count = el("p", { class: "gallery-count", "data-testid": "gallery-count", "aria-live": "polite" });
   const bar = el("progress", { class: "gallery-progress", "data-testid": "gallery-progress", "aria-label": "Photos embedded" });
   const cancel = el("button", { type: "button", class: "button", "data-testid": "gallery-cancel", onclick: () => adding?.abort() }, "Cancel");
+  const compared = el("progress", { class: "gallery-progress", "data-testid": "gallery-compared", "aria-label": "Photos compared with each other" });
+  const comparison = el("div", { class: "gallery-working", hidden: true }, compared, el("button", { type: "button", class: "button", "data-testid": "gallery-stop", onclick: () => comparing?.abort() }, "Stop comparing"));
   const working = el("div", { class: "gallery-working", hidden: true }, bar, cancel);
   const button = (/** @type {string} */ label, /** @type {string} */ id, /** @type {() => unknown} */ run, kind = "") =>
     el("button", { type: "button", class: `button ${kind}`, "data-testid": `gallery-${id}`, onclick: () => void Promise.resolve().then(run).catch(context.trouble) }, label);
@@ -69,7 +74,7 @@ export function mount(container, context) {
   );
   const title = el("h2", { class: "gallery-title", "data-testid": "gallery-title" });
   container.append(
-    el("div", { class: "gallery-bar" }, tools, working, count),
+    el("div", { class: "gallery-bar" }, tools, working, comparison, count),
     el("div", { class: "gallery-body" }, panel.element, el("section", { class: "gallery-main", "aria-label": "Photos" }, title, empty, grid.element)),
   );
   roving(grid.list, "button.tile");
@@ -148,8 +153,10 @@ export function mount(container, context) {
     await add([...files].map((file) => context.examplePhoto(file).src));
   }
 
-  /** Asks what is most like a photo; null shows all again. @param {Photo | null} photo */
-  function ask(photo) {
+  /** Asks what is most like a photo; null shows all again. @param {Photo | null} photo @param {boolean} [own] whether nothing else shows it */
+  function ask(photo, own = false) {
+    if (brought && brought !== photo) context.letGo(brought);
+    brought = own ? photo : brought === photo ? brought : null;
     query = photo;
     hits = null;
     void refresh();
@@ -188,6 +195,7 @@ export function mount(container, context) {
     title.hidden = images === 0;
     title.textContent = hits ? `Most like ${query?.name}` : "All photos: choose one to look for what is like it";
     for (const one of [duplicates, exporting, clear]) one.disabled = images === 0;
+    if (comparing) duplicates.disabled = true;
     if (working.hidden) count.textContent = images === 0 ? "" : `${images.toLocaleString("en")} photo${images === 1 ? "" : "s"}`;
     container.dataset.count = String(images);
     if (hits) grid.showHits(hits, (hit) => panel.show(query, hit));
@@ -195,25 +203,41 @@ export function mount(container, context) {
   }
 
   async function findDuplicates() {
-    if (!gallery) return;
-    context.busy({ text: "Comparing all photos with each other", loaded: 0, total: 0 });
+    if (!gallery || comparing) return;
+    const [from, asked] = [gallery, query];
+    const { signal } = (comparing = new AbortController());
+    compared.removeAttribute("value");
+    comparison.hidden = false;
+    duplicates.disabled = true;
     try {
-      const groups = await gallery.duplicates();
-      ask(null);
+      const groups = await from.duplicates({ signal, onProgress: ({ done, total }) => Object.assign(compared, { max: total || 1, value: done }) });
+      if (from !== gallery) return;
       container.dataset.groups = String(groups.length);
       if (groups.length === 0) return context.notify({ text: "No two photos are near-duplicates." });
-      grid.showGroups(groups);
-      title.textContent = `${groups.length} group${groups.length === 1 ? "" : "s"} of near-duplicates`;
+      // Whoever asked something else meanwhile is not taken away from it.
+      if (query === asked) showGroups(groups);
+      else context.notify({ text: `${groups.length} group${groups.length === 1 ? "" : "s"} of near-duplicates.`, action: { label: "Show", run: () => from === gallery && showGroups(groups) } });
+    } catch (error) {
+      if (!signal.aborted) throw error;
     } finally {
-      context.busy(null);
+      comparing = null;
+      comparison.hidden = true;
+      duplicates.disabled = (gallery?.items.length ?? 0) === 0;
     }
+  }
+
+  /** @param {number[][]} groups */
+  function showGroups(groups) {
+    if (query) ask(null);
+    grid.showGroups(groups);
+    title.textContent = `${groups.length} group${groups.length === 1 ? "" : "s"} of near-duplicates`;
   }
 
   async function save() {
     if (!gallery) return;
     const { npy, csv } = await gallery.export();
-    saveBlob(npy, "embeddings.npy");
-    saveBlob(csv, "images.csv");
+    download(npy, "embeddings.npy");
+    download(csv, "images.csv");
   }
 
   /** @param {File[]} files */
@@ -230,9 +254,11 @@ export function mount(container, context) {
 
   async function clearAll() {
     adding?.abort();
+    comparing?.abort();
     const old = gallery;
-    [gallery, of, sources, query, hits] = [null, null, [], null, null];
-    await refresh();
+    [gallery, of, sources, hits] = [null, null, [], null];
+    ask(null);
+    grid.letGo();
     if (!old) return;
     const kept = await old.kept();
     context.notify({ text: `Gallery cleared. This browser still keeps ${kept} embedding${kept === 1 ? "" : "s"} (no photos).`, action: { label: "Forget them", run: () => void old.forgetKept() } });
@@ -246,6 +272,7 @@ export function mount(container, context) {
     // Another model, or the same one in a new worker: the embeddings of the same model are known, those of another are made anew.
     const again = sources;
     making = null;
+    comparing?.abort();
     [gallery, of, hits] = [null, null, null];
     if (again.length > 0) void add(again);
     else show();
@@ -266,7 +293,7 @@ export function mount(container, context) {
         const tables = rest.filter((file) => /\.(npy|csv)$/.test(file.name));
         if (tables.length > 0 && all.length === 0) return void load(tables).catch(context.trouble);
         if (photo) return ask(photo);
-        if (under?.closest(".gallery-query") && all.length === 1) return ask(context.photoOf(all[0]));
+        if (under?.closest(".gallery-query") && all.length === 1) return ask(context.photoOf(all[0]), true);
         void add(all).catch(context.trouble);
       },
     },

@@ -98,7 +98,9 @@ export function mount(container, context) {
   /** @param {"a" | "b"} side @param {File | Photo} one */
   function put(side, one) {
     if (!one) return;
+    const before = photos[side];
     photos[side] = one instanceof File ? context.photoOf(one) : one;
+    if (before && before !== photos.a && before !== photos.b) context.letGo(before);
     void compare();
   }
 
@@ -281,7 +283,7 @@ export function mount(container, context) {
         const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
         if (photo) return put(side, photo);
         if (all.length > 1 && mode === "photos") {
-          photos.b = context.photoOf(all[1]);
+          put("b", all[1]);
           return put("a", all[0]);
         }
         put(side, all[0]);
