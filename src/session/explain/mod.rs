@@ -5,6 +5,7 @@
 //! query's forward pass and its maps are then one submission.
 
 mod finer;
+mod finer_cells;
 mod maps;
 mod notes;
 mod setup;
@@ -21,6 +22,7 @@ use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
 use crate::tasks::few_shot::Decide;
 use setup::Learned;
 
+pub(super) use finer_cells::CellLooks;
 pub(super) use setup::{Gallery, Setup, needs_gallery};
 
 /// One class of an episode: a name and its support images.
