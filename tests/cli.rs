@@ -158,6 +158,27 @@ fn inspect_lists_targets() {
 }
 
 #[test]
+fn inspect_draws_the_network() {
+    let model = root("models/efficientnet_lite0/model.onnx");
+    let model = model.to_str().expect("a path");
+    let text = stdout(&famlens(&["inspect", model, "--target", "blocks.10.add"]));
+    assert!(text.contains("Conv 3 x 3, depthwise, stride 2") && text.contains("blocks.10.add  <- target"), "{text}");
+    assert!(
+        text.contains("more layers") && text.contains("global average pooling, then Linear 1280 -> 1000"),
+        "{text}"
+    );
+    let folded = stdout(&famlens(&["inspect", model, "--depth", "0"]));
+    assert!(
+        folded.lines().count() * 3 < text.lines().count() && folded.contains("after it: global average"),
+        "{folded}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&stdout(&famlens(&["inspect", model, "--json"]))).expect("JSON");
+    assert_eq!(json["network"]["after"]["module"]["affine"], true);
+    assert_eq!(json["network"]["blocks"][1]["label"], "blocks");
+    assert!(failure(&["inspect", model, "--target", "nothing"]).contains("features"));
+}
+
+#[test]
 fn failures_name_what_was_wrong() {
     assert!(failure(&["explain", "--query", "nowhere.jpg", "--class", "a=fish"]).contains("nowhere.jpg"));
     let message = failure(&["explain", "--query", "LICENSES.tsv", "--class", "a=fish"]);
@@ -258,4 +279,33 @@ fn a_support_set_is_checked() {
         .sum();
     assert_eq!((counted as usize, images), (14, 14));
     assert!(value["accuracy"].as_f64().is_some_and(|a| a > 0.9), "birds are no hammers");
+}
+
+#[test]
+fn quantize_calibrates_with_photos_and_says_what_it_lacks() {
+    let folder = folder("quantize");
+    let path = |name: &str| folder.join(name).display().to_string();
+    std::fs::copy(root("tests/onnx/net_resnet.onnx"), path("model.onnx")).expect("a small float network");
+    let calibrate = |rest: &[&str]| {
+        let (input, output) = (path("model.onnx"), path("int8.onnx"));
+        [&["quantize", &input, &output, "--calibrate"], rest].concat().iter().map(|s| s.to_string()).collect::<Vec<_>>()
+    };
+    let fails = |rest: &[&str]| failure(&calibrate(rest).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(fails(&["cup"]).contains("how photos are prepared"));
+    let card =
+        r#"{"format": 1, "name": "small", "input": {"size": 64, "mean": [127, 127, 127], "std": [128, 128, 128]}}"#;
+    std::fs::write(path("model.json"), card).expect("model.json");
+    std::fs::create_dir_all(path("empty")).expect("a folder");
+    assert!(fails(&[&path("empty")]).contains("holds no photos"));
+    assert!(fails(&["cup", "--images", "0"]).contains("nothing to calibrate with"));
+    assert!(fails(&["cup", "--range", "widest"]).contains("min-max"));
+
+    let arguments = calibrate(&["cup", "--images", "2", "--activations", "int8", "--verbose"]);
+    let said = stdout(&famlens(&arguments.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert!(said.contains("7 weights as int8 and 6 activations as int8"), "{said}");
+    assert_eq!(said.lines().filter(|l| l.contains(" scale ")).count(), 6, "{said}");
+    // It is a model like any other, and not one to calibrate again.
+    assert!(stdout(&famlens(&["inspect", &path("int8.onnx")])).contains("Quantize"));
+    let again = failure(&["quantize", &path("int8.onnx"), &path("twice.onnx"), "--calibrate", "cup"]);
+    assert!(again.contains("quantized already"), "{again}");
 }

@@ -1,5 +1,6 @@
 export { evaluate, readBoxes } from "./lens/evaluate.js";
 export { createGallery, Gallery } from "./lens/gallery.js";
+export { measureInt8 } from "./lens/int8.js";
 export type ImageLike = File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas | HTMLImageElement | LensImage;
 export type LensImage = {
     id: number;
@@ -13,6 +14,7 @@ export type ExplainOptions = import("./lens/types.js").ExplainOptions;
 export type MethodResult = import("./lens/types.js").MethodResult;
 export type Comparison = import("./lens/types.js").Comparison;
 export type Choice = import("./lens/types.js").Choice;
+export type Network = import("./lens/types.js").Network;
 export type ClassSpec = {
     name: string;
     supports: ImageLike[];
@@ -44,6 +46,7 @@ export type LensInfo = {
         parameters: number;
         hasMeanEmbedding: boolean;
         hasStatistics: boolean;
+        storedWeights: StoredWeights | null;
     };
     /**
      * the engine that is used
@@ -61,6 +64,8 @@ export type Progress = {
 export type LensOptions = import("./lens/types.js").LensOptions;
 export type RenderOptions = import("./lens/types.js").RenderOptions;
 export type Rendered = import("./lens/types.js").Rendered;
+export type StoredWeights = import("./lens/types.js").StoredWeights;
+export type Int8Cost = import("./lens/types.js").Int8Cost;
 export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
 export type Mosaic = import("./lens/types.js").Mosaic;
 export type Benchmark = import("./lens/types.js").Benchmark;
@@ -86,6 +91,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").MethodResult} MethodResult */
 /** @typedef {import("./lens/types.js").Comparison} Comparison */
 /** @typedef {import("./lens/types.js").Choice} Choice */
+/** @typedef {import("./lens/types.js").Network} Network */
 /**
  * One class: its name and the support images that define it.
  * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
@@ -105,7 +111,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -118,6 +124,8 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
 /** @typedef {import("./lens/types.js").Rendered} Rendered */
+/** @typedef {import("./lens/types.js").StoredWeights} StoredWeights */
+/** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {import("./lens/types.js").Benchmark} Benchmark */
@@ -146,26 +154,19 @@ export declare class Lens {
     #private;
     /** @type {LensInfo} */
     info: LensInfo;
-    /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
-    model: {
-        url: string;
-    } | {
-        manifest: object | string;
-        bytes: ArrayBuffer | Uint8Array | Blob;
-    } | null;
+    /** Where the model came from, for whoever loads it once more. @type {import("./lens/model.js").Source | null} */
+    model: import("./lens/model.js").Source | null;
     /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
     given: Map<string, [string, object]>;
-    /**
-     * @param {Worker} worker
-     * @param {LensOptions} options
-     */
+    /** @param {Worker} worker @param {LensOptions} options */
     constructor(worker: Worker, options: LensOptions);
     /**
      * Loads program and model; {@link createLens} calls this.
      * @param {NonNullable<LensOptions["model"]>} model
      * @param {BackendChoice} backend
+     * @param {"stored" | "int8"} [weights]
      */
-    ready(model: NonNullable<LensOptions["model"]>, backend: BackendChoice): Promise<void>;
+    ready(model: NonNullable<LensOptions["model"]>, backend: BackendChoice, weights?: "stored" | "int8"): Promise<void>;
     /**
      * Decodes an image and keeps it, so that it is embedded only once. Other calls do this by themselves.
      * @param {ImageLike} image
@@ -175,16 +176,12 @@ export declare class Lens {
     open(image: ImageLike, options?: {
         name?: string;
     } & CallOptions): Promise<LensImage>;
-    /**
-     * Lets go of an image that was opened.
-     * @param {ImageLike} image
-     */
+    /** Lets go of an image that was opened. @param {ImageLike} image */
     forget(image: ImageLike): any;
-    /**
-     * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-     * @returns {Promise<Choice[]>}
-     */
+    /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
     choices(): Promise<Choice[]>;
+    /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
+    network(target?: string): Promise<Network>;
     /**
      * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and BatchNorm1d), for `head: "file"`;
      * null forgets the one before.

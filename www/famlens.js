@@ -8,6 +8,7 @@ import { isHandle, Sources } from "./lens/sources.js";
 
 export { evaluate, readBoxes } from "./lens/evaluate.js";
 export { createGallery, Gallery } from "./lens/gallery.js";
+export { measureInt8 } from "./lens/int8.js";
 
 /**
  * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
@@ -31,6 +32,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 /** @typedef {import("./lens/types.js").MethodResult} MethodResult */
 /** @typedef {import("./lens/types.js").Comparison} Comparison */
 /** @typedef {import("./lens/types.js").Choice} Choice */
+/** @typedef {import("./lens/types.js").Network} Network */
 
 /**
  * One class: its name and the support images that define it.
@@ -56,7 +58,7 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean}} model
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
@@ -72,6 +74,8 @@ export { createGallery, Gallery } from "./lens/gallery.js";
 /** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
 /** @typedef {import("./lens/types.js").Rendered} Rendered */
 
+/** @typedef {import("./lens/types.js").StoredWeights} StoredWeights */
+/** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
 /** @typedef {import("./lens/types.js").Benchmark} Benchmark */
@@ -107,7 +111,7 @@ export async function createLens(options = {}) {
   const worker = startWorker();
   const lens = new Lens(worker, options);
   try {
-    await lens.ready(options.model ?? DEFAULT_MODEL, options.backend ?? "auto");
+    await lens.ready(options.model ?? DEFAULT_MODEL, options.backend ?? "auto", options.weights);
   } catch (error) {
     lens.dispose();
     throw error;
@@ -120,7 +124,7 @@ export class Lens {
   /** @type {LensInfo} */
   info = /** @type {any} */ (null);
 
-  /** Where the model came from, for whoever loads it once more. @type {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob} | null} */
+  /** Where the model came from, for whoever loads it once more. @type {import("./lens/model.js").Source | null} */
   model = null;
 
   /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
@@ -129,10 +133,7 @@ export class Lens {
   #channel;
   #sources = new Sources((id) => this.#channel.release(id));
 
-  /**
-   * @param {Worker} worker
-   * @param {LensOptions} options
-   */
+  /** @param {Worker} worker @param {LensOptions} options */
   constructor(worker, options) {
     this.#channel = new Channel(worker, {
       error: (code, message) => new LensError(code, message),
@@ -149,9 +150,11 @@ export class Lens {
    * Loads program and model; {@link createLens} calls this.
    * @param {NonNullable<LensOptions["model"]>} model
    * @param {BackendChoice} backend
+   * @param {"stored" | "int8"} [weights]
    */
-  async ready(model, backend) {
-    this.model = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+  async ready(model, backend, weights) {
+    const source = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+    this.model = weights ? { ...source, weights } : source;
     this.info = await this.#call("create", { model: this.model, backend });
   }
 
@@ -166,20 +169,19 @@ export class Lens {
     return this.#sources.open(image, () => this.#open(image, options));
   }
 
-  /**
-   * Lets go of an image that was opened.
-   * @param {ImageLike} image
-   */
+  /** Lets go of an image that was opened. @param {ImageLike} image */
   forget(image) {
     return this.#sources.forget(image);
   }
 
-  /**
-   * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-   * @returns {Promise<Choice[]>}
-   */
+  /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
   choices() {
     return this.#call("choices", {});
+  }
+
+  /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
+  network(target = "") {
+    return this.#call("network", { target });
   }
 
   /**

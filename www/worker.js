@@ -87,6 +87,8 @@ const operations = {
 
   choices: () => session().lens.choices(),
 
+  network: ({ target }) => session().lens.network(target),
+
   loadHead({ bytes }) {
     // To the wasm no bytes mean to forget the one before.
     if (bytes?.length === 0) throw new Failure("argument", "The file is empty.");

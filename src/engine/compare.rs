@@ -50,16 +50,28 @@ pub async fn compare(engine: &dyn Engine, graph: &Graph, input: &Tensor) -> Resu
     Ok(graph.nodes.iter().zip(&theirs).zip(&ours).map(difference).collect())
 }
 
+/// Every target's values. Targets are kept until the run's end, and all nodes of a large network together may be more than a
+/// GPU binds at once: they are then run for in parts.
 async fn all_outputs(engine: &dyn Engine, graph: &Graph, targets: &[ValueId], input: &Tensor) -> Result<Vec<Tensor>> {
     // The mix is over the first target, so that one must have channels.
     let has_channels = |id: &&ValueId| graph.value(**id).shape.chw().is_some();
     let first = targets.iter().find(has_channels).copied().map_or_else(|| graph.image_input(), Ok)?;
-    let targets: Vec<ValueId> = [first].into_iter().chain(targets.iter().copied()).collect();
-    let mut program = engine.compile(graph, &targets)?;
-    let output = program.run(input, &Mix::default()).await?;
     let mut tensors = Vec::with_capacity(targets.len());
-    for features in &output.features[1..] {
-        tensors.push(program.read(features).await?);
+    let mut parts = vec![targets];
+    while let Some(part) = parts.pop() {
+        let asked: Vec<ValueId> = [first].into_iter().chain(part.iter().copied()).collect();
+        let mut program = match engine.compile(graph, &asked) {
+            Err(crate::Error::TooLarge { .. }) if part.len() > 1 => {
+                let (before, after) = part.split_at(part.len() / 2);
+                parts.extend([after, before]);
+                continue;
+            }
+            other => other?,
+        };
+        let output = program.run(input, &Mix::default()).await?;
+        for features in &output.features[1..] {
+            tensors.push(program.read(features).await?);
+        }
     }
     Ok(tensors)
 }
@@ -93,6 +105,37 @@ fn largest(values: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The reference engine, which refuses more than three targets at once.
+    struct Narrow;
+
+    impl Engine for Narrow {
+        fn describe(&self) -> String {
+            "narrow".into()
+        }
+
+        fn compile(&self, graph: &Graph, targets: &[ValueId]) -> Result<Box<dyn crate::engine::Program>> {
+            match targets.len() > 3 {
+                true => Err(crate::Error::TooLarge { what: "all".into(), size: "4".into(), limit: "3".into() }),
+                false => ReferenceEngine.compile(graph, targets),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_at_once_is_compared_in_parts() -> Result<()> {
+        let mut graph = Graph::default();
+        let mut value = graph.add_input("image", [1, 2, 3, 3]);
+        for i in 0..7 {
+            let op = crate::graph::Op::Activation(crate::graph::Activation::Clip(0.1 * i as f32, 9.0));
+            value = graph.add_node(format!("clip{i}"), op, vec![value])?;
+        }
+        let input = Tensor::new([1, 2, 3, 3], (0..18).map(|i| i as f32 / 18.0).collect())?;
+        let found = pollster::block_on(compare(&Narrow, &graph, &input))?;
+        assert_eq!(found.len(), 7);
+        assert!(found.iter().enumerate().all(|(i, d)| d.node == format!("clip{i}") && d.relative == 0.0));
+        Ok(())
+    }
 
     #[test]
     fn differences() {

@@ -52,7 +52,8 @@ pub struct Target {
 
 impl Graph {
     /// The values that can be explained, best first: the last activation with more than one cell before the final pooling
-    /// (for a transformer the last block's tokens, not their final normalisation), then all others, the deepest first.
+    /// (for a transformer the last block's tokens, not their final normalisation; for a convolutional network that pools by
+    /// attention its last map, not the tokens that are pooled), then all others, the deepest first.
     pub fn target_candidates(&self) -> Vec<Target> {
         let layouts = self.layouts();
         let levels = |n: &&Node| !matches!(&n.op, Op::Quantize(q) if !q.dequantize);
@@ -60,7 +61,11 @@ impl Graph {
         let target = |n: &Node| self.target(n.output, layouts[n.output.0]?);
         let mut found: Vec<(&Node, Target)> = nodes.iter().filter_map(|n| Some((*n, target(n)?))).collect();
         found.retain(|(_, t)| t.maps[0] > 1 && t.maps[1] * t.maps[2] > 1);
-        let mut best = found.iter().position(|(n, _)| !self.only_moves_or_pools(n)).unwrap_or(0);
+        let pooled = self.pools_by_attention(&found);
+        let is_best = |(n, t): &(&Node, Target)| {
+            !self.only_moves_or_pools(n) && !(pooled && matches!(t.layout, TargetLayout::Tokens { .. }))
+        };
+        let mut best = found.iter().position(is_best).unwrap_or(0);
         if let Some((Node { op: Op::LayerNorm(_), inputs, .. }, _)) = found.get(best) {
             best = found.iter().position(|(n, _)| n.output == inputs[0]).unwrap_or(best);
         }
@@ -69,6 +74,20 @@ impl Graph {
             found.insert(0, first);
         }
         found.into_iter().map(|(_, t)| t).collect()
+    }
+
+    /// Whether there is attention and no tokens come out of it, as where CLIP's ResNet pools its last map.
+    fn pools_by_attention(&self, found: &[(&Node, Target)]) -> bool {
+        let mut behind = vec![false; self.values.len()];
+        let mut any = false;
+        for node in &self.nodes {
+            let rank = self.value(node.output).shape.rank();
+            let attends = matches!(node.op, Op::Attention(_)) || (matches!(node.op, Op::Softmax { .. }) && rank > 2);
+            any |= attends;
+            behind[node.output.0] = attends || node.inputs.iter().any(|i| behind[i.0]);
+        }
+        let tokens = |t: &Target| matches!(t.layout, TargetLayout::Tokens { .. }) && behind[t.value.0];
+        any && !found.iter().any(|(_, t)| tokens(t))
     }
 
     fn only_moves_or_pools(&self, node: &Node) -> bool {
@@ -221,11 +240,26 @@ impl Graph {
                 (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, w, d]) => {
                     ([height, width, c] == [h, w, d]).then_some(Cells::Known(ChannelsLast))
                 }
+                (Cells::Known(ChannelsLast), &[1, height, width, c], &[1, h, a, w, b, d]) => {
+                    ([height, width, c] == [h * a, w * b, d]).then_some(Cells::Patches { sorted: false })
+                }
+                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, a, w, b, d]) => {
+                    ([height, width, c] == [h * a, w * b, d]).then_some(Cells::Patches { sorted: false })
+                }
+                (Cells::Patches { sorted: true }, &[1, h, w, a, b, c], &[1, height, width, d]) => {
+                    ([height, width, d] == [h, w, a * b * c]).then_some(Cells::Known(ChannelsLast))
+                }
+                (Cells::Patches { sorted: true }, &[1, height, width, a, b, c], &[1, cells, d]) => {
+                    let tokens = Tokens { prefix: 0, height, width, suffix: 0 };
+                    ([cells, d] == [height * width, a * b * c]).then_some(Cells::Known(tokens))
+                }
                 _ => None,
             },
             Op::Transpose { perm } => match (of(x)?, perm.as_slice()) {
                 (Cells::Known(ChannelsFirst), [0, 2, 3, 1]) => Some(Cells::Known(ChannelsLast)),
                 (Cells::Known(ChannelsLast), [0, 3, 1, 2]) => Some(Cells::Known(ChannelsFirst)),
+                // What is in a patch goes to its channels: patches are merged.
+                (Cells::Patches { sorted: false }, [0, 1, 3, ..]) => Some(Cells::Patches { sorted: true }),
                 (Cells::Columns { height, width }, [0, 2, 1]) => {
                     Some(Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }))
                 }
@@ -248,6 +282,14 @@ impl Graph {
                     same if *axis + 1 == to.len() && !matches!(same, Cells::Known(ChannelsFirst)) => Some(same),
                     _ => None,
                 }
+            }
+            // Every second cell in both directions, as where Swin merges patches, is a coarser grid over the same image.
+            Op::Slice { start, step, size } if of(x)? == Cells::Known(ChannelsLast) => {
+                let coarser = |axis: usize| {
+                    let (from, by, all) = (start[axis], step[axis].unsigned_abs(), dims(x)[axis]);
+                    step[axis] > 0 && from < by && size[axis] == (all - from).div_ceil(by)
+                };
+                (coarser(1) && coarser(2) && size[3] == dims(x)[3]).then_some(Cells::Known(ChannelsLast))
             }
             Op::Slice { start, step, size } if of(x)? != Cells::Known(ChannelsFirst) => match of(x)? {
                 Cells::Known(Tokens { prefix, height, width, suffix }) => {
@@ -274,6 +316,10 @@ enum Cells {
         height: usize,
         width: usize,
     },
+    /// `[1, h, a, w, b, C]`, or `[1, h, w, ..]` when sorted: a grid of patches of `a` by `b` cells.
+    Patches {
+        sorted: bool,
+    },
 }
 
 /// Whether a value has as many cells as another, given how its own lie.
@@ -285,7 +331,7 @@ fn same_cells(from: &[usize], to: &[usize], cells: Option<Cells>) -> bool {
         Some(Cells::Known(TargetLayout::ChannelsFirst)) => from[2..] == to[2..],
         Some(Cells::Known(_)) => from[..from.len() - 1] == to[..to.len() - 1],
         Some(Cells::Columns { .. }) => from[2..] == to[2..],
-        None => false,
+        Some(Cells::Patches { .. }) | None => false,
     }
 }
 
@@ -339,6 +385,56 @@ mod tests {
         // The order still holds, and a second time it is what it is.
         assert!(crate::graph::passes::optimize(graph.clone(), &[maps]).is_ok());
         assert_eq!(graph.maps("block").unwrap(), maps);
+    }
+
+    #[test]
+    fn tokens_that_are_only_pooled_are_not_the_best() {
+        // A map, its cells as tokens with a position each, and one attention whose first row alone goes on.
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 8, 3, 4]);
+        let relu = add(&mut g, "relu", Op::Activation(Activation::Relu), &[image]);
+        let cells = add(&mut g, "cells", Op::Reshape(Shape::from([1, 8, 12])), &[relu]);
+        let tokens = add(&mut g, "tokens", Op::Transpose { perm: vec![0, 2, 1] }, &[cells]);
+        let place = g.add_constant("place", Tensor::zeros([1, 12, 8]));
+        let placed = add(&mut g, "placed", Op::Binary(BinaryOp::Add), &[tokens, place]);
+        let back = add(&mut g, "back", Op::Transpose { perm: vec![0, 2, 1] }, &[placed]);
+        let scores = add(&mut g, "scores", Op::MatMul, &[placed, back]);
+        let shares = add(&mut g, "shares", Op::Softmax { axis: 2 }, &[scores]);
+        let mixed = add(&mut g, "mixed", Op::MatMul, &[shares, placed]);
+        let first = Op::Slice { start: vec![0; 3], step: vec![1; 3], size: vec![1, 1, 8] };
+        let first = add(&mut g, "first", first, &[mixed]);
+        g.outputs.push(first);
+        let names = |g: &Graph| -> Vec<String> {
+            g.target_candidates().iter().map(|t| g.value(t.value).name.clone()).collect()
+        };
+        assert_eq!(names(&g)[0], "relu");
+        assert!(names(&g).contains(&"placed".to_string()), "they can be chosen all the same");
+        // With a sum of what attention gave, it is a block of a transformer.
+        add(&mut g, "block", Op::Binary(BinaryOp::Add), &[placed, mixed]);
+        assert_eq!(names(&g)[0], "block");
+    }
+
+    #[test]
+    fn merged_patches_are_a_coarser_grid_and_parts_of_an_image_are_none() {
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 6, 8, 8]);
+        let last = add(&mut g, "last", Op::Transpose { perm: vec![0, 2, 3, 1] }, &[image]);
+        let every = |row: usize, column: usize| Op::Slice {
+            start: vec![0, row, column, 0],
+            step: vec![1, 2, 2, 1],
+            size: vec![1, 4, 4, 6],
+        };
+        let (a, b) = (add(&mut g, "even", every(0, 0), &[last]), add(&mut g, "odd", every(1, 1), &[last]));
+        add(&mut g, "merged", Op::Concat { axis: 3 }, &[a, b]);
+        let patches = add(&mut g, "patches", Op::Reshape(Shape::from([1, 4, 2, 4, 2, 6])), &[last]);
+        let sorted = add(&mut g, "sorted", Op::Transpose { perm: vec![0, 1, 3, 4, 2, 5] }, &[patches]);
+        add(&mut g, "merged too", Op::Reshape(Shape::from([1, 4, 4, 24])), &[sorted]);
+        let half = Op::Slice { start: vec![0; 4], step: vec![1; 4], size: vec![1, 4, 8, 6] };
+        add(&mut g, "half", half, &[last]);
+        let found: Vec<_> = g.target_candidates().iter().map(|t| (g.value(t.value).name.clone(), t.maps)).collect();
+        assert_eq!(found[0], ("merged".into(), [12, 4, 4]));
+        assert!(found.contains(&("merged too".into(), [24, 4, 4])), "{found:?}");
+        assert!(!found.iter().any(|(name, _)| name == "half"), "{found:?}");
     }
 
     #[test]

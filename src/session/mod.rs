@@ -33,6 +33,7 @@ mod map;
 mod methods;
 mod model;
 mod mosaic;
+mod network;
 mod options;
 mod pair;
 mod pooled;
@@ -54,6 +55,7 @@ pub use methods::{
 };
 pub use model::Model;
 pub use mosaic::{Mosaic, MosaicForm, Tile};
+pub use network::{AfterStep, AfterTarget, Network, NetworkBlock, NetworkLayer, TransformationModule};
 pub use options::{ExplainOptions, Finer};
 pub use pair::{CellPairs, PairExplanation};
 pub use supports::{SupportCheck, SupportResult};

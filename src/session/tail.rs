@@ -46,17 +46,21 @@ impl Model {
 }
 
 /// Up to the value named `end`, or the first output of the file, or what is not recognised.
-fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Result<Tail> {
-    let (mut at, mut pooling, mut stopped_at) = (start, None, None);
+pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Result<Tail> {
+    let (mut at, mut pooling, mut stopped_at, mut cells) = (start, None, None, Cells::Maps);
     let mut layers = Vec::new();
     while let [node] = consumers(graph, at)[..] {
         let found = match pooling {
-            None => match pool(graph, node) {
-                Some(found) => {
+            None => match (pool(graph, node, cells), cells.after(graph, node)) {
+                (Some(found), _) => {
                     pooling = Some(found);
                     Some(Vec::new())
                 }
-                None => None,
+                (None, Some(moved)) => {
+                    cells = moved;
+                    Some(Vec::new())
+                }
+                (None, None) => None,
             },
             Some(_) => layer(graph, node, at),
         };
@@ -85,12 +89,47 @@ fn consumers(graph: &Graph, value: ValueId) -> Vec<&Node> {
     graph.nodes.iter().filter(|n| n.inputs.contains(&value)).collect()
 }
 
-/// A reduction or a window over the whole of `[1, C, H, W]`.
-fn pool(graph: &Graph, node: &Node) -> Option<Pooling> {
+/// How the cells of the target layer lie on their way to the pooling.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cells {
+    /// `[1, C, H, W]`.
+    Maps,
+    /// `[1, H, W, C]`, as where the file has the layer channels last.
+    ChannelsLast,
+    /// `[1, H W, C]`.
+    Tokens,
+}
+
+impl Cells {
+    /// How they lie after a node that only moves them; `None` for any other node.
+    fn after(self, graph: &Graph, node: &Node) -> Option<Self> {
+        let dims = |id: ValueId| graph.value(id).shape.dims();
+        match (self, &node.op, dims(*node.inputs.first()?), dims(node.output)) {
+            (Self::Maps, Op::Transpose { perm }, ..) if perm == &[0, 2, 3, 1] => Some(Self::ChannelsLast),
+            (Self::ChannelsLast, Op::Transpose { perm }, ..) if perm == &[0, 3, 1, 2] => Some(Self::Maps),
+            (Self::ChannelsLast, Op::Reshape(_), &[_, h, w, c], &[_, cells, d]) => {
+                (c == d && h * w == cells).then_some(Self::Tokens)
+            }
+            _ => None,
+        }
+    }
+
+    /// The axes over which they are pooled.
+    fn axes(self) -> &'static [usize] {
+        match self {
+            Self::Maps => &[2, 3],
+            Self::ChannelsLast => &[1, 2],
+            Self::Tokens => &[1],
+        }
+    }
+}
+
+/// A reduction or a window over all cells.
+fn pool(graph: &Graph, node: &Node, cells: Cells) -> Option<Pooling> {
     let shape = graph.value(*node.inputs.first()?).shape.dims();
     match &node.op {
-        Op::Reduce { kind: ReduceKind::Mean, axes, .. } if axes == &[2, 3] => Some(Pooling::Average),
-        Op::Reduce { kind: ReduceKind::Max, axes, .. } if axes == &[2, 3] => Some(Pooling::Max),
+        Op::Reduce { kind: ReduceKind::Mean, axes, .. } if axes == cells.axes() => Some(Pooling::Average),
+        Op::Reduce { kind: ReduceKind::Max, axes, .. } if axes == cells.axes() => Some(Pooling::Max),
         Op::Pool2d(p) if shape.len() == 4 && p.kernel == [shape[2], shape[3]] && p.pads == [0; 4] => match p.kind {
             PoolKind::Average { .. } => Some(Pooling::Average),
             PoolKind::Max => Some(Pooling::Max),
@@ -189,6 +228,17 @@ mod tests {
         assert_eq!((tail.output.as_str(), tail.stopped_at.as_deref()), ("scaled", Some("Softmax \"softmax\"")));
         let short = recognise(&graph, maps, Some("hidden"))?;
         assert_eq!((short.head.describe().as_str(), short.stopped_at), ("Linear 2 -> 3, ReLU", None));
+        // The same of a layer that the file has channels last.
+        let other = graph.add_node("other", Op::Activation(Activation::Relu), vec![image])?;
+        let last = graph.add_node("last", Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![other])?;
+        let mean = Op::Reduce { kind: ReduceKind::Mean, axes: vec![1, 2], keep_dims: false };
+        graph.add_node("mean", mean, vec![last])?;
+        assert_eq!(recognise(&graph, other, None)?.output, "mean");
+        let rows = Op::Reduce { kind: ReduceKind::Mean, axes: vec![2, 3], keep_dims: false };
+        let third = graph.add_node("third", Op::Activation(Activation::Tanh), vec![image])?;
+        let turned = graph.add_node("turned", Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![third])?;
+        graph.add_node("rows", rows, vec![turned])?;
+        assert!(recognise(&graph, third, None).is_err(), "that is a mean over columns and channels");
         assert!(recognise(&graph, scaled, None).is_err_and(|e| e.to_string().contains("no global pooling")));
         Ok(())
     }

@@ -9,6 +9,7 @@ mod choices;
 mod convert;
 mod evaluate;
 mod methods;
+mod network;
 mod pair;
 mod retrieval;
 

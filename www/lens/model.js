@@ -9,11 +9,32 @@ import { Failure } from "./failure.js";
  */
 
 /**
- * @param {{url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} where
+ * @typedef {"stored" | "int8"} Weights how weights are held in memory: as the file has them, or float ones as int8
+ * @typedef {({url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}) & {weights?: Weights}} Source
+ */
+
+/**
+ * @param {Source} where `weights` goes before what the manifest says
  * @param {(loaded: number, total: number) => void} onProgress
  * @returns {Promise<{manifest: string, bytes: Uint8Array, statistics: StatisticsFile | null}>}
  */
 export async function loadModel(where, onProgress) {
+  const { manifest, ...files } = await loadFiles(where, onProgress);
+  if (!where.weights) return { manifest, ...files };
+  try {
+    return { manifest: JSON.stringify({ ...JSON.parse(manifest), weights: where.weights }), ...files };
+  } catch {
+    // What is wrong with it is told where it is read.
+    return { manifest, ...files };
+  }
+}
+
+/**
+ * @param {Source} where
+ * @param {(loaded: number, total: number) => void} onProgress
+ * @returns {Promise<{manifest: string, bytes: Uint8Array, statistics: StatisticsFile | null}>}
+ */
+async function loadFiles(where, onProgress) {
   if (!("url" in where)) {
     const manifest = typeof where.manifest === "string" ? where.manifest : JSON.stringify(where.manifest);
     return { manifest, bytes: await toBytes(where.bytes), statistics: where.statistics ? { bytes: await toBytes(where.statistics) } : null };
@@ -27,8 +48,15 @@ export async function loadModel(where, onProgress) {
   return { manifest, bytes, statistics };
 }
 
+/** Twice to three times a model's size is needed while it is read, and WebAssembly has 4 GB. */
+const LARGEST_FILE = 2 ** 30;
+
 /** @param {ArrayBuffer | Uint8Array | Blob} data */
 async function toBytes(data) {
+  const size = data instanceof Blob ? data.size : data.byteLength;
+  if (size > LARGEST_FILE) {
+    throw new Failure("too_large", `The file has ${(size / 1e9).toFixed(1)} GB, and a browser has room for models of ${(LARGEST_FILE / 1e9).toFixed(1)} GB. Make it smaller (famlens quantize), or use the command line.`);
+  }
   const bytes = data instanceof Blob ? await data.arrayBuffer() : data;
   return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
 }

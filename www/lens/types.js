@@ -59,6 +59,36 @@
  */
 
 /**
+ * The network as people draw it, at the model's input size: layers in an order that they can run in, and blocks as ranges of layers. `target` is the
+ * place of the target layer.
+ * @typedef {object} Network
+ * @property {number[]} input `[1, C, H, W]`
+ * @property {NetworkLayer[]} layers
+ * @property {NetworkBlock[]} blocks
+ * @property {number} parameters weights and biases, each counted once
+ * @property {number} multiplyAdds products of one forward pass
+ * @property {number} target
+ * @property {AfterTarget} after
+ */
+
+/**
+ * One layer. `name` is what the option `target` takes, if `whyNot` is null. `maps` are channels, height and width; `tokens` those before and
+ * after the grid of cells; `cost` the part (0 to 1) of the network's products that a pass up to this layer takes; `bytes` its output's size for one
+ * image; `inputs` the places of the layers that it reads.
+ * @typedef {{name: string, label: string, op: string, detail: string, shape: number[], parameters: number, multiplyAdds: number, cost: number,
+ *   bytes: number, inputs: number[], maps: [number, number, number] | null, layout: "channels first" | "channels last" | "tokens" | null,
+ *   tokens: [number, number], whyNot: string | null}} NetworkLayer
+ * @typedef {{label: string, kind: "transformer" | "attention" | "mlp" | "residual" | "gate" | "branches" | "dense" | "branch" | "layers", first: number,
+ *   count: number, blocks: NetworkBlock[]}} NetworkBlock
+ */
+
+/**
+ * What follows the target layer. `module` is all of it as pooling and transformation module, where it is that, and `whyNot` says why it is not.
+ * @typedef {{says: string, steps: {layer: number | null, says: string, kind: "pooling" | "linear" | "normalisation" | "activation" | "layers"}[],
+ *   module: {pooling: string, head: string, affine: boolean, stoppedAt: string | null} | null, whyNot: string | null}} AfterTarget
+ */
+
+/**
  * @typedef {object} Explanation
  * @property {ClassScore[]} classes in the order they were given
  * @property {number} predicted index of the most similar class
@@ -177,10 +207,22 @@
  * @typedef {object} LensOptions
  * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
+ * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what `model.json` says by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
  *   goes on with the faster one
  * @property {(progress: Progress) => void} [onProgress]
  * @property {(info: LensInfo) => void} [onInfo] called when `lens.info` changes by itself, after the engines were measured
+ */
+
+/**
+ * What storing the weights as int8 changed: how many weights were float, their bytes then and now. `tensors` 0 is a model whose weights were int8.
+ * @typedef {{tensors: number, bytesBefore: number, bytesAfter: number}} StoredWeights
+ */
+
+/**
+ * What int8 weights cost on some images, against the weights as the file has them. `agreement` is the part of the images whose most similar
+ * other image is the same one under both, null with fewer than three images; `worst` is the image with the least cosine.
+ * @typedef {{stored: StoredWeights, images: number, mean: number, least: number, worst: number, agreement: number | null}} Int8Cost
  */
 
 export {};

@@ -33,6 +33,7 @@
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
  * @property {() => any[]} choices
+ * @property {(target: string) => import("./types.js").Network} network
  * @property {(bytes: Uint8Array) => string} loadHead
  * @property {(values?: Float32Array) => void} setMatrix
  * @property {(bytes: Uint8Array) => string} loadMatrix

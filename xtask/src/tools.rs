@@ -81,7 +81,7 @@ fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Res
     if let Some(path) = sh::which(program).filter(|path| is_right(path)) {
         return Ok(path.parent().map(Path::to_path_buf).unwrap_or_default());
     }
-    let home = tools_home()?.join(format!("{program}-{version}"));
+    let home = self::home()?.join(format!("{program}-{version}"));
     let bin = home.join("bin");
     if is_right(&bin.join(program).with_extension(env::consts::EXE_EXTENSION)) {
         return Ok(bin);
@@ -107,7 +107,7 @@ fn wasm_opt() -> Option<PathBuf> {
         println!("wasm-opt {version} on PATH is too old: it writes wasm that does not run");
     }
     let from_npm = || -> Result<PathBuf> {
-        let home = tools_home()?.join(format!("binaryen-{BINARYEN}"));
+        let home = self::home()?.join(format!("binaryen-{BINARYEN}"));
         let bin = home.join("node_modules/.bin");
         if !bin.join("wasm-opt").is_file() {
             println!("installing wasm-opt {BINARYEN} into {}", home.display());
@@ -127,7 +127,11 @@ fn wasm_opt() -> Option<PathBuf> {
     }
 }
 
-fn tools_home() -> Result<PathBuf> {
+/// The folder of what xtask installs.
+///
+/// # Errors
+/// If neither CARGO_HOME nor a home folder is set.
+pub fn home() -> Result<PathBuf> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     Ok(home.context("neither CARGO_HOME nor a home folder is set")?.join("famlens-tools"))

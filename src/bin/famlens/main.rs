@@ -11,6 +11,7 @@ mod index;
 mod methods;
 mod model;
 mod mosaic;
+mod network;
 mod options;
 mod output;
 mod pair;

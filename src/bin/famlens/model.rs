@@ -9,7 +9,7 @@ use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::graph::passes;
 use famlens::image::{Geometry, GeometryMode, Normalization, prepare};
 use famlens::onnx::{Model, ModelSummary};
-use famlens::session::Manifest;
+use famlens::session::{Manifest, Network};
 use famlens::tensor::Tensor;
 use famlens::{Error, Result};
 use pollster::block_on;
@@ -26,34 +26,49 @@ pub struct InspectArgs {
     /// Side of the input in pixels [default: the file's, or 224]
     #[arg(long)]
     size: Option<usize>,
+    /// Target layer to describe [default: model.json's, or the best one]
+    #[arg(long)]
+    target: Option<String>,
+    /// How many levels of blocks are unfolded
+    #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
+    depth: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What `famlens inspect --json` prints.
+#[derive(serde::Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    summary: ModelSummary,
+    /// Layers, blocks and what follows the target layer; null if some nodes are not supported.
+    network: Option<Network>,
 }
 
 pub fn inspect(args: InspectArgs) -> Result<()> {
     let model = Model::parse(&files::read_onnx(&args.model)?)?;
     let (height, width) = input_size(&model, args.size)?;
     let summary = ModelSummary::new(&model, height, width)?;
+    let network = match summary.unsupported.is_empty() {
+        true => {
+            let beside = manifest_beside(&args.model)?.map(|m| m.target);
+            Some(Network::new(model.to_graph(height, width)?, &args.target.or(beside).unwrap_or_default())?)
+        }
+        false => None,
+    };
     if args.json {
-        let json = serde_json::to_string_pretty(&summary);
+        let json = serde_json::to_string_pretty(&Inspected { summary, network });
         println!("{}", json.map_err(|e| Error::onnx(format!("the summary cannot be written: {e}")))?);
         return Ok(());
     }
     println!("input {:?} {:?}, opset {}", summary.input, summary.input_shape, summary.opset);
-    if !summary.unsupported.is_empty() {
+    let Some(network) = network else {
         println!("famlens cannot run these nodes:");
         summary.unsupported.iter().for_each(|node| println!("  {node}"));
         return Ok(());
-    }
-    for node in &summary.nodes {
-        let weights = match (node.parameters, node.int8) {
-            (0, _) => String::new(),
-            (n, true) => format!("{n} parameters, int8"),
-            (n, false) => format!("{n} parameters"),
-        };
-        println!("  {:<12} {:<40} {:<22} {weights}", node.op, node.output, format!("{:?}", node.shape));
-    }
+    };
+    crate::network::print(&network, args.depth);
     println!("target layers, the deepest first:");
     for target in summary.targets.iter().take(8) {
         println!("  {:<40} {:?}", target.name, target.shape);
@@ -61,7 +76,7 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
     if summary.targets.len() > 8 {
         println!("  and {} more (--json lists all)", summary.targets.len() - 8);
     }
-    let (parameters, products) = (summary.parameters as f64 / 1e6, summary.multiplications as f64 / 1e6);
+    let (parameters, products) = (network.parameters as f64 / 1e6, network.multiply_adds as f64 / 1e6);
     println!("{parameters:.2} million parameters, {products:.0} million multiplications a forward pass");
     Ok(())
 }

@@ -39,20 +39,27 @@ use edit::Edit;
 /// # }
 /// ```
 pub fn optimize(graph: Graph, keep: &[ValueId]) -> Result<Graph> {
+    run(graph, keep, &[&RECOGNISE[..], &[fuse::run]].concat())
+}
+
+/// The same, but activations and residual sums stay nodes of their own: the network as people draw it.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn recognise(graph: Graph, keep: &[ValueId]) -> Result<Graph> {
+    run(graph, keep, &RECOGNISE)
+}
+
+type Pass = fn(&mut Edit) -> usize;
+
+/// What puts layers together again that exporters have written out.
+const RECOGNISE: [Pass; 8] =
+    [simplify::run, gates::run, gelu::run, affine::run, norms::run, moves::run, attention::run, pads::run];
+
+fn run(graph: Graph, keep: &[ValueId], passes: &[Pass]) -> Result<Graph> {
     let mut edit = Edit::new(graph, keep);
     edit.prune();
     loop {
-        let passes = [
-            simplify::run,
-            gates::run,
-            gelu::run,
-            affine::run,
-            norms::run,
-            moves::run,
-            attention::run,
-            pads::run,
-            fuse::run,
-        ];
         let changes: usize = passes.iter().map(|pass| pass(&mut edit)).sum();
         edit.prune();
         if changes == 0 {

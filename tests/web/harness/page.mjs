@@ -1,8 +1,10 @@
 // The built page under a sub-path, in a context of its own, with everything that happens to it on record.
 
 import assert from "node:assert/strict";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { launch } from "./browser.mjs";
 import { serve } from "./server.mjs";
 
 /** Where the page is served: deep, so that an absolute URL in the page would be noticed. */
@@ -20,6 +22,26 @@ const PATIENCE = 120_000;
 /** Serves the built page. */
 export function serveDist() {
   return serve({ mounts: { [SUB_PATH]: DIST, "/fixtures/": FIXTURES } });
+}
+
+/**
+ * Serves the built page and starts a browser before the tests of a suite, and ends both after them. To be called where hooks are; what it gives
+ * is there once the tests run.
+ *
+ * @param {"software" | "none"} webgpu
+ * @returns {{server: Awaited<ReturnType<typeof serveDist>>, browser: import("playwright-core").Browser}}
+ */
+export function setUp(webgpu) {
+  const at = /** @type {any} */ ({});
+  before(async () => {
+    at.server = await serveDist();
+    at.browser = await launch(webgpu);
+  });
+  after(async () => {
+    await at.browser?.close();
+    await at.server?.close();
+  });
+  return at;
 }
 
 /**

@@ -2,25 +2,17 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
 import { violations } from "../harness/axe.mjs";
-import { launch } from "../harness/browser.mjs";
-import { explained, openLens, ready, result, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, ready, result, setUp, until } from "../harness/page.mjs";
 
-let server, browser, lens;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens;
 afterEach(() => lens?.context.close());
 
 async function show(hash = "") {
-  lens = await openLens(browser, server.origin, { backend: "cpu", hash });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", hash });
   await lens.page.getByTestId("choices-open").click();
   return lens.page;
 }

@@ -2,20 +2,12 @@
 // page says so; choices made at awkward moments end in a page that is ready.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
-import { explained, openLens, ready, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, ready, setUp, until } from "../harness/page.mjs";
 
-let server, browser, lens;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("software");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("software");
+let lens;
 afterEach(() => lens?.context.close());
 
 const example = (page, place) => page.getByTestId("example").nth(place).click();
@@ -23,7 +15,7 @@ const kind = (page) => page.getByTestId("backend").getAttribute("data-backend");
 const predicted = (found) => found.classes[found.predicted].name;
 
 test("a GPU that is lost once is used again, and lost twice gives way to the CPU, said in words", async () => {
-  lens = await openLens(browser, server.origin, { backend: "webgpu" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "webgpu" });
   const { page } = lens;
   await page.evaluate(() => window.famlens.lens.loseGpu());
   const again = await explained(page, () => example(page, 1));
@@ -39,7 +31,7 @@ test("a GPU that is lost once is used again, and lost twice gives way to the CPU
 });
 
 test("photos asked about while the engines are measured are explained, and the page comes to rest", async () => {
-  lens = await openLens(browser, server.origin, { backend: "auto" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "auto" });
   const { page, errors } = lens;
   await page.locator("#backend-button[data-state=busy]").waitFor();
   const found = await explained(page, () => example(page, 1));
@@ -60,7 +52,7 @@ test("an engine chosen before Auto has measured is kept", async () => {
     });
     seen.observe(document, { attributes: true, childList: true, subtree: true });
   };
-  lens = await openLens(browser, server.origin, { backend: "auto", early });
+  lens = await openLens(at.browser, at.server.origin, { backend: "auto", early });
   const { page, errors } = lens;
   await ready(page);
   // Longer than the page waits before it measures.

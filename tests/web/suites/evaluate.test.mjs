@@ -2,28 +2,20 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
 import { violations } from "../harness/axe.mjs";
-import { launch } from "../harness/browser.mjs";
-import { EXAMPLES, openLens, serveDist, until } from "../harness/page.mjs";
+import { EXAMPLES, openLens, setUp, until } from "../harness/page.mjs";
 
-let server, browser, lens, page;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens, page;
 afterEach(async () => {
   assert.deepEqual(lens?.errors, []);
   await lens?.context.close();
 });
 
 async function show() {
-  lens = await openLens(browser, server.origin, { backend: "cpu", hash: "#evaluate" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", hash: "#evaluate" });
   page = lens.page;
   await page.getByTestId("evaluate-examples").click();
   await page.getByTestId("evaluate-photo").first().waitFor();
@@ -108,7 +100,7 @@ test("boxes are drawn with the mouse, changed with the keyboard, saved, and read
 });
 
 test("several workers give the figures of one, in the order of the photos, and stop when they are told to", async () => {
-  lens = await openLens(browser, server.origin, { backend: "cpu" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
   page = lens.page;
   const { sets, boxes } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
   const found = await page.evaluate(

@@ -2,11 +2,10 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
 import { inBox, pearson } from "../harness/numbers.mjs";
-import { EXAMPLES, assertOnlyOrigin, explained, openLens, result, serveDist, until } from "../harness/page.mjs";
+import { EXAMPLES, assertOnlyOrigin, explained, openLens, result, setUp, until } from "../harness/page.mjs";
 
 const FORMS = ["fam", "contrastive", "whitened", "discriminative"];
 const examples = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
@@ -19,15 +18,10 @@ const given = { webgpu: {}, cpu: {} };
 
 for (const backend of ["webgpu", "cpu"]) {
   describe(`the opening example on ${backend}`, () => {
-    let server, browser, lens;
+    const at = setUp("software");
+    let lens;
     before(async () => {
-      server = await serveDist();
-      browser = await launch("software");
-      lens = await openLens(browser, server.origin, { backend });
-    });
-    after(async () => {
-      await browser?.close();
-      await server?.close();
+      lens = await openLens(at.browser, at.server.origin, { backend });
     });
 
     test("is explained without a click, by the engine that was asked for", async () => {
@@ -111,7 +105,7 @@ for (const backend of ["webgpu", "cpu"]) {
     });
 
     test("asked nothing of any other origin, and the console stayed clean", () => {
-      assertOnlyOrigin(lens.requests, server.origin);
+      assertOnlyOrigin(lens.requests, at.server.origin);
       assert.deepEqual(lens.errors, []);
     });
   });
@@ -136,18 +130,10 @@ describe("both engines", () => {
 });
 
 describe("auto", () => {
-  let server, browser;
-  before(async () => {
-    server = await serveDist();
-    browser = await launch("software");
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  const at = setUp("software");
 
   test("measures both engines and takes the faster one: a software adapter does not win by being called GPU", async () => {
-    const { page, errors } = await openLens(browser, server.origin, { backend: "auto" });
+    const { page, errors } = await openLens(at.browser, at.server.origin, { backend: "auto" });
     await until(page, () => window.famlens.lens.info.engines.every((one) => one.milliseconds > 0));
     await page.locator("#backend-button[data-state=ready]").waitFor();
     const { engines, backend } = await page.evaluate(() => window.famlens.lens.info);
@@ -161,18 +147,10 @@ describe("auto", () => {
 });
 
 describe("a browser without WebGPU", () => {
-  let server, browser;
-  before(async () => {
-    server = await serveDist();
-    browser = await launch("none");
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  const at = setUp("none");
 
   test("gets the same answer from the CPU", async () => {
-    const { page, errors } = await openLens(browser, server.origin);
+    const { page, errors } = await openLens(at.browser, at.server.origin);
     assert.equal(await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) ?? null), null, "this browser has WebGPU after all");
     const found = await result(page);
     assert.equal(found.backend, "cpu");
@@ -181,7 +159,7 @@ describe("a browser without WebGPU", () => {
   });
 
   test("says in words that WebGPU cannot be had, and keeps the images", async () => {
-    const { page } = await openLens(browser, server.origin, { backend: "webgpu" });
+    const { page } = await openLens(at.browser, at.server.origin, { backend: "webgpu" });
     const webgpu = await page.evaluate(() => window.famlens.lens.info.engines.find((one) => one.kind === "webgpu"));
     assert.equal(webgpu.available, false);
     assert.match(webgpu.reason, /\w+ \w+/);

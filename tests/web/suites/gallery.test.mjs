@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
-import { EXAMPLES, SUB_PATH, open, ready, serveDist, until } from "../harness/page.mjs";
+import { EXAMPLES, SUB_PATH, open, ready, setUp, until } from "../harness/page.mjs";
 
 const examples = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
 const files = [...new Set(examples.sets.flatMap((set) => [set.query, ...set.queries, ...set.classes.flatMap((one) => one.supports)]))];
@@ -22,17 +21,12 @@ const tiles = (page) => page.getByTestId("gallery-tile").evaluateAll((all) => al
 
 for (const backend of ["webgpu", "cpu"]) {
   describe(`a gallery on ${backend}`, () => {
-    let server, browser, page, context, errors;
-    const address = () => `${server.origin}${SUB_PATH}?backend=${backend}#gallery`;
+    const at = setUp("software");
+    let page, context, errors;
+    const address = () => `${at.server.origin}${SUB_PATH}?backend=${backend}#gallery`;
     before(async () => {
-      server = await serveDist();
-      browser = await launch("software");
-      ({ page, context, errors } = await open(browser, address()));
+      ({ page, context, errors } = await open(at.browser, address()));
       await ready(page);
-    });
-    after(async () => {
-      await browser?.close();
-      await server?.close();
     });
 
     test("embeds the photos once", async () => {

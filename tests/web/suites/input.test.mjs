@@ -3,10 +3,9 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { after, before, beforeEach, afterEach, describe, test } from "node:test";
+import { beforeEach, afterEach, describe, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
-import { EXAMPLES, explained, openLens, result, serveDist, until } from "../harness/page.mjs";
+import { EXAMPLES, explained, openLens, result, setUp, until } from "../harness/page.mjs";
 
 const PHOTOS = fileURLToPath(new URL("../../photos/", import.meta.url));
 const OWN = `${PHOTOS}hoofed_animal/pig.jpg`;
@@ -14,18 +13,11 @@ const examples = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
 const own = await readFile(OWN);
 const SUPPORTS = examples.sets[0].classes.flatMap((one) => one.supports).length;
 
-let server, browser, lens, page;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens, page;
 beforeEach(async () => {
   // Plain FAM alone, so that every photo goes through the network once.
-  lens = await openLens(browser, server.origin, { backend: "cpu", hash: "#few-shot?form=fam" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", hash: "#few-shot?form=fam" });
   page = lens.page;
 });
 afterEach(async () => {

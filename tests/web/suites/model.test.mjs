@@ -2,27 +2,19 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
 import { violations } from "../harness/axe.mjs";
-import { launch } from "../harness/browser.mjs";
-import { explained, openLens, ready, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, ready, setUp, until } from "../harness/page.mjs";
 
 const NETWORK = new URL("../../onnx/net_resnet.onnx", import.meta.url);
 
-let server, browser, lens;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens;
 afterEach(() => lens?.context.close());
 
 async function open(options) {
-  lens = await openLens(browser, server.origin, { backend: "cpu", options });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", options });
   await lens.page.locator("#model-button").click();
   return lens.page;
 }
@@ -40,7 +32,7 @@ async function useOwn(page) {
 
 test("Lite2 is loaded when it is chosen, and not before", async () => {
   const page = await open();
-  assert.equal(server.requests.filter((path) => path.includes("lite2")).length, 0);
+  assert.equal(at.server.requests.filter((path) => path.includes("lite2")).length, 0);
   const found = await explained(page, () => page.getByRole("button", { name: "Use EfficientNet-Lite2" }).click());
   assert.equal((await info(page)).inputSize, 288);
   assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite2");

@@ -2,11 +2,10 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
 import { inBox, pearson } from "../harness/numbers.mjs";
-import { EXAMPLES, SUB_PATH, open, ready, serveDist, until } from "../harness/page.mjs";
+import { EXAMPLES, SUB_PATH, open, ready, setUp, until } from "../harness/page.mjs";
 
 const { boxes } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
 const given = {};
@@ -27,16 +26,11 @@ const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 for (const backend of ["webgpu", "cpu"]) {
   describe(`a pair on ${backend}`, () => {
-    let server, browser, page, errors;
+    const at = setUp("software");
+    let page, errors;
     before(async () => {
-      server = await serveDist();
-      browser = await launch("software");
-      ({ page, errors } = await open(browser, `${server.origin}${SUB_PATH}?backend=${backend}#pair`));
+      ({ page, errors } = await open(at.browser, `${at.server.origin}${SUB_PATH}?backend=${backend}#pair`));
       await ready(page);
-    });
-    after(async () => {
-      await browser?.close();
-      await server?.close();
     });
 
     test("opens with two photos compared, and the figure is the sum of the cells", async () => {

@@ -1,25 +1,16 @@
 // Whether everybody can use the pair and gallery views: screen readers (axe-core's rules), narrow screens, light and dark.
 
 import assert from "node:assert/strict";
-import axe from "axe-core";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
-import { SUB_PATH, open, ready, serveDist, until } from "../harness/page.mjs";
+import { violations } from "../harness/axe.mjs";
+import { SUB_PATH, open, ready, setUp, until } from "../harness/page.mjs";
 
-let server, browser;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
 
 /** Each task with something in it. */
 async function show(task, options) {
-  const { page, context } = await open(browser, `${server.origin}${SUB_PATH}?backend=cpu#${task}`, options);
+  const { page, context } = await open(at.browser, `${at.server.origin}${SUB_PATH}?backend=cpu#${task}`, options);
   await ready(page);
   if (task === "gallery") {
     await page.getByTestId("gallery-examples").click();
@@ -36,9 +27,7 @@ for (const task of ["pair", "gallery"]) {
     for (const colorScheme of ["light", "dark"]) {
       test(`axe-core finds nothing, ${colorScheme}`, async () => {
         const { page, context } = await show(task, { colorScheme });
-        await page.evaluate(axe.source);
-        const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-        assert.deepEqual(violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(", ")}`), []);
+        assert.deepEqual(await violations(page), []);
         await context.close();
       });
     }

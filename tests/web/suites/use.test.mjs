@@ -1,25 +1,17 @@
 // Whether everybody can use it: with a keyboard, with a screen reader (axe-core's rules), on a narrow screen, light and dark.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, test } from "node:test";
+import { afterEach, describe, test } from "node:test";
 
 import { violations } from "../harness/axe.mjs";
-import { launch } from "../harness/browser.mjs";
-import { explained, openLens, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, setUp, until } from "../harness/page.mjs";
 
-let server, browser, lens;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens;
 afterEach(() => lens?.context.close());
 
 async function show(options) {
-  lens = await openLens(browser, server.origin, { backend: "cpu", options });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", options });
   return lens.page;
 }
 

@@ -1,28 +1,20 @@
 // The wider looks of the few-shot task: methods side by side, a mosaic of the classes, the check of the supports.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
 import { violations } from "../harness/axe.mjs";
-import { explained, openLens, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, setUp, until } from "../harness/page.mjs";
 
-let server, browser, lens, page;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens, page;
 afterEach(async () => {
   assert.deepEqual(lens?.errors, []);
   await lens?.context.close();
 });
 
 async function show(mode) {
-  lens = await openLens(browser, server.origin, { backend: "cpu" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
   page = lens.page;
   await page.locator(`[data-mode=${mode}]`).click();
 }

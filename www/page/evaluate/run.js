@@ -15,7 +15,7 @@ import { all, groups, onItems } from "./items.js";
 const chosen = new Set(["form:fam", "form:contrastive", "form:discriminative"]);
 
 /** Tables in words. @type {Record<string, string>} */
-const TABLES = { localisation: "Where the map points", accuracy: "Whether the class is right", faithfulness: "Whether the map shows what counts" };
+const TABLES = { localisation: "Where the map points", decision: "Whether the class is right, for photos without boxes", faithfulness: "Whether the map shows what counts" };
 
 /**
  * @param {HTMLElement} side
@@ -143,16 +143,19 @@ function tables({ aggregates, differences, measures, skipped, rows }) {
   const names = [...new Set(aggregates.map(({ table }) => table))];
   const label = (/** @type {string} */ name) => measures.find((one) => one.name === name);
   const parts = names.map((name) => {
-    // The whole first, object sizes apart below.
-    const of = aggregates.filter(({ table }) => table === name).sort((a, b) => Number(a.size !== null) - Number(b.size !== null));
+    const of = aggregates.filter(({ table }) => table === name);
     const columns = measures.map((one) => one.name).filter((measure) => of.some(({ values }) => measure in values));
     const head = el("tr", {}, el("td", {}), ...columns.map((measure) => el("th", { scope: "col", title: label(measure)?.sentence }, label(measure)?.label ?? measure)), el("th", { scope: "col" }, "photos"));
-    const body = of.map(({ variant, size, values }) => {
+    const row = (/** @type {Evaluation["aggregates"][number]} */ { variant, size, values }) => {
       const differs = size === null ? differences.find((one) => one.table === name && one.variant === variant)?.values : undefined;
       const n = Math.max(0, ...Object.values(values).map((one) => one.n));
-      return el("tr", { "data-variant": variant, class: size === null ? null : "by-size" }, el("th", { scope: "row" }, size === null ? variant : `${variant}, ${size}`), ...columns.map((measure) => figure(values[measure], differs?.[measure]?.difference)), el("td", {}, String(n)));
-    });
-    return el("section", { class: "eval-table" }, el("h3", {}, TABLES[name] ?? name), scrolled(TABLES[name] ?? name, el("table", { class: "figures", "data-testid": "evaluate-table", "data-table": name }, el("thead", {}, head), el("tbody", {}, ...body))));
+      return el("tr", { "data-variant": variant }, el("th", { scope: "row" }, size === null ? variant : `${variant}, ${size}`), ...columns.map((measure) => figure(values[measure], differs?.[measure]?.difference)), el("td", {}, String(n)));
+    };
+    const title = TABLES[name] ?? name;
+    const [whole, bySize] = [of.filter(({ size }) => size === null), of.filter(({ size }) => size !== null)];
+    const table = (/** @type {typeof of} */ some, /** @type {string} */ id) => el("table", { class: "figures", "data-testid": id, "data-table": name }, el("thead", {}, head.cloneNode(true)), el("tbody", {}, ...some.map(row)));
+    return el("section", { class: "eval-table" }, el("h3", {}, title), scrolled(title, table(whole, "evaluate-table")),
+      bySize.length > 0 && el("details", {}, el("summary", {}, "Small, medium and large objects apart"), scrolled(`${title}, by size of the object`, table(bySize, "evaluate-by-size"))));
   });
   const note = el("p", { class: "fine" }, "Means in per cent with 95 % bootstrap intervals over photos. A dot marks a mean that differs from the first row's beyond chance on the same photos.");
   const left = skipped.length > 0 ? [el("details", { class: "says" }, el("summary", {}, `${skipped.length} photos were left out`), el("ul", {}, ...skipped.map(({ photo, reason }) => el("li", {}, `${photo}: ${reason}`))))] : [];

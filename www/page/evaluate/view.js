@@ -21,7 +21,11 @@ import { mountRun } from "./run.js";
 export function mount(container, context) {
   document.head.append(el("link", { rel: "stylesheet", href: new URL("../../style/evaluate.css", import.meta.url).href }));
   const list = el("div", { class: "eval-list", "data-testid": "evaluate-photos" });
-  const empty = el("p", { class: "eval-empty says" }, "Drop a folder here: its sub-folders are the classes. Boxes come along as Pascal VOC, COCO, CUB-200-2011 or a table, or are drawn in the middle.");
+  const empty = el("div", { class: "eval-empty" },
+    el("p", { class: "big" }, "Do the maps point at the object?"),
+    el("p", {}, "Drop a folder here: its sub-folders are the classes. The boxes around the objects come along as Pascal VOC, COCO, CUB-200-2011 or a table, or you draw them here."),
+    el("button", { type: "button", class: "button", onclick: () => void addExamples() }, "Try it with the photos that come with the page"),
+  );
   const draw = el("div", { class: "draw", "aria-label": "Boxes of the photo", role: "group" });
   const editor = mountEditor(draw);
   const results = el("div", { class: "eval-results", hidden: true });
@@ -37,13 +41,13 @@ export function mount(container, context) {
   container.append(
     el("section", { class: "eval-left", "aria-labelledby": "evaluate-photos-title" },
       el("div", { class: "eval-head" }, el("h2", { id: "evaluate-photos-title" }, "Photos"), el("button", { type: "button", class: "button quiet", onclick: () => replace([]) }, "Clear")),
-      empty, list,
+      list,
       el("div", { class: "class-adds" },
         el("button", { type: "button", class: "button", "data-testid": "evaluate-folder", onclick: async () => addFolders(byPath(await context.pickFiles({ folder: true }))) }, "From folder"),
         el("button", { type: "button", class: "button", "data-testid": "evaluate-examples", onclick: () => void addExamples() }, "The example photos"),
       ),
     ),
-    el("section", { class: "eval-middle", "aria-label": "Boxes and results" }, el("div", { class: "eval-head" }, modes, boxesName), draw, tools, results),
+    el("section", { class: "eval-middle", "aria-label": "Boxes and results" }, el("div", { class: "eval-head" }, modes, boxesName), empty, draw, tools, results),
     side,
   );
 
@@ -52,6 +56,8 @@ export function mount(container, context) {
   const show = (next) => {
     mode = next;
     results.hidden = mode !== "results";
+    boxesName.hidden = mode !== "boxes";
+    empty.hidden = mode !== "boxes" || all().length > 0;
     tools.hidden = draw.hidden = mode !== "boxes" || current() === null;
     for (const button of modes.children) button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.mode === mode));
   };
@@ -61,7 +67,6 @@ export function mount(container, context) {
   /** @type {Map<Item, HTMLElement>} */
   const thumbs = new Map();
   onItems(() => {
-    empty.hidden = all().length > 0;
     boxesName.textContent = current()?.photo.name ?? "";
     for (const [item, element] of thumbs) if (!all().includes(item)) (element.remove(), thumbs.delete(item));
     list.replaceChildren(...[...groups()].map(([name, items]) => el("section", { class: "card eval-group" }, el("h3", {}, name, el("span", { class: "fine" }, ` ${items.filter(({ boxes }) => boxes.length > 0).length} of ${items.length} with boxes`)), el("ul", { class: "eval-thumbs" }, ...items.map(thumb)))));

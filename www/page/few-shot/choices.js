@@ -181,7 +181,8 @@ function control(one) {
   if (needs) {
     const file = files.get(needs) ?? controlOf(needs);
     files.set(needs, file);
-    details.append(file);
+    // Under the value that it belongs to.
+    (inputs[values.findIndex(({ value }) => value === "file")]?.closest("label") ?? details.lastElementChild)?.after(file);
   }
   updates.set(kind, () => {
     const value = valueOf(kind);

@@ -86,7 +86,7 @@ export function controlOf(kind) {
   } });
   const drop = el("button", { type: "button", class: "button quiet", "data-testid": `given-remove-${kind}`, onclick: () => void remove(kind) }, icon("close"), "Remove");
   const element = el("div", { class: "given", role: "group", "aria-label": label, "data-given": kind, "data-testid": `given-${kind}` }, says, error, el("div", { class: "given-buttons" }, pick, drop));
-  draws.push(() => {
+  const show = () => {
     const file = state.given[kind];
     element.hidden = !wanted();
     says.replaceChildren(...(file ? [el("strong", {}, file.name), ` ${file.says}`] : [none]));
@@ -94,7 +94,9 @@ export function controlOf(kind) {
     error.textContent = wrong[kind] ?? "";
     pick.textContent = file ? "Choose another file" : "Choose a file";
     drop.hidden = !file;
-  });
+  };
+  draws.push(show);
+  show();
   return element;
 }
 

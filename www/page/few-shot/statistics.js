@@ -68,7 +68,7 @@ export function mountStatistics() {
 const again = () => set({ result: null, choices: { ...state.choices } });
 
 /** @param {StatisticsInfo} found */
-const words = ({ images, source, adapted }) => (adapted ? `It knows ${images} of your images (${source}).` : `It knows ${images} other photos (${source}).`);
+const words = ({ images, source, adapted }) => (adapted ? `It knows ${images} of your images (${source}).` : `It knows ${images} other photos, which came with the model.`);
 
 /** Where adapted statistics are kept, by the identity of the model. Browsers have it on secure pages only; elsewhere they last for this visit. @param {string} model */
 const address = (model) => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;

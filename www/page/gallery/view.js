@@ -192,6 +192,8 @@ export function mount(container, context) {
   function show() {
     const images = gallery?.items.length ?? 0;
     empty.hidden = images > 0;
+    // There is nothing to rank yet.
+    panel.element.hidden = images === 0 && !query;
     title.hidden = images === 0;
     title.textContent = hits ? `Most like ${query?.name}` : "All photos: choose one to look for what is like it";
     for (const one of [duplicates, exporting, clear]) one.disabled = images === 0;

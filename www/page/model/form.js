@@ -4,6 +4,7 @@ import { el } from "../dom.js";
 import { on } from "../state.js";
 import { preview } from "./preview.js";
 import { GEOMETRIES, POOLINGS, PRESETS, presetOf } from "./settings.js";
+import { weightsField } from "./weights.js";
 
 /** @import { Settings, Triple } from "./settings.js" */
 
@@ -21,6 +22,7 @@ export function settingsForm({ use, save, cancel }) {
   const geometry = select(GEOMETRIES, "model-geometry");
   const target = select([{ name: "", label: BEST }], "model-target");
   const pooling = select(POOLINGS, "model-pooling");
+  const weights = weightsField();
   const means = channels("Mean");
   const deviations = channels("Deviation");
   const numbers = el("div", { class: "model-numbers" }, means.element, deviations.element);
@@ -38,6 +40,7 @@ export function settingsForm({ use, save, cancel }) {
       el("div", { class: "model-left" }, field("Name", name), field("Pixel values", preset), numbers, field("Input side in pixels", size), field("Photos are fitted", geometry), strideRow),
       el("div", { class: "model-left" }, field("Map from layer", target), field("Pooled by", pooling), sees.element),
     ),
+    weights.element,
     el("div", { class: "model-actions" }, apply, el("button", { type: "button", class: "button", "data-testid": "model-save", title: "The settings as a file, for the command line and for other browsers", onclick: () => element.reportValidity() && save(read()) }, "Save model.json"), leave),
   );
 
@@ -58,6 +61,7 @@ export function settingsForm({ use, save, cancel }) {
       std: chosen?.std ?? deviations.read(),
       target: target.value,
       pooling: pooling.value,
+      weights: weights.read(),
     };
   }
 
@@ -97,6 +101,7 @@ export function settingsForm({ use, save, cancel }) {
       stride.value = String(settings.stride);
       fill(geometry, GEOMETRIES, settings.geometry);
       fill(pooling, POOLINGS, settings.pooling);
+      weights.show(settings, running);
       const layers = targets.map((layer, at) => ({ name: layer, label: at === 0 ? `Best: ${layer}` : layer }));
       fill(target, layers.length > 0 ? layers : [{ name: "", label: BEST }], settings.target || (targets[0] ?? ""));
       leave.hidden = running;

@@ -6,6 +6,7 @@ import { phaseOf } from "../progress.js";
 import { on, state } from "../state.js";
 import { settingsForm } from "./form.js";
 import { keep, models, onModels, ownSettings, remove, rename, running, use, useOwn } from "./models.js";
+import { networkSection } from "./network.js";
 import { manifestOf, settingsOf } from "./settings.js";
 
 /**
@@ -37,6 +38,7 @@ const form = settingsForm({
     show();
   },
 });
+const network = networkSection();
 const picker = el("input", { class: "unseen", id: "model-input", type: "file", accept: ".onnx,.json,.bin", multiple: true, "data-testid": "model-input" });
 const bring = el(
   "div",
@@ -47,7 +49,8 @@ const bring = el(
 
 export function mountRoom() {
   panel = byId("model-panel", HTMLElement);
-  panel.append(rows, bring, error, progress, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
+  panel.addEventListener("toggle", network.shown);
+  panel.append(rows, bring, error, progress, network.element, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
   picker.addEventListener("change", () => {
     bringModel([...(picker.files ?? [])]);
     picker.value = "";
@@ -88,6 +91,8 @@ export async function bringModel(files) {
   }
   fail(null);
   given = { file: onnx.name, onnx, statistics, manifest };
+  // The settings asked for now are another model's than the one that runs and is drawn.
+  network.element.hidden = true;
   form.show(settingsOf(onnx.name, manifest), [], false);
   form.element.querySelector("input")?.focus();
 }
@@ -153,6 +158,7 @@ function show() {
       : []
     ).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
   );
+  network.element.hidden = given !== null;
   if (given) return;
   const { own } = running();
   if (own && model) form.show(ownSettings(own), model.targets, true);

@@ -5,7 +5,7 @@
  * @typedef {{id: string, label: string, mean: Triple, std: Triple}} Preset
  *
  * `size` null is that of the file, an empty `target` the best layer that the library finds.
- * @typedef {{name: string, size: number | null, stride: number, geometry: string, mean: Triple, std: Triple, target: string, pooling: string}} Settings
+ * @typedef {{name: string, size: number | null, stride: number, geometry: string, mean: Triple, std: Triple, target: string, pooling: string, weights: string}} Settings
  *
  * A model.json as an object. What the page does not ask about stays as it was.
  * @typedef {Record<string, any>} Manifest
@@ -55,6 +55,7 @@ export function settingsOf(file, manifest) {
     std: triple(input.std) ?? PRESETS[0].std,
     target: String(manifest?.target ?? ""),
     pooling: String(manifest?.pooling ?? "gap"),
+    weights: String(manifest?.weights ?? "stored"),
   };
 }
 
@@ -69,11 +70,11 @@ const triple = (value) => (Array.isArray(value) && value.length === 3 && value.e
  * @returns {Manifest}
  */
 export function manifestOf(settings, before, { file, bytes, statistics }) {
-  const { name, size, stride, geometry, mean, std, target, pooling } = settings;
-  const { mean_embedding: embedding, class_specific: specific, ...rest } = before ?? {};
+  const { name, size, stride, geometry, mean, std, target, pooling, weights } = settings;
+  const { mean_embedding: embedding, class_specific: specific, weights: _, ...rest } = before ?? {};
   const input = { ...rest.input, ...(size === null ? {} : { size, stride: Math.min(stride, size) }), geometry, mean, std };
   /** @type {Manifest} */
-  const manifest = { format: 1, ...rest, name, file, bytes, input, ...(target ? { target } : {}), pooling };
+  const manifest = { format: 1, ...rest, name, file, bytes, input, ...(target ? { target } : {}), pooling, ...(weights === "stored" ? {} : { weights }) };
   // Mean embedding and statistics are those of one layer and one way of feeding it: with others they would be wrong, and nobody would notice.
   const same = before !== null && JSON.stringify(whatItRestsOn(before)) === JSON.stringify(whatItRestsOn(manifest));
   if (embedding && same) manifest.mean_embedding = embedding;
