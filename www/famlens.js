@@ -56,13 +56,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
@@ -132,10 +126,7 @@ export class Lens {
   #channel;
   #sources = new Sources((id) => this.#channel.release(id));
 
-  /**
-   * @param {Worker} worker
-   * @param {LensOptions} options
-   */
+  /** @param {Worker} worker @param {LensOptions} options */
   constructor(worker, options) {
     this.#channel = new Channel(worker, {
       error: (code, message) => new LensError(code, message),
@@ -176,10 +167,7 @@ export class Lens {
     return this.#sources.forget(image);
   }
 
-  /**
-   * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-   * @returns {Promise<Choice[]>}
-   */
+  /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
   choices() {
     return this.#call("choices", {});
   }
