@@ -34,27 +34,7 @@ export type ClassScore = {
 export type Explanation = import("./lens/types.js").Explanation;
 export type SupportCheck = import("./lens/types.js").SupportCheck;
 export type EngineInfo = import("./lens/types.js").EngineInfo;
-export type LensInfo = {
-    model: {
-        name: string;
-        identity: string;
-        licence: string;
-        inputSize: number;
-        geometry: string;
-        target: string;
-        targets: string[];
-        parameters: number;
-        hasMeanEmbedding: boolean;
-        hasStatistics: boolean;
-        storedWeights: StoredWeights | null;
-    };
-    /**
-     * the engine that is used
-     */
-    backend: EngineInfo;
-    engines: EngineInfo[];
-    note: string | null;
-};
+export type LensInfo = import("./lens/types.js").LensInfo;
 export type Progress = {
     phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
     loaded: number;
@@ -109,13 +89,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").Explanation} Explanation */
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
  * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.

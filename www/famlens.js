@@ -56,13 +56,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.

@@ -1,7 +1,7 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo, Progress } from "../famlens.js"
+ * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, Progress } from "../famlens.js"
  */
 
 /**
@@ -223,6 +223,14 @@
  * What int8 weights cost on some images, against the weights as the file has them. `agreement` is the part of the images whose most similar
  * other image is the same one under both, null with fewer than three images; `worst` is the image with the least cosine.
  * @typedef {{stored: StoredWeights, images: number, mean: number, least: number, worst: number, agreement: number | null}} Int8Cost
+ */
+
+/**
+ * @typedef {object} LensInfo
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
+ * @property {EngineInfo} backend the engine that is used
+ * @property {EngineInfo[]} engines
+ * @property {string | null} note
  */
 
 export {};
