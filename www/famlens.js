@@ -72,6 +72,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
+/** @typedef {import("./lens/types.js").Benchmark} Benchmark */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
@@ -392,10 +393,9 @@ export class Lens {
   }
 
   /**
-   * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
-   * three classes in one go), and `fam` (the maps alone).
+   * Times warm passes on an image (the last query by default), in milliseconds, one value a run and all in turn: see {@link Benchmark}.
    * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
-   * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+   * @returns {Promise<Benchmark>}
    */
   async bench(request = {}) {
     const id = request.image ? (await this.open(request.image, request)).id : null;

@@ -193,6 +193,17 @@
  */
 
 /**
+ * Milliseconds of warm runs, one value a run.
+ * @typedef {object} Benchmark
+ * @property {"webgpu" | "cpu"} engine the engine that ran
+ * @property {number[]} forward forward passes that end at the embedding
+ * @property {number[]} explain forward passes with the maps of three classes in the same go
+ * @property {number[]} fam the maps of three classes alone, on activation maps that are already there
+ * @property {number[]} discriminative forward passes with discriminative FAM of three classes, at the model's input size; empty without statistics
+ * @property {number[]} discriminative_large the same at the input size of the class-specific forms
+ */
+
+/**
  * @typedef {object} LensOptions
  * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
