@@ -34,27 +34,7 @@ export type ClassScore = {
 export type Explanation = import("./lens/types.js").Explanation;
 export type SupportCheck = import("./lens/types.js").SupportCheck;
 export type EngineInfo = import("./lens/types.js").EngineInfo;
-export type LensInfo = {
-    model: {
-        name: string;
-        identity: string;
-        licence: string;
-        inputSize: number;
-        geometry: string;
-        target: string;
-        targets: string[];
-        parameters: number;
-        hasMeanEmbedding: boolean;
-        hasStatistics: boolean;
-        storedWeights: StoredWeights | null;
-    };
-    /**
-     * the engine that is used
-     */
-    backend: EngineInfo;
-    engines: EngineInfo[];
-    note: string | null;
-};
+export type LensInfo = import("./lens/types.js").LensInfo;
 export type Progress = {
     phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
     loaded: number;
@@ -68,6 +48,7 @@ export type StoredWeights = import("./lens/types.js").StoredWeights;
 export type Int8Cost = import("./lens/types.js").Int8Cost;
 export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
 export type Mosaic = import("./lens/types.js").Mosaic;
+export type Benchmark = import("./lens/types.js").Benchmark;
 export type CallOptions = {
     signal?: AbortSignal;
 };
@@ -108,13 +89,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").Explanation} Explanation */
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
  * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
@@ -127,6 +102,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
+/** @typedef {import("./lens/types.js").Benchmark} Benchmark */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
@@ -342,20 +318,14 @@ export declare class Lens {
      */
     setBackend(backend: BackendChoice): Promise<LensInfo>;
     /**
-     * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
-     * three classes in one go), and `fam` (the maps alone).
+     * Times warm passes on an image (the last query by default), in milliseconds, one value a run and all in turn: see {@link Benchmark}.
      * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
-     * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+     * @returns {Promise<Benchmark>}
      */
     bench(request?: {
         image?: ImageLike;
         runs?: number;
-    } & CallOptions): Promise<{
-        engine: string;
-        forward: number[];
-        explain: number[];
-        fam: number[];
-    }>;
+    } & CallOptions): Promise<Benchmark>;
     /** Loses the GPU as a driver reset would. For tests of what happens then. */
     loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */

@@ -56,13 +56,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
@@ -78,6 +72,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
+/** @typedef {import("./lens/types.js").Benchmark} Benchmark */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
@@ -398,10 +393,9 @@ export class Lens {
   }
 
   /**
-   * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
-   * three classes in one go), and `fam` (the maps alone).
+   * Times warm passes on an image (the last query by default), in milliseconds, one value a run and all in turn: see {@link Benchmark}.
    * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
-   * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+   * @returns {Promise<Benchmark>}
    */
   async bench(request = {}) {
     const id = request.image ? (await this.open(request.image, request)).id : null;

@@ -127,7 +127,7 @@ impl Case {
             && self.operators.iter().any(|op| QUANTISED.contains(&op.as_str()))
             && !tensor.name().contains("zero_point");
         let asks = self.operators.iter().any(|op| op == "IsNaN");
-        let numbers = || tensor.values().is_some_and(|v| !v.is_empty() && !(asks && v.iter().any(|v| v.is_nan())));
+        let numbers = || tensor.values().is_some_and(|v| !(v.is_empty() || asks && v.iter().any(|v| v.is_nan())));
         (is_float(tensor.data_type()) || levels) && numbers()
     }
 

@@ -4,6 +4,7 @@
 mod bench;
 mod browser;
 mod conformance;
+mod fuzz;
 mod node;
 mod results;
 mod serve;
@@ -75,6 +76,14 @@ enum Command {
         #[arg(long)]
         program: Option<PathBuf>,
     },
+    /// Look for bytes that break the importer or the graph passes; what is found is kept as a test.
+    Fuzz {
+        /// Targets: importer, passes; all of them if none is named.
+        targets: Vec<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     Bench {
         /// Rounds; each runs every contender once, in turn.
@@ -99,6 +108,7 @@ fn main() -> ExitCode {
         Command::Results { blocks, list, program } => results::run(&blocks, list, program.as_deref()),
         Command::Conformance { words, write } => conformance::run(&words, write),
         Command::Test { steps, list } => test::run(&steps, list),
+        Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
         Command::Bench { rounds, gpu_rounds, no_build, check } => bench::run(rounds, gpu_rounds, no_build, check),
     };
     match done {

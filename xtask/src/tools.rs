@@ -13,6 +13,7 @@ use crate::{node, sh};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const TRUNK: &str = "0.21.14";
+const CARGO_FUZZ: &str = "0.13.2";
 const BINARYEN: &str = "132.0.0";
 /// Version 108, which Debian 12 has, exports the function table where wasm-bindgen's table of references should be.
 const OLDEST_BINARYEN: u32 = 120;
@@ -58,6 +59,17 @@ pub fn wasm_target() -> Result<()> {
         bail!("Rust's target {WASM} is missing, and so is rustup: install Rust from https://rustup.rs");
     }
     sh::run(sh::command("rustup").args(["target", "add", WASM]))
+}
+
+/// Finds or installs cargo-fuzz and the nightly compiler that it needs; the folder of the first.
+///
+/// # Errors
+/// If one of them can neither be found nor installed.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    if sh::ask(sh::command("rustup").args(["run", "nightly", "rustc", "--version"])).is_none() {
+        sh::run(sh::command("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+    }
+    cargo_tool("cargo-fuzz", "cargo-fuzz", CARGO_FUZZ, &["--locked"])
 }
 
 /// The folder that holds `program` in exactly this version.
