@@ -10,7 +10,7 @@ use famlens::engine::{CellMaps, CellReadout, Engine, Pooled, Program};
 use famlens::fam::{Accumulator, CellForm, ClassCells, Form, Rule, Specific, Statistics};
 use famlens::graph::{Activation, Graph, Op};
 use famlens::image::{Limits, decode, prepare};
-use famlens::session::{Class, EngineChoice, ExplainOptions, ImageId, Model, Session};
+use famlens::session::{Class, EngineChoice, ExplainOptions, Finer, ImageId, Model, Session};
 use famlens::tensor::Tensor;
 use pollster::block_on;
 
@@ -296,6 +296,26 @@ fn the_session_explains_as_numpy_does() {
         let similar: Vec<f32> = whitened.classes.iter().map(|c| c.similarity as f32).collect();
         assert!(off(&similar, rows(&scores).nth(1).expect("with the border term")) < TOLERANCE);
         assert_eq!((whitened.score.as_str(), whitened.embedded), ("Mahalanobis cosine", 0));
+
+        // Looks shifted by parts of a cell are laid between each other: every third cell is the plain look's, and the map
+        // still sums to the score that decides.
+        let plain = explain(&mut session, &options(Form::Discriminative)).expect("it explains");
+        for (shifts, passes) in [(3, 9), (2, 5)] {
+            let finer = Finer { shifts, ..Finer::default() };
+            let found = explain(&mut session, &ExplainOptions { finer, ..options(Form::Discriminative) });
+            let found = found.expect("it explains");
+            assert_eq!(found.passes, passes);
+            for (k, map) in found.maps.iter().enumerate() {
+                assert_eq!((map.map.width, map.map.height), (10 * shifts, 10 * shifts));
+                let mean = map.map.data.iter().map(|&v| f64::from(v)).sum::<f64>() / map.map.data.len() as f64;
+                assert!((mean - found.classes[k].similarity).abs() < 1e-6);
+                let cell = |i: usize| map.map.data[(3 * (i / 10) + 1) * 30 + 3 * (i % 10) + 1];
+                if shifts == 3 {
+                    let between: Vec<f32> = (0..100).map(cell).collect();
+                    assert!(off(&between, &plain.maps[k].map.data) < 1e-6, "map {k}");
+                }
+            }
+        }
 
         let forms = [options(Form::Faithful), options(Form::Discriminative)];
         let mosaic = block_on(session.mosaic(&classes, None, &forms)).expect("three classes tile");

@@ -20,7 +20,7 @@ use pollster::block_on;
 
 /// `(engine, network, reason)`: what does not work yet. An engine of `"import"` means that no engine can run it. A listed
 /// network that passes makes the suite fail, so that the list shrinks.
-const NOT_YET: &[(&str, &str, &str)] = &[("import", "decoder_new", "Greater of activations")];
+const NOT_YET: &[(&str, &str, &str)] = &[];
 
 /// Elements of a tap that its golden holds.
 const SAMPLES: usize = 48;

@@ -15,7 +15,16 @@ use pollster::block_on;
 
 /// The small network of the goldens, its query and its class of one support.
 fn net() -> (Session, ImageId, Vec<Class>) {
-    let card = String::from_utf8(common::bytes(golden("methods/net.json"))).expect("net.json is UTF-8");
+    net_pooling(None)
+}
+
+/// The same with another pooling in `model.json`.
+fn net_pooling(pooling: Option<&str>) -> (Session, ImageId, Vec<Class>) {
+    let mut card = json(golden("methods/net.json"));
+    if let Some(pooling) = pooling {
+        card["pooling"] = pooling.into();
+    }
+    let card = card.to_string();
     let model = Model::new(&card, &common::bytes(golden("methods/net.onnx"))).expect("the test network loads");
     let mut session = block_on(Session::new(model, EngineChoice::Cpu)).expect("the CPU engine starts");
     let query = add(&mut session, "methods/query.png");
@@ -295,4 +304,29 @@ fn a_trace_by_the_engine_equals_the_plain_one() {
     let engine = tail.trace_from(&layer, &[], values).and_then(|t| t.gradient(&seed)).expect("the engine's values");
     let off = relative_error(engine.data(), plain.data());
     assert!(off < 1e-4, "off by {off}");
+}
+
+#[test]
+fn logits_are_those_of_the_classifier_whatever_pools_the_embedding() {
+    let scores = |pooling| {
+        let (mut session, query, _) = net_pooling(pooling);
+        let mut one = |label: &str| {
+            let options = ExplainOptions { against: Some(Against::logit(label)), ..options("logit", "early") };
+            run(&mut session, query, &[], &[Method::GradCam], &options).expect("it explains").classes[0].score
+        };
+        ["ant", "bee", "cat", "dog", "eel", "fox"].map(|label| one(label))
+    };
+    assert!(scores(None).iter().any(|&logit| logit < 0.0), "a generalised mean would cut off what is negative");
+    assert_eq!(scores(Some("gem")), scores(None));
+}
+
+#[test]
+fn fam_says_when_its_map_is_not_of_the_layer_asked_for() {
+    let (mut session, query, classes) = net();
+    for (layer, said) in [("early", true), ("features", false)] {
+        let options = options("cosine", layer);
+        let found = run(&mut session, query, &classes, &[Method::Fam, Method::GradCam], &options).expect("it runs");
+        let says = |i: usize| found.methods[i].notes.iter().any(|n| n.contains("where the similarity is taken"));
+        assert_eq!((says(0), says(1)), (said, false), "{layer}");
+    }
 }

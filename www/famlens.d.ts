@@ -34,27 +34,7 @@ export type ClassScore = {
 export type Explanation = import("./lens/types.js").Explanation;
 export type SupportCheck = import("./lens/types.js").SupportCheck;
 export type EngineInfo = import("./lens/types.js").EngineInfo;
-export type LensInfo = {
-    model: {
-        name: string;
-        identity: string;
-        licence: string;
-        inputSize: number;
-        geometry: string;
-        target: string;
-        targets: string[];
-        parameters: number;
-        hasMeanEmbedding: boolean;
-        hasStatistics: boolean;
-        storedWeights: StoredWeights | null;
-    };
-    /**
-     * the engine that is used
-     */
-    backend: EngineInfo;
-    engines: EngineInfo[];
-    note: string | null;
-};
+export type LensInfo = import("./lens/types.js").LensInfo;
 export type Progress = import("./lens/types.js").Progress;
 export type LensOptions = import("./lens/types.js").LensOptions;
 export type RenderOptions = import("./lens/types.js").RenderOptions;
@@ -63,6 +43,7 @@ export type StoredWeights = import("./lens/types.js").StoredWeights;
 export type Int8Cost = import("./lens/types.js").Int8Cost;
 export type StatisticsInfo = import("./lens/types.js").StatisticsInfo;
 export type Mosaic = import("./lens/types.js").Mosaic;
+export type Benchmark = import("./lens/types.js").Benchmark;
 export type CallOptions = {
     signal?: AbortSignal;
 };
@@ -103,13 +84,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").Explanation} Explanation */
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 /** @typedef {import("./lens/types.js").Progress} Progress */
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
 /** @typedef {import("./lens/types.js").RenderOptions} RenderOptions */
@@ -118,6 +93,7 @@ import type { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js";
 /** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
+/** @typedef {import("./lens/types.js").Benchmark} Benchmark */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
 /** An error with a code a program can act on and a message meant for people. */
@@ -147,10 +123,7 @@ export declare class Lens {
     model: import("./lens/model.js").Source | null;
     /** What it was given beside the model, as requests to repeat, for whoever loads it once more. @type {Map<string, [string, object]>} */
     given: Map<string, [string, object]>;
-    /**
-     * @param {Worker} worker
-     * @param {LensOptions} options
-     */
+    /** @param {Worker} worker @param {LensOptions} options */
     constructor(worker: Worker, options: LensOptions);
     /**
      * Loads program and model; {@link createLens} calls this.
@@ -170,10 +143,7 @@ export declare class Lens {
     } & CallOptions): Promise<LensImage>;
     /** Lets go of an image that was opened. @param {ImageLike} image */
     forget(image: ImageLike): any;
-    /**
-     * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-     * @returns {Promise<Choice[]>}
-     */
+    /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
     choices(): Promise<Choice[]>;
     /** The network: layers, blocks, shapes, costs, and what follows a target layer (the model's own by default). @param {string} [target] @returns {Promise<Network>} */
     network(target?: string): Promise<Network>;
@@ -339,20 +309,14 @@ export declare class Lens {
      */
     setBackend(backend: BackendChoice): Promise<LensInfo>;
     /**
-     * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
-     * three classes in one go), and `fam` (the maps alone).
+     * Times warm passes on an image (the last query by default), in milliseconds, one value a run and all in turn: see {@link Benchmark}.
      * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
-     * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+     * @returns {Promise<Benchmark>}
      */
     bench(request?: {
         image?: ImageLike;
         runs?: number;
-    } & CallOptions): Promise<{
-        engine: string;
-        forward: number[];
-        explain: number[];
-        fam: number[];
-    }>;
+    } & CallOptions): Promise<Benchmark>;
     /** Loses the GPU as a driver reset would. For tests of what happens then. */
     loseGpu(): Promise<any>;
     /** Ends the worker and frees everything. Calls that wait are rejected. */

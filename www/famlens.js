@@ -56,13 +56,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").SupportCheck} SupportCheck */
 
 /** @typedef {import("./lens/types.js").EngineInfo} EngineInfo */
-/**
- * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
- * @property {EngineInfo} backend the engine that is used
- * @property {EngineInfo[]} engines
- * @property {string | null} note
- */
+/** @typedef {import("./lens/types.js").LensInfo} LensInfo */
 
 /** @typedef {import("./lens/types.js").Progress} Progress */
 /** @typedef {import("./lens/types.js").LensOptions} LensOptions */
@@ -73,6 +67,7 @@ export { measureInt8 } from "./lens/int8.js";
 /** @typedef {import("./lens/types.js").Int8Cost} Int8Cost */
 /** @typedef {import("./lens/types.js").StatisticsInfo} StatisticsInfo */
 /** @typedef {import("./lens/types.js").Mosaic} Mosaic */
+/** @typedef {import("./lens/types.js").Benchmark} Benchmark */
 /** @typedef {{signal?: AbortSignal}} CallOptions */
 
 /** @import { CellPairs, Pair, View, ViewOptions } from "./lens/pair.js" */
@@ -127,10 +122,7 @@ export class Lens {
   #channel;
   #sources = new Sources((id) => this.#channel.release(id));
 
-  /**
-   * @param {Worker} worker
-   * @param {LensOptions} options
-   */
+  /** @param {Worker} worker @param {LensOptions} options */
   constructor(worker, options) {
     this.#channel = new Channel(worker, {
       error: (code, message) => new LensError(code, message),
@@ -171,10 +163,7 @@ export class Lens {
     return this.#sources.forget(image);
   }
 
-  /**
-   * Everything that can be chosen about an explanation, with a sentence on what each value is and where it comes from.
-   * @returns {Promise<Choice[]>}
-   */
+  /** Everything that can be chosen about an explanation, with a sentence on each value and its source. @returns {Promise<Choice[]>} */
   choices() {
     return this.#call("choices", {});
   }
@@ -399,10 +388,9 @@ export class Lens {
   }
 
   /**
-   * Times warm passes on an image (the last query by default), in milliseconds: `forward` alone, `explain` (forward pass and the maps of
-   * three classes in one go), and `fam` (the maps alone).
+   * Times warm passes on an image (the last query by default), in milliseconds, one value a run and all in turn: see {@link Benchmark}.
    * @param {{image?: ImageLike, runs?: number} & CallOptions} [request]
-   * @returns {Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>}
+   * @returns {Promise<Benchmark>}
    */
   async bench(request = {}) {
     const id = request.image ? (await this.open(request.image, request)).id : null;

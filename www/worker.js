@@ -209,10 +209,12 @@ const operations = {
 
   summarise: ({ rows, bootstrap }) => session().lens.summarise(rows, bootstrap),
 
-  bench({ id, runs }) {
+  async bench({ id, runs }) {
     const image = id ?? lastQuery;
     if (image === null) throw new Failure("argument", "Nothing has been explained yet, so there is no image to time.");
-    return session().lens.bench(image, runs);
+    const { lens, specific } = session();
+    await specific.need([{ form: "discriminative" }]);
+    return lens.bench(image, runs);
   },
 
   loseGpu: () => session().lens.loseGpu(),

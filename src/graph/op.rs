@@ -122,6 +122,12 @@ pub enum BinaryOp {
     Max,
     /// `a ^ b`.
     Pow,
+    /// 1 where `a > b`, else 0.
+    Greater,
+    /// 1 where `a = b`, else 0.
+    Equal,
+    /// `a` where `b` is not 0, else 0, whatever `a` is there (an infinity times 0 is not a number).
+    Keep,
 }
 
 /// What a reduction computes.
@@ -268,6 +274,9 @@ impl Op {
             Self::Binary(BinaryOp::Min) => "Min",
             Self::Binary(BinaryOp::Max) => "Max",
             Self::Binary(BinaryOp::Pow) => "Pow",
+            Self::Binary(BinaryOp::Greater) => "Greater",
+            Self::Binary(BinaryOp::Equal) => "Equal",
+            Self::Binary(BinaryOp::Keep) => "Keep",
             Self::Pool2d(p) if p.kind == PoolKind::Max => "MaxPool",
             Self::Pool2d(_) => "AveragePool",
             Self::Reduce { .. } => "Reduce",
@@ -366,6 +375,15 @@ impl BinaryOp {
             Self::Min => a.min(b),
             Self::Max => a.max(b),
             Self::Pow => a.powf(b),
+            Self::Greater => f32::from(u8::from(a > b)),
+            Self::Equal => f32::from(u8::from(a == b)),
+            Self::Keep => {
+                if b == 0.0 {
+                    0.0
+                } else {
+                    a
+                }
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ impl Graph {
         found.retain(|(_, t)| t.maps[0] > 1 && t.maps[1] * t.maps[2] > 1);
         let pooled = self.pools_by_attention(&found);
         let is_best = |(n, t): &(&Node, Target)| {
-            !self.only_moves_or_pools(n) && !(pooled && matches!(t.layout, TargetLayout::Tokens { .. }))
+            !(self.only_moves_or_pools(n) || pooled && matches!(t.layout, TargetLayout::Tokens { .. }))
         };
         let mut best = found.iter().position(is_best).unwrap_or(0);
         if let Some((Node { op: Op::LayerNorm(_), inputs, .. }, _)) = found.get(best) {

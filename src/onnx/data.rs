@@ -152,8 +152,10 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
     let dims = shape.dims().to_vec();
 
     let kind = tensor.data_type();
-    let missing =
-        |found: usize, unit: &str| wrong(format!("its shape {shape} needs {len} values, and it holds {found}{unit}"));
+    let missing = |found: usize, unit: &str| {
+        let found = format!("its shape {shape} needs {len} values, and it holds {found}{unit}");
+        wrong(format!("{found}; the file is damaged: download or export it again"))
+    };
     let raw = tensor.raw_data.as_deref();
     // The values, from `raw_data` (little endian) if it is there and from the typed field otherwise.
     macro_rules! values {

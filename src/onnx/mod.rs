@@ -5,7 +5,7 @@
 //! number, so that the shape arithmetic that exporters leave behind (Shape, Gather, Concat, ...) folds away. Weights
 //! are shared between the graphs of all sizes. Nodes that famlens cannot run are reported all at once.
 //!
-//! Operators follow the specification of the standard operator set, versions 7 to 22 (onnx.ai/onnx/operators).
+//! Operators follow the specification of the standard operator set, versions 7 to 27 (onnx.ai/onnx/operators).
 
 mod data;
 mod external;
@@ -22,3 +22,5 @@ pub use summary::{ModelSummary, NodeSummary, TargetSummary};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_tests;

@@ -354,7 +354,10 @@ fn sort(nodes: Vec<NodeProto>, known: &HashMap<String, Data>, inputs: &[ValueInf
         for output in node.output.iter().filter(|o| !o.is_empty()) {
             let twice = producer.insert(output, i).is_some();
             if twice || known.contains_key(output) || inputs.contains(output.as_str()) {
-                let reason = format!("node {:?} computes {output:?}, which something else gives too", node.title());
+                let reason = format!(
+                    "node {:?} computes {output:?}, which something else gives too; export the model again",
+                    node.title()
+                );
                 return Err(Error::onnx(reason));
             }
         }
@@ -370,7 +373,10 @@ fn sort(nodes: Vec<NodeProto>, known: &HashMap<String, Data>, inputs: &[ValueInf
                 }
                 None if known.contains_key(input) || inputs.contains(input.as_str()) => {}
                 None => {
-                    let reason = format!("node {:?} reads {input:?}, which nothing computes", node.title());
+                    let reason = format!(
+                        "node {:?} reads {input:?}, which nothing computes; export the model again",
+                        node.title()
+                    );
                     return Err(Error::onnx(reason));
                 }
             }
@@ -390,7 +396,7 @@ fn sort(nodes: Vec<NodeProto>, known: &HashMap<String, Data>, inputs: &[ValueInf
     }
     if let Some(stuck) = waiting.iter().position(|&w| w > 0) {
         return Err(Error::onnx(format!(
-            "node {:?} needs its own output: the graph has a cycle",
+            "node {:?} needs its own output: the graph has a cycle, which no exporter writes; export the model again",
             nodes[stuck].title()
         )));
     }

@@ -291,7 +291,10 @@ impl ModelProto {
     /// [`crate::Error::Onnx`] if the bytes are cut off, are no ONNX file, or keep their weights in another file.
     pub fn read(bytes: &[u8]) -> crate::Result<Self> {
         let model = Self::decode(bytes).map_err(|e| {
-            crate::Error::onnx(format!("the {} bytes are no ONNX model or are cut off ({e})", bytes.len()))
+            crate::Error::onnx(format!(
+                "the {} bytes are no ONNX model or are cut off ({e}); download or export the file again",
+                bytes.len()
+            ))
         })?;
         match &model.graph {
             None => Err(crate::Error::onnx("there is no graph in it; is this an ONNX model?")),

@@ -6,7 +6,7 @@ use super::proto::*;
 use crate::error::Error;
 use crate::graph::passes;
 
-fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+pub(super) fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     TensorProto {
         dims: dims.to_vec(),
         data_type: Some(data_type::FLOAT),
@@ -16,7 +16,7 @@ fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
-fn ints(name: &str, values: &[i64]) -> TensorProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> TensorProto {
     TensorProto {
         dims: vec![values.len() as i64],
         data_type: Some(data_type::INT64),
@@ -26,14 +26,14 @@ fn ints(name: &str, values: &[i64]) -> TensorProto {
     }
 }
 
-fn value(name: &str, dims: &[Option<i64>]) -> ValueInfo {
+pub(super) fn value(name: &str, dims: &[Option<i64>]) -> ValueInfo {
     let dim = dims.iter().map(|&dim_value| Dimension { dim_value, ..Dimension::default() }).collect();
     let tensor_type = TensorType { elem_type: Some(data_type::FLOAT), shape: Some(ShapeProto { dim }) };
     let r#type = TypeProto { tensor_type: Some(tensor_type), ..TypeProto::default() };
     ValueInfo { name: Some(name.into()), r#type: Some(r#type), ..ValueInfo::default() }
 }
 
-fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
+pub(super) fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto {
         input: inputs.iter().map(|s| s.to_string()).collect(),
         output: vec![output.into()],
@@ -43,12 +43,12 @@ fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
     }
 }
 
-fn with(mut node: NodeProto, name: &str, ints: &[i64]) -> NodeProto {
+pub(super) fn with(mut node: NodeProto, name: &str, ints: &[i64]) -> NodeProto {
     node.attribute.push(Attribute { name: Some(name.into()), ints: ints.to_vec(), ..Attribute::default() });
     node
 }
 
-fn model(nodes: Vec<NodeProto>, initializers: Vec<TensorProto>) -> ModelProto {
+pub(super) fn model(nodes: Vec<NodeProto>, initializers: Vec<TensorProto>) -> ModelProto {
     let output = nodes.last().map_or("y", |n| n.output[0].as_str());
     let graph = GraphProto {
         output: vec![value(output, &[])],
@@ -65,7 +65,7 @@ fn model(nodes: Vec<NodeProto>, initializers: Vec<TensorProto>) -> ModelProto {
     }
 }
 
-fn graph(model: &mut ModelProto) -> &mut GraphProto {
+pub(super) fn graph(model: &mut ModelProto) -> &mut GraphProto {
     model.graph.as_mut().unwrap()
 }
 
@@ -74,7 +74,7 @@ fn failure(model: &ModelProto) -> String {
     Model::parse(&model.write()).and_then(|m| m.to_graph(8, 8)).unwrap_err().to_string()
 }
 
-fn conv(weight: TensorProto, attributes: &[(&str, &[i64])]) -> ModelProto {
+pub(super) fn conv(weight: TensorProto, attributes: &[(&str, &[i64])]) -> ModelProto {
     let conv = attributes.iter().fold(node("Conv", &["x", "w"], "y"), |n, (name, ints)| with(n, name, ints));
     model(vec![conv], vec![weight])
 }

@@ -207,7 +207,8 @@ fn quantize_biases(graph: &mut GraphProto, steps: &HashMap<&str, f32>) -> Result
         let unit = |i: usize| step * scales.data()[i.min(scales.data().len().saturating_sub(1))];
         let levels = |(i, &b): (usize, &f32)| (f64::from(b) / f64::from(unit(i))).round_ties_even();
         let levels: Vec<f64> = values.data().iter().enumerate().map(levels).collect();
-        if levels.iter().any(|q| !(q.abs() <= 2.0 * MOST_STEPS - 1.0)) {
+        let fits = levels.iter().all(|q| q.abs() < 2.0 * MOST_STEPS);
+        if !fits {
             continue;
         }
         let dims = vec![levels.len() as i64];

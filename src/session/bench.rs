@@ -30,7 +30,7 @@ pub struct Benchmark {
 const MAX_RUNS: usize = 1000;
 
 impl Session {
-    /// Runs the model `runs` times (at most 1000) with and without FAM, alternating, on an image of the session.
+    /// Runs the model `runs` times (at most 1000) without FAM, with it and with discriminative FAM, in turn, on an image of the session.
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown image; the engine's errors.
@@ -38,7 +38,7 @@ impl Session {
         let runs = runs.min(MAX_RUNS);
         let target = self.model.manifest().target.clone();
         let known = self.embedded(image, &target).await?;
-        let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
+        let entry = self.entry(image)?;
         let plain = Mix { pooling: self.model.manifest().pooling(), ..Mix::default() };
         let fam = Form::Faithful.mix(&vec![known.embedding.to_vec(); 3], None)?;
         let mut result = Benchmark {
@@ -49,25 +49,42 @@ impl Session {
             discriminative: Vec::new(),
             discriminative_large: Vec::new(),
         };
-        let program = self.engines.program(&self.model, entry.geometry.input_size(), &target)?;
-        let warm = program.run(&entry.input, &fam).await?;
+        let (size, input) = (entry.geometry.input_size(), entry.input.clone());
+        let cells = match self.statistics() {
+            Some(_) => Some(self.timed_cells(image).await?),
+            None => None,
+        };
+        let program = self.engines.program(&self.model, size, &target)?;
+        let warm = program.run(&input, &fam).await?;
         let Some(features) = warm.features.into_iter().next() else { return Ok(result) };
-        let mut cells = [Vec::new(), Vec::new()];
-        for _ in 0..runs {
+        let engine = self.engines.active();
+        // The first round is not counted: not everything is warm.
+        for run in 0..=runs {
+            let keep = |times: &mut Vec<f64>, started| {
+                if run > 0 {
+                    times.push(milliseconds(started));
+                }
+            };
+            let program = self.engines.program(&self.model, size, &target)?;
             let started = Instant::now();
-            program.run(&entry.input, &plain).await?;
-            result.forward.push(milliseconds(started));
+            program.run(&input, &plain).await?;
+            keep(&mut result.forward, started);
             let started = Instant::now();
-            program.run(&entry.input, &fam).await?;
-            result.explain.push(milliseconds(started));
+            program.run(&input, &fam).await?;
+            keep(&mut result.explain, started);
             let started = Instant::now();
             program.mix(&features, &fam).await?;
-            result.fam.push(milliseconds(started));
+            keep(&mut result.fam, started);
+            let Some(cells) = &cells else { continue };
+            for ((size, input), times) in
+                cells.inputs.iter().zip([&mut result.discriminative, &mut result.discriminative_large])
+            {
+                let program = self.engines.program_of(engine, &self.model, *size, cells.layers.clone())?;
+                let started = Instant::now();
+                program.run_cells(input, &cells.readout).await?;
+                keep(times, started);
+            }
         }
-        if self.statistics().is_some() {
-            self.bench_cells(image, runs, &mut cells).await?;
-        }
-        [result.discriminative, result.discriminative_large] = cells;
         Ok(result)
     }
 }

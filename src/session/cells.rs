@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
+use super::explain::CellLooks;
 use super::{
-    Class, ClassScore, EngineKind, Entry, ExplainOptions, ExplainedMap, Explanation, ImageId, Map, Session, Timings,
-    milliseconds,
+    Class, ClassScore, EngineKind, Entry, ExplainOptions, ExplainedMap, Explanation, Finer, ImageId, Map, Session,
+    Timings, milliseconds,
 };
-use crate::engine::{CellReadout, Features, Pooled};
+use crate::engine::{CellMaps, CellReadout, Features, Pooled};
 use crate::error::{Error, Result};
-use crate::fam::{Accumulator, CellForm, ClassCells, Rule, Specific, Statistics};
+use crate::fam::{Accumulator, CellForm, ClassCells, Grid, Rule, Specific, Statistics};
 use crate::image::{Geometry, Photo, Rect, denormalise, normalise, resize, scale};
-use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use crate::tensor::Tensor;
 
 /// A second look at an image, for forms whose input has another size than the model's.
@@ -39,9 +39,16 @@ pub(super) struct CellState {
     ready: Option<Specific>,
 }
 
+/// See [`Session::timed_cells`].
+pub(super) struct TimedCells {
+    pub(super) readout: CellReadout,
+    pub(super) layers: Vec<String>,
+    pub(super) inputs: Vec<((u32, u32), Tensor)>,
+}
+
 /// What the forms look at: layers and input size.
-struct Look {
-    layers: Vec<String>,
+pub(super) struct Look {
+    pub(super) layers: Vec<String>,
     size: usize,
 }
 
@@ -112,16 +119,18 @@ impl Session {
     pub fn geometry_of_map(&self, id: ImageId, width: usize, height: usize) -> Result<&Geometry> {
         let entry = self.entry(id)?;
         let stride = self.model.manifest().input.stride.max(1);
+        // A finer map has so many cells in place of each.
         let fits = |g: &&Geometry| {
             let (w, h) = g.input_size();
-            (w as usize / stride, h as usize / stride) == (width, height)
+            let (w, h) = ((w as usize / stride).max(1), (h as usize / stride).max(1));
+            width.is_multiple_of(w) && (h * (width / w)) == height
         };
         let second = entry.cell_input.as_ref().map(|input| &input.geometry).filter(fits);
         Ok(second.filter(|_| !fits(&&entry.geometry)).unwrap_or(&entry.geometry))
     }
 
     /// What the class-specific forms look at in this model.
-    fn cell_look(&self) -> Look {
+    pub(super) fn cell_look(&self) -> Look {
         let manifest = self.model.manifest();
         match &manifest.class_specific {
             Some(spec) => Look {
@@ -164,25 +173,12 @@ impl Session {
 
     /// One forward pass over the class-specific layers; what it found is kept.
     async fn run_cells(&mut self, id: ImageId, readout: &CellReadout) -> Result<crate::engine::CellMaps> {
-        let look = self.cell_look();
-        let normalization = self.model.manifest().normalization();
-        let engine = self.engines.active();
-        let entry = self.images.get_mut(&id).ok_or_else(|| super::unknown(id))?;
-        let (made, size);
-        let input: &Tensor = match &entry.cell_input {
-            Some(second) => {
-                made = normalise(&second.pixels, &second.geometry, &normalization)?;
-                size = second.geometry.input_size();
-                &made
-            }
-            None => {
-                size = entry.geometry.input_size();
-                &entry.input
-            }
-        };
-        let program = self.engines.program_of(engine, &self.model, size, look.layers.clone())?;
-        let output = program.run_cells(input, readout).await?;
+        let (look, engine) = (self.cell_look(), self.engines.active());
+        let (input, size) = (self.cell_tensor(id)?, self.cell_size(self.entry(id)?));
+        let program = self.engines.program_of(engine, &self.model, size, look.layers)?;
+        let output = program.run_cells(&input, readout).await?;
         let pooled = output.cells.pooled.as_slice().into();
+        let entry = self.images.get_mut(&id).ok_or_else(|| super::unknown(id))?;
         entry.cells_kept = Some(CellsKept { engine, features: output.features.into(), pooled });
         Ok(output.cells)
     }
@@ -196,6 +192,15 @@ impl Session {
             engine: self.engines.active().name(),
             reason: "it returned no cells".into(),
         })
+    }
+
+    /// An image as the class-specific layers see it.
+    pub(super) fn cell_tensor(&self, id: ImageId) -> Result<Tensor> {
+        let entry = self.entry(id)?;
+        match &entry.cell_input {
+            Some(second) => normalise(&second.pixels, &second.geometry, &self.model.manifest().normalization()),
+            None => Ok(entry.input.clone()),
+        }
     }
 
     fn cell_size(&self, entry: &Entry) -> (u32, u32) {
@@ -279,20 +284,26 @@ impl Session {
                 found
             }
         };
-        let decision = specific.decide(form, &cells, &found)?;
+        let mut decision = specific.decide(form, &cells, &found)?;
         let entry = self.entry(query)?;
         let geometry = entry.cell_input.as_ref().map_or(entry.geometry, |input| input.geometry);
         let active = self.engines.active();
         let program = self.engines.program_of(active, &self.model, size, look.layers.clone())?;
         let shape = program.target_shapes().first().and_then(crate::tensor::Shape::chw);
         let (_, height, width) = shape.ok_or_else(|| super::not_spatial(&look.layers[0]))?;
-        let place = |values: &[f32]| {
-            let map = Map { data: values.to_vec(), width, height, geometry };
-            let view = map.view()?;
-            let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-            Ok(ExplainedMap { map, range, localisation })
-        };
-        let maps = found.maps.chunks(height * width).map(place);
+        let grid = |values: &[f32]| Grid { width, height, data: values.to_vec() };
+        let mut grids: Vec<Grid> = found.maps.chunks((height * width).max(1)).map(grid).collect();
+        let mut passes = 1;
+        if options.finer.shifts > 1 {
+            let started = Instant::now();
+            let looks = CellLooks { query, n: options.finer.shifts, readout: &readout };
+            let decide = |found: &CellMaps| specific.decide(form, &cells, found);
+            (grids, decision, passes) = self.finer_cells(looks, (&found, &grids, decision), decide).await?;
+            timings.finer = milliseconds(started);
+        }
+        let notes = self.cell_notes(form, options, &grids, classes);
+        let place = |Grid { width, height, data }: Grid| ExplainedMap::of(Map { data, width, height, geometry });
+        let maps = grids.into_iter().map(place);
         let score = |(k, class): (usize, &Class)| {
             let similarity = decision.scores[k];
             let carried: f64 = decision.contributions[k].iter().map(|&w| f64::from(w)).sum();
@@ -301,7 +312,7 @@ impl Session {
         Ok(Explanation {
             form: options.form,
             score: form.score_name().to_owned(),
-            notes: self.cell_notes(form, options, &found.maps, height * width, classes),
+            notes,
             classes: classes.iter().enumerate().map(score).collect(),
             predicted: decision.predicted,
             maps: maps.collect::<Result<_>>()?,
@@ -309,49 +320,29 @@ impl Session {
             contributions: decision.contributions,
             target: look.layers[0].clone(),
             layers: Vec::new(),
-            passes: 1,
+            passes,
             timings,
             embedded,
             engine: active,
         })
     }
 
-    /// Times forward passes with discriminative FAM of three classes, on the model's own input and on the second one, alternating.
-    pub(super) async fn bench_cells(&mut self, image: ImageId, runs: usize, times: &mut [Vec<f64>; 2]) -> Result<()> {
+    /// What a timed pass of the discriminative form needs: the readout of three classes, the layers it reads, and the image at the model's
+    /// own input size and, where there is one, at that of these forms.
+    pub(super) async fn timed_cells(&mut self, image: ImageId) -> Result<TimedCells> {
         let form = CellForm::Discriminative;
         let pooled = self.kept_cells(image).await?.pooled;
         let classes = vec![ClassCells::new(&[&pooled])?; 3];
         let readout = self.specific(&ExplainOptions::default())?.readout(form, &classes)?;
-        let (look, engine) = (self.cell_look(), self.engines.active());
-        let normalization = self.model.manifest().normalization();
-        let entry = self.images.get(&image).ok_or_else(|| super::unknown(image))?;
+        let entry = self.entry(image)?;
         let mut inputs = vec![(entry.geometry.input_size(), entry.input.clone())];
-        if let Some(second) = &entry.cell_input {
-            let input = normalise(&second.pixels, &second.geometry, &normalization)?;
-            inputs.push((second.geometry.input_size(), input));
+        if entry.cell_input.is_some() {
+            inputs.push((self.cell_size(entry), self.cell_tensor(image)?));
         }
-        for run in 0..=runs {
-            for ((size, input), times) in inputs.iter().zip(times.iter_mut()) {
-                let program = self.engines.program_of(engine, &self.model, *size, look.layers.clone())?;
-                let started = Instant::now();
-                program.run_cells(input, &readout).await?;
-                // The first run is not warm.
-                if run > 0 {
-                    times.push(milliseconds(started));
-                }
-            }
-        }
-        Ok(())
+        Ok(TimedCells { readout, layers: self.cell_look().layers, inputs })
     }
 
-    fn cell_notes(
-        &self,
-        form: CellForm,
-        options: &ExplainOptions,
-        maps: &[f32],
-        cells: usize,
-        classes: &[Class],
-    ) -> Vec<String> {
+    fn cell_notes(&self, form: CellForm, options: &ExplainOptions, maps: &[Grid], classes: &[Class]) -> Vec<String> {
         let mut notes = Vec::new();
         let plain = ExplainOptions {
             form: options.form,
@@ -359,11 +350,12 @@ impl Session {
             cell_shrinkage: options.cell_shrinkage,
             offset: options.offset,
             sharpness: options.sharpness,
+            finer: Finer { shifts: options.finer.shifts, ..Finer::default() },
             ..ExplainOptions::default()
         };
         if *options != plain {
-            let text = "This form compares cells at layers of its own, so similarity, pooling, target layer and what is done to weights and \
-                        map do not apply to it.";
+            let text = "This form compares cells at layers of its own, so similarity, pooling, target layer, mirrored and scaled looks and what \
+                        is done to weights and map do not apply to it.";
             notes.push(text.to_owned());
         }
         if form == CellForm::Discriminative {
@@ -371,8 +363,8 @@ impl Session {
                         the residual is what offset, class share and the second layer do to it.";
             notes.push(text.to_owned());
         }
-        for (class, map) in classes.iter().zip(maps.chunks(cells.max(1))) {
-            if map.iter().all(|&v| v <= 0.0) {
+        for (class, map) in classes.iter().zip(maps) {
+            if map.data.iter().all(|&v| v <= 0.0) {
                 let name = &class.name;
                 notes.push(format!(
                     "The map of {name:?} is zero everywhere: no cell has more evidence for it than the offset."

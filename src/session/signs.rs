@@ -42,6 +42,8 @@ fn makes_non_negative(node: &Node, is: &dyn Fn(&ValueId) -> bool) -> bool {
         Op::Linear(linear) => kind(linear.activation),
         Op::Softmax { .. } => true,
         Op::Binary(BinaryOp::Add | BinaryOp::Mul | BinaryOp::Max) => every(node),
+        Op::Binary(BinaryOp::Greater | BinaryOp::Equal) => true,
+        Op::Binary(BinaryOp::Keep) => node.inputs.first().is_some_and(is),
         Op::Reduce { kind: ReduceKind::Mean | ReduceKind::Max | ReduceKind::Sum, .. } => every(node),
         Op::Pool2d(_) | Op::Reshape(_) | Op::Transpose { .. } | Op::Concat { .. } => every(node),
         Op::Pad { value, .. } => *value >= 0.0 && every(node),

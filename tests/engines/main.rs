@@ -159,6 +159,10 @@ async fn answer(engine: &dyn Engine, problem: &Problem) -> Result<Answer> {
     for features in &first.features {
         targets.push(program.read(features).await?);
     }
+    let target = program.target_shapes().iter().map(|s| s.len() * size_of::<f32>()).max();
+    if Some(program.bytes()) < target {
+        return Err(Error::argument("bytes", format!("{} told, and a target alone has {target:?}", program.bytes())));
+    }
     let again = program.run(&problem.input, &problem.mix).await?;
     match again.mixed == first.mixed || relative_difference(&again.mixed.embedding, &first.mixed.embedding) < F32 {
         true => Ok(Answer { targets, run: first.mixed, mix }),

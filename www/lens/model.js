@@ -48,8 +48,15 @@ async function loadFiles(where, onProgress) {
   return { manifest, bytes, statistics };
 }
 
+/** Twice to three times a model's size is needed while it is read, and WebAssembly has 4 GB. */
+const LARGEST_FILE = 2 ** 30;
+
 /** @param {ArrayBuffer | Uint8Array | Blob} data */
 async function toBytes(data) {
+  const size = data instanceof Blob ? data.size : data.byteLength;
+  if (size > LARGEST_FILE) {
+    throw new Failure("too_large", `The file has ${(size / 1e9).toFixed(1)} GB, and a browser has room for models of ${(LARGEST_FILE / 1e9).toFixed(1)} GB. Make it smaller (famlens quantize), or use the command line.`);
+  }
   const bytes = data instanceof Blob ? await data.arrayBuffer() : data;
   return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
 }

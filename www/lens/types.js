@@ -1,7 +1,7 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage, LensInfo } from "../famlens.js"
+ * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage } from "../famlens.js"
  */
 
 /**
@@ -199,6 +199,17 @@
  */
 
 /**
+ * Milliseconds of warm runs, one value a run.
+ * @typedef {object} Benchmark
+ * @property {"webgpu" | "cpu"} engine the engine that ran
+ * @property {number[]} forward forward passes that end at the embedding
+ * @property {number[]} explain forward passes with the maps of three classes in the same go
+ * @property {number[]} fam the maps of three classes alone, on activation maps that are already there
+ * @property {number[]} discriminative forward passes with discriminative FAM of three classes, at the model's input size; empty without statistics
+ * @property {number[]} discriminative_large the same at the input size of the class-specific forms
+ */
+
+/**
  * @typedef {object} LensOptions
  * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
@@ -218,6 +229,14 @@
  * What int8 weights cost on some images, against the weights as the file has them. `agreement` is the part of the images whose most similar
  * other image is the same one under both, null with fewer than three images; `worst` is the image with the least cosine.
  * @typedef {{stored: StoredWeights, images: number, mean: number, least: number, worst: number, agreement: number | null}} Int8Cost
+ */
+
+/**
+ * @typedef {object} LensInfo
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
+ * @property {EngineInfo} backend the engine that is used
+ * @property {EngineInfo[]} engines
+ * @property {string | null} note
  */
 
 export {};

@@ -57,7 +57,7 @@
  * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
  * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows: object[]}>} evaluateImage
  * @property {(rows: object[], bootstrap?: object) => object} summarise
- * @property {(id: number, runs: number) => Promise<{engine: string, forward: number[], explain: number[], fam: number[]}>} bench
+ * @property {(id: number, runs: number) => Promise<import("./types.js").Benchmark>} bench
  * @property {(id: number, options: object) => Promise<{ms: number, cached: boolean}>} prepare
  * @property {() => {layer: string, channels: number, width: number, height: number, images: number, cells: number, source: string} | null} statistics
  * @property {(bytes: Uint8Array) => void} setStatistics

@@ -3,6 +3,8 @@
 
 mod bench;
 mod browser;
+mod conformance;
+mod fuzz;
 mod node;
 mod results;
 mod serve;
@@ -53,6 +55,16 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Run ONNX's test cases of its operators on every engine, against tests/conformance/table.tsv.
+    ///
+    /// Fetches the cases first (12 MB, once). `cargo xtask test` runs those of them that pass and are small.
+    Conformance {
+        /// Only the cases whose name contains one of these.
+        words: Vec<String>,
+        /// Write the table and the compact archive of passing cases anew.
+        #[arg(long)]
+        write: bool,
+    },
     /// Measure again what docs/results.md shows and write its tables; with names, only those blocks.
     Results {
         /// Blocks to measure; all of them if none is named.
@@ -63,6 +75,14 @@ enum Command {
         /// A famlens that is built already, instead of building it.
         #[arg(long)]
         program: Option<PathBuf>,
+    },
+    /// Look for bytes that break the importer or the graph passes; what is found is kept as a test.
+    Fuzz {
+        /// Targets: importer, passes; all of them if none is named.
+        targets: Vec<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
     },
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     Bench {
@@ -86,7 +106,9 @@ fn main() -> ExitCode {
         Command::Serve { port, no_build } => serve::run(port, no_build),
         Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
         Command::Results { blocks, list, program } => results::run(&blocks, list, program.as_deref()),
+        Command::Conformance { words, write } => conformance::run(&words, write),
         Command::Test { steps, list } => test::run(&steps, list),
+        Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
         Command::Bench { rounds, gpu_rounds, no_build, check } => bench::run(rounds, gpu_rounds, no_build, check),
     };
     match done {

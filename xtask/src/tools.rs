@@ -13,6 +13,7 @@ use crate::{node, sh};
 
 const WASM: &str = "wasm32-unknown-unknown";
 const TRUNK: &str = "0.21.14";
+const CARGO_FUZZ: &str = "0.13.2";
 const BINARYEN: &str = "132.0.0";
 /// Version 108, which Debian 12 has, exports the function table where wasm-bindgen's table of references should be.
 const OLDEST_BINARYEN: u32 = 120;
@@ -60,6 +61,17 @@ pub fn wasm_target() -> Result<()> {
     sh::run(sh::command("rustup").args(["target", "add", WASM]))
 }
 
+/// Finds or installs cargo-fuzz and the nightly compiler that it needs; the folder of the first.
+///
+/// # Errors
+/// If one of them can neither be found nor installed.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    if sh::ask(sh::command("rustup").args(["run", "nightly", "rustc", "--version"])).is_none() {
+        sh::run(sh::command("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+    }
+    cargo_tool("cargo-fuzz", "cargo-fuzz", CARGO_FUZZ, &["--locked"])
+}
+
 /// The folder that holds `program` in exactly this version.
 fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Result<PathBuf> {
     let is_right = |path: &Path| {
@@ -69,7 +81,7 @@ fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Res
     if let Some(path) = sh::which(program).filter(|path| is_right(path)) {
         return Ok(path.parent().map(Path::to_path_buf).unwrap_or_default());
     }
-    let home = tools_home()?.join(format!("{program}-{version}"));
+    let home = self::home()?.join(format!("{program}-{version}"));
     let bin = home.join("bin");
     if is_right(&bin.join(program).with_extension(env::consts::EXE_EXTENSION)) {
         return Ok(bin);
@@ -95,7 +107,7 @@ fn wasm_opt() -> Option<PathBuf> {
         println!("wasm-opt {version} on PATH is too old: it writes wasm that does not run");
     }
     let from_npm = || -> Result<PathBuf> {
-        let home = tools_home()?.join(format!("binaryen-{BINARYEN}"));
+        let home = self::home()?.join(format!("binaryen-{BINARYEN}"));
         let bin = home.join("node_modules/.bin");
         if !bin.join("wasm-opt").is_file() {
             println!("installing wasm-opt {BINARYEN} into {}", home.display());
@@ -115,7 +127,11 @@ fn wasm_opt() -> Option<PathBuf> {
     }
 }
 
-fn tools_home() -> Result<PathBuf> {
+/// The folder of what xtask installs.
+///
+/// # Errors
+/// If neither CARGO_HOME nor a home folder is set.
+pub fn home() -> Result<PathBuf> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     Ok(home.context("neither CARGO_HOME nor a home folder is set")?.join("famlens-tools"))

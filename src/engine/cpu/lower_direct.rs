@@ -93,11 +93,14 @@ impl Lowering<'_> {
         if own[start..] != all[start..] {
             return None;
         }
-        // It must lie as the result does; what has lost dimensions is row-major.
-        let lies_so = if part_shape.rank() == shape.rank() { self.order(part) == order } else { true };
+        // It must lie as the result does: in the same order, or, with fewer dimensions, row-major where the result's
+        // order is that.
         let one_axis = own.iter().filter(|&&d| d != 1).count() == 1;
-        let row_major = order.is_plain(&logical) || one_axis;
-        if !(lies_so && (part_shape.rank() == shape.rank() || row_major)) {
+        let lies_so = match part_shape.rank() == shape.rank() {
+            true => self.order(part) == order,
+            false => self.order(part).is_plain(part_shape) && (order.is_plain(&logical) || one_axis),
+        };
+        if !lies_so {
             return None;
         }
         Some(if part_shape.len() == shape.len() { Repeat::Not } else { Repeat::Blocks })

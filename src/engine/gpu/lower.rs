@@ -252,6 +252,9 @@ impl Lowering<'_, '_> {
             BinaryOp::Min => (5, 5),
             BinaryOp::Max => (6, 6),
             BinaryOp::Pow => (7, 10),
+            BinaryOp::Greater => (13, 14),
+            BinaryOp::Equal => (15, 15),
+            BinaryOp::Keep => (16, 17),
         };
         for (x, s, code) in [(a, b, code), (b, a, swapped)] {
             if self.layout(x) == out

@@ -122,3 +122,18 @@ fn more_than_the_device_binds_is_refused_with_advice() {
     let error = lower(&graph, &[y], traits, &mut uploader).unwrap_err().to_string();
     assert!(error.contains("smaller input size or the CPU engine"), "{error}");
 }
+
+#[test]
+fn a_layer_larger_than_the_device_binds_is_named() {
+    let mut graph = Graph::default();
+    let image = graph.add_input("image", [1, 8, 8, 8]);
+    let rows = graph.add_node("rows", Op::Reshape(Shape::from([1, 512])), vec![image]).unwrap();
+    let y = linear(&mut graph, rows, 512, 64);
+    let cache = WeightCache::default();
+    let limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 16, ..wgpu::Limits::default() };
+    let mut uploader = Uploader::new(&cache, &limits);
+    let traits = Traits { software: false, arena_limit: 1 << 25 };
+    let error = lower(&graph, &[y], traits, &mut uploader).unwrap_err().to_string();
+    let name = &graph.producer(y).unwrap().name;
+    assert!(error.contains(name.as_str()) && error.contains("CPU engine"), "{error}");
+}

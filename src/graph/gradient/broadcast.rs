@@ -23,6 +23,8 @@ pub(super) fn binary(kind: BinaryOp, inputs: &[&Tensor], y: &Tensor, dy: &[f32],
             (BinaryOp::Max, _) => chosen(if which == 0 { z - x } else { x - z }),
             (BinaryOp::Pow, 0) => z * x.powf(z - 1.0),
             (BinaryOp::Pow, _) => x.powf(z) * x.ln(),
+            (BinaryOp::Keep, 0) => f64::from(u8::from(z != 0.0)),
+            (BinaryOp::Greater | BinaryOp::Equal | BinaryOp::Keep, _) => 0.0,
         };
         sums[if which == 0 { i } else { j }] += slope * f64::from(dy);
     }

@@ -204,9 +204,16 @@ fn kinks_are_as_in_torch() {
 
 #[test]
 fn binary_functions_broadcast() {
-    for kind in
-        [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Div, BinaryOp::Min, BinaryOp::Max, BinaryOp::Pow]
-    {
+    for kind in [
+        BinaryOp::Add,
+        BinaryOp::Sub,
+        BinaryOp::Mul,
+        BinaryOp::Div,
+        BinaryOp::Min,
+        BinaryOp::Max,
+        BinaryOp::Pow,
+        BinaryOp::Keep,
+    ] {
         for shape in [vec![1, 3, 4, 5], vec![1], vec![3, 1, 1], vec![2, 3, 4, 5]] {
             for first in [true, false] {
                 let mut case = Case::new([1, 3, 4, 5]);

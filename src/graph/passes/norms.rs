@@ -49,13 +49,14 @@ fn centred(edit: &Edit, value: ValueId) -> Option<(ValueId, Vec<usize>)> {
     (from == node.inputs[0]).then_some((from, axes))
 }
 
-/// What a value is the mean of, and over which axes.
+/// What a value is the mean of, and over which axes, ascending.
 fn mean(edit: &Edit, value: ValueId) -> Option<(ValueId, Vec<usize>)> {
     let (_, node) = edit.producer(value)?;
-    match &node.op {
-        Op::Reduce { kind: ReduceKind::Mean, axes, keep_dims: true } => Some((node.inputs[0], axes.clone())),
-        _ => None,
-    }
+    let Op::Reduce { kind: ReduceKind::Mean, axes, keep_dims: true } = &node.op else { return None };
+    let mut axes = axes.clone();
+    axes.sort_unstable();
+    axes.dedup();
+    (!axes.is_empty()).then_some((node.inputs[0], axes))
 }
 
 /// `norm(x) * c` and `norm(x) + c` are norms with another scale and bias.

@@ -1,6 +1,5 @@
 //! Element-wise arithmetic: on activations as graph ops, on whole numbers (shapes) and constants at once.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::super::data::{Array, Data};
@@ -21,26 +20,23 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Min" => |c| extreme(c, BinaryOp::Min),
         "Pow" => pow,
         "Reciprocal" => reciprocal,
-        "Mod" => |c| constants_only(c, |a, b| a.checked_rem_euclid(b), |a, b| a.rem_euclid(b)),
-        "Equal" => |c| compare(c, |o| o.is_eq()),
-        "Greater" => |c| compare(c, |o| o.is_gt()),
-        "GreaterOrEqual" => |c| compare(c, |o| o.is_ge()),
-        "Less" => |c| compare(c, |o| o.is_lt()),
-        "LessOrEqual" => |c| compare(c, |o| o.is_le()),
-        "And" => |c| logical(c, |a, b| a && b),
-        "Or" => |c| logical(c, |a, b| a || b),
-        "Xor" => |c| logical(c, |a, b| a != b),
-        "Where" => choose,
+        // The remainder has the sign of the divisor, or with fmod that of the dividend.
+        "Mod" => |c| match c.int("fmod", 0) {
+            0 => {
+                constants_only(c, |a, b| Some((a.checked_rem(b)? + b).wrapping_rem(b)), |a, b| a - b * (a / b).floor())
+            }
+            _ => constants_only(c, i64::checked_rem, |a, b| a % b),
+        },
         _ => return None,
     })
 }
 
-fn scalar(value: f32) -> Lowered<Data> {
+pub(super) fn scalar(value: f32) -> Lowered<Data> {
     Ok(Data::float(Tensor::new(Shape::default(), vec![value])?))
 }
 
 /// A function of whole numbers, broadcast; `None` from `f` is a division by zero or an overflow.
-fn zip_ints(a: &Array<i64>, b: &Array<i64>, f: impl Fn(i64, i64) -> Option<i64>) -> Lowered<Data> {
+pub(super) fn zip_ints(a: &Array<i64>, b: &Array<i64>, f: impl Fn(i64, i64) -> Option<i64>) -> Lowered<Data> {
     let (sa, sb) = (Shape::new(a.shape.as_slice()), Shape::new(b.shape.as_slice()));
     let shape = broadcast(&sa, &sb)?;
     check_folded(&shape)?;
@@ -63,6 +59,7 @@ fn binary(c: &mut Context<'_, '_>, op: BinaryOp) -> Lowered<Vec<Data>> {
             BinaryOp::Min => |a: i64, b: i64| Some(a.min(b)),
             BinaryOp::Max => |a: i64, b: i64| Some(a.max(b)),
             BinaryOp::Pow => |a: i64, b: i64| a.checked_pow(u32::try_from(b).ok()?),
+            BinaryOp::Greater | BinaryOp::Equal | BinaryOp::Keep => return unsupported(OF_CONSTANTS),
         };
         return Ok(vec![zip_ints(a, b, f)?]);
     }
@@ -196,84 +193,9 @@ fn constants_only(
 }
 
 /// The broadcast of two shapes, and for each of its elements the indices into both.
-fn pairs(a: &Shape, b: &Shape) -> Lowered<(Shape, impl Iterator<Item = (usize, usize)> + use<>)> {
+pub(super) fn pairs(a: &Shape, b: &Shape) -> Lowered<(Shape, impl Iterator<Item = (usize, usize)> + use<>)> {
     let shape = broadcast(a, b)?;
     check_folded(&shape)?;
     let indices = broadcast_indices(a, &shape).zip(broadcast_indices(b, &shape));
     Ok((shape, indices))
-}
-
-/// A comparison of two constants: 1 where it holds.
-fn compare(c: &Context<'_, '_>, holds: fn(Ordering) -> bool) -> Lowered<Vec<Data>> {
-    match (c.input(0)?, c.input(1)?) {
-        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, |a, b| Some(holds(a.cmp(&b)).into()))?]),
-        (a, b) => {
-            let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else { return unsupported(OF_CONSTANTS) };
-            let (shape, pairs) = pairs(a.shape(), b.shape())?;
-            let one = |(i, j): (usize, usize)| a.data()[i].partial_cmp(&b.data()[j]).is_some_and(holds).into();
-            Ok(vec![Data::Ints(Arc::new(Array { shape: shape.dims().to_vec(), data: pairs.map(one).collect() }))])
-        }
-    }
-}
-
-fn logical(c: &Context<'_, '_>, f: fn(bool, bool) -> bool) -> Lowered<Vec<Data>> {
-    match (c.input(0)?, c.input(1)?) {
-        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, |a, b| Some(f(a != 0, b != 0).into()))?]),
-        _ => unsupported(OF_CONSTANTS),
-    }
-}
-
-/// `condition ? a : b`, the condition being known beforehand.
-fn choose(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let (condition, a, b) = (c.input(0)?, c.input(1)?, c.input(2)?);
-    let Data::Ints(condition) = condition else { return unsupported("it chooses by the image's content") };
-    let condition_shape = Shape::new(condition.shape.as_slice());
-    let whole = broadcast(&broadcast(&condition_shape, &c.shape(&a)?)?, &c.shape(&b)?)?;
-    // One choice for all is that side, broadcast.
-    for (side, chosen) in [(&a, true), (&b, false)] {
-        let all = condition.data.iter().all(|&v| (v != 0) == chosen);
-        if all && !side.is_constant() && c.shape(side)? == whole {
-            return Ok(vec![c.emit(Op::Reshape(whole), &[side])?]);
-        }
-    }
-    check_folded(&whole)?;
-    let chosen: Vec<bool> = broadcast_indices(&condition_shape, &whole).map(|i| condition.data[i] != 0).collect();
-    match (&a, &b) {
-        (Data::Ints(a), Data::Ints(b)) => {
-            let (i, j) = (Shape::new(a.shape.as_slice()), Shape::new(b.shape.as_slice()));
-            let sides = broadcast_indices(&i, &whole).zip(broadcast_indices(&j, &whole));
-            let data = sides.zip(&chosen).map(|((i, j), &c)| if c { a.data[i] } else { b.data[j] }).collect();
-            Ok(vec![Data::Ints(Arc::new(Array { shape: whole.dims().to_vec(), data }))])
-        }
-        (a, b) if a.is_constant() && b.is_constant() => {
-            let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else {
-                return unsupported("it chooses between values of different types");
-            };
-            let sides = broadcast_indices(a.shape(), &whole).zip(broadcast_indices(b.shape(), &whole));
-            let data = sides.zip(&chosen).map(|((i, j), &c)| if c { a.data()[i] } else { b.data()[j] }).collect();
-            Ok(vec![Data::float(Tensor::new(whole, data)?)])
-        }
-        _ => blend(c, &whole, &chosen, [&a, &b]),
-    }
-}
-
-/// The same where a side depends on the image: each side is multiplied with 1 where it is chosen and 0 elsewhere, and
-/// both are added. A constant side (perhaps infinite, in a mask) becomes 0 where it is not chosen beforehand.
-fn blend(c: &mut Context<'_, '_>, whole: &Shape, chosen: &[bool], sides: [&Data; 2]) -> Lowered<Vec<Data>> {
-    let mut kept = Vec::with_capacity(2);
-    for (side, (own, step)) in sides.into_iter().zip([(true, "first"), (false, "second")]) {
-        let keeps = || chosen.iter().map(|&c| c == own);
-        kept.push(match side.as_float() {
-            Some(t) => {
-                let values = broadcast_indices(t.shape(), whole).map(|i| t.data()[i]);
-                let data = values.zip(keeps()).map(|(v, keep)| if keep { v } else { 0.0 }).collect();
-                Data::float(Tensor::new(whole.clone(), data)?)
-            }
-            None => {
-                let factor = Tensor::new(whole.clone(), keeps().map(|keep| f32::from(u8::from(keep))).collect())?;
-                c.emit_step(step, Op::Binary(BinaryOp::Mul), &[side, &Data::float(factor)])?
-            }
-        });
-    }
-    Ok(vec![c.emit(Op::Binary(BinaryOp::Add), &[&kept[0], &kept[1]])?])
 }

@@ -66,14 +66,6 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
             Data::Ints(a) => Ok(vec![map_ints(&a, i64::wrapping_neg)]),
             x => Ok(vec![negative(c, None, &x)?]),
         },
-        "Not" => |c| match c.input(0)? {
-            Data::Ints(a) => Ok(vec![map_ints(&a, |v| i64::from(v == 0))]),
-            _ => unsupported("it is only supported for constants and shapes"),
-        },
-        "Sign" => |c| match c.input(0)? {
-            Data::Ints(a) => Ok(vec![map_ints(&a, i64::signum)]),
-            _ => constant_function(c, |v| if v == 0.0 { 0.0 } else { v.signum() }),
-        },
         "Sin" => |c| constant_function(c, f64::sin),
         "Cos" => |c| constant_function(c, f64::cos),
         "IsNaN" => is_nan,

@@ -1,9 +1,11 @@
 //! From ONNX nodes to graph nodes, for one image size.
 
 mod arithmetic;
+mod attention;
 mod einsum;
 mod functions;
 mod layers;
+mod logic;
 mod norms;
 mod parts;
 mod quantized;
@@ -144,7 +146,10 @@ impl<'m> Lowering<'m> {
                     continue;
                 }
                 Err(Stop::Wrong(reason)) => {
-                    first_error.get_or_insert_with(|| Error::node(node.title(), node.full_type(), reason));
+                    let advice = "take another input size, or export the model again";
+                    first_error.get_or_insert_with(|| {
+                        Error::node(node.title(), node.full_type(), format!("{reason}; {advice}"))
+                    });
                 }
                 Err(Stop::Unsupported(reason)) => bad.push(unsupported_node(node, reason)),
                 Err(Stop::Broken) => {}
@@ -236,11 +241,13 @@ type Operator = fn(&mut Context<'_, '_>) -> Lowered<Vec<Data>>;
 
 /// What lowers an operator of the standard set.
 fn operator(op_type: &str) -> Option<Operator> {
-    const ROOMS: [fn(&str) -> Option<Operator>; 12] = [
+    const ROOMS: [fn(&str) -> Option<Operator>; 14] = [
         layers::operator,
         windows::operator,
         functions::operator,
         arithmetic::operator,
+        attention::operator,
+        logic::operator,
         norms::operator,
         reductions::operator,
         shapes::operator,
@@ -255,9 +262,7 @@ fn operator(op_type: &str) -> Option<Operator> {
 
 /// Whether an operator has no form for activations, whatever its attributes.
 fn needs_constant(op_type: &str) -> bool {
-    let logic =
-        matches!(op_type, "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Xor");
-    logic || matches!(op_type, "Not" | "Mod" | "Sign" | "Sin" | "Cos" | "ScatterND" | "ConstantOfShape" | "Range")
+    matches!(op_type, "Mod" | "Sin" | "Cos" | "ScatterND" | "ConstantOfShape" | "Range" | "CumSum")
 }
 
 /// Whether there is an operator for the node at all.

@@ -12,6 +12,7 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "RMSNormalization" => rms_normalization,
         "InstanceNormalization" => instance_normalization,
         "GroupNormalization" => group_normalization,
+        "MeanVarianceNormalization" => mean_variance,
         "LpNormalization" => lp_normalization,
         "LRN" => local_response,
         "Softmax" => |c| softmax(c, false),
@@ -82,8 +83,32 @@ fn layer_normalization(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         Some(_) => parameter(c, 2)?,
         None => Data::float(Tensor::zeros(c.shape(&scale)?)),
     };
-    let norm = LayerNorm { axes: (axis..shape.rank()).collect(), epsilon: c.float("epsilon", 1e-5) };
-    Ok(vec![c.emit(Op::LayerNorm(norm), &[&x, &scale, &bias])?])
+    let (axes, epsilon) = ((axis..shape.rank()).collect::<Vec<_>>(), c.float("epsilon", 1e-5));
+    let norm = LayerNorm { axes: axes.clone(), epsilon };
+    let y = c.emit(Op::LayerNorm(norm), &[&x, &scale, &bias])?;
+    if !c.node.output.iter().skip(1).any(|name| !name.is_empty() && c.is_read(name)) {
+        return Ok(vec![y]);
+    }
+    let over = Op::Reduce { kind: ReduceKind::Mean, axes, keep_dims: true };
+    let mean = c.emit_output(1, over.clone(), &[&x])?;
+    let centred = c.emit_step("centred", Op::Binary(BinaryOp::Sub), &[&x, &mean])?;
+    let square = c.emit_step("square", Op::Binary(BinaryOp::Mul), &[&centred, &centred])?;
+    let variance = c.emit_step("variance", over, &[&square])?;
+    let shifted = c.emit_step("shifted", Op::Binary(BinaryOp::Add), &[&variance, &number(epsilon)?])?;
+    let deviation = c.emit_step("deviation", Op::Activation(Activation::Sqrt), &[&shifted])?;
+    Ok(vec![y, mean, c.emit_output(2, Op::Binary(BinaryOp::Div), &[&number(1.0)?, &deviation])?])
+}
+
+/// Each channel minus its mean, over its deviation.
+fn mean_variance(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let rank = c.shape(&x)?.rank();
+    let axes = c.attribute("axes").map_or(vec![0, 2, 3], |a| a.ints.clone());
+    let mut axes = axes.iter().map(|&a| c.axis(a, rank)).collect::<Lowered<Vec<_>>>()?;
+    axes.sort_unstable();
+    axes.dedup();
+    let norm = LayerNorm { axes, epsilon: 1e-18 };
+    Ok(vec![c.emit(Op::LayerNorm(norm), &[&x, &number(1.0)?, &number(0.0)?])?])
 }
 
 /// `x / sqrt(mean(x^2) + epsilon) * scale`.
@@ -165,6 +190,8 @@ fn lp_normalization(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         }
         p => return wrong(format!("p {p} is neither 1 nor 2")),
     };
+    // A vector of zeros stays one.
+    let length = c.emit_step("positive", Op::Activation(Activation::Clip(f32::MIN_POSITIVE, f32::MAX)), &[&length])?;
     Ok(vec![c.emit(Op::Binary(BinaryOp::Div), &[&x, &length])?])
 }
 

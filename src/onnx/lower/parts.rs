@@ -1,16 +1,19 @@
 //! Ops that cut, split, pick or pad.
 
-use super::super::data::Data;
+use super::super::data::{Array, Data};
+use super::arithmetic::zip_ints;
 use super::shapes::picked;
 use super::{Context, Lowered, MAX_INDICES, Operator, check_folded, unsupported, wrong};
-use crate::graph::Op;
 use crate::graph::evaluate::{strided_indices, strides};
-use crate::tensor::Shape;
+use crate::graph::{BinaryOp, Op};
+use crate::tensor::{Shape, Tensor};
 
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
     Some(match op_type {
         "Gather" => gather,
         "GatherND" => gather_nd,
+        "GatherElements" => gather_elements,
+        "Trilu" => triangle,
         "Slice" => slice,
         "Split" => split,
         "Pad" => pad,
@@ -67,6 +70,54 @@ fn gather_nd(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let x = c.emit_step("flat", Op::Reshape(flat.clone()), &[&x])?;
     let picked = c.emit_step("picked", pick(&flat, 0, at), &[&x])?;
     Ok(vec![c.emit(Op::Reshape(to), &[&picked])?])
+}
+
+/// One element for each index, which are known beforehand and run along an axis.
+fn gather_elements(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let (x, indices) = (c.input(0)?, c.ints(1)?);
+    let (shape, to) = (c.shape(&x)?, Shape::new(indices.shape.as_slice()));
+    let axis = c.axis(c.int("axis", 0), shape.rank())?;
+    let fits = |(i, (d, of)): (usize, (&usize, &usize))| i == axis || d <= of;
+    if to.rank() != shape.rank() || !to.dims().iter().zip(shape.dims()).enumerate().all(fits) {
+        return wrong(format!("its indices of shape {to} do not fit {shape}"));
+    }
+    let mut step = strides(&shape);
+    let along = std::mem::replace(&mut step[axis], 0);
+    let mut at = Vec::with_capacity(indices.data.len());
+    for (place, &i) in strided_indices(to.dims(), &step).zip(&indices.data) {
+        at.push(place + along * c.axis(i, shape.dims()[axis])?);
+    }
+    if x.is_constant() {
+        return Ok(vec![picked(&x, &to, at.into_iter())?]);
+    }
+    if at.len() > MAX_INDICES {
+        return wrong(format!("it picks {} elements; the limit is {MAX_INDICES}", at.len()));
+    }
+    let flat = c.emit_step("flat", Op::Reshape(Shape::from([shape.len()])), &[&x])?;
+    let parts = c.emit_step("picked", Op::Gather { axis: 0, indices: at }, &[&flat])?;
+    Ok(vec![c.emit(Op::Reshape(to), &[&parts])?])
+}
+
+/// A matrix with zeros below or above a diagonal.
+fn triangle(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    let shape = c.shape(&x)?;
+    let &[.., rows, columns] = shape.dims() else { return wrong(format!("{shape} is no matrix")) };
+    let offset = if c.optional(1).is_some() { c.ints(1)?.data.first().copied().unwrap_or(0) } else { 0 };
+    let upper = c.int("upper", 1) != 0;
+    check_folded(&Shape::from([rows, columns]))?;
+    let stays = |i: usize, j: usize| {
+        let right = (j as i64 - i as i64).saturating_sub(offset);
+        if upper { right >= 0 } else { right <= 0 }
+    };
+    let cells = || (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| stays(i, j));
+    if let Data::Ints(a) = &x {
+        let kept = Array { shape: vec![rows, columns], data: cells().map(i64::from).collect() };
+        return Ok(vec![zip_ints(a, &kept, |v, kept| Some(v * kept))?]);
+    }
+    let kept = cells().map(|kept| f32::from(u8::from(kept))).collect();
+    let kept = Data::float(Tensor::new([rows, columns], kept)?);
+    Ok(vec![c.emit(Op::Binary(BinaryOp::Keep), &[&x, &kept])?])
 }
 
 /// Indices that are equally far apart are a cut, any others a pick.

@@ -204,7 +204,7 @@ fn quantize_dynamically(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         let found = c.emit_step(step, reduce, &[&x])?;
         // The range holds 0.
         let found = c.emit_step(&format!("{step}/with_zero"), Op::Activation(clip), &[&found])?;
-        c.emit_step(&format!("{step}/number"), Op::Reshape(Shape::from([1])), &[&found])
+        c.emit_step(&format!("{step}/number"), Op::Reshape(Shape::default()), &[&found])
     };
     let low = bound(c, "low", ReduceKind::Min, Activation::Clip(f32::MIN, 0.0))?;
     let high = bound(c, "high", ReduceKind::Max, Activation::Clip(0.0, f32::MAX))?;

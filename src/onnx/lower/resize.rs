@@ -143,9 +143,6 @@ fn axes(c: &Context<'_, '_>, shape: &Shape) -> Lowered<Vec<(usize, Axis)>> {
         Some(a) => a.ints.iter().map(|&a| c.axis(a, rank)).collect::<Lowered<_>>()?,
         None => (0..rank).collect(),
     };
-    if !matches!(c.string("keep_aspect_ratio_policy").as_str(), "" | "stretch") {
-        return unsupported("keep_aspect_ratio_policy; only \"stretch\" is supported");
-    }
     let scales_at = if c.node.op_type() == "Upsample" || c.opset() < 11 { 1 } else { 2 };
     let scales = match (c.attribute("scales"), c.optional(scales_at)) {
         (Some(a), _) => Some(a.floats.clone()),
@@ -164,9 +161,24 @@ fn axes(c: &Context<'_, '_>, shape: &Shape) -> Lowered<Vec<(usize, Axis)>> {
     if count != Some(axes.len()) {
         return wrong(format!("its sizes or scales do not fit {} axes", axes.len()));
     }
+    // Sizes may be bounds that one scale for all axes keeps to.
+    let policy = c.string("keep_aspect_ratio_policy");
+    let ratios = |sizes: &[i64]| -> Vec<f64> {
+        axes.iter().zip(sizes).map(|(&a, &s)| s as f64 / shape.dims()[a].max(1) as f64).collect()
+    };
+    let common = match (policy.as_str(), &sizes) {
+        ("" | "stretch", _) | (_, None) => None,
+        ("not_larger", Some(sizes)) => ratios(sizes).into_iter().reduce(f64::min),
+        ("not_smaller", Some(sizes)) => ratios(sizes).into_iter().reduce(f64::max),
+        (other, _) => return wrong(format!("keep_aspect_ratio_policy {other:?} is not known")),
+    };
     let axis = |(i, &axis): (usize, &usize)| {
         let from = shape.dims()[axis];
         let (to, scale) = match (&sizes, &scales) {
+            _ if common.is_some() => {
+                let scale = common.unwrap_or(1.0);
+                ((scale * from as f64 + 0.5).floor(), scale)
+            }
             (Some(sizes), _) => (sizes[i] as f64, sizes[i] as f64 / from.max(1) as f64),
             (None, Some(scales)) => ((f64::from(scales[i]) * from as f64).floor(), f64::from(scales[i])),
             (None, None) => (from as f64, 1.0),

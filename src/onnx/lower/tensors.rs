@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::super::data::{Array, Data, read};
 use super::super::proto::data_type;
+use super::arithmetic::scalar;
 use super::shapes::picked;
 use super::{Context, Lowered, MAX_FOLDED, Operator, check_folded, unsupported, wrong};
-use crate::graph::Op;
 use crate::graph::evaluate::strides;
+use crate::graph::{BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
@@ -25,6 +26,7 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
                 _ => convert(c, x, data_type::FLOAT),
             }
         },
+        "NonZero" => places,
         "ScatterND" => scatter,
         "CumSum" => running_sum,
         _ => return None,
@@ -101,6 +103,11 @@ fn convert(c: &mut Context<'_, '_>, x: Data, to: i32) -> Lowered<Vec<Data>> {
             let shape = c.shape(&x)?;
             c.emit(Op::Reshape(shape), &[&x])?
         }
+        Data::Active(_) if to == BOOL => {
+            let (zero, one) = (scalar(0.0)?, scalar(1.0)?);
+            let equal = c.emit_step("zero", Op::Binary(BinaryOp::Equal), &[&x, &zero])?;
+            c.emit(Op::Binary(BinaryOp::Sub), &[&one, &equal])?
+        }
         Data::Float(_) | Data::Int8(_) if float => x,
         Data::Bytes(a) => whole_numbers(&a.shape, a.data.iter().map(|&v| v.into()), float)?,
         Data::UnsignedBytes(a) => whole_numbers(&a.shape, a.data.iter().map(|&v| v.into()), float)?,
@@ -129,6 +136,24 @@ fn whole_numbers(shape: &[usize], values: impl Iterator<Item = i64>, float: bool
         true => Data::float(Tensor::new(Shape::new(shape), values.map(|v| v as f32).collect())?),
         false => Data::Ints(Arc::new(Array { shape: shape.to_vec(), data: values.collect() })),
     })
+}
+
+/// The indices of what is not 0 in a constant, one row a dimension.
+fn places(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let found: Vec<bool> = match c.input(0)? {
+        Data::Ints(a) => a.data.iter().map(|&v| v != 0).collect(),
+        x => match x.as_float() {
+            Some(t) => t.data().iter().map(|&v| v != 0.0).collect(),
+            None => return unsupported("it is only supported for constants"),
+        },
+    };
+    let shape = c.shape(&c.input(0)?)?;
+    let found: Vec<usize> = (0..found.len()).filter(|&i| found[i]).collect();
+    let mut data = Vec::with_capacity(found.len() * shape.rank());
+    for (step, &d) in strides(&shape).into_iter().zip(shape.dims()) {
+        data.extend(found.iter().map(|i| (i / step % d) as i64));
+    }
+    Ok(vec![Data::Ints(Arc::new(Array { shape: vec![shape.rank(), found.len()], data }))])
 }
 
 /// A constant with some of its slices replaced.

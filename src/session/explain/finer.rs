@@ -109,19 +109,19 @@ impl Session {
 }
 
 /// Pixels of the input to a cell.
-fn cell_side(width: usize, grid: &Grid) -> usize {
+pub(super) fn cell_side(width: usize, grid: &Grid) -> usize {
     (width / grid.width.max(1)).max(1)
 }
 
 /// `n * n` shifts by parts of a cell, row by row. They lie around the plain look, so that no side of the photo loses more
 /// than half a cell.
-fn shifts(n: usize, cell: usize) -> impl Iterator<Item = [isize; 2]> {
+pub(super) fn shifts(n: usize, cell: usize) -> impl Iterator<Item = [isize; 2]> {
     let shift = move |i: usize| (2 * i as isize + 1 - n as isize) * cell as isize / (2 * n as isize);
     (0..n * n).map(move |i| [shift(i % n), shift(i / n)])
 }
 
 /// The input as a look sees it: moved, with the outermost column and row repeated, then mirrored.
-fn seen_input(input: &Tensor, [right, down]: [isize; 2], flip: bool) -> Tensor {
+pub(super) fn seen_input(input: &Tensor, [right, down]: [isize; 2], flip: bool) -> Tensor {
     let [_, _, height, width] = *input.shape().dims() else { return input.clone() };
     let mut out = Tensor::zeros(input.shape().clone());
     let moved = |i: usize, shift: isize, n: usize| i.saturating_add_signed(shift).min(n - 1);
@@ -165,7 +165,7 @@ impl Looks {
 }
 
 /// Fine cell `(x, y)` is cell `(x / n, y / n)` of look `(x % n, y % n)`: that cell's centre lies there.
-fn stitch(looks: &[&Grid], n: usize, flip: bool) -> Grid {
+pub(super) fn stitch(looks: &[&Grid], n: usize, flip: bool) -> Grid {
     let (width, height) = (looks[0].width, looks[0].height);
     let value = |(x, y): (usize, usize)| {
         let column = if flip { width - 1 - x / n } else { x / n };

@@ -7,7 +7,6 @@ use super::{ExplainOptions, ExplainedMap, Timings};
 use crate::engine::{Gate, Mix};
 use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Grid};
-use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use crate::tensor::Shape;
 
 impl Session {
@@ -45,9 +44,7 @@ impl Session {
         let geometry = self.entry(query)?.geometry;
         let place = |grid: &Grid| {
             let map = Map { data: grid.data.clone(), width: grid.width, height: grid.height, geometry };
-            let view = map.view()?;
-            let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-            Ok(ExplainedMap { map, range, localisation })
+            ExplainedMap::of(map)
         };
         grids.iter().map(place).collect()
     }

@@ -5,6 +5,7 @@
 //! query's forward pass and its maps are then one submission.
 
 mod finer;
+mod finer_cells;
 mod maps;
 mod notes;
 mod setup;
@@ -17,10 +18,11 @@ use crate::engine::{Gate, Mix, Pooling};
 use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Form, Grid, Norm, Similarity};
 use crate::methods::Method;
-use crate::metrics::Localisation;
+use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
 use crate::tasks::few_shot::Decide;
 use setup::Learned;
 
+pub(super) use finer_cells::CellLooks;
 pub(super) use setup::{Gallery, Setup, needs_gallery};
 
 /// One class of an episode: a name and its support images.
@@ -79,6 +81,18 @@ pub struct ExplainedMap {
     pub range: (f32, f32),
     /// Box and peak at the default threshold; `None` if the map is constant.
     pub localisation: Option<Localisation>,
+}
+
+impl ExplainedMap {
+    /// Measures a map where it lies on its photo.
+    ///
+    /// # Errors
+    /// As [`Map::view`].
+    pub fn of(map: Map) -> Result<Self> {
+        let view = map.view()?;
+        let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
+        Ok(Self { map, range, localisation })
+    }
 }
 
 /// The raw maps of one of several target layers.

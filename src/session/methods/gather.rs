@@ -74,16 +74,8 @@ impl Session {
         };
         let activations = self.activations(query, &layer).await?;
         let size = self.entry(query)?.geometry.input_size();
-        let (values, forward_ms) = match outputs {
-            Some(_) => {
-                let known = self.embedded(query, &decides).await?;
-                (known.embedding.to_vec(), known.milliseconds)
-            }
-            None => {
-                let values = self.pooled(query, std::slice::from_ref(&decides), pooling).await?.swap_remove(0).to_vec();
-                (values, self.cached(query, &decides)?.map_or(0.0, |known| known.milliseconds))
-            }
-        };
+        let values = self.pooled(query, std::slice::from_ref(&decides), pooling).await?.swap_remove(0).to_vec();
+        let forward_ms = self.cached(query, &decides)?.map_or(0.0, |known| known.milliseconds);
         let network_bytes = self.engines.program(&self.model, size, &decides)?.bytes();
         let (objective, names, logits, score) = match outputs {
             Some(outputs) => {

@@ -21,7 +21,6 @@ use crate::engine::LocalFuture;
 use crate::error::{Error, Result};
 use crate::image::Geometry;
 use crate::methods::{Evidence, Maps, Method, MethodMap, Reads};
-use crate::metrics::{DEFAULT_THRESHOLD, localise};
 use gather::Gathered;
 use scorer::ModelScorer;
 
@@ -235,6 +234,12 @@ fn finish(
     if method.ignores_class() && found.len() > 1 {
         notes.push(format!("{method} knows nothing of the class: its map is the same for every one."));
     }
+    if method == Method::Fam && gathered.logits.is_none() && gathered.layer != gathered.decides {
+        let Gathered { layer, decides, .. } = gathered;
+        notes.push(format!(
+            "FAM weighs the maps of {decides:?}, where the similarity is taken, and not those of {layer:?}."
+        ));
+    }
     let cost = Cost::new(method, gathered, own, passes, &found);
     let mut maps = Vec::with_capacity(found.len());
     let mut weights = Vec::new();
@@ -249,10 +254,7 @@ fn finish(
             };
             notes.push(format!("The map of {:?} is zero everywhere: {why}.", class.name));
         }
-        let map = Map { data, width, height, geometry: *geometry };
-        let view = map.view()?;
-        let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-        maps.push(ExplainedMap { map, range, localisation });
+        maps.push(ExplainedMap::of(Map { data, width, height, geometry: *geometry })?);
         if !own.is_empty() {
             weights.push(own);
         }

@@ -161,6 +161,9 @@ fn binary(op: BinaryOp) -> &'static str {
         BinaryOp::Min => "Min",
         BinaryOp::Max => "Max",
         BinaryOp::Pow => "Pow",
+        BinaryOp::Greater => "Greater",
+        BinaryOp::Equal => "Equal",
+        BinaryOp::Keep => "Where",
     }
 }
 

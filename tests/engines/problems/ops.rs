@@ -26,7 +26,7 @@ pub fn element_wise(all: &mut Vec<Problem>) {
     all.push(b.done("square roots", F32));
     let b = Builder::new(210, [1, 5, 4, 4]).act(Activation::Exp).act(Activation::Log);
     all.push(b.done("logarithms", F32));
-    for kind in [BinaryOp::Min, BinaryOp::Max, BinaryOp::Pow] {
+    for kind in [BinaryOp::Min, BinaryOp::Max, BinaryOp::Pow, BinaryOp::Greater] {
         for shape in [&[][..], &[7, 1, 1], &[5, 6]] {
             let b = Builder::new(211, [1, 7, 5, 6]).act(Activation::Sigmoid).with_constant(kind, shape, false);
             all.push(b.done(format!("{kind:?} with a constant {shape:?}"), F32));
@@ -66,6 +66,27 @@ pub fn element_wise(all: &mut Vec<Problem>) {
         }
         let b = Builder::new(207, [1, 3, 2, 5]).reshape([6, 5]).with_constant(kind, &[5], false);
         all.push(b.done(format!("{kind:?} of a matrix and a row"), F32));
+    }
+    // What is compared is rounded, so that some values are equal; what is kept holds an infinity where it is not kept.
+    for c in [3, 4, 9] {
+        for kind in [BinaryOp::Greater, BinaryOp::Equal] {
+            let mut b = Builder::new(212, [1, c, 5, 6]);
+            let x = b.push(Op::Activation(Activation::Round), vec![b.last]);
+            let cells = b.push(reduce(ReduceKind::Max, &[1], true), vec![x]);
+            let channels = b.push(reduce(ReduceKind::Max, &[2, 3], true), vec![x]);
+            let other = b.push(Op::Activation(Activation::Abs), vec![x]);
+            let compared = [(x, other), (other, x), (x, cells), (cells, x), (x, channels), (channels, x)];
+            let targets = compared.into_iter().map(|(a, y)| b.push(Op::Binary(kind), vec![a, y])).collect();
+            all.push(b.targets(format!("{kind:?} over {c} channels"), Exact, targets));
+        }
+        let mut b = Builder::new(213, [1, c, 5, 6]);
+        let x = b.last;
+        let above = b.push(Op::Activation(Activation::Relu), vec![x]);
+        let root = b.push(Op::Activation(Activation::Log), vec![above]);
+        let cells = b.push(reduce(ReduceKind::Min, &[1], true), vec![above]);
+        let kept = [(root, above), (x, cells), (cells, x)];
+        let targets = kept.into_iter().map(|(a, y)| b.push(Op::Binary(BinaryOp::Keep), vec![a, y])).collect();
+        all.push(b.targets(format!("Keep over {c} channels"), F32, targets));
     }
     let mut b = Builder::new(208, [1, 4, 3, 5]);
     let x = b.last;

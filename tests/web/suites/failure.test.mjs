@@ -45,6 +45,18 @@ describe("a download", () => {
   }
 });
 
+test("a network of two gigabytes is refused before it is read", async () => {
+  const { page, context } = await open(browser, server.origin + PAGE);
+  const found = await page.evaluate(async () => {
+    const { loadModel } = await import(new URL("www/lens/model.js", document.baseURI).href);
+    const huge = Object.defineProperty(new Blob([]), "size", { value: 2 ** 31 });
+    return loadModel({ manifest: {}, bytes: huge }, () => {}).then(() => [], ({ code, message }) => [code, message]);
+  });
+  assert.equal(found[0], "too_large");
+  assert.match(found[1], /2\.1 GB.+1\.1 GB.+quantize/);
+  await context.close();
+});
+
 test("a photo given before the model is there is explained once it is", async () => {
   server.cutOff("model.onnx");
   const { page, context } = await open(browser, server.origin + PAGE);

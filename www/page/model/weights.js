@@ -94,5 +94,5 @@ function costLine({ stored, images, mean, least, worst, agreement }, photos) {
   if (stored.tensors === 0) return "The weights of this file are int8 already: there is nothing to compare.";
   const nearest = agreement === null ? "" : ` The most similar other photo is the same one for ${Math.round(agreement * images)} of ${images}.`;
   const sizes = `${megabytes(stored.bytesBefore)} as float, ${megabytes(stored.bytesAfter)} as int8.`;
-  return `${sizes} Embedding cosine ${mean.toFixed(4)} on average over ${images} photos, ${least.toFixed(4)} at worst (${photos[worst].name}).${nearest}`;
+  return `${sizes} Embedding cosine ${mean.toFixed(5)} on average over ${images} photos, ${least.toFixed(5)} at worst (${photos[worst].name}).${nearest}`;
 }

@@ -2,7 +2,7 @@
 
 use famlens::Result;
 use famlens::fam::Form;
-use famlens::session::{ClassSpecificSpec, ExplainOptions, Model};
+use famlens::session::{ClassSpecificSpec, ExplainOptions, Finer, Model};
 
 /// One row of the table.
 #[derive(Clone)]
@@ -57,6 +57,8 @@ pub fn variants(brief: bool) -> Vec<Variant> {
     ];
     if !brief {
         own.extend(ablation);
+        let finer = Finer { shifts: 2, ..Finer::default() };
+        own.push(with("discriminative, 320, 2 x 2 shifts", ExplainOptions { finer, ..default() }));
     }
     let mut all = vec![
         Variant { name: "as shipped", change: Ok, ways: own },

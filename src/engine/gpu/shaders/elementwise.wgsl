@@ -9,7 +9,8 @@ struct Params {
 }
 
 // 0: none, 1: x + s, 2: x - s, 3: x * s, 4: x / s, 5: min, 6: max, 7: x ^ s, 8: s - x, 9: s / x, 10: s ^ x,
-// 11: rounded to whole numbers, 12: the same and back again
+// 11: rounded to whole numbers, 12: the same and back again, 13: x > s, 14: s > x, 15: x = s, 16: x where s is not 0,
+// 17: s where x is not 0
 override OP: u32 = 0u;
 // Index of the second operand. 0: as the first, 1: the channel, 2: lane 0 of a single value.
 override SECOND: u32 = 0u;
@@ -39,6 +40,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (OP == 8u) { v = s - v; }
     if (OP == 9u) { v = s / v; }
     if (OP == 10u) { v = power(s, v); }
+    let none = vec4<f32>(0.0);
+    if (OP == 13u) { v = select(none, vec4<f32>(1.0), v > s); }
+    if (OP == 14u) { v = select(none, vec4<f32>(1.0), s > v); }
+    if (OP == 15u) { v = select(none, vec4<f32>(1.0), v == s); }
+    if (OP == 16u) { v = select(v, none, s == none); }
+    if (OP == 17u) { v = select(s, none, v == none); }
   }
   arena[p.y + t] = keep_channels(activate(v, p.a, p.b), c, p.channels);
 }

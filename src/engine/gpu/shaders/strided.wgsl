@@ -13,7 +13,8 @@ struct Params {
   size0: vec4<u32>, size1: vec4<u32>,
 }
 
-// 0: a, 1: a + b, 2: a - b, 3: a * b, 4: a / b, 5: min, 6: max, 7: a ^ b, 8: a at the index that b lists
+// 0: a, 1: a + b, 2: a - b, 3: a * b, 4: a / b, 5: min, 6: max, 7: a ^ b, 8: a at the index that b lists,
+// 13: a > b, 15: a = b, 16: a where b is not 0
 override OP: u32 = 0u;
 override PAD: bool = false;
 override WG: u32 = 64u;
@@ -56,6 +57,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       if (OP == 5u) { v = min(v, s); }
       if (OP == 6u) { v = max(v, s); }
       if (OP == 8u) { v = arena[p.a + dot_product(lo, hi, p.a0, p.a1) + u32(s) * p.pick_stride]; }
+      if (OP == 13u) { v = select(0.0, 1.0, v > s); }
+      if (OP == 15u) { v = select(0.0, 1.0, v == s); }
+      if (OP == 16u) { v = select(v, 0.0, s == 0.0); }
       if (OP == 7u) { v = power(vec4<f32>(v), vec4<f32>(s)).x; }
     }
   }

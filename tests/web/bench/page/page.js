@@ -59,8 +59,14 @@ async function lens(backend, image) {
   return {
     cold: embedding,
     run: async () => {
-      const { forward, explain, fam } = await made.bench({ image, runs: 1 });
-      return { forward, "forward + FAM": explain, "FAM alone": fam };
+      const { forward, explain, fam, discriminative, discriminative_large } = await made.bench({ image, runs: 1 });
+      return {
+        forward,
+        "forward + FAM": explain,
+        "FAM alone": fam,
+        "discriminative, 224": discriminative,
+        "discriminative, 320": discriminative_large,
+      };
     },
   };
 }

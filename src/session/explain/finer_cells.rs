@@ -1,0 +1,74 @@
+//! Finer maps of the class-specific forms, by looks shifted by parts of a cell.
+//!
+//! Offset, ReLU and class share act on each cell alone, so that the maps of shifted looks can be laid between each other as they
+//! are. The score is the mean over the looks: it stays the mean of the map that is shown (discriminative) or of the evidence
+//! behind it (whitened).
+
+use super::super::{ImageId, Session};
+use super::finer::{cell_side, seen_input, shifts, stitch};
+use crate::engine::{CellMaps, CellReadout};
+use crate::error::Result;
+use crate::fam::{Grid, SpecificDecision};
+
+/// `n * n` looks at an image.
+pub(in crate::session) struct CellLooks<'a> {
+    pub query: ImageId,
+    pub n: usize,
+    pub readout: &'a CellReadout,
+}
+
+impl Session {
+    /// The maps of every class with `n` times the cells along each side, the decision over all looks, and the number of forward passes.
+    /// `plain` is what the plain look gave.
+    pub(in crate::session) async fn finer_cells(
+        &mut self,
+        CellLooks { query, n, readout }: CellLooks<'_>,
+        plain: (&CellMaps, &[Grid], SpecificDecision),
+        decide: impl Fn(&CellMaps) -> Result<SpecificDecision>,
+    ) -> Result<(Vec<Grid>, SpecificDecision, usize)> {
+        let (found, grids, plain_decision) = plain;
+        let input = self.cell_tensor(query)?;
+        let [_, _, height, width] = *input.shape().dims() else { return Ok((grids.to_vec(), plain_decision, 1)) };
+        let cell = grids.first().map_or(1, |grid| cell_side(width, grid));
+        let (layers, engine) = (self.cell_look().layers, self.engines.active());
+        let mut looks: Vec<CellMaps> = Vec::with_capacity(n * n);
+        let mut passes = 1;
+        for shift in shifts(n, cell) {
+            if shift == [0, 0] {
+                looks.push(found.clone());
+                continue;
+            }
+            passes += 1;
+            let program =
+                self.engines.program_of(engine, &self.model, (width as u32, height as u32), layers.clone())?;
+            looks.push(program.run_cells(&seen_input(&input, shift, false), readout).await?.cells);
+        }
+        let stitched = grids.iter().enumerate().map(|(class, Grid { width, height, .. })| {
+            let part = |look: &CellMaps| Grid {
+                width: *width,
+                height: *height,
+                data: look.maps.iter().skip(class * width * height).take(width * height).copied().collect(),
+            };
+            let parts: Vec<Grid> = looks.iter().map(part).collect();
+            stitch(&parts.iter().collect::<Vec<_>>(), n, false)
+        });
+        let maps = stitched.collect();
+        let decisions = looks.iter().map(decide).collect::<Result<Vec<_>>>()?;
+        Ok((maps, mean(plain_decision, &decisions), passes))
+    }
+}
+
+/// The mean of the looks' scores and contributions. Where no class has any, the plain look has ranked them.
+fn mean(plain: SpecificDecision, looks: &[SpecificDecision]) -> SpecificDecision {
+    let count = looks.len() as f64;
+    let score = |k: usize| looks.iter().map(|look| look.scores[k]).sum::<f64>() / count;
+    let scores: Vec<f64> = (0..plain.scores.len()).map(score).collect();
+    let channel =
+        |k: usize, c: usize| (looks.iter().map(|look| f64::from(look.contributions[k][c])).sum::<f64>() / count) as f32;
+    let class = |(k, own): (usize, &Vec<f32>)| (0..own.len()).map(|c| channel(k, c)).collect();
+    let contributions = plain.contributions.iter().enumerate().map(class).collect();
+    let first = plain.predicted;
+    let better = |best: usize, k: usize| if scores[k] > scores[best] { k } else { best };
+    let predicted = (0..scores.len()).fold(first, better);
+    SpecificDecision { scores, predicted, contributions }
+}

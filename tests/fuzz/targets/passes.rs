@@ -1,0 +1,9 @@
+#![no_main]
+//! See `tests/fuzz/checks/passes.rs`.
+
+#[path = "../checks/passes.rs"]
+mod passes;
+#[path = "../checks/values.rs"]
+mod values;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| passes::check(bytes));
