@@ -2,28 +2,20 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
 import { violations } from "../harness/axe.mjs";
-import { launch } from "../harness/browser.mjs";
-import { explained, openLens, result, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, result, setUp, until } from "../harness/page.mjs";
 
 const FAMILIES = new URL("../../families/", import.meta.url);
 
-let server, browser, lens;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens;
 afterEach(() => lens?.context.close());
 
 /** The page with its model room open and the network in sight. */
 async function show(options, hash = "#few-shot?form=fam") {
-  lens = await openLens(browser, server.origin, { backend: "cpu", hash, options });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", hash, options });
   const { page } = lens;
   await page.locator("#model-button").click();
   await page.getByTestId("net-open").click();

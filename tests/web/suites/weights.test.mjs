@@ -2,23 +2,15 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, afterEach, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 
-import { launch } from "../harness/browser.mjs";
-import { explained, openLens, ready, serveDist, until } from "../harness/page.mjs";
+import { explained, openLens, ready, setUp, until } from "../harness/page.mjs";
 
 /** Small float networks; rounding shows more in the second, which is deeper. */
 const [RESNET, MOBILENET] = ["net_resnet", "net_mobilenet_v3"].map((name) => new URL(`../../onnx/${name}.onnx`, import.meta.url));
 
-let server, browser, lens;
-before(async () => {
-  server = await serveDist();
-  browser = await launch("none");
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const at = setUp("none");
+let lens;
 afterEach(() => lens?.context.close());
 
 const file = (name, buffer) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(buffer) });
@@ -26,7 +18,7 @@ const info = (page) => page.evaluate(() => window.famlens.lens.info.model);
 
 /** The page with a small float network in use. */
 async function open(network = RESNET) {
-  lens = await openLens(browser, server.origin, { backend: "cpu" });
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
   const { page } = lens;
   await page.locator("#model-button").click();
   await page.getByTestId("model-input").setInputFiles([file("mine.onnx", await readFile(network))]);
