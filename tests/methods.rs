@@ -314,7 +314,7 @@ fn logits_are_those_of_the_classifier_whatever_pools_the_embedding() {
             let options = ExplainOptions { against: Some(Against::logit(label)), ..options("logit", "early") };
             run(&mut session, query, &[], &[Method::GradCam], &options).expect("it explains").classes[0].score
         };
-        ["ant", "bee", "cat", "dog", "eel", "fox"].map(|label| one(label))
+        ["ant", "bee", "cat", "dog", "eel", "fox"].map(&mut one)
     };
     assert!(scores(None).iter().any(|&logit| logit < 0.0), "a generalised mean would cut off what is negative");
     assert_eq!(scores(Some("gem")), scores(None));

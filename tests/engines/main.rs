@@ -159,9 +159,11 @@ async fn answer(engine: &dyn Engine, problem: &Problem) -> Result<Answer> {
     for features in &first.features {
         targets.push(program.read(features).await?);
     }
-    let target = program.target_shapes().iter().map(|s| s.len() * size_of::<f32>()).max();
-    if Some(program.bytes()) < target {
-        return Err(Error::argument("bytes", format!("{} told, and a target alone has {target:?}", program.bytes())));
+    // The image is the caller's.
+    let computed = problem.targets.iter().filter(|&&t| Some(t) != problem.graph.input);
+    let most = computed.map(|&t| problem.graph.value(t).shape.len() * size_of::<f32>()).max().unwrap_or(0);
+    if program.bytes() < most {
+        return Err(Error::argument("bytes", format!("{} told, and a target alone has {most}", program.bytes())));
     }
     let again = program.run(&problem.input, &problem.mix).await?;
     match again.mixed == first.mixed || relative_difference(&again.mixed.embedding, &first.mixed.embedding) < F32 {

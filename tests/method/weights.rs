@@ -50,7 +50,7 @@ fn the_fast_path_and_the_general_one_agree() {
             let fast = bench.explain(&ExplainOptions { form, similarity, ..base() });
             let finer = Finer { scales: vec![1.0], ..Finer::default() };
             let slow = bench.explain(&ExplainOptions { form, similarity, finer, ..base() });
-            assert_eq!((fast.passes, slow.passes), (1, 2));
+            assert_eq!((fast.passes, slow.passes), (1, 1), "the scale that was there already is not run again");
             for k in 0..3 {
                 let error = relative_error(&slow.maps[k].map.data, &fast.maps[k].map.data);
                 assert!(error < 1e-4, "{similarity} {form} {k}: {error}");

@@ -302,7 +302,7 @@ fn reshaped(dims: &[usize], recipe: &mut Recipe) -> Shape {
         1 => dims.insert(at, 1),
         2 => dims = vec![1, dims.iter().product()],
         _ => {
-            if let Some(factor) = [2, 3, 4, 5].into_iter().find(|f| dims[at] % f == 0) {
+            if let Some(factor) = [2, 3, 4, 5].into_iter().find(|&f| dims[at].is_multiple_of(f)) {
                 dims[at] /= factor;
                 dims.insert(at, factor);
             }
@@ -415,8 +415,8 @@ fn gelu(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<ValueId> {
 /// `softmax(q k' scale + mask) v`, with heads of tokens made of a value of any shape.
 fn attention(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<ValueId> {
     let len = graph.value(x).shape.len();
-    let depth = [4, 2, 3, 1].into_iter().find(|d| len % d == 0).unwrap_or(1);
-    let heads = [2, 3, 1].into_iter().find(|h| len / depth % h == 0).unwrap_or(1);
+    let depth = [4, 2, 3, 1].into_iter().find(|&d| len.is_multiple_of(d)).unwrap_or(1);
+    let heads = [2, 3, 1].into_iter().find(|&h| (len / depth).is_multiple_of(h)).unwrap_or(1);
     let tokens = len / depth / heads;
     let x = add(graph, Op::Reshape(Shape::from([1, tokens, heads, depth])), vec![x])?;
     let [q, k, v] = [(); 3].map(|()| {

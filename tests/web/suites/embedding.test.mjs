@@ -113,6 +113,7 @@ test("every call of the table gives what it says", async () => {
       render: await lens.render(file, explained.map, { width: 40, height: 30 }),
       evaluate: await evaluate(lens, { classes: more.map(({ name, supports }) => ({ name, photos: supports.map((image) => ({ image, boxes: [[5, 5, 90, 90]] })) })) }),
       open: await lens.open(file),
+      network: await lens.network(),
     };
     const against = await lens.compareMethods({ query: file, methods: ["grad-cam"], against: { logit: "jay" } });
     const sum = explained.contributions[0].reduce((total, value) => total + value, 0) + explained.classes[0].constant + explained.classes[0].residual;
