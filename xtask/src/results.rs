@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -14,7 +15,9 @@ use crate::sh;
 /// One block: a command and what of its results is shown.
 struct Block {
     name: &'static str,
+    /// What follows `famlens evaluate --images tests/photos`; where there are no views, what follows `famlens`.
     args: &'static [&'static str],
+    /// Empty: what the command prints is the block.
     views: &'static [View],
 }
 
@@ -133,6 +136,24 @@ const BLOCKS: &[Block] = &[
         args: &["--form", "fam,cam,contrastive", "--only-boxed", "--randomise", "1,2,5,10,20,49"],
         views: &[View { table: "comparison", columns: &["rank", "pearson"], sizes: false, against_first: None }],
     },
+    Block {
+        name: "class-specific",
+        args: &["specificity", "--images", "tests/photos", "--shots", "1,5", "--mosaics", "20", "--repeats", "2"],
+        views: &[],
+    },
+    Block {
+        name: "cost",
+        args: &[
+            "bench-methods",
+            "--model",
+            "models/efficientnet_lite0",
+            "--model",
+            "models/efficientnet_lite2",
+            "--sizes",
+            "128,224,320",
+        ],
+        views: &[],
+    },
 ];
 
 /// Measures the blocks named, or all of them, and writes docs/results.md.
@@ -155,11 +176,17 @@ pub fn run(names: &[String], list: bool, program: Option<&Path>) -> Result<()> {
         if program.is_none() {
             command.args(["run", "--quiet", "--release", "--package", "famlens", "--bin", "famlens", "--"]);
         }
-        command.args(["evaluate", "--images", "tests/photos"]);
-        // Finished photos stay finished: a block that was stopped goes on.
-        sh::run(command.args(block.args).arg("--out").arg(&out).stdout(std::process::Stdio::null()))?;
+        let made = match block.views.is_empty() {
+            true => printed(block, command.args(block.args))?,
+            false => {
+                command.args(["evaluate", "--images", "tests/photos"]);
+                // Finished photos stay finished: a block that was stopped goes on.
+                sh::run(command.args(block.args).arg("--out").arg(&out).stdout(Stdio::null()))?;
+                markdown(block, &out)?
+            }
+        };
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        fs::write(&path, replace(&text, block.name, &markdown(block, &out)?)?)?;
+        fs::write(&path, replace(&text, block.name, &made)?)?;
     }
     println!("wrote {}", path.display());
     Ok(())
@@ -168,7 +195,18 @@ pub fn run(names: &[String], list: bool, program: Option<&Path>) -> Result<()> {
 fn line(block: &Block) -> String {
     let quoted = |arg: &&str| if arg.contains(['{', ' ']) { format!("'{arg}'") } else { (*arg).to_owned() };
     let args: Vec<_> = block.args.iter().map(quoted).collect();
-    format!("famlens evaluate --images tests/photos {}", args.join(" "))
+    let command = if block.views.is_empty() { "" } else { "evaluate --images tests/photos " };
+    format!("famlens {command}{}", args.join(" "))
+}
+
+/// A command and what it prints; progress stays on the terminal.
+fn printed(block: &Block, command: &mut Command) -> Result<String> {
+    println!("$ {}", line(block));
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {}", line(block)))?;
+    if !output.status.success() {
+        bail!("{} failed ({})", line(block), output.status);
+    }
+    Ok(format!("```sh\n{}\n```\n\n{}\n\n", line(block), String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 /// The page with what lies between a block's markers replaced.

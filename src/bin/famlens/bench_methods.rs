@@ -57,7 +57,7 @@ struct Row {
     passes: Passes,
     /// Estimated from the sizes of what must be there at once.
     bytes: usize,
-    /// By how much the process's memory rose at its peak; null where the system does not tell.
+    /// The process's resident memory at its peak while the method ran, weights included; null where the system does not tell.
     process_bytes: Option<u64>,
 }
 
@@ -120,9 +120,9 @@ fn measure(
     for &method in chosen {
         let mut best: Option<Row> = None;
         for _ in 0..args.runs {
-            let before = peak_memory(true);
+            reset_peak_memory();
             let found = methods::compare(&mut session, query, &classes, &[method], &options)?;
-            let after = peak_memory(false);
+            let process_bytes = peak_memory();
             let Some(cost) = found.methods.first().map(|m| m.cost) else { continue };
             // What the shared parts took when they were first run is replaced by a warm forward pass.
             let shared = cost.milliseconds - cost.own - found.forward_milliseconds;
@@ -134,12 +134,10 @@ fn measure(
                 own: shared + cost.own,
                 passes: cost.passes,
                 bytes: cost.bytes,
-                process_bytes: before.zip(after).map(|(b, a)| a.saturating_sub(b)),
+                process_bytes,
             };
             if best.as_ref().is_none_or(|b| row.milliseconds < b.milliseconds) {
-                // The peak of the first run: later ones find memory that it gave back to the allocator.
-                let process_bytes = best.as_ref().map_or(row.process_bytes, |b| b.process_bytes);
-                best = Some(Row { process_bytes, ..row });
+                best = Some(row);
             }
         }
         rows.extend(best);
@@ -169,12 +167,13 @@ fn noise(size: usize, seed: u64) -> Result<Photo> {
     Photo::from_rgb(size as u32, size as u32, pixels.collect())
 }
 
-/// The largest resident memory of this process since it was last reset, in bytes; reset now if asked to, and then what
-/// it is now. `None` where the system does not tell (it does on Linux).
-fn peak_memory(reset: bool) -> Option<u64> {
-    if reset {
-        std::fs::write("/proc/self/clear_refs", "5").ok()?;
-    }
+/// Lets [`peak_memory`] count from now on, where the system can (Linux).
+fn reset_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The largest resident memory of this process, in bytes; `None` where the system does not tell (it does on Linux).
+fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
@@ -209,7 +208,7 @@ fn print_tables(args: &Args, rows: &[Row], growth: &[Growth]) {
         args.runs, args.channels, args.masks
     );
     println!(
-        "| model | pixels | method | ms | beside the pass | forward passes | tail | backward | MiB, estimated | MiB, process |"
+        "| model | pixels | method | ms | beside the pass | forward passes | tail | backward | MiB beside the weights, estimated | MiB of the process |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
