@@ -223,7 +223,7 @@ fn step(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<ValueId> {
         6 => {
             use ReduceKind::*;
             let (kind, mask) = (recipe.of(&[Mean, Sum, Max, Min, Product]), recipe.byte());
-            let axes = (0..rank).filter(|a| mask >> a & 1 == 1).collect();
+            let axes = (0..rank).filter(|a| mask >> (a % 8) & 1 == 1).collect();
             add(graph, Op::Reduce { kind, axes, keep_dims: recipe.below(2) == 0 }, vec![x])
         }
         7 => {

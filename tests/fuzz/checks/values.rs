@@ -57,6 +57,12 @@ pub fn is_small(graph: &Graph) -> bool {
     work <= MOST_WORK
 }
 
+/// Whether no weight is so large that sums overflow: what a sum of infinities is depends on its order, and ReLU makes a zero of it.
+pub fn is_moderate(graph: &Graph) -> bool {
+    let constants = graph.values.iter().filter_map(|value| value.constant.as_ref());
+    constants.map(|c| c.to_float()).all(|c| c.data().iter().all(|x| x.abs() < 1e15))
+}
+
 /// Whether a small change of the input may change the answer by a step, so that answers in another order of
 /// summation may differ by one.
 pub fn has_steps(graph: &Graph) -> bool {
