@@ -223,7 +223,7 @@ export class Lens {
   }
 
   /**
-   * The embedding of an image: the pooled target layer, not normalised. Of the options `target`, `pooling` and `gemExponent` count.
+   * The embedding of an image: the pooled target layer, or the model's own embedding where the pooling is "model"; not normalised. Of the options `target`, `pooling` and `gemExponent` count.
    * @param {ImageLike} image
    * @param {ExplainOptions & CallOptions} [options]
    * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}

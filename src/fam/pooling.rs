@@ -16,7 +16,7 @@ pub enum PoolingChoice {
     GeM,
     /// A mean weighted by where the activations are strong.
     Crow,
-    /// The model's own embedding: the output that `model.json` names as `"embedding"`.
+    /// The model's own embedding: the value that `model.json` names as `"embedding"`, or the file's first output.
     Model,
 }
 

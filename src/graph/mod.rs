@@ -7,6 +7,7 @@
 pub(crate) mod evaluate;
 pub mod gradient;
 mod infer;
+mod layouts;
 mod op;
 pub mod passes;
 mod randomise;

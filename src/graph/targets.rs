@@ -1,8 +1,8 @@
 //! Which values of a network are maps that can be explained, and how to bring any of them into the form `[1, C, H, W]`.
 //!
 //! Convolutional networks compute `[1, C, H, W]`; ConvNeXt and Swin also `[1, H, W, C]`; transformers `[1, T, C]`, where
-//! `T` tokens are the cells of a grid, row by row, with class and register tokens before (or after) them. The layout is
-//! followed through the graph from the image on.
+//! `T` tokens are the cells of a grid, row by row, with class and register tokens before (or after) them, or `[T, 1, C]`. The
+//! layout is followed through the graph from the image on.
 
 use super::{Graph, Node, Op, ValueId};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ pub enum TargetLayout {
     ChannelsFirst,
     /// `[1, H, W, C]`.
     ChannelsLast,
-    /// `[1, T, C]` with `T = prefix + height width + suffix`.
+    /// `[1, T, C]`, or `[T, 1, C]` for its one image, with `T = prefix + height width + suffix`.
     Tokens {
         /// Class and register tokens before the grid.
         prefix: usize,
@@ -129,7 +129,7 @@ impl Graph {
         };
         match (layout, dims.as_slice()) {
             (TargetLayout::ChannelsLast, [1, _, _, _]) => self.maps_of_cells(value, None),
-            (TargetLayout::Tokens { prefix, height, width, suffix }, [1, ..]) => {
+            (TargetLayout::Tokens { prefix, height, width, suffix }, [1, _, _] | [_, 1, _]) => {
                 self.maps_of_cells(value, Some([prefix, height, width, suffix]))
             }
             _ => Ok(value),
@@ -139,7 +139,8 @@ impl Graph {
     /// Adds the nodes of [`Graph::maps`]; `tokens` is the place of the grid if the value is a row of tokens.
     fn maps_of_cells(&mut self, value: ValueId, tokens: Option<[usize; 4]>) -> Result<ValueId> {
         let name = self.value(value).name.clone();
-        let channels = self.value(value).shape.dims().last().copied().unwrap_or(1);
+        let dims = self.value(value).shape.dims().to_vec();
+        let channels = dims.last().copied().unwrap_or(1);
         let later = match self.nodes.iter().position(|n| n.output == value) {
             Some(producer) => self.nodes.split_off(producer + 1),
             None => std::mem::take(&mut self.nodes),
@@ -151,7 +152,12 @@ impl Graph {
             step: vec![1; 3],
             size: vec![1, size, channels],
         };
-        let mut cells = value;
+        // One image: a row of tokens that comes before the batch is the same row.
+        let (before_batch, mut all) = (tokens.is_some() && dims[0] != 1, value);
+        if before_batch {
+            all = self.add_node(step("batch_first"), Op::Reshape(Shape::from([1, dims[0], channels])), vec![value])?;
+        }
+        let mut cells = all;
         if let Some([prefix, height, width, suffix]) = tokens {
             if prefix + suffix > 0 {
                 cells = self.add_node(step("grid"), part(prefix, height * width), vec![cells])?;
@@ -169,15 +175,18 @@ impl Graph {
             let row = Op::Reshape(Shape::from([1, height * width, channels]));
             let mut parts = vec![self.add_node(step("row"), row, vec![back])?];
             if prefix > 0 {
-                parts.insert(0, self.add_node(step("prefix"), part(0, prefix), vec![value])?);
+                parts.insert(0, self.add_node(step("prefix"), part(0, prefix), vec![all])?);
             }
             if suffix > 0 {
-                parts.push(self.add_node(step("suffix"), part(prefix + height * width, suffix), vec![value])?);
+                parts.push(self.add_node(step("suffix"), part(prefix + height * width, suffix), vec![all])?);
             }
             back = match parts.as_slice() {
                 &[only] => only,
                 _ => self.add_node(step("joined"), Op::Concat { axis: 1 }, parts)?,
             };
+            if before_batch {
+                back = self.add_node(step("batch_second"), Op::Reshape(Shape::new(dims)), vec![back])?;
+            }
         }
         self.nodes.extend(later.into_iter().map(|mut node| {
             node.inputs.iter_mut().filter(|i| **i == value).for_each(|i| *i = back);
@@ -193,145 +202,10 @@ impl Graph {
         let maps = match (layout, self.value(value).shape.dims()) {
             (TargetLayout::ChannelsFirst, &[1, c, h, w]) => [c, h, w],
             (TargetLayout::ChannelsLast, &[1, h, w, c]) => [c, h, w],
-            (TargetLayout::Tokens { height, width, .. }, &[1, _, c]) => [c, height, width],
+            (TargetLayout::Tokens { height, width, .. }, &[1, _, c] | &[_, 1, c]) => [c, height, width],
             _ => return None,
         };
         Some(Target { value, layout, maps })
-    }
-
-    /// The layout of every value, as far as it is known.
-    fn layouts(&self) -> Vec<Option<TargetLayout>> {
-        let mut layouts = vec![None; self.values.len()];
-        if let Some(image) = self.input {
-            layouts[image.0] = Some(Cells::Known(TargetLayout::ChannelsFirst));
-        }
-        // What a convolution or window pool reads is channels first, whatever was done to it before.
-        for node in self.nodes.iter().filter(|n| matches!(n.op, Op::Conv2d(_) | Op::Pool2d(_))) {
-            layouts[node.inputs[0].0] = Some(Cells::Known(TargetLayout::ChannelsFirst));
-        }
-        for node in &self.nodes {
-            if layouts[node.output.0].is_none() {
-                layouts[node.output.0] = self.layout_after(node, &layouts);
-            }
-        }
-        layouts.into_iter().map(|l| if let Some(Cells::Known(layout)) = l { Some(layout) } else { None }).collect()
-    }
-
-    /// The layout of a node's output from those of its inputs.
-    fn layout_after(&self, node: &Node, layouts: &[Option<Cells>]) -> Option<Cells> {
-        use TargetLayout::{ChannelsFirst, ChannelsLast, Tokens};
-        let dims = |id: ValueId| self.value(id).shape.dims();
-        let (of, to) = (|id: ValueId| layouts[id.0], dims(node.output));
-        let x = *node.inputs.first()?;
-        match &node.op {
-            Op::Conv2d(_) | Op::Pool2d(_) => Some(Cells::Known(ChannelsFirst)),
-            Op::Reshape(_) => match (of(x)?, dims(x), to) {
-                (same, from, to) if from == to => Some(same),
-                (Cells::Known(ChannelsFirst), &[1, c, height, width], &[1, d, cells]) => {
-                    (c == d && height * width == cells).then_some(Cells::Columns { height, width })
-                }
-                (Cells::Columns { height, width }, _, &[1, _, h, w]) => {
-                    ([h, w] == [height, width]).then_some(Cells::Known(ChannelsFirst))
-                }
-                (Cells::Known(ChannelsLast), &[1, height, width, c], &[1, cells, d]) if c == d => {
-                    let tokens = Tokens { prefix: 0, height, width, suffix: 0 };
-                    (height * width == cells).then_some(Cells::Known(tokens))
-                }
-                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, w, d]) => {
-                    ([height, width, c] == [h, w, d]).then_some(Cells::Known(ChannelsLast))
-                }
-                (Cells::Known(ChannelsLast), &[1, height, width, c], &[1, h, a, w, b, d]) => {
-                    ([height, width, c] == [h * a, w * b, d]).then_some(Cells::Patches { sorted: false })
-                }
-                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), &[1, _, c], &[1, h, a, w, b, d]) => {
-                    ([height, width, c] == [h * a, w * b, d]).then_some(Cells::Patches { sorted: false })
-                }
-                (Cells::Patches { sorted: true }, &[1, h, w, a, b, c], &[1, height, width, d]) => {
-                    ([height, width, d] == [h, w, a * b * c]).then_some(Cells::Known(ChannelsLast))
-                }
-                (Cells::Patches { sorted: true }, &[1, height, width, a, b, c], &[1, cells, d]) => {
-                    let tokens = Tokens { prefix: 0, height, width, suffix: 0 };
-                    ([cells, d] == [height * width, a * b * c]).then_some(Cells::Known(tokens))
-                }
-                _ => None,
-            },
-            Op::Transpose { perm } => match (of(x)?, perm.as_slice()) {
-                (Cells::Known(ChannelsFirst), [0, 2, 3, 1]) => Some(Cells::Known(ChannelsLast)),
-                (Cells::Known(ChannelsLast), [0, 3, 1, 2]) => Some(Cells::Known(ChannelsFirst)),
-                // What is in a patch goes to its channels: patches are merged.
-                (Cells::Patches { sorted: false }, [0, 1, 3, ..]) => Some(Cells::Patches { sorted: true }),
-                (Cells::Columns { height, width }, [0, 2, 1]) => {
-                    Some(Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }))
-                }
-                (Cells::Known(Tokens { prefix: 0, height, width, suffix: 0 }), [0, 2, 1]) => {
-                    Some(Cells::Columns { height, width })
-                }
-                _ => None,
-            },
-            Op::Concat { axis } => {
-                let known = node.inputs.iter().position(|&i| of(i).is_some())?;
-                let length = |ids: &[ValueId]| ids.iter().map(|&i| dims(i)[1]).sum::<usize>();
-                match of(node.inputs[known])? {
-                    Cells::Known(Tokens { prefix, height, width, suffix }) if *axis == 1 => {
-                        let prefix = prefix + length(&node.inputs[..known]);
-                        let suffix = suffix + length(&node.inputs[known + 1..]);
-                        Some(Cells::Known(Tokens { prefix, height, width, suffix }))
-                    }
-                    // Along channels the cells stay where they are.
-                    Cells::Known(ChannelsFirst) if *axis == 1 => Some(Cells::Known(ChannelsFirst)),
-                    same if *axis + 1 == to.len() && !matches!(same, Cells::Known(ChannelsFirst)) => Some(same),
-                    _ => None,
-                }
-            }
-            // Every second cell in both directions, as where Swin merges patches, is a coarser grid over the same image.
-            Op::Slice { start, step, size } if of(x)? == Cells::Known(ChannelsLast) => {
-                let coarser = |axis: usize| {
-                    let (from, by, all) = (start[axis], step[axis].unsigned_abs(), dims(x)[axis]);
-                    step[axis] > 0 && from < by && size[axis] == (all - from).div_ceil(by)
-                };
-                (coarser(1) && coarser(2) && size[3] == dims(x)[3]).then_some(Cells::Known(ChannelsLast))
-            }
-            Op::Slice { start, step, size } if of(x)? != Cells::Known(ChannelsFirst) => match of(x)? {
-                Cells::Known(Tokens { prefix, height, width, suffix }) => {
-                    let end = suffix.checked_sub(dims(x)[1] - start[1] - size[1])?;
-                    let (prefix, whole) = (prefix.checked_sub(start[1])?, step.iter().all(|s| *s == 1));
-                    whole.then_some(Cells::Known(Tokens { prefix, height, width, suffix: end }))
-                }
-                _ => None,
-            },
-            Op::MatMul => None,
-            Op::Attention(_) | Op::Linear(_) if to.len() == 4 && of(x) == Some(Cells::Known(ChannelsFirst)) => None,
-            // Everything else works value by value or along channels, and keeps the cells of the input of its shape.
-            _ => node.inputs.iter().filter(|&&i| same_cells(dims(i), to, of(i))).find_map(|&i| of(i)),
-        }
-    }
-}
-
-/// What is known of how cells lie.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Cells {
-    Known(TargetLayout),
-    /// `[1, C, H W]`: on the way to tokens.
-    Columns {
-        height: usize,
-        width: usize,
-    },
-    /// `[1, h, a, w, b, C]`, or `[1, h, w, ..]` when sorted: a grid of patches of `a` by `b` cells.
-    Patches {
-        sorted: bool,
-    },
-}
-
-/// Whether a value has as many cells as another, given how its own lie.
-fn same_cells(from: &[usize], to: &[usize], cells: Option<Cells>) -> bool {
-    if from.len() != to.len() {
-        return false;
-    }
-    match cells {
-        Some(Cells::Known(TargetLayout::ChannelsFirst)) => from[2..] == to[2..],
-        Some(Cells::Known(_)) => from[..from.len() - 1] == to[..to.len() - 1],
-        Some(Cells::Columns { .. }) => from[2..] == to[2..],
-        Some(Cells::Patches { .. }) | None => false,
     }
 }
 
@@ -385,6 +259,30 @@ mod tests {
         // The order still holds, and a second time it is what it is.
         assert!(crate::graph::passes::optimize(graph.clone(), &[maps]).is_ok());
         assert_eq!(graph.maps("block").unwrap(), maps);
+    }
+
+    #[test]
+    fn a_row_of_tokens_may_come_before_the_batch() {
+        let mut g = Graph::default();
+        let image = g.add_input("image", [1, 8, 3, 4]);
+        let cells = add(&mut g, "cells", Op::Reshape(Shape::from([1, 8, 12])), &[image]);
+        let tokens = add(&mut g, "patches", Op::Transpose { perm: vec![0, 2, 1] }, &[cells]);
+        let class = g.add_constant("class", Tensor::zeros([1, 1, 8]));
+        let tokens = add(&mut g, "all", Op::Concat { axis: 1 }, &[class, tokens]);
+        let turned = add(&mut g, "turned", Op::Transpose { perm: vec![1, 0, 2] }, &[tokens]);
+        let relu = add(&mut g, "relu", Op::Activation(Activation::Relu), &[turned]);
+        let block = add(&mut g, "block", Op::Binary(BinaryOp::Add), &[turned, relu]);
+        let back = add(&mut g, "back", Op::Transpose { perm: vec![1, 0, 2] }, &[block]);
+        let class = Op::Slice { start: vec![0; 3], step: vec![1; 3], size: vec![1, 1, 8] };
+        let class = add(&mut g, "head", class, &[back]);
+        g.outputs.push(class);
+        let best = g.target_candidates()[0];
+        assert_eq!(g.value(best.value).name, "block");
+        assert_eq!(best.layout, TargetLayout::Tokens { prefix: 1, height: 3, width: 4, suffix: 0 });
+        let maps = g.maps("block").unwrap();
+        assert_eq!(g.value(maps).shape.dims(), [1, 8, 3, 4]);
+        let read = g.nodes.iter().find(|n| n.name == "back").unwrap().inputs[0];
+        assert_eq!((g.value(read).name.as_str(), g.value(read).shape.dims()), ("block/batch_second", &[13, 1, 8][..]));
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub struct Manifest {
     /// which [`Model::new`](super::Model::new) fills in.
     #[serde(default)]
     pub target: String,
-    /// How the target layer is pooled: `"gap"`, `"gmp"`, `"gem"` (with exponent 3) or `"crow"`.
+    /// How the target layer is pooled: `"gap"`, `"gmp"`, `"gem"` (with exponent 3) or `"crow"`; `"model"` for the model's own embedding, with
+    /// whatever makes it.
     #[serde(default = "default_pooling")]
     pub pooling: String,
     /// Name of the value that is the model's own embedding, behind its pooling and projection, if it has one.
@@ -137,7 +138,7 @@ impl Manifest {
         if manifest.format != 1 {
             return Err(invalid(format!("\"format\" is {} and this famlens reads format 1", manifest.format)));
         }
-        let pooling = choice::parse::<PoolingChoice>(&manifest.pooling).and_then(|p| p.of(GEM_EXPONENT));
+        let pooling = choice::parse::<PoolingChoice>(&manifest.pooling);
         pooling.map_err(|e| invalid(format!("\"pooling\": {e}")))?;
         let InputSpec { size, stride, std, .. } = &manifest.input;
         let fits = *size == 0 || (1..=*size).contains(stride);
@@ -155,10 +156,15 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// How the target layer is pooled.
+    /// How the target layer is pooled; by the average where the model's own embedding is compared.
     pub fn pooling(&self) -> Pooling {
         // It was checked when the description was read.
         choice::parse::<PoolingChoice>(&self.pooling).and_then(|p| p.of(GEM_EXPONENT)).unwrap_or_default()
+    }
+
+    /// Whether the model's own embedding is what is compared unless something else is asked for.
+    pub fn pools_itself(&self) -> bool {
+        matches!(self.pooling.parse(), Ok(PoolingChoice::Model))
     }
 
     /// The pixel normalisation.

@@ -93,6 +93,9 @@ pub struct Session {
     keep_photos: bool,
     /// The only images that may be learned from; all that were embedded if `None`.
     learn_from: Option<Vec<ImageId>>,
+    /// The last layer whose cells the model's own embedding is made of, once found, and the way between the two.
+    read_layer: Option<String>,
+    way: Option<explain::Way>,
 }
 
 /// One image: what the backbone reads, and what it found.
@@ -152,6 +155,8 @@ impl Session {
             keep_photos,
             learn_from: None,
             cells: Default::default(),
+            read_layer: None,
+            way: None,
         })
     }
 

@@ -1,11 +1,15 @@
 //! A model: its description and its network.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
 use crate::error::{Error, Result};
 use crate::fam::Statistics;
 use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
+use super::Tail;
 use super::manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
 use crate::quant::{StoredWeights, store_as_int8};
 
@@ -26,6 +30,9 @@ pub struct Model {
     fingerprint: u64,
     /// What storing weights as int8 changed, where `model.json` asks for it.
     stored: Option<StoredWeights>,
+    /// What follows a layer, once it has been asked for: finding it means lowering the network.
+    pub(super) tails: Mutex<HashMap<String, Option<Arc<Tail>>>>,
+    own_is_vector: OnceLock<bool>,
 }
 
 impl Model {
@@ -71,7 +78,19 @@ impl Model {
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = super::signs::non_negative(&graph);
         let (random, statistics) = (None, None);
-        let model = Self { manifest, onnx, targets, parameters, fingerprint, non_negative, random, statistics, stored };
+        let model = Self {
+            manifest,
+            onnx,
+            targets,
+            parameters,
+            fingerprint,
+            non_negative,
+            random,
+            statistics,
+            stored,
+            tails: Default::default(),
+            own_is_vector: OnceLock::new(),
+        };
         model.check_target(&model.manifest.target)?;
         if let Some(spec) = &model.manifest.class_specific {
             std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
@@ -94,6 +113,11 @@ impl Model {
     /// Names of the layers that can be explained, last first.
     pub fn targets(&self) -> &[String] {
         &self.targets
+    }
+
+    /// Names of the outputs of the ONNX file.
+    pub fn outputs(&self) -> &[String] {
+        self.onnx.outputs()
     }
 
     /// Number of weights and biases.
@@ -215,6 +239,7 @@ impl Model {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
+        self.tails = Default::default();
         Ok(self)
     }
 
@@ -305,6 +330,19 @@ impl Model {
     /// A layer as maps `[1, C, H, W]`, whatever its layout; any other value as it is.
     fn maps(&self, graph: &mut Graph, name: &str) -> Result<ValueId> {
         graph.maps(name).or_else(|_| self.find(graph, name))
+    }
+
+    /// The value that is the model's own embedding, if it is one vector for the image.
+    pub(super) fn own_vector(&self) -> Result<Option<&str>> {
+        let name = self.own_embedding();
+        if let Some(&known) = self.own_is_vector.get() {
+            return Ok(known.then_some(name));
+        }
+        let side = self.manifest.input.size;
+        let graph = self.lower((side, side), &[name])?;
+        let shape = &graph.value(self.find(&graph, name)?).shape;
+        let is = matches!(shape.chw(), Some((_, 1, 1)));
+        Ok(self.own_is_vector.get_or_init(|| is).then_some(name))
     }
 
     fn find(&self, graph: &Graph, name: &str) -> Result<ValueId> {

@@ -3,7 +3,7 @@
 use super::{Class, ExplainOptions, Explanation, ImageId, Session};
 use crate::error::{Error, Result};
 use crate::fam::head::HeadChoice;
-use crate::fam::{Form, Similarity, cosine, dot, norm};
+use crate::fam::{Form, PoolingChoice, Similarity, cosine, dot, norm};
 use crate::tasks::few_shot::Centre;
 use crate::tasks::pair::{Cells, WhereToWhere};
 
@@ -78,7 +78,7 @@ impl Session {
         options.check()?;
         let target = options.layers(&self.model.manifest().target)?.swap_remove(0);
         self.model.check_target(&target)?;
-        let similarity = splittable(options)?;
+        let similarity = splittable(options, self.own_pooling(options))?;
         let pooling = match options.pooling {
             Some(pooling) => pooling.of(options.gem_exponent)?,
             None => self.model.manifest().pooling(),
@@ -113,7 +113,7 @@ impl Session {
 }
 
 /// The similarity that is split; refuses what is not bilinear in the pooled activation maps.
-fn splittable(options: &ExplainOptions) -> Result<Similarity> {
+fn splittable(options: &ExplainOptions, own_pooling: bool) -> Result<Similarity> {
     let refused = |name: &str, value: &str| {
         let reason = format!("{value:?} is not a sum over pairs of cells of two images");
         Err(Error::argument(name, format!("{reason}; for where to where choose another one")))
@@ -123,6 +123,9 @@ fn splittable(options: &ExplainOptions) -> Result<Similarity> {
     }
     if matches!(options.center, Centre::Supports | Centre::Gallery) {
         return refused("center", options.center.name());
+    }
+    if own_pooling {
+        return refused("pooling", PoolingChoice::Model.name());
     }
     match options.similarity {
         Similarity::Bilinear | Similarity::Mahalanobis => refused("similarity", options.similarity.name()),

@@ -11,16 +11,24 @@ use crate::fam::head::{Activation, Head, HeadChoice};
 use crate::fam::{Inverse, PoolingChoice};
 use crate::tasks::retrieval::read_npy;
 
+/// Where embeddings are taken to be compared.
+pub(super) struct Place {
+    /// The layers that are pooled, or the value that is the model's own embedding.
+    pub layers: Vec<String>,
+    pub pooling: Pooling,
+    /// Whether it is the model's own embedding and more than a pooling and a head lies between the target layer and it.
+    pub own: bool,
+}
+
 impl Session {
     /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is new goes through the
-    /// network once for all target layers.
+    /// network once for all target layers. For the model's own pooling where that is attention or a class token: the model's own embedding.
     ///
     /// # Errors
     /// [`Error::Argument`] for an unknown id or an option out of range, [`Error::Target`] for an unknown layer; the engine's errors.
     pub async fn embed_as(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
-        let layers = self.checked_request(&[], options)?;
+        let Place { layers, pooling, .. } = self.place(options, &self.checked_request(&[], options)?)?;
         let (started, cached) = (Instant::now(), !self.missing(id, &layers)?);
-        let pooling = self.pooling(options, &layers[0])?;
         let mut rows = self.with_recovery(async |s: &mut Self| s.pooled(id, &layers, pooling).await).await?;
         Ok(Embedding {
             values: rows.swap_remove(0),
@@ -79,17 +87,37 @@ impl Session {
         self.keep_photos = keep;
     }
 
-    /// The pooling that options ask for at a layer.
-    pub(super) fn pooling(&self, options: &ExplainOptions, layer: &str) -> Result<Pooling> {
-        match options.pooling {
-            None => Ok(self.model.manifest().pooling()),
-            Some(PoolingChoice::Model) => Ok(self.model.tail(layer)?.pooling),
-            Some(pooling) => pooling.of(options.gem_exponent),
+    /// Where embeddings are taken under these options.
+    pub(super) fn place(&self, options: &ExplainOptions, layers: &[String]) -> Result<Place> {
+        let asked = self.own_pooling(options);
+        let own = asked || options.head == HeadChoice::Model;
+        // What is no pooling with a head behind it is compared where it ends, if that is one vector.
+        if own
+            && !self.model.has_tail(&layers[0])
+            && let Some(value) = self.model.own_vector()?
+        {
+            return Ok(Place { layers: vec![value.to_owned()], pooling: Pooling::Average, own });
         }
+        let pooling = match options.pooling {
+            _ if asked => self.model.tail(&layers[0])?.pooling,
+            None => self.model.manifest().pooling(),
+            Some(pooling) => pooling.of(options.gem_exponent)?,
+        };
+        Ok(Place { layers: layers.to_vec(), pooling, own: false })
+    }
+
+    /// Whether the model's own pooling is asked for, by the options or, where they leave it open, by `model.json`.
+    pub(super) fn own_pooling(&self, options: &ExplainOptions) -> bool {
+        options.pooling.map_or_else(|| self.model.manifest().pools_itself(), |pooling| pooling == PoolingChoice::Model)
     }
 
     /// The given head that options ask for; the learned ones are made from images.
     pub(super) fn head(&self, options: &ExplainOptions, layer: &str) -> Result<Option<Head>> {
+        let own = || match layer == self.model.own_embedding() {
+            // Nothing comes after it.
+            true => Ok(Some(Head::none())),
+            false => Ok(Some(self.model.tail(layer)?.head.clone())),
+        };
         match options.head {
             HeadChoice::File => match &self.head {
                 Some(head) => Ok(Some(head.clone())),
@@ -98,8 +126,8 @@ impl Session {
                     "no file of weights has been given yet; load a .safetensors file first",
                 )),
             },
-            HeadChoice::Model => Ok(Some(self.model.tail(layer)?.head)),
-            HeadChoice::None if options.pooling == Some(PoolingChoice::Model) => Ok(Some(self.model.tail(layer)?.head)),
+            HeadChoice::Model => own(),
+            HeadChoice::None if self.own_pooling(options) => own(),
             _ => Ok(None),
         }
     }

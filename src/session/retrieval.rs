@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{ExplainOptions, ImageId, Session, not_spatial};
+use crate::engine::Pooling;
 use crate::error::{Error, Result};
 use crate::fam::PoolingChoice;
 use crate::image::difference_hash;
@@ -28,18 +29,15 @@ impl Session {
             target: target.clone(),
             pooling: match options.pooling.or_else(|| manifest.pooling.parse().ok()) {
                 Some(PoolingChoice::GeM) => format!("gem({})", options.gem_exponent),
-                Some(PoolingChoice::Model) => {
-                    let reason = "a gallery holds pooled activation maps, not the model's own embedding";
-                    return Err(Error::argument("pooling", reason));
-                }
                 Some(pooling) => pooling.name().to_owned(),
                 None => manifest.pooling.clone(),
             },
             channels: 0,
         };
-        let program = self.engines.program(&self.model, (side, side), &target)?;
+        let value = self.embedded_value(options, target)?.0;
+        let program = self.engines.program(&self.model, (side, side), &value)?;
         let shape = program.target_shapes().first().and_then(crate::tensor::Shape::chw);
-        (origin.channels, ..) = shape.ok_or_else(|| not_spatial(&target))?;
+        (origin.channels, ..) = shape.ok_or_else(|| not_spatial(&value))?;
         Ok(origin)
     }
 
@@ -75,10 +73,24 @@ impl Session {
         }
         let options = options_of(origin)?;
         origin.check(&self.origin(&options)?)?;
-        let own = self.model.manifest().pooling();
-        let pooling = options.pooling.map_or(Ok(own), |pooling| pooling.of(options.gem_exponent))?;
-        let work = async |s: &mut Self| s.pooled(id, std::slice::from_ref(target), pooling).await;
+        let (value, pooling) = self.embedded_value(&options, target.clone())?;
+        let work = async |s: &mut Self| s.pooled(id, std::slice::from_ref(&value), pooling).await;
         Ok(self.with_recovery(work).await?.swap_remove(0))
+    }
+
+    /// What is pooled into the embeddings of a gallery, and how: a layer, or the model's own embedding as it is.
+    fn embedded_value(&self, options: &ExplainOptions, target: String) -> Result<(String, Pooling)> {
+        match options.pooling {
+            _ if self.own_pooling(options) => match self.model.own_vector()? {
+                Some(value) => Ok((value.to_owned(), Pooling::Average)),
+                None => {
+                    let value = self.model.own_embedding();
+                    Err(Error::argument("pooling", format!("the model's own output, {value:?}, is not one vector")))
+                }
+            },
+            None => Ok((target, self.model.manifest().pooling())),
+            Some(pooling) => Ok((target, pooling.of(options.gem_exponent)?)),
+        }
     }
 
     /// Ranks a gallery for a query image: the `top` images most similar by cosine, the best first.

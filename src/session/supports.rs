@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::explain::{Gallery, Setup, needs_gallery};
+use super::pooled::Place;
 use super::{Class, Error, ExplainOptions, ImageId, Result, Session};
 
 /// The leave-one-out check of a support set.
@@ -67,12 +68,12 @@ impl Session {
         options: &ExplainOptions,
         layers: &[String],
     ) -> Result<SupportCheck> {
-        let pooling = self.pooling(options, &layers[0])?;
+        let Place { layers, pooling, .. } = self.place(options, layers)?;
         let mut rows = Vec::with_capacity(classes.len());
         for class in classes {
             let mut row = Vec::with_capacity(class.supports.len());
             for &id in &class.supports {
-                row.extend(self.pooled(id, layers, pooling).await?);
+                row.extend(self.pooled(id, &layers, pooling).await?);
             }
             rows.push(row);
         }

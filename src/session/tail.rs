@@ -1,5 +1,7 @@
 //! What the network does after a target layer, recognised as pooling and transformation module.
 
+use std::sync::{Arc, PoisonError};
+
 use super::Model;
 use crate::engine::Pooling;
 use crate::error::{Error, Result};
@@ -25,7 +27,32 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown layer; [`Error::Argument`] naming the operation that is no such thing.
-    pub fn tail(&self, target: &str) -> Result<Tail> {
+    pub fn tail(&self, target: &str) -> Result<Arc<Tail>> {
+        if let Some(Some(tail)) = self.known_tail(target) {
+            return Ok(tail);
+        }
+        let tail = self.recognised(target).map(Arc::new);
+        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        tails.insert(target.to_owned(), tail.as_ref().ok().cloned());
+        tail
+    }
+
+    /// Whether what comes after a layer is a pooling with a head or none behind it.
+    pub(super) fn has_tail(&self, target: &str) -> bool {
+        self.known_tail(target).map_or_else(|| self.tail(target).is_ok(), |known| known.is_some())
+    }
+
+    fn known_tail(&self, target: &str) -> Option<Option<Arc<Tail>>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
+    }
+
+    /// Name of the value that is the model's own embedding: the one that `model.json` names as `"embedding"`, or the file's first output.
+    pub fn own_embedding(&self) -> &str {
+        let named = self.manifest().embedding.as_deref();
+        named.or_else(|| self.outputs().first().map(String::as_str)).unwrap_or_default()
+    }
+
+    fn recognised(&self, target: &str) -> Result<Tail> {
         let side = self.manifest().input.size as u32;
         let kept: Vec<String> = std::iter::once(target.to_owned()).chain(self.manifest().embedding.clone()).collect();
         let graph = self.graph_for((side, side), &kept)?;

@@ -149,6 +149,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         target: &'a str,
         targets: &'a [String],
         parameters: usize,
+        /// `"gap"` and so on; `"model"` where the model's own embedding is compared.
+        pooling: &'a str,
         #[serde(rename = "hasMeanEmbedding")]
         has_mean_embedding: bool,
         #[serde(rename = "hasStatistics")]
@@ -170,6 +172,7 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         target: &manifest.target,
         targets: session.model().targets(),
         parameters: session.model().parameters(),
+        pooling: &manifest.pooling,
         has_mean_embedding: manifest.mean_embedding.is_some(),
         has_statistics: manifest.class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some()),
         stored_weights: session.model().stored_weights(),

@@ -8,6 +8,7 @@ mod finer;
 mod finer_cells;
 mod maps;
 mod notes;
+mod own;
 mod setup;
 
 use serde::Serialize;
@@ -19,10 +20,11 @@ use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Form, Grid, Norm, Similarity};
 use crate::methods::Method;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
-use crate::tasks::few_shot::Decide;
+use crate::tasks::few_shot::{Decide, Decision};
 use setup::Learned;
 
 pub(super) use finer_cells::CellLooks;
+pub(super) use own::{Way, trace};
 pub(super) use setup::{Gallery, Setup, needs_gallery};
 
 /// One class of an episode: a name and its support images.
@@ -139,6 +141,28 @@ pub struct Explanation {
     pub engine: EngineKind,
 }
 
+/// Weights and maps of one query, at every target layer.
+struct Weighed<'a> {
+    decision: Decision,
+    setup: &'a Setup,
+    /// The query's channels at the first layer, averaged.
+    features: &'a [f32],
+    explained: Vec<Vec<ChannelWeights>>,
+    grids: Vec<Vec<Grid>>,
+    passes: usize,
+    signed: bool,
+    layers: &'a [String],
+    /// Whether the gradient of the model's own embedding made the weights.
+    own: bool,
+}
+
+/// What is told beside the maps.
+struct Told {
+    notes: Vec<String>,
+    timings: Timings,
+    embedded: usize,
+}
+
 impl Session {
     /// Decides which class the query is like, and explains it for every class.
     ///
@@ -192,7 +216,11 @@ impl Session {
         options: &ExplainOptions,
         layers: &[String],
     ) -> Result<Explanation> {
-        let (pooling, mut notes) = (self.pooling(options, &layers[0])?, Vec::new());
+        let place = self.place(options, layers)?;
+        if place.own {
+            return self.explain_own(query, classes, options, layers, &place).await;
+        }
+        let (pooling, mut notes) = (place.pooling, Vec::new());
         let mut timings = Timings::default();
         let started = Instant::now();
         let (setups, mut embedded) = self.learn(query, classes, options, layers, pooling, &mut notes).await?;
@@ -234,35 +262,46 @@ impl Session {
             Some(maps) => (vec![maps], 1),
             None => self.weighed_maps(query, layers, &explained, options, &mut timings).await?,
         };
+        let signed = self.is_signed(query, &layers[0]).await?;
+        let setup = &setups[0];
+        let features = &first[0];
+        let weighed = Weighed { decision, setup, features, explained, grids, passes, signed, layers, own: false };
+        self.conclude(query, classes, options, weighed, Told { notes, timings, embedded })
+    }
+
+    /// The explanation, from maps that are weighed.
+    fn conclude(
+        &self,
+        query: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+        weighed: Weighed,
+        told: Told,
+    ) -> Result<Explanation> {
+        let Weighed { decision, setup, features, mut explained, grids, passes, signed, layers, own } = weighed;
+        let Told { mut notes, timings, embedded } = told;
         let fused = maps::finish(&grids, options);
         let maps = self.place_maps(query, &fused)?;
-        let signed = self.is_signed(query, &layers[0]).await?;
-        let context = notes::Context {
-            options,
-            classes,
-            setup: &setups[0],
-            features: &first[0],
-            explained: &explained[0],
-            maps: &maps,
-            signed,
-            layers,
-        };
+        let first = explained.swap_remove(0);
+        let (maps_of, explained) = (&maps, &first);
+        let context =
+            notes::Context { options, classes, setup, features, explained, maps: maps_of, signed, layers, own };
         notes::write(&context, &mut notes);
         let score = |(k, class): (usize, &Class)| ClassScore {
             name: class.name.clone(),
             similarity: decision.scores[k],
-            constant: explained[0][k].constant,
-            residual: explained[0][k].residual,
+            constant: first[k].constant,
+            residual: first[k].residual,
         };
         Ok(Explanation {
             form: options.form,
-            score: setups[0].space.metric().score_name(),
+            score: setup.space.metric().score_name(),
             notes,
             classes: classes.iter().enumerate().map(score).collect(),
             predicted: decision.predicted,
             maps,
-            contributions: explained[0].iter().map(|e| e.contributions.clone()).collect(),
-            weights: explained[0].iter().map(|e| e.weights.clone()).collect(),
+            contributions: first.iter().map(|e| e.contributions.clone()).collect(),
+            weights: first.into_iter().map(|e| e.weights).collect(),
             target: layers[0].clone(),
             layers: match layers.len() {
                 1 => Vec::new(),

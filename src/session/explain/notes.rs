@@ -18,6 +18,8 @@ pub(super) struct Context<'a> {
     /// Whether the layer has negative activations in this image.
     pub signed: bool,
     pub layers: &'a [String],
+    /// Whether the gradient of the model's own embedding made the weights.
+    pub own: bool,
 }
 
 pub(super) fn write(c: &Context, notes: &mut Vec<String>) {
@@ -160,8 +162,12 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
 fn residuals(c: &Context, notes: &mut Vec<String>) {
     let worst = c.explained.iter().max_by(|a, b| a.residual.abs().total_cmp(&b.residual.abs()));
     if let Some(worst) = worst.filter(|e| e.residual.abs() > 1e-3 * e.explained.abs().max(1e-3)) {
+        let why = match c.own {
+            true => "What lies between the layer and the embedding is not linear, or reads more than the layer's cells",
+            false => "The transformation module is not linear",
+        };
         notes.push(format!(
-            "The transformation module is not linear: carried back by gradient times input, the contributions miss up to {:.3} of the {:.3} that they explain.",
+            "{why}: carried back by gradient times input, the contributions miss up to {:.3} of the {:.3} that they explain.",
             worst.residual, worst.explained
         ));
     }

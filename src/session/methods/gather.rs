@@ -7,14 +7,12 @@ use crate::engine::cpu::CpuEngine;
 use crate::engine::mix::mix_host;
 use crate::engine::{Engine, Mix, Pooling};
 use crate::error::{Error, Result};
-use crate::graph::gradient::{Tail, Trace};
+use crate::graph::gradient::Tail;
 use crate::methods::{Maps, Method, Objective, Reads, cam, pooling};
-use crate::session::explain::Setup;
+use crate::session::explain::{Setup, trace};
+use crate::session::pooled::Place;
 use crate::session::{Class, ExplainOptions, ImageId, Session, milliseconds};
 use crate::tensor::Tensor;
-
-/// From how many multiplications on the engine runs a tail, and not the plain loops.
-const SMALL_TAIL: usize = 4_000_000;
 
 /// See the module.
 pub(super) struct Gathered {
@@ -25,6 +23,8 @@ pub(super) struct Gathered {
     pub layer: String,
     /// The value where the score is taken: the layer that decides, or the classifier's outputs.
     pub decides: String,
+    /// Whether that is the model's own embedding, made by more than a pooling and a head.
+    pub own: bool,
     /// The classifier's outputs, if they are what is explained.
     pub logits: Option<Vec<usize>>,
     pub objective: Objective,
@@ -57,21 +57,23 @@ impl Session {
     ) -> Result<Gathered> {
         let manifest = self.model.manifest();
         let target = self.checked_request(classes, options)?.swap_remove(0);
-        let layer = options.layer.clone().unwrap_or_else(|| target.clone());
-        self.model.check_target(&layer)?;
-        self.entry(query)?;
-
-        let (decides, outputs) = match &options.against {
+        let (decides, outputs, pooling, own) = match &options.against {
             Some(against) => {
                 let (value, outputs) = against.resolve(manifest)?;
-                (value, Some(outputs))
+                (value, Some(outputs), Pooling::Average, false)
             }
-            None => (target, None),
+            None => {
+                let Place { mut layers, pooling, own } = self.place(options, std::slice::from_ref(&target))?;
+                (layers.swap_remove(0), None, pooling, own)
+            }
         };
-        let pooling = match outputs {
-            Some(_) => Pooling::Average,
-            None => self.pooling(options, &decides)?,
+        let layer = match &options.layer {
+            Some(layer) => layer.clone(),
+            None if own => self.layers_read(&[target], options, &decides).await?.swap_remove(0),
+            None => target,
         };
+        self.model.check_target(&layer)?;
+        self.entry(query)?;
         let activations = self.activations(query, &layer).await?;
         let size = self.entry(query)?.geometry.input_size();
         let values = self.pooled(query, std::slice::from_ref(&decides), pooling).await?.swap_remove(0).to_vec();
@@ -108,6 +110,7 @@ impl Session {
             classes,
             layer,
             decides,
+            own,
             logits,
             objective,
             pooling,
@@ -205,22 +208,6 @@ impl Gathered {
             }
         }
     }
-}
-
-/// Runs a tail forward: a small one in plain loops, a large one on the CPU engine with every value read back.
-async fn trace<'a>(tail: &'a Tail, layer: &Tensor, sides: &[Tensor]) -> Result<Trace<'a>> {
-    if tail.multiplications() <= SMALL_TAIL {
-        return tail.trace(layer, sides);
-    }
-    let closed = tail.with_sides(sides)?;
-    let targets = closed.values();
-    let mut program = CpuEngine::new().compile(closed.graph(), &targets)?;
-    let output = program.run(layer, &Mix::default()).await?;
-    let mut values = Vec::with_capacity(targets.len());
-    for features in &output.features {
-        values.push(program.read(features).await?);
-    }
-    tail.trace_from(layer, sides, targets.into_iter().zip(values).collect())
 }
 
 /// The pooled embedding of maps in host memory.

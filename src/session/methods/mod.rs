@@ -138,7 +138,10 @@ impl Session {
             let (found, passes) = match (method, method.reads()) {
                 (Method::Fam, _) if gathered.logits.is_none() => {
                     let (method, method_options) = Default::default();
-                    let plain = ExplainOptions { method, layer: None, method_options, ..options.clone() };
+                    let mut plain = ExplainOptions { method, layer: None, method_options, ..options.clone() };
+                    if gathered.own {
+                        plain = ExplainOptions { target: Some(gathered.layer.clone()), targets: Vec::new(), ..plain };
+                    }
                     let explanation = self.explain(query, classes, &plain).await?;
                     let passes = Passes { forward: explanation.passes.saturating_sub(1), ..Passes::default() };
                     let maps = explanation.maps.into_iter().zip(explanation.weights);
@@ -234,7 +237,7 @@ fn finish(
     if method.ignores_class() && found.len() > 1 {
         notes.push(format!("{method} knows nothing of the class: its map is the same for every one."));
     }
-    if method == Method::Fam && gathered.logits.is_none() && gathered.layer != gathered.decides {
+    if method == Method::Fam && gathered.logits.is_none() && gathered.layer != gathered.decides && !gathered.own {
         let Gathered { layer, decides, .. } = gathered;
         notes.push(format!(
             "FAM weighs the maps of {decides:?}, where the similarity is taken, and not those of {layer:?}."

@@ -1,6 +1,6 @@
 // Medians, ratios and floors from what was measured, and how they are printed.
 
-import { median } from "../harness/numbers.mjs";
+import { cosine, median } from "../harness/numbers.mjs";
 
 const REFERENCE = { cpu: "onnxruntime-web WASM fp32", gpu: "onnxruntime-web WebGPU fp32" };
 const ANSWER = "onnxruntime-web WASM fp32";
@@ -83,11 +83,6 @@ export function floors(report) {
 
 function paired(ours, plain) {
   return ours?.length && ours.length === plain?.length ? median(ours.map((ms, i) => ms / plain[i])) : null;
-}
-
-function cosine(a, b) {
-  const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
 
 function row([name, ...cells]) {

@@ -13,6 +13,17 @@ export function pearson(a, b) {
   return ab / Math.sqrt(aa * bb);
 }
 
+/** Sum of a sequence of numbers. */
+export function sum(values) {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+/** Cosine of two vectors of equal length. */
+export function cosine(a, b) {
+  const dot = (x, y) => x.reduce((total, value, i) => total + value * y[i], 0);
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
 /** Whether `[x, y]` lies in `[x0, y0, x1, y1]`. */
 export function inBox([x, y], [x0, y0, x1, y1]) {
   return x >= x0 && x <= x1 && y >= y0 && y <= y1;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, test } from "node:test";
 
-import { inBox, pearson } from "../harness/numbers.mjs";
+import { cosine, inBox, pearson, sum } from "../harness/numbers.mjs";
 import { EXAMPLES, SUB_PATH, open, ready, setUp, until } from "../harness/page.mjs";
 
 const { boxes } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
@@ -21,8 +21,6 @@ const ask = (page, options = {}) =>
     const side = ({ map, contributions }) => ({ map: { ...map, data: Array.from(map.data) }, contributions: Array.from(contributions) });
     return { ...pair, a: side(pair.a), b: side(pair.b), cells: { ...cells, terms: Array.from(cells.terms) }, embeddings };
   }, options);
-
-const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 for (const backend of ["webgpu", "cpu"]) {
   describe(`a pair on ${backend}`, () => {
@@ -43,13 +41,11 @@ for (const backend of ["webgpu", "cpu"]) {
     test("contributions, cells and embeddings give one cosine; both maps point at the birds", async () => {
       const found = await ask(page);
       given[backend] = found;
-      const [f, g] = found.embeddings;
-      const dot = (a, b) => a.reduce((total, value, i) => total + value * b[i], 0);
-      const cosine = dot(f, g) / Math.sqrt(dot(f, f) * dot(g, g));
+      const expected = cosine(...found.embeddings);
       assert.equal(found.backend, backend);
       assert.deepEqual([found.cells.a, found.cells.b, found.cells.terms.length], [[7, 7], [7, 7], 49 * 49]);
       for (const value of [found.similarity, sum(found.a.contributions), sum(found.b.contributions), sum(found.cells.terms), found.cells.sum]) {
-        assert.ok(Math.abs(value - cosine) < 1e-4, `${value} is not ${cosine}`);
+        assert.ok(Math.abs(value - expected) < 1e-4, `${value} is not ${expected}`);
       }
       assert.ok(inBox(found.a.map.peak, boxes["kingfisher.jpg"]), `${found.a.map.peak}`);
       // The form of CAM weighs by the other embedding alone: its map is what each cell adds, times the number of cells.

@@ -35,6 +35,7 @@ export const POOLINGS = [
   { name: "gmp", label: "Maximum" },
   { name: "gem", label: "Generalised mean (GeM)" },
   { name: "crow", label: "CroW" },
+  { name: "model", label: "The model's own embedding" },
 ];
 
 /** The preset with these numbers, if there is one. @param {Pick<Settings, "mean" | "std">} settings */

@@ -59,7 +59,7 @@ export function mountSide(side, { context, choose, light }) {
     text, hint,
   );
 
-  /** @type {{image: LensImage, map: LensMap, cells: [number, number], grid: {x: number, y: number, width: number, height: number}} | null} */
+  /** @type {{image: LensImage, map: LensMap, cells: [number, number] | null, grid: {x: number, y: number, width: number, height: number}} | null} */
   let now = null;
   let cell = -1;
   let drawing = 0;
@@ -101,7 +101,7 @@ export function mountSide(side, { context, choose, light }) {
    * The map over it.
    * @param {LensImage} of
    * @param {LensMap} found
-   * @param {[number, number]} count of cells, across and down
+   * @param {[number, number] | null} count of cells, across and down; null if none can be pointed at
    * @param {string} geometry
    */
   async function explain(of, found, count, geometry) {
@@ -140,7 +140,7 @@ export function mountSide(side, { context, choose, light }) {
     shapes.replaceChildren();
     glow.hidden = terms === null;
     map.hidden = !now || terms !== null;
-    if (!terms || !now) {
+    if (!terms || !now?.cells) {
       cell = terms ? cell : -1;
       return -1;
     }
@@ -171,7 +171,7 @@ export function mountSide(side, { context, choose, light }) {
 
   /** @param {number} at @param {string} kind */
   function outline(at, kind) {
-    if (!now) return;
+    if (!now?.cells) return;
     const [columns, rows] = now.cells;
     const { grid } = now;
     const attributes = { x: grid.x + (grid.width * (at % columns)) / columns, y: grid.y + (grid.height * Math.floor(at / columns)) / rows, width: grid.width / columns, height: grid.height / rows };
@@ -188,7 +188,7 @@ export function mountSide(side, { context, choose, light }) {
 
   /** The cell at a place of the picture. @param {PointerEvent} event */
   function cellAt(event) {
-    if (!now) return null;
+    if (!now?.cells) return null;
     const { left, top, width, height } = frame.getBoundingClientRect();
     const { grid, cells: [columns, rows] } = now;
     const x = ((event.clientX - left) / width - grid.x) / grid.width;
@@ -212,7 +212,7 @@ export function mountSide(side, { context, choose, light }) {
   });
   frame.addEventListener("blur", () => point(null));
   frame.addEventListener("keydown", (event) => {
-    if (!now) return;
+    if (!now?.cells) return;
     const [columns, rows] = now.cells;
     if (event.key === "Escape") return point(null);
     const step = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })[event.key];

@@ -26,7 +26,7 @@ const CHANGES = [
 
 /** What can be chosen here, of all that the library's catalogue describes, and the values that need no second class. */
 const KINDS = ["form", "similarity", "pooling"];
-const NEEDS_MORE = new Set(["contrastive", "whitened", "discriminative", "bilinear", "mahalanobis", "model"]);
+const NEEDS_MORE = new Set(["contrastive", "whitened", "discriminative", "bilinear", "mahalanobis"]);
 
 /** The pair that the page opens with. */
 const OPENING = ["kingfisher.jpg", "scarlet-macaw.jpg"];
@@ -47,7 +47,7 @@ export function mount(container, context) {
   const allowed = Object.fromEntries(CHANGES.map(({ name }) => [name, true]));
   /** @type {Record<string, string>} */
   const options = {};
-  /** @type {{pair: Pair, cells: CellPairs} | null} */
+  /** @type {{pair: Pair, cells: CellPairs | null} | null} */
   let found = null;
   /** @type {AbortController | null} */
   let asking = null;
@@ -138,7 +138,8 @@ export function mount(container, context) {
       const [imageA, imageB] = await Promise.all([lens.open(a.source), lens.open(b.source)]);
       const request = { a: imageA, b: imageB, .../** @type {any} */ (options), signal };
       const pair = await lens.pair(request);
-      const cells = await lens.whereToWhere(request);
+      // What the network makes of the cells itself is no sum over pairs of them.
+      const cells = (options.pooling ?? lens.info.model.pooling) === "model" ? null : await lens.whereToWhere(request);
       if (signal.aborted) return;
       found = { pair, cells };
       await show(imageA, imageB);
@@ -173,11 +174,12 @@ export function mount(container, context) {
     const { pair, cells } = found;
     score.replaceChildren(el("strong", {}, pair.similarity.toFixed(3)), ` ${pair.score}`);
     score.dataset.similarity = String(pair.similarity);
-    score.dataset.sum = String(cells.sum + cells.constant);
+    score.dataset.sum = cells ? String(cells.sum + cells.constant) : "";
     score.title = `${milliseconds(pair.ms)} on the ${pair.backend === "cpu" ? "CPU" : "GPU"}`;
     rest();
     const geometry = context.lens?.info.model.geometry ?? "squash";
-    await Promise.all([sides.a.explain(a, pair.a.map, cells.a, geometry), sides.b.explain(b, pair.b.map, cells.b, geometry)]);
+    const cellsOf = (/** @type {"a" | "b"} */ side) => cells?.[side] ?? null;
+    await Promise.all([sides.a.explain(a, pair.a.map, cellsOf("a"), geometry), sides.b.explain(b, pair.b.map, cellsOf("b"), geometry)]);
     context.say(`${pair.score} ${pair.similarity.toFixed(2)}. ${says.textContent}`);
   }
 
@@ -185,6 +187,10 @@ export function mount(container, context) {
   function rest() {
     if (!found) return;
     const { pair, cells } = found;
+    if (!cells) {
+      says.textContent = ["The model's own embedding is no sum over pairs of cells, so there is no where to where.", ...pair.notes].join(" ");
+      return;
+    }
     const count = cells.terms.length.toLocaleString("en");
     const constant = cells.constant === 0 ? "" : ` and the constant ${cells.constant.toFixed(3)}`;
     says.textContent = [`It is the sum of ${count} pairs of cells${constant}. Point at a cell of one photo to see where in the other its part comes from.`, ...pair.notes].join(" ");
@@ -199,6 +205,7 @@ export function mount(container, context) {
       return rest();
     }
     const { cells } = found;
+    if (!cells) return;
     const terms = sides[side].terms(cells, cell);
     sides[side].mark(cell);
     const best = sides[other].light(terms);
@@ -217,12 +224,14 @@ export function mount(container, context) {
       const choice = all.find((one) => one.kind === kind);
       if (!choice?.values || choices.querySelector(`[data-kind="${kind}"]`)) continue;
       const select = el("select", { "data-kind": kind, "data-testid": `pair-${kind}` });
-      const standard = typeof choice.default === "string" ? choice.default : choice.values[0].name;
+      const standard = typeof choice.default === "string" ? choice.default : null;
+      if (!standard) select.append(el("option", { value: "", selected: true }, "As the model has it"));
       for (const { name, label, sentence } of choice.values) {
         if (!NEEDS_MORE.has(name)) select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
       }
       select.addEventListener("change", () => {
-        options[kind] = select.value;
+        if (select.value) options[kind] = select.value;
+        else delete options[kind];
         select.title = choice.values?.find(({ name }) => name === select.value)?.sentence ?? "";
         void compare();
       });

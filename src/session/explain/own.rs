@@ -1,0 +1,268 @@
+//! FAM of the model's own embedding where attention, a class token or anything else than a pooling and a head makes it.
+//!
+//! The similarity is then split among the channels of the target layer by the gradient, as it is before a head that is not linear. With
+//! `s = <a, e(A)>`, where `e(A)` is the embedding that the network makes of the activations `A` and `a` what the similarity multiplies it with
+//! (lengths held fixed), channel `c` contributes `sum_i A_ci ds/dA_ci`. Behind a global average pooling that is `f_c g_c / (|f| |g|)`, FAM's weight.
+
+use web_time::Instant;
+
+use super::super::pooled::Place;
+use super::super::{ImageId, Session, milliseconds};
+use super::maps::{split, weighed};
+use super::setup::Setup;
+use super::{Class, ExplainOptions, Explanation, Timings, Told, Weighed};
+use crate::engine::cpu::CpuEngine;
+use crate::engine::mix::mix_host;
+use crate::engine::{Engine, Mix, Program};
+use crate::error::{Error, Result};
+use crate::fam::{ChannelWeights, Form, contrast};
+use crate::graph::gradient::{Tail, Trace};
+use crate::tensor::Tensor;
+
+/// From how many multiplications on the engine runs a tail, and not the plain loops.
+const SMALL_TAIL: usize = 4_000_000;
+
+/// The way from a layer to the model's own embedding, kept from one explanation to the next.
+pub(in super::super) struct Way {
+    layer: String,
+    size: (u32, u32),
+    tail: Tail,
+    /// Gives the layer and what the tail reads beside it.
+    program: Box<dyn Program>,
+}
+
+/// One layer's side of an explanation.
+struct Carried {
+    activations: Tensor,
+    /// The mean of each channel's cells.
+    means: Vec<f32>,
+    classes: Vec<ChannelWeights>,
+}
+
+impl Session {
+    pub(super) async fn explain_own(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+        layers: &[String],
+        place: &Place,
+    ) -> Result<Explanation> {
+        if options.form == Form::Centred {
+            let reason = "the centred form measures pooled features from their mean, and the model's own embedding is not pooled features; \
+                          choose the similarity \"centredCosine\" or another form";
+            return Err(Error::argument("form", reason));
+        }
+        let (mut notes, mut timings) = (Vec::new(), Timings::default());
+        let started = Instant::now();
+        let (setups, mut embedded) =
+            self.learn(query, classes, options, &place.layers, place.pooling, &mut notes).await?;
+        if embedded > 0 {
+            timings.supports = milliseconds(started);
+        }
+        let started = Instant::now();
+        embedded += usize::from(self.missing(query, &place.layers)?);
+        let embedding = self.pooled(query, &place.layers, place.pooling).await?.swap_remove(0);
+        timings.forward = milliseconds(started);
+
+        let started = Instant::now();
+        let Setup { space, references } = &setups[0];
+        let side = space.side(&embedding)?;
+        let (decision, directions) = references.decide(space.metric(), &side);
+        let told = space.explain(&embedding, &side, &directions, options.form, options.rival)?;
+        let directions = match options.form {
+            Form::Contrastive => contrast(&directions, options.rival)?,
+            _ => directions,
+        };
+        // The weights of the CAM form are the slope of the score, with lengths held fixed.
+        let slopes: Vec<Vec<f32>> =
+            space.explain(&embedding, &side, &directions, Form::Cam, None)?.into_iter().map(|c| c.weights).collect();
+
+        let value = &place.layers[0];
+        let layers = self.layers_read(layers, options, value).await?;
+        notes.push(match layers[0] == self.model.manifest().target {
+            true => format!("What is compared is the model's own embedding, {value:?}; the gradient between it and {:?} makes the weights.", layers[0]),
+            false => format!(
+                "What is compared is the model's own embedding, {value:?}; the gradient between it and {:?}, whose cells it is made of, makes the weights.",
+                layers[0]
+            ),
+        });
+        let mut carried = Vec::with_capacity(layers.len());
+        for layer in &layers {
+            let mut one = self.carry_back(query, layer, value, &slopes, options.form, &told).await?;
+            one.classes.iter_mut().for_each(|class| super::finish_weights(class, options));
+            carried.push(one);
+        }
+        let signed = carried[0].activations.data().iter().any(|&a| a < 0.0);
+        let mut grids = Vec::with_capacity(layers.len());
+        for Carried { activations, classes, .. } in &carried {
+            let mix = weighed(classes);
+            grids.push(split(activations.shape(), mix_host(activations, &mix)?.maps, mix.directions.len())?);
+        }
+        timings.mix = milliseconds(started);
+        let features = std::mem::take(&mut carried[0].means);
+        let explained: Vec<_> = carried.into_iter().map(|one| one.classes).collect();
+        let (grids, passes) = match options.finer.is_on() {
+            true => self.weighed_maps(query, &layers, &explained, options, &mut timings).await?,
+            false => (grids, 1),
+        };
+        let (setup, features, layers, own) = (&setups[0], &features, &layers, true);
+        let weighed = Weighed { decision, setup, features, explained, grids, passes, signed, layers, own };
+        self.conclude(query, classes, options, weighed, Told { notes, timings, embedded })
+    }
+
+    /// Every class's weights at a layer from the slopes of its score at the embedding.
+    async fn carry_back(
+        &mut self,
+        query: ImageId,
+        layer: &str,
+        value: &str,
+        slopes: &[Vec<f32>],
+        form: Form,
+        told: &[ChannelWeights],
+    ) -> Result<Carried> {
+        let entry = self.entry(query)?;
+        let (input, size) = (entry.input.clone(), entry.geometry.input_size());
+        let way = self.way(layer, value, size)?;
+        let output = way.program.run(&input, &Mix::default()).await?;
+        let mut values = Vec::with_capacity(output.features.len());
+        for features in &output.features {
+            values.push(way.program.read(features).await?);
+        }
+        let sides = values.split_off(1);
+        let activations = values.swap_remove(0);
+        let trace = trace(&way.tail, &activations, &sides).await?;
+        let (channels, height, width) = activations.shape().chw().ok_or_else(|| super::super::not_spatial(layer))?;
+        let cells = height * width;
+        let sum = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>();
+        let means: Vec<f32> = activations
+            .data()
+            .chunks(cells)
+            .map(|plane| (sum(&mut plane.iter().map(|&a| f64::from(a))) / cells as f64) as f32)
+            .collect();
+        let mut classes = Vec::with_capacity(slopes.len());
+        for (slope, told) in slopes.iter().zip(told) {
+            let gradient = trace.gradient(slope)?;
+            let planes = || activations.data().chunks(cells).zip(gradient.data().chunks(cells));
+            let product =
+                |(a, g): (&[f32], &[f32])| sum(&mut a.iter().zip(g).map(|(&a, &g)| f64::from(a) * f64::from(g))) as f32;
+            let contributions: Vec<f32> = planes().map(product).collect();
+            let slope = |c: usize| sum(&mut gradient.data()[c * cells..][..cells].iter().map(|&g| f64::from(g))) as f32;
+            let weights = match form {
+                Form::Cam => (0..channels).map(slope).collect(),
+                Form::Magnitude => means.iter().enumerate().map(|(c, f)| f.abs() * slope(c)).collect(),
+                _ => contributions.clone(),
+            };
+            let (explained, constant) = (told.explained, told.constant);
+            let carried: f64 = contributions.iter().map(|&w| f64::from(w)).sum();
+            let residual = explained - constant - carried;
+            classes.push(ChannelWeights { explained, contributions, constant, residual, weights });
+        }
+        Ok(Carried { activations, means, classes })
+    }
+
+    /// The layers to explain. Where the user names none it is the target layer or, if the embedding is made without its cells (as of a class token,
+    /// which reads the others for the last time in the last attention), the next one before it that has as many channels and is read.
+    pub(in super::super) async fn layers_read(
+        &mut self,
+        layers: &[String],
+        options: &ExplainOptions,
+        value: &str,
+    ) -> Result<Vec<String>> {
+        let named = options.target.is_some() || !options.targets.is_empty();
+        let unread = |layer: &str, instead: &str| {
+            let reason = format!("the embedding {value:?} is made without the cells of {layer:?}{instead}");
+            Error::argument("target", reason)
+        };
+        if !named {
+            if let Some(known) = &self.read_layer {
+                return Ok(vec![known.clone()]);
+            }
+            let found = self
+                .first_read(&layers[0], value)
+                .await?
+                .ok_or_else(|| unread(&layers[0], ", and of those before it"))?;
+            self.read_layer = Some(found.clone());
+            return Ok(vec![found]);
+        }
+        for layer in layers {
+            if !self.reads(layer, value).await? {
+                let instead = self.first_read(layer, value).await?;
+                let instead = instead.map_or_else(String::new, |found| format!("; choose {found:?} or one before it"));
+                return Err(unread(layer, &instead));
+            }
+        }
+        Ok(layers.to_vec())
+    }
+
+    /// A layer, or the next before it that has as many channels and whose cells the embedding is made of.
+    async fn first_read(&self, layer: &str, value: &str) -> Result<Option<String>> {
+        let side = self.model.manifest().input.size as u32;
+        // What remains when the network is optimised is a layer; the rest are steps within one, such as the squares of a normalisation.
+        let whole = self.model.graph_keeping((side, side), &[value])?;
+        let computed = |name: &str| whole.nodes.iter().any(|node| whole.value(node.output).name == name);
+        let targets = self.model.targets();
+        let start = targets.iter().position(|t| t == layer).unwrap_or(0);
+        let mut wanted = None;
+        for candidate in targets[start..].iter().filter(|name| *name == layer || computed(name)) {
+            let Some(channels) = self.channels_of(candidate)? else { continue };
+            if *wanted.get_or_insert(channels) == channels && self.reads(candidate, value).await? {
+                return Ok(Some(candidate.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn channels_of(&self, layer: &str) -> Result<Option<usize>> {
+        let side = self.model.manifest().input.size as u32;
+        let graph = self.model.graph_keeping((side, side), &[layer])?;
+        Ok(graph.find(layer).and_then(|id| graph.value(id).shape.chw()).map(|(channels, ..)| channels))
+    }
+
+    /// Whether the embedding is made of the cells of a layer: its gradient there is not zero throughout. Made-up activations tell.
+    async fn reads(&self, layer: &str, value: &str) -> Result<bool> {
+        let side = self.model.manifest().input.size as u32;
+        let graph = self.model.graph_keeping((side, side), &[layer, value])?;
+        let (Some(from), Some(to)) = (graph.find(layer), graph.find(value)) else { return Ok(false) };
+        let Ok(tail) = Tail::new(&graph, from, to) else { return Ok(false) };
+        let made_up = |shape: &crate::tensor::Shape| {
+            Tensor::new(shape.clone(), (0..shape.len()).map(|i| (0.7 * i as f32).sin()).collect())
+        };
+        let sides = tail.sides().into_iter().filter_map(|name| graph.find(name));
+        let sides = sides.map(|id| made_up(&graph.value(id).shape)).collect::<Result<Vec<_>>>()?;
+        let trace = trace(&tail, &made_up(&graph.value(from).shape)?, &sides).await?;
+        let gradient = trace.gradient(made_up(tail.output_shape())?.data())?;
+        Ok(gradient.data().iter().any(|&g| g.is_finite() && g != 0.0))
+    }
+
+    fn way(&mut self, layer: &str, value: &str, size: (u32, u32)) -> Result<&mut Way> {
+        let way = match self.way.take() {
+            Some(known) if known.layer == layer && known.size == size => known,
+            _ => {
+                let graph = self.model.graph_keeping(size, &[layer, value])?;
+                let find = |name: &str| graph.find(name).ok_or_else(|| super::super::not_spatial(name));
+                let tail = Tail::new(&graph, find(layer)?, find(value)?)?;
+                let targets = std::iter::once(layer).chain(tail.sides()).map(find).collect::<Result<Vec<_>>>()?;
+                let program = CpuEngine::new().compile(&graph, &targets)?;
+                Way { layer: layer.to_owned(), size, tail, program }
+            }
+        };
+        Ok(self.way.insert(way))
+    }
+}
+
+/// Runs a tail forward: a small one in plain loops, a large one on the CPU engine with every value read back.
+pub(in super::super) async fn trace<'a>(tail: &'a Tail, layer: &Tensor, sides: &[Tensor]) -> Result<Trace<'a>> {
+    if tail.multiplications() <= SMALL_TAIL {
+        return tail.trace(layer, sides);
+    }
+    let closed = tail.with_sides(sides)?;
+    let targets = closed.values();
+    let mut program = CpuEngine::new().compile(closed.graph(), &targets)?;
+    let output = program.run(layer, &Mix::default()).await?;
+    let mut values = Vec::with_capacity(targets.len());
+    for features in &output.features {
+        values.push(program.read(features).await?);
+    }
+    tail.trace_from(layer, sides, targets.into_iter().zip(values).collect())
+}
