@@ -85,7 +85,12 @@ enum Command {
         minutes: u32,
     },
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
+    ///
+    /// With `--model`, on an ONNX file of yours, against onnxruntime-web, in time and memory.
     Bench {
+        /// An ONNX image model to measure instead of the one that ships; a model.json beside it says how it is fed, else as ImageNet's.
+        #[arg(long, value_name = "FILE", conflicts_with = "check")]
+        model: Option<PathBuf>,
         /// Rounds; each runs every contender once, in turn.
         #[arg(long, default_value_t = 15)]
         rounds: u32,
@@ -109,7 +114,9 @@ fn main() -> ExitCode {
         Command::Conformance { words, write } => conformance::run(&words, write),
         Command::Test { steps, list } => test::run(&steps, list),
         Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
-        Command::Bench { rounds, gpu_rounds, no_build, check } => bench::run(rounds, gpu_rounds, no_build, check),
+        Command::Bench { rounds, gpu_rounds, no_build, check, model } => {
+            bench::run(&bench::Bench { rounds, gpu_rounds, no_build, check, model })
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

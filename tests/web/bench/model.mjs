@@ -1,29 +1,8 @@
 // The benchmark's model in the forms that the contenders take, all made from the one int8 ONNX file of the repository,
 // so that every contender computes with the same weights and stops at the same place: the pooled embedding.
 
-import protobuf from "protobufjs";
+import { FLOAT, Model } from "./onnx.mjs";
 
-// The part of the ONNX schema that the file uses. What is left out is not written back; the graph does without it.
-const SCHEMA = `
-syntax = "proto2";
-message Model { optional int64 ir_version = 1; optional Graph graph = 7; repeated OpSet opset_import = 8; }
-message OpSet { optional string domain = 1; optional int64 version = 2; }
-message Graph { repeated Node node = 1; optional string name = 2; repeated Tensor initializer = 5;
-                repeated bytes input = 11; repeated Value output = 12; }
-message Node { repeated string input = 1; repeated string output = 2; optional string name = 3;
-               optional string op_type = 4; repeated Attribute attribute = 5; }
-message Attribute { optional string name = 1; optional float f = 2; optional int64 i = 3;
-                    repeated int64 ints = 8; optional int32 type = 20; }
-message Tensor { repeated int64 dims = 1; optional int32 data_type = 2; optional string name = 8;
-                 optional bytes raw_data = 9; }
-message Value { optional string name = 1; optional Type type = 2; }
-message Type { optional TensorType tensor_type = 1; }
-message TensorType { optional int32 elem_type = 1; optional TensorShape shape = 2; }
-message TensorShape { repeated Dim dim = 1; }
-message Dim { optional int64 dim_value = 1; }
-`;
-const Model = protobuf.parse(SCHEMA, { keepCase: true }).root.lookupType("Model");
-const FLOAT = 1;
 const INT8 = 3;
 
 /**

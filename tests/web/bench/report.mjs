@@ -2,19 +2,16 @@
 
 import { cosine, median } from "../harness/numbers.mjs";
 
-const REFERENCE = { cpu: "onnxruntime-web WASM fp32", gpu: "onnxruntime-web WebGPU fp32" };
-const ANSWER = "onnxruntime-web WASM fp32";
-
 /** Adds medians, the ratio to onnxruntime-web of the same kind, and the cosine to its embedding. */
 export function summarise(measured) {
-  const find = (name) => measured.find((result) => result.name === name);
-  const contenders = measured.map(({ name, group, cold, runs, embedding, error }) => {
+  const referenceOf = (group) => measured.find((result) => result.group === group && result.reference);
+  const contenders = measured.map(({ name, group, reference: isReference = false, cold, runs, embedding, error }) => {
     if (error) return { name, group, error };
     const medians = Object.fromEntries(Object.entries(runs).map(([what, ms]) => [what, median(ms)]));
-    const reference = find(REFERENCE[group])?.runs?.forward;
-    const answer = find(ANSWER)?.embedding;
+    const reference = referenceOf(group)?.runs?.forward;
+    const answer = referenceOf("cpu")?.embedding;
     return {
-      name, group, cold, medians,
+      name, group, reference: isReference, cold, medians,
       ratio: reference && medians.forward !== undefined ? medians.forward / median(reference) : null,
       cosine: answer ? cosine(embedding, answer) : null,
       // FAM on activation maps that are there already, against the pass that made them. On the GPU this counts a
@@ -30,9 +27,10 @@ export function summarise(measured) {
   return { contenders };
 }
 
-export function print(report) {
+/** The times of every contender under a line that says of what. */
+export function printTimes(report, title) {
   console.log(`\n${report.machine.browser}, ${report.machine.cores} cores, ${report.machine.cpu}`);
-  console.log("EfficientNet-Lite0, 1x3x224x224 to the embedding, milliseconds\n");
+  console.log(`${title}\n`);
   console.log(row(["", "warm", "ratio", "cold", "cosine", "runs"]));
   for (const it of report.contenders) {
     if (it.error) {
@@ -50,6 +48,10 @@ export function print(report) {
     }
     if (it.famShare !== null) console.log(row(["  FAM's share of a forward pass", `${fixed(100 * it.famShare, 1)} %`]));
   }
+}
+
+export function print(report) {
+  printTimes(report, "EfficientNet-Lite0, 1x3x224x224 to the embedding, milliseconds");
   console.log("\nratio: to onnxruntime-web of the same kind, fp32; cosine: of the embedding, to onnxruntime-web WASM fp32");
   console.log(`\n${"downloads (code only)".padEnd(44)}${"kB".padStart(9)}${"gzipped".padStart(9)}`);
   for (const { name, bytes, gzipped } of report.downloads) {
@@ -85,10 +87,12 @@ function paired(ours, plain) {
   return ours?.length && ours.length === plain?.length ? median(ours.map((ms, i) => ms / plain[i])) : null;
 }
 
-function row([name, ...cells]) {
+/** A line of a table: a name and its figures. */
+export function row([name, ...cells]) {
   return name.padEnd(34) + cells.map((cell) => cell.padStart(10)).join("");
 }
 
-function fixed(value, digits) {
+/** A figure, or a dash where there is none. */
+export function fixed(value, digits) {
   return value == null || Number.isNaN(value) ? "-" : value.toFixed(digits);
 }
