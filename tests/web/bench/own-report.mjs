@@ -7,8 +7,8 @@ export function printOwn(report) {
   const [channels, height, width] = target.maps;
   printTimes(report, `${name} (${megabytes(bytes)} MB), ${shape.join("x")} to the mean of ${target.name} (${channels}x${height}x${width}), milliseconds`);
   console.log("\nratio: to onnxruntime-web of the same kind; cosine: of the embedding, to onnxruntime-web WASM");
-  console.log(`Both compute the first ${fixed(100 * target.cost, 1)} % of the network's products: what follows the target layer is cut off the file that onnxruntime-web gets.`);
-  console.log("Rows of the GPU ran on SwiftShader, Chromium's software adapter: compare them as ratios.");
+  console.log(`Both end at the target layer, after ${fixed(100 * target.cost, 1)} % of the network's products: onnxruntime-web gets the file cut off there.`);
+  console.log("The GPU is SwiftShader, Chromium's software adapter: compare its rows as ratios.");
   printMemory(report);
 }
 

@@ -2,7 +2,10 @@
 
 import { normalise, ort, photo } from "./contenders.js";
 
-/** @typedef {{manifest: string, cut: string, shape: number[], mean: number[], std: number[]}} Own addresses of the model's description and of the file for onnxruntime-web */
+/**
+ * Addresses of the model's description and of the file for onnxruntime-web, and how a photo is fed.
+ * @typedef {{manifest: string, cut: string, shape: number[], mean: number[], std: number[]}} Own
+ */
 
 /** @param {Own} model */
 export async function own({ manifest, cut, shape, mean, std }) {
