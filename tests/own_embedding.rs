@@ -127,6 +127,44 @@ fn a_layer_that_the_embedding_is_not_made_of_is_refused_and_another_named() {
 }
 
 #[test]
+fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
+    let index = json(root("tests/families/index.json"));
+    let mut explained = std::collections::HashMap::new();
+    for family in index.as_array().expect("a list") {
+        let name = family["name"].as_str().expect("a name");
+        let sides = [2, 3].map(|axis| family["input"][axis].as_u64().expect("a side"));
+        if sides[0] != sides[1] {
+            continue;
+        }
+        let side = sides[0];
+        let text = format!(
+            r#"{{"format": 1, "name": "{name}", "pooling": "model", "input": {{"size": {side}, "stride": 1, "mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}}}"#
+        );
+        let model = Model::new(&text, &bytes(root(&format!("tests/families/{name}.onnx")))).expect("the network loads");
+        let mut session = block_on(Session::new(model, EngineChoice::Cpu)).expect("the CPU is always there");
+        let ids = ["query", "support"].map(|file| {
+            let file = format!("own/{file}.png");
+            let photo = decode(&file, &bytes(golden(&file)), &Limits::default()).expect("a golden's input decodes");
+            session.add_image(&file, &photo).expect("it fits")
+        });
+        let pair = block_on(session.pair(ids[0], ids[1], &ExplainOptions::default()));
+        let pair = pair.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let map = &pair.a.maps[0].map.data;
+        assert!(map.iter().all(|v| v.is_finite()) && map.iter().any(|&v| v != map[0]), "{name}: {map:?}");
+        explained.insert(name, pair.a.target);
+    }
+    assert!(explained.len() > 65, "{explained:?}");
+    // The norm before the last attention, where the class token is what the embedding is made of.
+    for (name, target) in [
+        ("vit_new", "layernormalization2"),
+        ("deit_new", "layernormalization2"),
+        ("dino_v2_registers", "layernormalization2"),
+    ] {
+        assert_eq!(explained[name], target, "{name}");
+    }
+}
+
+#[test]
 fn galleries_pairs_and_methods_compare_the_own_embedding_too() {
     let Some((mut session, [query, support], expected)) = session("clip_resnet", EngineChoice::Cpu) else { return };
     let similarity = expected["similarity"].as_f64().expect("a number");

@@ -11,12 +11,14 @@ mod layouts;
 mod op;
 pub mod passes;
 mod randomise;
+mod reads;
 mod targets;
 
 pub(crate) use infer::broadcast;
 pub use op::{Activation, Attention, BinaryOp, Conv2d, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind};
 pub use randomise::{count_weighted_layers, randomise};
 
+pub use reads::Read;
 pub use targets::{Target, TargetLayout};
 
 use std::sync::Arc;

@@ -95,6 +95,8 @@ pub struct Session {
     learn_from: Option<Vec<ImageId>>,
     /// The last layer whose cells the model's own embedding is made of, once found, and the way between the two.
     read_layer: Option<String>,
+    /// Named layers that are known to be read.
+    known_read: std::collections::HashSet<String>,
     way: Option<explain::Way>,
 }
 
@@ -156,6 +158,7 @@ impl Session {
             learn_from: None,
             cells: Default::default(),
             read_layer: None,
+            known_read: Default::default(),
             way: None,
         })
     }

@@ -302,6 +302,12 @@ impl Model {
         self.build(size, names, 1)
     }
 
+    /// The optimised network for images of the usual size, with every named value kept as it lies in the file.
+    pub(super) fn graph_as_it_lies(&self, names: &[&str]) -> Result<Graph> {
+        let side = self.manifest.input.size as u32;
+        self.build((side, side), names, 0)
+    }
+
     /// The network with every named value kept, the first so many of them as maps.
     fn build(&self, (width, height): (u32, u32), names: &[&str], maps: usize) -> Result<Graph> {
         let mut graph = self.lower((height as usize, width as usize), names)?;

@@ -17,6 +17,7 @@ use crate::engine::{Engine, Mix, Program};
 use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Form, contrast};
 use crate::graph::gradient::{Tail, Trace};
+use crate::graph::{Op, Target};
 use crate::tensor::Tensor;
 
 /// From how many multiplications on the engine runs a tail, and not the plain loops.
@@ -79,7 +80,7 @@ impl Session {
             space.explain(&embedding, &side, &directions, Form::Cam, None)?.into_iter().map(|c| c.weights).collect();
 
         let value = &place.layers[0];
-        let layers = self.layers_read(layers, options, value).await?;
+        let layers = self.layers_read(layers, options, value)?;
         notes.push(match layers[0] == self.model.manifest().target {
             true => format!("What is compared is the model's own embedding, {value:?}; the gradient between it and {:?} makes the weights.", layers[0]),
             false => format!(
@@ -163,76 +164,65 @@ impl Session {
 
     /// The layers to explain. Where the user names none it is the target layer or, if the embedding is made without its cells (as of a class token,
     /// which reads the others for the last time in the last attention), the next one before it that has as many channels and is read.
-    pub(in super::super) async fn layers_read(
+    pub(in super::super) fn layers_read(
         &mut self,
         layers: &[String],
         options: &ExplainOptions,
         value: &str,
     ) -> Result<Vec<String>> {
         let named = options.target.is_some() || !options.targets.is_empty();
-        let unread = |layer: &str, instead: &str| {
-            let reason = format!("the embedding {value:?} is made without the cells of {layer:?}{instead}");
-            Error::argument("target", reason)
-        };
-        if !named {
-            if let Some(known) = &self.read_layer {
-                return Ok(vec![known.clone()]);
-            }
-            let found = self
-                .first_read(&layers[0], value)
-                .await?
-                .ok_or_else(|| unread(&layers[0], ", and of those before it"))?;
-            self.read_layer = Some(found.clone());
-            return Ok(vec![found]);
+        if named && layers.iter().all(|layer| self.known_read.contains(layer)) {
+            return Ok(layers.to_vec());
         }
+        if let (false, Some(known)) = (named, &self.read_layer) {
+            return Ok(vec![known.clone()]);
+        }
+        let mut found = Vec::with_capacity(layers.len());
         for layer in layers {
-            if !self.reads(layer, value).await? {
-                let instead = self.first_read(layer, value).await?;
-                let instead = instead.map_or_else(String::new, |found| format!("; choose {found:?} or one before it"));
-                return Err(unread(layer, &instead));
+            let read = self.first_read(layer, value)?;
+            let unread = || {
+                let instead = match &read {
+                    Some(read) => format!("choose {read:?} or one before it"),
+                    None => "it has no layer of as many channels that is read; choose another pooling".to_owned(),
+                };
+                let reason = format!("the embedding {value:?} is made without the cells of {layer:?}; {instead}");
+                Error::argument("target", reason)
+            };
+            match &read {
+                Some(read) if !named || read == layer => found.push(read.clone()),
+                _ => return Err(unread()),
             }
         }
-        Ok(layers.to_vec())
+        match named {
+            true => self.known_read.extend(found.iter().cloned()),
+            false => self.read_layer = found.first().cloned(),
+        }
+        Ok(found)
     }
 
     /// A layer, or the next before it that has as many channels and whose cells the embedding is made of.
-    async fn first_read(&self, layer: &str, value: &str) -> Result<Option<String>> {
-        let side = self.model.manifest().input.size as u32;
+    fn first_read(&self, layer: &str, value: &str) -> Result<Option<String>> {
         // What remains when the network is optimised is a layer; the rest are steps within one, such as the squares of a normalisation.
-        let whole = self.model.graph_keeping((side, side), &[value])?;
-        let computed = |name: &str| whole.nodes.iter().any(|node| whole.value(node.output).name == name);
-        let targets = self.model.targets();
-        let start = targets.iter().position(|t| t == layer).unwrap_or(0);
-        let mut wanted = None;
-        for candidate in targets[start..].iter().filter(|name| *name == layer || computed(name)) {
-            let Some(channels) = self.channels_of(candidate)? else { continue };
-            if *wanted.get_or_insert(channels) == channels && self.reads(candidate, value).await? {
-                return Ok(Some(candidate.clone()));
-            }
-        }
-        Ok(None)
-    }
-
-    fn channels_of(&self, layer: &str) -> Result<Option<usize>> {
-        let side = self.model.manifest().input.size as u32;
-        let graph = self.model.graph_keeping((side, side), &[layer])?;
-        Ok(graph.find(layer).and_then(|id| graph.value(id).shape.chw()).map(|(channels, ..)| channels))
-    }
-
-    /// Whether the embedding is made of the cells of a layer: its gradient there is not zero throughout. Made-up activations tell.
-    async fn reads(&self, layer: &str, value: &str) -> Result<bool> {
-        let side = self.model.manifest().input.size as u32;
-        let graph = self.model.graph_keeping((side, side), &[layer, value])?;
-        let (Some(from), Some(to)) = (graph.find(layer), graph.find(value)) else { return Ok(false) };
-        let Ok(tail) = Tail::new(&graph, from, to) else { return Ok(false) };
-        let made_up = |shape: &crate::tensor::Shape| {
-            Tensor::new(shape.clone(), (0..shape.len()).map(|i| (0.7 * i as f32).sin()).collect())
+        let graph = self.model.graph_as_it_lies(&[layer, value])?;
+        let (Some(from), Some(to)) = (graph.find(layer), graph.find(value)) else { return Ok(None) };
+        let read = graph.read_for(to);
+        let mut candidates = graph.target_candidates();
+        let place = |id| graph.nodes.iter().position(|node| node.output == id);
+        let moves = |id| {
+            let node = graph.nodes.iter().find(|node| node.output == id);
+            node.is_some_and(|node| matches!(node.op, Op::Transpose { .. } | Op::Reshape(_) | Op::Slice { .. }))
         };
-        let sides = tail.sides().into_iter().filter_map(|name| graph.find(name));
-        let sides = sides.map(|id| made_up(&graph.value(id).shape)).collect::<Result<Vec<_>>>()?;
-        let trace = trace(&tail, &made_up(&graph.value(from).shape)?, &sides).await?;
-        let gradient = trace.gradient(made_up(tail.output_shape())?.data())?;
-        Ok(gradient.data().iter().any(|&g| g.is_finite() && g != 0.0))
+        candidates
+            .retain(|target| place(target.value) <= place(from) && (target.value == from || !moves(target.value)));
+        candidates.sort_by_key(|target| std::cmp::Reverse(place(target.value)));
+        let channels = candidates.iter().find(|target| target.value == from).map(|target| target.maps[0]);
+        let fits = |target: &&Target| {
+            let name = &graph.value(target.value).name;
+            Some(target.maps[0]) == channels
+                && graph.reads_cells(target, &read[target.value.0])
+                && self.model.targets().contains(name)
+        };
+        Ok(candidates.iter().find(fits).map(|target| graph.value(target.value).name.clone()))
     }
 
     fn way(&mut self, layer: &str, value: &str, size: (u32, u32)) -> Result<&mut Way> {

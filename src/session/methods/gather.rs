@@ -69,7 +69,7 @@ impl Session {
         };
         let layer = match &options.layer {
             Some(layer) => layer.clone(),
-            None if own => self.layers_read(&[target], options, &decides).await?.swap_remove(0),
+            None if own => self.layers_read(&[target], options, &decides)?.swap_remove(0),
             None => target,
         };
         self.model.check_target(&layer)?;
