@@ -4,10 +4,11 @@ mod common;
 
 use common::{bytes, golden, json, npy, relative_error, root};
 use famlens::fam::head::HeadChoice;
-use famlens::fam::{Form, PoolingChoice};
+use famlens::fam::{Form, PoolingChoice, Similarity};
 use famlens::image::{Limits, Photo, decode};
 use famlens::methods::Method;
 use famlens::session::{Class, EngineChoice, ExplainOptions, ImageId, Model, Session, keep_going};
+use famlens::tasks::few_shot::Centre;
 use famlens::tasks::retrieval::Gallery;
 use famlens::{Error, Result};
 use pollster::block_on;
@@ -112,8 +113,9 @@ fn margins_and_magnitudes_are_combinations_of_slopes() {
 #[test]
 fn a_layer_that_the_embedding_is_not_made_of_is_refused_and_another_named() {
     let Some((mut session, [query, support], _)) = session("dino_vit", EngineChoice::Cpu) else { return };
-    let last = session.model().manifest().target.clone();
-    let options = ExplainOptions { target: Some(last.clone()), ..own(Form::Faithful) };
+    // The norm behind the last attention, of which only the class token goes on.
+    let last = "add29";
+    let options = ExplainOptions { target: Some(last.into()), ..own(Form::Faithful) };
     let error =
         block_on(session.explain(query, &[Class::new("it", [support])], &options)).expect_err("its cells are not read");
     let text = error.to_string();
@@ -151,7 +153,17 @@ fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
         let pair = pair.unwrap_or_else(|error| panic!("{name}: {error}"));
         let map = &pair.a.maps[0].map.data;
         assert!(map.iter().all(|v| v.is_finite()) && map.iter().any(|&v| v != map[0]), "{name}: {map:?}");
-        explained.insert(name, pair.a.target);
+        explained.insert(name, pair.a.target.clone());
+        // What is explained is what a gallery ranks by and what embeddings are exported.
+        let origin = session.origin(&ExplainOptions::default()).expect("an origin");
+        let [f, g] = ids.map(|id| block_on(session.gallery_embedding(id, &origin)).expect("an embedding"));
+        let found = common::cosine(&f, &g);
+        assert!((pair.similarity() - found).abs() < 1e-4, "{name}: {} is not {found}", pair.similarity());
+        let told = block_on(session.embed(ids[0])).expect("an embedding").values;
+        assert!(relative_error(&told, &f) < 1e-5, "{name}");
+        let hit = session.options_of(&origin).expect("they are this session's");
+        let again = block_on(session.pair(ids[0], ids[1], &hit)).expect("a hit can be explained");
+        assert_eq!(again.a.maps[0].map.data, *map, "{name}");
     }
     assert!(explained.len() > 65, "{explained:?}");
     // The norm before the last attention, where the class token is what the embedding is made of.
@@ -161,6 +173,40 @@ fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
         ("dino_v2_registers", "layernormalization2"),
     ] {
         assert_eq!(explained[name], target, "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_left_over_where_all_between_layer_and_embedding_is_linear() {
+    for name in ["conv64f", "resnet12"] {
+        let text = format!(
+            r#"{{"format": 1, "name": "{name}", "pooling": "model", "input": {{"size": 84, "stride": 1, "mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}}}"#
+        );
+        let model = Model::new(&text, &bytes(root(&format!("tests/families/{name}.onnx")))).expect("the network loads");
+        let mut session = block_on(Session::new(model, EngineChoice::Cpu)).expect("the CPU is always there");
+        let photos = ["own/query.png", "own/support.png", "methods/query.png"];
+        let mut ids = Vec::new();
+        for (turn, file) in photos.into_iter().enumerate() {
+            let photo = decode(file, &bytes(golden(file)), &Limits::default()).expect("a golden's input decodes");
+            let photo = corner(&photo, 64 - 8 * turn).expect("it is as large");
+            ids.push(session.add_image(file, &photo).expect("it fits"));
+        }
+        let classes = [Class::new("a", [ids[1]]), Class::new("b", [ids[2]])];
+        for similarity in [Similarity::Cosine, Similarity::Dot, Similarity::Euclidean, Similarity::Mahalanobis] {
+            for center in [Centre::None, Centre::Supports, Centre::Gallery] {
+                for head in [HeadChoice::None, HeadChoice::Whitening] {
+                    for form in [Form::Faithful, Form::Contrastive] {
+                        let options = ExplainOptions { similarity, center, head, ..own(form) };
+                        let found = block_on(session.explain(ids[0], &classes, &options)).expect("it can be explained");
+                        for class in &found.classes {
+                            let scale = class.similarity.abs() + class.constant.abs() + 1e-3;
+                            let what = format!("{name} {similarity} {center} {head} {form}: {class:?}");
+                            assert!(class.residual.abs() < 2e-3 * scale, "{what} {:?}", found.notes);
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -37,6 +37,11 @@ impl Space {
         Self { head, metric, centre }
     }
 
+    /// The same with features measured from zero, whatever mean belongs to the metric or the head.
+    pub fn uncentred(&self) -> Self {
+        Self { centre: None, ..self.clone() }
+    }
+
     /// The transformation module.
     pub fn head(&self) -> &Head {
         &self.head

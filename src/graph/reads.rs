@@ -1,6 +1,6 @@
-//! Which part of every value a later one is computed from: all of it, some rows of one axis, or nothing.
+//! Which part of every value a later one is made of: all of it, some rows of one axis, or nothing.
 //!
-//! A transformer whose embedding is the class token computes the other tokens of its last block for nobody: no explanation can be made of them.
+//! What only makes the weights of an attention is not counted: it says how much of the values goes on, and nothing of it does. A transformer whose embedding is the class token computes the other tokens of its last block for nobody: no explanation can be made of them.
 
 use super::{Graph, Node, Op, Target, TargetLayout, ValueId};
 
@@ -35,7 +35,8 @@ impl Read {
 }
 
 impl Graph {
-    /// What the value `output` is computed from: the part of every value, by its id, that it reads.
+    /// What the value `output` is made of: the part of every value, by its id, that it reads. Queries and keys of an attention, and all that is
+    /// behind a softmax, are not counted.
     ///
     /// Followed exactly through what works value by value, along the last axis or by moving rows; anything else is taken to read all of its inputs.
     ///
@@ -82,6 +83,9 @@ impl Graph {
     fn read_by(&self, node: &Node, i: usize, wanted: &Read) -> Read {
         let dims = |id: ValueId| self.value(id).shape.dims();
         let (from, to) = (dims(node.inputs[i]), dims(node.output));
+        if matches!(node.op, Op::Softmax { .. }) || (matches!(node.op, Op::Attention(_)) && i != 2) {
+            return Read::Nothing;
+        }
         // Where only a part of an axis is taken, and all of that is wanted.
         let wanted = match (&node.op, wanted) {
             (Op::Slice { .. } | Op::Gather { .. }, Read::All) => match (0..to.len()).find(|&a| to[a] != from[a]) {
@@ -105,10 +109,9 @@ impl Graph {
                 _ => Read::All,
             },
             Op::LayerNorm(norm) if i == 0 && !norm.axes.contains(&axis) => same(axis),
-            Op::Softmax { axis: along } if *along != axis => same(axis),
             Op::Linear(_) if i == 0 && axis != last => same(axis),
-            // The rows of the queries, or of the left factor.
-            Op::MatMul | Op::Attention(_) if i == 0 && from.len() == to.len() && axis + 1 == last => same(axis),
+            // The rows of the left factor.
+            Op::MatMul if i == 0 && from.len() == to.len() && axis + 1 == last => same(axis),
             Op::Transpose { perm } => same(perm[axis]),
             Op::Slice { start, step, .. } => {
                 chosen(axis, &|row| start[axis].wrapping_add_signed(step[axis] * row as isize))
@@ -162,7 +165,7 @@ mod tests {
             assert_eq!(read[value.0], row(1), "{}", g.value(value).name);
         }
         assert_eq!(read[flat.0], row(0));
-        assert_eq!(read[block.0], Read::All, "keys and values are of all tokens");
+        assert_eq!(read[block.0], Read::All, "the values are of all tokens");
         Ok(())
     }
 

@@ -317,12 +317,25 @@ impl Session {
         let (method, method_options) = Default::default();
         let finer = Default::default();
         let choices = ExplainOptions { method, layer: None, method_options, finer, ..choices.clone() };
-        let scored = self.explain_among(image, classes, &choices).await;
+        let scored = self.scores_among(image, classes, &choices).await;
         if image != subject.image {
             self.remove_image(image);
         }
-        let scores: Vec<f64> = scored?.classes.iter().map(|class| class.similarity).collect();
-        confidence(&scores, subject.class, how.temperature)
+        confidence(&scored?, subject.class, how.temperature)
+    }
+
+    /// The score of every class. Where a map would cost another pass it is not made.
+    async fn scores_among(&mut self, image: ImageId, classes: &[Class], options: &ExplainOptions) -> Result<Vec<f64>> {
+        let layers = self.checked_request(classes, options)?;
+        if options.form.cells().is_none() && options.against.is_none() && self.place(options, &layers)?.own {
+            self.learn_from = Some(classes.iter().flat_map(|class| class.supports.iter().copied()).collect());
+            let work = async |s: &mut Self| s.own_scores(image, classes, options, &layers).await;
+            let scores = self.with_recovery(work).await;
+            self.learn_from = None;
+            return scores;
+        }
+        let explanation = self.explain_among(image, classes, options).await?;
+        Ok(explanation.classes.iter().map(|class| class.similarity).collect())
     }
 
     /// An image that lies like another one and has that input.

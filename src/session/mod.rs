@@ -97,7 +97,7 @@ pub struct Session {
     read_layer: Option<String>,
     /// Named layers that are known to be read.
     known_read: std::collections::HashSet<String>,
-    way: Option<explain::Way>,
+    ways: Vec<explain::Way>,
 }
 
 /// One image: what the backbone reads, and what it found.
@@ -159,7 +159,7 @@ impl Session {
             cells: Default::default(),
             read_layer: None,
             known_read: Default::default(),
-            way: None,
+            ways: Vec::new(),
         })
     }
 
@@ -236,16 +236,12 @@ impl Session {
         Ok(&self.entry(id)?.name)
     }
 
-    /// The embedding of an image at the model's target layer.
+    /// The embedding of an image as `model.json` has it: at the model's target layer, or the model's own. [`Session::embed_as`] has the choices.
     ///
     /// # Errors
     /// [`Error::Argument`] for an unknown id; the engine's errors.
     pub async fn embed(&mut self, id: ImageId) -> Result<Embedding> {
-        let target = self.model.manifest().target.clone();
-        let started = Instant::now();
-        let cached = self.cached(id, &target)?.is_some();
-        let values = self.with_recovery(async |s: &mut Self| s.embedded(id, &target).await).await?.embedding;
-        Ok(Embedding { values, cached, milliseconds: if cached { 0.0 } else { milliseconds(started) } })
+        self.embed_as(id, &ExplainOptions::default()).await
     }
 
     /// Activation maps of single channels of an image at a target layer (the model's own if `None`): a tensor

@@ -239,7 +239,7 @@ impl Model {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
-        self.tails = Default::default();
+        (self.tails, self.own_is_vector) = Default::default();
         Ok(self)
     }
 

@@ -27,14 +27,14 @@ impl Session {
     /// # Errors
     /// [`Error::Argument`] for an unknown id or an option out of range, [`Error::Target`] for an unknown layer; the engine's errors.
     pub async fn embed_as(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
-        let Place { layers, pooling, .. } = self.place(options, &self.checked_request(&[], options)?)?;
+        let Place { layers, pooling, own } = self.place(options, &self.checked_request(&[], options)?)?;
         let (started, cached) = (Instant::now(), !self.missing(id, &layers)?);
         let mut rows = self.with_recovery(async |s: &mut Self| s.pooled(id, &layers, pooling).await).await?;
-        Ok(Embedding {
-            values: rows.swap_remove(0),
-            cached,
-            milliseconds: if cached { 0.0 } else { milliseconds(started) },
-        })
+        let mut values = rows.swap_remove(0);
+        if self.own_pooling(options) && !own {
+            values = self.model.tail(&layers[0])?.head.forward(&values)?.into();
+        }
+        Ok(Embedding { values, cached, milliseconds: if cached { 0.0 } else { milliseconds(started) } })
     }
 
     /// Takes a transformation module for [`HeadChoice::File`] from a `.safetensors` file, and says what it is, such as
@@ -90,16 +90,27 @@ impl Session {
     /// Where embeddings are taken under these options.
     pub(super) fn place(&self, options: &ExplainOptions, layers: &[String]) -> Result<Place> {
         let asked = self.own_pooling(options);
-        let own = asked || options.head == HeadChoice::Model;
+        // A head behind a pooling that was chosen is one that the network need not have.
+        let own = asked || (options.head == HeadChoice::Model && options.pooling.is_none());
         // What is no pooling with a head behind it is compared where it ends, if that is one vector.
         if own
-            && !self.model.has_tail(&layers[0])
+            && self.model.whole_tail(&layers[0]).is_none()
             && let Some(value) = self.model.own_vector()?
         {
             return Ok(Place { layers: vec![value.to_owned()], pooling: Pooling::Average, own });
         }
+        let unclear = |error: Error| match error {
+            Error::Argument { name, reason } => {
+                let value = self.model.own_embedding();
+                let reason = format!(
+                    "{reason}, and {value:?} is not one vector; name the value that is as \"embedding\" in model.json"
+                );
+                Error::Argument { name, reason }
+            }
+            other => other,
+        };
         let pooling = match options.pooling {
-            _ if asked => self.model.tail(&layers[0])?.pooling,
+            _ if asked => self.model.tail(&layers[0]).map_err(unclear)?.pooling,
             None => self.model.manifest().pooling(),
             Some(pooling) => pooling.of(options.gem_exponent)?,
         };

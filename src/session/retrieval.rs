@@ -29,6 +29,7 @@ impl Session {
             target: target.clone(),
             pooling: match options.pooling.or_else(|| manifest.pooling.parse().ok()) {
                 Some(PoolingChoice::GeM) => format!("gem({})", options.gem_exponent),
+                Some(PoolingChoice::Model) => format!("model({})", self.model.own_embedding()),
                 Some(pooling) => pooling.name().to_owned(),
                 None => manifest.pooling.clone(),
             },
@@ -78,6 +79,14 @@ impl Session {
         Ok(self.with_recovery(work).await?.swap_remove(0))
     }
 
+    /// The options under which this session makes embeddings like those of a gallery and explains its hits.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a pooling that is unknown.
+    pub fn options_of(&self, origin: &Origin) -> Result<ExplainOptions> {
+        options_of(origin)
+    }
+
     /// What is pooled into the embeddings of a gallery, and how: a layer, or the model's own embedding as it is.
     fn embedded_value(&self, options: &ExplainOptions, target: String) -> Result<(String, Pooling)> {
         match options.pooling {
@@ -123,6 +132,8 @@ impl Session {
 fn options_of(origin: &Origin) -> Result<ExplainOptions> {
     let (name, exponent) = match origin.pooling.strip_prefix("gem(").and_then(|rest| rest.strip_suffix(')')) {
         Some(exponent) => ("gem", exponent.parse().ok()),
+        // Which value it is, the comparison of origins sees to.
+        None if origin.pooling.starts_with("model(") => ("model", Some(ExplainOptions::default().gem_exponent)),
         None => (origin.pooling.as_str(), Some(ExplainOptions::default().gem_exponent)),
     };
     let unknown =

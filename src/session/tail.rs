@@ -19,6 +19,8 @@ pub struct Tail {
     pub output: String,
     /// Name and kind of the operation that was not recognised, where that and not an output ends it.
     pub stopped_at: Option<String>,
+    /// Whether it leads to the model's own embedding: the value that `model.json` names, or an output.
+    pub is_whole: bool,
 }
 
 impl Model {
@@ -37,9 +39,10 @@ impl Model {
         tail
     }
 
-    /// Whether what comes after a layer is a pooling with a head or none behind it.
-    pub(super) fn has_tail(&self, target: &str) -> bool {
-        self.known_tail(target).map_or_else(|| self.tail(target).is_ok(), |known| known.is_some())
+    /// What comes after a layer, if it is a pooling with a head or none behind it and nothing else up to the model's own embedding.
+    pub(super) fn whole_tail(&self, target: &str) -> Option<Arc<Tail>> {
+        let tail = self.known_tail(target).unwrap_or_else(|| self.tail(target).ok());
+        tail.filter(|tail| tail.is_whole)
     }
 
     fn known_tail(&self, target: &str) -> Option<Option<Arc<Tail>>> {
@@ -74,7 +77,7 @@ impl Model {
 
 /// Up to the value named `end`, or the first output of the file, or what is not recognised.
 pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Result<Tail> {
-    let (mut at, mut pooling, mut stopped_at, mut cells) = (start, None, None, Cells::Maps);
+    let (mut at, mut pooling, mut stopped_at, mut cells, mut is_whole) = (start, None, None, Cells::Maps, false);
     let mut layers = Vec::new();
     while let [node] = consumers(graph, at)[..] {
         let found = match pooling {
@@ -101,6 +104,7 @@ pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Res
         at = node.output;
         let name = graph.value(at).name.as_str();
         if end.map_or_else(|| graph.outputs.contains(&at), |end| name == end) {
+            is_whole = true;
             break;
         }
     }
@@ -109,7 +113,7 @@ pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Res
         let reason = format!("after {:?} comes {next}, which is no global pooling", graph.value(start).name);
         return Err(Error::argument("pooling", reason));
     };
-    Ok(Tail { pooling, head: Head::new(layers)?, output: graph.value(at).name.clone(), stopped_at })
+    Ok(Tail { pooling, head: Head::new(layers)?, output: graph.value(at).name.clone(), stopped_at, is_whole })
 }
 
 fn consumers(graph: &Graph, value: ValueId) -> Vec<&Node> {

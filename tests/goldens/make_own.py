@@ -7,7 +7,8 @@ For maintainers; tests/own_embedding.rs reads the files only. Deterministic on o
     python tests/goldens/make_own.py
 
 query.png, support.png     [64, 64]; the networks of 32 pixels see their upper left quarter
-NAME_contributions.npy     [C]: sum over cells of activation times derivative of <f, g> / (|f| |g|), with |f| held fixed
+NAME_contributions.npy     [C]: sum over cells of activation times derivative of <f, g> / (|f| |g|), with |f|, the weights of attention and the
+                           deviations of normalisations held fixed (arXiv 2202.07304)
 NAME_slopes.npy            [C]: sum over cells of that derivative
 NAME_map.npy               [H, W]: the contributions over the activation maps
 index.json                 the networks of tests/families, each with the similarity and what is hooked
@@ -25,6 +26,7 @@ import onnxruntime
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +42,17 @@ HOOKS = {
     "clip_vit": (lambda net: net.blocks[-1].norm1, "sequence first"),
     "dino_vit": (lambda net: net.blocks[-1].norm1, "tokens"),
 }
+
+
+def fixed_layer_norm(x, shape, weight=None, bias=None, eps=1e-5):
+    assert list(shape) == [x.shape[-1]]
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt().detach() * weight + bias
+
+
+def fixed_attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+    assert attn_mask is None and not is_causal
+    return ((q @ k.transpose(-2, -1)) * (scale or q.shape[-1] ** -0.5)).softmax(-1).detach() @ v
 
 
 def network(name):
@@ -76,6 +89,8 @@ def cells(values, layout):
 def main():
     warnings.filterwarnings("ignore")
     torch.backends.mha.set_fastpath_enabled(False)
+    F.layer_norm, F.scaled_dot_product_attention = fixed_layer_norm, fixed_attention
+    F.softmax = lambda x, dim, **_: x.softmax(dim).detach()
     OUT.mkdir(exist_ok=True)
     for name in ("query", "support"):
         Image.open(HERE / "methods" / f"{name}.png").save(OUT / f"{name}.png")

@@ -171,7 +171,10 @@ export class Gallery {
   explain(query, index, options = {}) {
     const item = this.items[index];
     if (!item?.source) return Promise.reject(new RangeError(`${item?.name ?? `Image ${index}`} is not here, only its embedding: add the image to see its map.`));
-    return this.#lens.pair({ target: this.origin.target, ...options, a: query, b: item.source });
+    // Compared as the gallery ranks: by its own pooling, at its own layer.
+    const [pooling, parameter] = this.origin.pooling.split(/\((.*)\)$/s);
+    const made = { target: this.origin.target, pooling: /** @type {any} */ (pooling), ...(pooling === "gem" ? { gemExponent: Number(parameter) } : {}) };
+    return this.#lens.pair({ ...made, ...options, a: query, b: item.source });
   }
 
   /**

@@ -36,7 +36,7 @@ pub struct Args {
     /// The layer whose pooled activation maps are the embeddings [default: the model's]
     #[arg(long)]
     target: Option<String>,
-    /// How activation maps become embeddings: gap, gmp, gem, crow [default: as model.json says]
+    /// How activation maps become embeddings: gap, gmp, gem, crow, model [default: as model.json says]
     #[arg(long)]
     pooling: Option<PoolingChoice>,
     /// Exponent of GeM pooling

@@ -58,8 +58,12 @@ pub fn run(args: Args) -> Result<()> {
     let maps = match &args.out {
         Some(folder) => {
             let mut options = args.method.options(None);
+            let made = session.options_of(gallery.origin())?;
             if options.targets.is_empty() {
-                options.target = Some(gallery.origin().target.clone());
+                options.target = made.target;
+            }
+            if options.pooling.is_none() {
+                (options.pooling, options.gem_exponent) = (made.pooling, made.gem_exponent);
             }
             explain(&mut session, &args, folder, &gallery, (query, &photo), &hits, &options)?
         }

@@ -287,6 +287,20 @@ impl Trace<'_> {
     /// # Errors
     /// [`Error::Argument`] if `seed` has another length than the output.
     pub fn gradient(&self, seed: &[f32]) -> Result<Tensor> {
+        self.gradient_by(seed, false)
+    }
+
+    /// The same with what only weighs and scales held fixed: the weights of an attention, and the deviation that a normalisation divides by
+    /// (arXiv 2202.07304, section 3.3). Times the layer it splits the output among the layer's values, while the true gradient of a normalisation
+    /// times its input is zero whatever it explains.
+    ///
+    /// # Errors
+    /// As [`Trace::gradient`].
+    pub fn conservative_gradient(&self, seed: &[f32]) -> Result<Tensor> {
+        self.gradient_by(seed, true)
+    }
+
+    fn gradient_by(&self, seed: &[f32], conservative: bool) -> Result<Tensor> {
         let tail = self.tail;
         let len = tail.output_shape().len();
         if seed.len() != len {
@@ -305,7 +319,10 @@ impl Trace<'_> {
             let Some(y) = self.values[node.output.0].as_deref() else { continue };
             let inputs = inputs(node, &self.values)?;
             for (i, &id) in node.inputs.iter().enumerate().filter(|(_, id)| depends[id.0]) {
-                let dx = ops::vjp(&node.op, &inputs, y, &dy, i);
+                let dx = match conservative {
+                    true => ops::conservative_vjp(&node.op, &inputs, y, &dy, i),
+                    false => ops::vjp(&node.op, &inputs, y, &dy, i),
+                };
                 match &mut gradients[id.0] {
                     Some(sum) => sum.iter_mut().zip(dx).for_each(|(s, d)| *s += d),
                     empty => *empty = Some(dx),

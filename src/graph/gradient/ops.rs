@@ -31,7 +31,7 @@ pub(super) fn vjp(op: &Op, inputs: &[&Tensor], y: &Tensor, dy: &[f32], which: us
         }
         Op::Pad { before, .. } => window(before, x.shape(), y.shape(), dy),
         // Scale and bias are constants, so the first input is the only one that has a gradient.
-        Op::LayerNorm(norm) => reduce::layer_norm(norm, inputs, dy),
+        Op::LayerNorm(norm) => reduce::layer_norm(norm, inputs, dy, false),
         Op::Attention(a) => products::attention(a, inputs, dy, which),
         Op::Slice { start, step, size } => {
             let own = strides(x.shape());
@@ -54,6 +54,17 @@ pub(super) fn vjp(op: &Op, inputs: &[&Tensor], y: &Tensor, dy: &[f32], which: us
             dx
         }
         Op::Quantize(q) => x.data().iter().zip(dy).map(|(&x, &d)| quantized(q, x) * d).collect(),
+    }
+}
+
+/// The same with the weights of attention and the deviations of normalisations held fixed.
+pub(super) fn conservative_vjp(op: &Op, inputs: &[&Tensor], y: &Tensor, dy: &[f32], which: usize) -> Vec<f32> {
+    match op {
+        Op::Softmax { .. } => vec![0.0; dy.len()],
+        // Queries, keys and mask only make the weights.
+        Op::Attention(_) if which != 2 => vec![0.0; inputs[which].data().len()],
+        Op::LayerNorm(norm) => reduce::layer_norm(norm, inputs, dy, true),
+        _ => vjp(op, inputs, y, dy, which),
     }
 }
 

@@ -58,8 +58,8 @@ pub(super) fn softmax(axis: usize, y: &Tensor, dy: &[f32]) -> Vec<f32> {
 }
 
 /// With `n = (x - mean) / sqrt(variance + epsilon)` and `g = scale dy`:
-/// `dx = (g - mean(g) - n mean(g n)) / sqrt(variance + epsilon)`.
-pub(super) fn layer_norm(norm: &LayerNorm, inputs: &[&Tensor], dy: &[f32]) -> Vec<f32> {
+/// `dx = (g - mean(g) - n mean(g n)) / sqrt(variance + epsilon)`; without the last term if the deviation is held `fixed`.
+pub(super) fn layer_norm(norm: &LayerNorm, inputs: &[&Tensor], dy: &[f32], fixed: bool) -> Vec<f32> {
     let (x, scale) = (inputs[0], inputs[1]);
     let kept = kept(&norm.axes, x.shape());
     let count = (x.data().len() / kept.len().max(1)) as f64;
@@ -78,7 +78,10 @@ pub(super) fn layer_norm(norm: &LayerNorm, inputs: &[&Tensor], dy: &[f32]) -> Ve
     let weights = broadcast_indices(scale.shape(), x.shape()).map(|i| f64::from(scale.data()[i]));
     let slopes: Vec<f64> = weights.zip(dy).map(|(s, &d)| s * f64::from(d)).collect();
     let along: Vec<f64> = slopes.iter().zip(&normal).map(|(s, n)| s * n).collect();
-    let (plain, along) = (mean_of(&slopes), mean_of(&along));
+    let (plain, mut along) = (mean_of(&slopes), mean_of(&along));
+    if fixed {
+        along.fill(0.0);
+    }
     let parts = slopes.iter().zip(&normal).zip(&groups);
     parts.map(|((s, n), &g)| ((s - plain[g] - n * along[g]) * scales[g]) as f32).collect()
 }

@@ -194,7 +194,8 @@ fn slice(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         };
         let span = if step > 0 { end - start } else { start - end };
         let count = if span <= 0 { 0 } else { (span as u64).div_ceil(step.unsigned_abs()) as usize };
-        cuts[axis] = (start, count, step);
+        // To the only place there is no step, however far it would be.
+        cuts[axis] = (start, count, if count > 1 { step } else { 1 });
     }
     let to = Shape::new(cuts.iter().map(|c| c.1).collect::<Vec<_>>());
     if to == shape && cuts.iter().all(|c| c.2 == 1) {

@@ -70,11 +70,11 @@ fn signs(c: &Context, notes: &mut Vec<String>) {
     let multiplies = matches!(c.options.form, Form::Faithful | Form::Centred | Form::Contrastive);
     match (c.signed, c.options.form) {
         (true, _) if multiplies => notes.push(format!(
-            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in the query). Where query and class are both negative, \
-             their product is positive and turns the channel's map upside down; the forms \"cam\" and \"magnitude\" do not.",
+            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in this image). Where both sides of the comparison are \
+             negative, their product is positive and turns the channel's map upside down; the forms \"cam\" and \"magnitude\" do not.",
             negative_share(c) * 100.0
         )),
-        (false, Form::Magnitude) if c.setup.space.centre().is_none() => {
+        (false, Form::Magnitude) if c.setup.space.centre().is_none() && !c.own => {
             notes.push("This layer has no negative activations, so the form \"magnitude\" is the same as \"fam\".".into());
         }
         _ => {}
@@ -126,7 +126,9 @@ fn idle_maps(c: &Context, notes: &mut Vec<String>) {
     if matches!(c.options.map_norm, Norm::MinMax | Norm::Sum) {
         notes.push("Scaling the map changes its values but not the picture, which is drawn from the smallest to the largest value.".into());
     }
-    if c.layers.len() > 1 {
+    if c.layers.len() > 1 && c.own {
+        notes.push(format!("The model's own embedding decides; the maps of {} layers are fused.", c.layers.len()));
+    } else if c.layers.len() > 1 {
         notes.push(format!(
             "The first layer, {:?}, decides; the maps of {} layers are fused.",
             c.layers[0],
@@ -144,7 +146,7 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
     if c.options.l2 && cosine && (single || c.options.decide != Decide::Prototype) {
         notes.push("This similarity does not see the length of embeddings, and nothing is averaged, so scaling them to length 1 changes nothing.".into());
     }
-    if c.options.similarity == Similarity::Euclidean && c.options.center != Centre::None && !c.options.l2 {
+    if c.options.similarity == Similarity::Euclidean && c.options.center != Centre::None && !c.options.l2 && !c.own {
         notes.push("Subtracting a mean does not change a distance: the ranking stays, and the contributions are measured from the mean.".into());
     }
     if c.options.rival.is_some() && c.options.form != Form::Contrastive {
@@ -167,8 +169,9 @@ fn residuals(c: &Context, notes: &mut Vec<String>) {
             false => "The transformation module is not linear",
         };
         notes.push(format!(
-            "{why}: carried back by gradient times input, the contributions miss up to {:.3} of the {:.3} that they explain.",
-            worst.residual, worst.explained
+            "{why}: carried back by gradient times input, the contributions add up to {:.3} of {:.3}.",
+            worst.explained - worst.constant - worst.residual,
+            worst.explained - worst.constant
         ));
     }
 }

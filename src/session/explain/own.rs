@@ -1,8 +1,10 @@
 //! FAM of the model's own embedding where attention, a class token or anything else than a pooling and a head makes it.
 //!
 //! The similarity is then split among the channels of the target layer by the gradient, as it is before a head that is not linear. With
-//! `s = <a, e(A)>`, where `e(A)` is the embedding that the network makes of the activations `A` and `a` what the similarity multiplies it with
-//! (lengths held fixed), channel `c` contributes `sum_i A_ci ds/dA_ci`. Behind a global average pooling that is `f_c g_c / (|f| |g|)`, FAM's weight.
+//! `s = <a, e(A)>`, where `e(A)` is the embedding that the network makes of the activations `A` and `a` what the similarity multiplies it with,
+//! channel `c` contributes `sum_i A_ci ds/dA_ci`. Behind a global average pooling that is `f_c g_c / (|f| |g|)`, FAM's weight. As the lengths of
+//! embeddings are held fixed there, so are the weights of attention and the deviations of normalisations here (arXiv 2202.07304, section 3.3): the
+//! attention is a weighted mean of cells, and what a cell brings to it is its contribution.
 
 use web_time::Instant;
 
@@ -30,7 +32,12 @@ pub(in super::super) struct Way {
     tail: Tail,
     /// Gives the layer and what the tail reads beside it.
     program: Box<dyn Program>,
+    /// What it gave for the last image: the layer, and what is read beside it.
+    given: Option<(ImageId, Tensor, Vec<Tensor>)>,
 }
+
+/// How many ways are kept: one for each of a few target layers.
+const WAYS: usize = 3;
 
 /// One layer's side of an explanation.
 struct Carried {
@@ -70,6 +77,8 @@ impl Session {
         let Setup { space, references } = &setups[0];
         let side = space.side(&embedding)?;
         let (decision, directions) = references.decide(space.metric(), &side);
+        // The contributions are of activations measured from zero, and so is what is left over.
+        let space = &space.uncentred();
         let told = space.explain(&embedding, &side, &directions, options.form, options.rival)?;
         let directions = match options.form {
             Form::Contrastive => contrast(&directions, options.rival)?,
@@ -112,6 +121,21 @@ impl Session {
         self.conclude(query, classes, options, weighed, Told { notes, timings, embedded })
     }
 
+    /// The scores alone: no map, and so no way back.
+    pub(in super::super) async fn own_scores(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+        layers: &[String],
+    ) -> Result<Vec<f64>> {
+        let Place { layers, pooling, .. } = self.place(options, layers)?;
+        let (setups, _) = self.learn(query, classes, options, &layers, pooling, &mut Vec::new()).await?;
+        let embedding = self.pooled(query, &layers, pooling).await?.swap_remove(0);
+        let Setup { space, references } = &setups[0];
+        Ok(references.decide(space.metric(), &space.side(&embedding)?).0.scores)
+    }
+
     /// Every class's weights at a layer from the slopes of its score at the embedding.
     async fn carry_back(
         &mut self,
@@ -125,13 +149,26 @@ impl Session {
         let entry = self.entry(query)?;
         let (input, size) = (entry.input.clone(), entry.geometry.input_size());
         let way = self.way(layer, value, size)?;
-        let output = way.program.run(&input, &Mix::default()).await?;
-        let mut values = Vec::with_capacity(output.features.len());
-        for features in &output.features {
-            values.push(way.program.read(features).await?);
+        if way.tail.output_shape().len() != slopes.first().map_or(0, Vec::len) {
+            let reason = format!(
+                "the model's own embedding, {value:?}, is {} for an image of this shape; take another geometry",
+                way.tail.output_shape()
+            );
+            return Err(Error::argument("pooling", reason));
         }
-        let sides = values.split_off(1);
-        let activations = values.swap_remove(0);
+        let given = match way.given.take() {
+            Some(given) if given.0 == query => given,
+            _ => {
+                let output = way.program.run(&input, &Mix::default()).await?;
+                let mut values = Vec::with_capacity(output.features.len());
+                for features in &output.features {
+                    values.push(way.program.read(features).await?);
+                }
+                let sides = values.split_off(1);
+                (query, values.swap_remove(0), sides)
+            }
+        };
+        let (_, activations, sides) = way.given.insert(given).clone();
         let trace = trace(&way.tail, &activations, &sides).await?;
         let (channels, height, width) = activations.shape().chw().ok_or_else(|| super::super::not_spatial(layer))?;
         let cells = height * width;
@@ -143,7 +180,7 @@ impl Session {
             .collect();
         let mut classes = Vec::with_capacity(slopes.len());
         for (slope, told) in slopes.iter().zip(told) {
-            let gradient = trace.gradient(slope)?;
+            let gradient = trace.conservative_gradient(slope)?;
             let planes = || activations.data().chunks(cells).zip(gradient.data().chunks(cells));
             let product =
                 |(a, g): (&[f32], &[f32])| sum(&mut a.iter().zip(g).map(|(&a, &g)| f64::from(a) * f64::from(g))) as f32;
@@ -171,6 +208,7 @@ impl Session {
         value: &str,
     ) -> Result<Vec<String>> {
         let named = options.target.is_some() || !options.targets.is_empty();
+        let named = named && layers != [self.model.manifest().target.as_str()];
         if named && layers.iter().all(|layer| self.known_read.contains(layer)) {
             return Ok(layers.to_vec());
         }
@@ -226,18 +264,23 @@ impl Session {
     }
 
     fn way(&mut self, layer: &str, value: &str, size: (u32, u32)) -> Result<&mut Way> {
-        let way = match self.way.take() {
-            Some(known) if known.layer == layer && known.size == size => known,
-            _ => {
+        let known = self.ways.iter().position(|way| way.layer == layer && way.size == size);
+        let way = match known {
+            Some(at) => self.ways.remove(at),
+            None => {
                 let graph = self.model.graph_keeping(size, &[layer, value])?;
                 let find = |name: &str| graph.find(name).ok_or_else(|| super::super::not_spatial(name));
                 let tail = Tail::new(&graph, find(layer)?, find(value)?)?;
                 let targets = std::iter::once(layer).chain(tail.sides()).map(find).collect::<Result<Vec<_>>>()?;
                 let program = CpuEngine::new().compile(&graph, &targets)?;
-                Way { layer: layer.to_owned(), size, tail, program }
+                Way { layer: layer.to_owned(), size, tail, program, given: None }
             }
         };
-        Ok(self.way.insert(way))
+        if self.ways.len() >= WAYS {
+            self.ways.remove(0);
+        }
+        self.ways.push(way);
+        self.ways.last_mut().ok_or_else(|| super::super::not_spatial(layer))
     }
 }
 

@@ -68,6 +68,10 @@ impl Session {
             }
         };
         let layer = match &options.layer {
+            Some(layer) if own => {
+                let named = ExplainOptions { target: Some(layer.clone()), targets: Vec::new(), ..options.clone() };
+                self.layers_read(std::slice::from_ref(layer), &named, &decides)?.swap_remove(0)
+            }
             Some(layer) => layer.clone(),
             None if own => self.layers_read(&[target], options, &decides)?.swap_remove(0),
             None => target,

@@ -79,7 +79,7 @@ for (const backend of ["webgpu", "cpu"]) {
       await until(page, () => document.querySelector("[data-testid=pair-score]").dataset.sum === "");
       await ready(page);
       await page.keyboard.press("Escape");
-      assert.match(await page.getByTestId("pair-says").innerText(), /no where to where.+model's own embedding, "y"/);
+      assert.match(await page.getByTestId("pair-says").innerText(), /Where to where is for means.+model's own embedding, "y"/);
       assert.ok(await page.getByTestId("pair-a").locator(".pair-map").isVisible());
       const found = await page.evaluate(async () => {
         const { lens } = window.famlens;

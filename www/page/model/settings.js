@@ -84,4 +84,4 @@ export function manifestOf(settings, before, { file, bytes, statistics }) {
 }
 
 /** @param {Manifest} manifest */
-const whatItRestsOn = ({ input, target, pooling = "gap" }) => [input?.size, input?.geometry ?? "squash", input?.mean, input?.std, target, pooling];
+const whatItRestsOn = ({ input, target, pooling = "gap", embedding }) => [input?.size, input?.geometry ?? "squash", input?.mean, input?.std, target, pooling, embedding];

@@ -188,7 +188,7 @@ export function mount(container, context) {
     if (!found) return;
     const { pair, cells } = found;
     if (!cells) {
-      says.textContent = ["The model's own embedding is no sum over pairs of cells, so there is no where to where.", ...pair.notes].join(" ");
+      says.textContent = ["Where to where is for means of cells, not for what the network makes of them itself.", ...pair.notes].join(" ");
       return;
     }
     const count = cells.terms.length.toLocaleString("en");
