@@ -36,7 +36,8 @@ choice!(PoolingChoice, "pooling", {
         "arXiv 1512.04065 (CroW), spatial weights with a = b = 2", "";
     Model: "model", "The model's own",
         "The embedding is the model's own output, with whatever pooling, attention and projection it has.",
-        "the model's file", "Needs a model whose model.json names its embedding.";
+        "the model's file; carried back as in arXiv 2202.07304, section 3.3",
+        "Where attention or a class token makes it, the gradient carries the contributions back; what that misses is shown as residual.";
 });
 
 impl PoolingChoice {
