@@ -46,10 +46,11 @@ export const context = {
   onLook: (run) => on(["look"], run),
 
   /**
-   * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end.
-   * @param {{text: string, loaded: number, total: number} | null} progress
+   * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end; `inPlace` leaves the box away, where the view itself
+   * shows that it works.
+   * @param {{text: string, loaded: number, total: number, inPlace?: boolean} | null} progress
    */
-  busy: (progress) => set({ busy: progress && { phase: progress.text, loaded: progress.loaded, total: progress.total } }),
+  busy: (progress) => set({ busy: progress && { phase: progress.text, loaded: progress.loaded, total: progress.total, inPlace: progress.inPlace } }),
 
   notify,
   report,
