@@ -13,10 +13,12 @@ import { drawing, on, set, state } from "./state.js";
 /**
  * @import { Lens } from "../famlens.js"
  * @import { Taker } from "./drop.js"
+ * @import { Photo } from "./state.js"
  *
  * @typedef {object} View
  * @property {Taker} [taker] what it does with files that are dropped, pasted or handed over while it is shown
  * @property {() => boolean} [isReady] whether what it shows is the answer to what was asked; true if it has nothing to compute
+ * @property {() => Photo[]} [photos] the photos that it is about, the one to show first at the front
  * @property {() => void} [show] called whenever it comes on screen, after `mount` too
  * @property {() => void} [hide] called whenever another task takes its place
  *

@@ -13,8 +13,8 @@ const at = setUp("none");
 let lens;
 afterEach(() => lens?.context.close());
 
-async function open(options) {
-  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", options });
+async function open(options, hash = "") {
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", options, hash });
   await lens.page.locator("#model-button").click();
   return lens.page;
 }
@@ -92,6 +92,33 @@ test("a model is kept if the user says so, renamed and removed", async () => {
   await page.reload();
   await ready(page);
   assert.equal(await page.getByTestId("model-row").count(), 2);
+  assert.deepEqual(lens.errors, []);
+});
+
+test("in a narrow window the buttons of a model leave its name the width", async () => {
+  const page = await open({ viewport: { width: 390, height: 844 } });
+  await useOwn(page);
+  const [row, name, acts] = await Promise.all([running(page), running(page).locator(".model-title"), running(page).locator(".model-acts")].map((one) => one.boundingBox()));
+  assert.ok(name.width > 0.8 * row.width, `${name.width} of ${row.width}`);
+  assert.ok(name.height < 30 && acts.y >= name.y + name.height, "on one line, the buttons below");
+  assert.deepEqual(await violations(page), []);
+});
+
+test("the settings show a photo of the task that is open", async () => {
+  const page = await open({}, "#pair");
+  await bring(page, file("mine.onnx", await readFile(NETWORK)));
+  await until(page, () => /^224 x 224 pixels/.test(document.querySelector("[data-testid=model-sees]").textContent));
+  const middle = () => page.locator("canvas.model-sees").evaluate((one) => Array.from(one.getContext("2d").getImageData(100, 100, 1, 1).data));
+  const before = await middle();
+  await page.keyboard.press("Escape");
+  // The photo changed longer ago gives way: the second, then the first.
+  for (const name of ["owl", "duck"]) await page.locator(`[data-testid=pair-example][data-file="${name}.jpg"]`).click();
+  await ready(page);
+  await page.locator("#model-button").click();
+  await until(page, (before) => {
+    const now = document.querySelector("canvas.model-sees").getContext("2d").getImageData(100, 100, 1, 1).data;
+    return before.some((value, at) => value !== now[at]);
+  }, before);
   assert.deepEqual(lens.errors, []);
 });
 

@@ -50,6 +50,7 @@ const bring = el(
 export function mountRoom() {
   panel = byId("model-panel", HTMLElement);
   panel.addEventListener("toggle", network.shown);
+  panel.addEventListener("toggle", form.shown);
   panel.append(rows, bring, error, progress, network.element, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
   picker.addEventListener("change", () => {
     bringModel([...(picker.files ?? [])]);

@@ -315,6 +315,7 @@ export function mount(container, context) {
   return {
     isReady: () => answered === wanted,
     hide: () => light("a", null),
+    photos: () => [photos.a, photos.b].filter((photo) => photo !== null),
     taker: {
       where(under) {
         const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
