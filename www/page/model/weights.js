@@ -22,7 +22,7 @@ export function weightsField() {
   const element = el(
     "div",
     { class: "model-weights" },
-    el("label", { class: "check" }, box, " Store weights as int8"),
+    el("label", { class: "model-check" }, box, "Store weights as int8"),
     el("p", { class: "fine" }, "A quarter of the memory and often faster; embeddings change a little."),
     size,
     el("div", { class: "model-actions" }, measure, stop),
