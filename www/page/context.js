@@ -13,10 +13,12 @@ import { drawing, on, set, state } from "./state.js";
 /**
  * @import { Lens } from "../famlens.js"
  * @import { Taker } from "./drop.js"
+ * @import { Photo } from "./state.js"
  *
  * @typedef {object} View
  * @property {Taker} [taker] what it does with files that are dropped, pasted or handed over while it is shown
  * @property {() => boolean} [isReady] whether what it shows is the answer to what was asked; true if it has nothing to compute
+ * @property {() => Photo[]} [photos] the photos that it is about, the one to show first at the front
  * @property {() => void} [show] called whenever it comes on screen, after `mount` too
  * @property {() => void} [hide] called whenever another task takes its place
  *
@@ -46,10 +48,11 @@ export const context = {
   onLook: (run) => on(["look"], run),
 
   /**
-   * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end.
-   * @param {{text: string, loaded: number, total: number} | null} progress
+   * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end; `inPlace` leaves the box away, where the view itself
+   * shows that it works.
+   * @param {{text: string, loaded: number, total: number, inPlace?: boolean} | null} progress
    */
-  busy: (progress) => set({ busy: progress && { phase: progress.text, loaded: progress.loaded, total: progress.total } }),
+  busy: (progress) => set({ busy: progress && { phase: progress.text, loaded: progress.loaded, total: progress.total, inPlace: progress.inPlace } }),
 
   notify,
   report,

@@ -19,6 +19,9 @@ const OWN = "application/x-famlens-photo";
  * @property {(under: Element | null) => {element: HTMLElement, label: string}} where what a drop here would mean, and what is outlined
  * @property {(dropped: Dropped, under: Element | null) => void} take
  * @property {boolean} [rest] whether the task has a use for files that are no images, such as lists of boxes
+ *
+ * Takes a model, whatever task is shown, with the files that came along, and the name of the folder if it was dropped in one.
+ * @typedef {(files: File[], folder: string | null) => void} Model
  */
 
 /** @param {File} file */
@@ -45,7 +48,7 @@ const isModel = (file) => /\.onnx$/i.test(file.name);
 
 /**
  * @param {() => Taker | null} taker of the task that is shown
- * @param {(files: File[]) => void} model takes a model, whatever task is shown, with the files that came along
+ * @param {Model} model
  */
 export function mountDrop(taker, model) {
   const veil = byId("drop-veil", HTMLElement);
@@ -98,7 +101,7 @@ const element = (target) => (target instanceof Element ? target : null);
 /**
  * @param {DragEvent} event
  * @param {Taker | null} taker
- * @param {(files: File[]) => void} model
+ * @param {Model} model
  */
 async function take(event, taker, model) {
   const transfer = event.dataTransfer;
@@ -123,7 +126,8 @@ async function take(event, taker, model) {
   }
   const files = loose.filter(mayBeImage);
   const others = loose.filter((file) => !mayBeImage(file));
-  if ([...others, ...rest].some(isModel)) return model([...others, ...rest]);
+  if (others.some(isModel)) return model([...others, ...rest], null);
+  if (rest.some(isModel)) return model([...rest, ...others], entries.find((entry) => entry.isDirectory)?.name ?? null);
   if (taker.rest) return taker.take({ files, folders, rest: [...others, ...rest], photo: null }, under);
   tellLeftOut(others, files.length + folders.length > 0);
   taker.take({ files, folders, rest: [], photo: null }, under);

@@ -16,8 +16,8 @@ import { mountTheme } from "./theme.js";
 
 /** @import { BackendChoice } from "../famlens.js" */
 
-/** @param {string | null} text @returns {BackendChoice | null} */
-const backendOf = (text) => (text === "auto" || text === "webgpu" || text === "cpu" ? text : null);
+/** "gpu" is what the command line calls it. @param {string | null} text @returns {BackendChoice | null} */
+const backendOf = (text) => (text === "gpu" ? "webgpu" : text === "auto" || text === "webgpu" || text === "cpu" ? text : null);
 
 state.backend = backendOf(new URLSearchParams(location.search).get("backend")) ?? backendOf(recall("backend")) ?? "auto";
 

@@ -21,7 +21,7 @@ export function phaseOf({ phase, loaded, total }) {
 function show() {
   const { busy, failed } = state;
   const bar = byId("progress", HTMLProgressElement);
-  byId("busy", HTMLElement).hidden = busy === null;
+  byId("busy", HTMLElement).hidden = busy === null || busy.inPlace === true;
   byId("failed", HTMLElement).hidden = failed === null;
   byId("failed-text", HTMLElement).textContent = failed ?? "";
   if (!busy) return;

@@ -7,6 +7,7 @@ import { on, set, state } from "./state.js";
 
 /**
  * @import { Context, View } from "./context.js"
+ * @import { Photo } from "./state.js"
  *
  * @typedef {{id: string, label: string, load: () => Promise<{mount: (container: HTMLElement, context: Context) => View}>}} Task
  */
@@ -24,6 +25,12 @@ const mounted = new Map();
 
 /** The view on screen, once it is loaded. */
 export const view = () => mounted.get(state.view) ?? null;
+
+/** The photos on the page, each once: those of the view on screen first. @returns {Photo[]} */
+export function photosOnPage() {
+  const all = [view(), ...mounted.values()].flatMap((one) => one?.photos?.() ?? []);
+  return [...new Map(all.map((photo) => [photo.key, photo])).values()];
+}
 
 /** The part of the hash after the task: what the task keeps in the address. */
 export function parameters() {

@@ -13,7 +13,9 @@
  *
  * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is left to the page.
  * @typedef {Record<string, unknown>} Choices
- * @typedef {{phase: string, loaded: number, total: number}} Busy
+ *
+ * What is being worked on; `inPlace` if a view shows that itself.
+ * @typedef {{phase: string, loaded: number, total: number, inPlace?: boolean}} Busy
  *
  * A file that a choice rests on, with what the library says it is.
  * @typedef {{name: string, says: string, bytes: Uint8Array}} GivenFile

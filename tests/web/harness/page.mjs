@@ -75,7 +75,7 @@ export async function open(browser, url, options = {}, early) {
  *
  * @param {import("playwright-core").Browser} browser
  * @param {string} origin
- * @param {{backend?: "auto" | "gpu" | "cpu", hash?: string, options?: import("playwright-core").BrowserContextOptions, early?: () => void}} [how]
+ * @param {{backend?: "auto" | "webgpu" | "gpu" | "cpu", hash?: string, options?: import("playwright-core").BrowserContextOptions, early?: () => void}} [how]
  */
 export async function openLens(browser, origin, { backend = "auto", hash = "", options, early } = {}) {
   const opened = await open(browser, `${origin}${SUB_PATH}?backend=${backend}${hash}`, options, early);

@@ -30,6 +30,12 @@ test("a GPU that is lost once is used again, and lost twice gives way to the CPU
   await page.getByTestId("message").filter({ hasText: "the CPU has taken over" }).waitFor();
 });
 
+test("the address may call the GPU what the command line calls it", async () => {
+  lens = await openLens(at.browser, at.server.origin, { backend: "gpu" });
+  assert.equal(await lens.page.evaluate(() => window.famlens.state.backend), "webgpu");
+  assert.equal(await kind(lens.page), "webgpu");
+});
+
 test("photos asked about while the engines are measured are explained, and the page comes to rest", async () => {
   lens = await openLens(at.browser, at.server.origin, { backend: "auto" });
   const { page, errors } = lens;

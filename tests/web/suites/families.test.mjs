@@ -37,7 +37,7 @@ async function pairWith(page, { name }) {
     const maps = [pair.a, pair.b].map(({ map }) => Array.from(map.data));
     return { pair, maps, terms: Array.from(cells.terms), embeddings, target: layers[target], after: after.says, model: lens.info.model };
   });
-  return { ...found, shown };
+  return { ...found, shown, notes: await page.getByTestId("pair-notes").locator("li").count() };
 }
 
 for (const backend of ["webgpu", "cpu"]) {
@@ -65,6 +65,7 @@ for (const backend of ["webgpu", "cpu"]) {
           assert.ok(Math.abs(value - expected) < 1e-4, `${value} is not ${expected}`);
         }
         const { similarity, sum: cells } = found.shown;
+        assert.equal(found.notes, family.name === "resnet50" ? 0 : 1, "that values are negative is noted of both photos and said once");
         assert.ok(Math.abs(Number(similarity) - Number(cells)) < 1e-4, `on the page, ${similarity} is not ${cells}`);
       });
     }
@@ -79,7 +80,8 @@ for (const backend of ["webgpu", "cpu"]) {
       await until(page, () => document.querySelector("[data-testid=pair-score]").dataset.sum === "");
       await ready(page);
       await page.keyboard.press("Escape");
-      assert.match(await page.getByTestId("pair-says").innerText(), /Where to where is for means.+model's own embedding, "y"/);
+      assert.match(await page.getByTestId("pair-says").innerText(), /Where to where is for means/);
+      assert.match(await page.getByTestId("pair-notes").innerText(), /model's own embedding, "y"/);
       assert.ok(await page.getByTestId("pair-a").locator(".pair-map").isVisible());
       const found = await page.evaluate(async () => {
         const { lens } = window.famlens;

@@ -1,7 +1,9 @@
 // The model room: another model that ships, one's own with settings, kept and removed, and files that are no model.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, test } from "node:test";
 
 import { violations } from "../harness/axe.mjs";
@@ -13,8 +15,8 @@ const at = setUp("none");
 let lens;
 afterEach(() => lens?.context.close());
 
-async function open(options) {
-  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", options });
+async function open(options, hash = "") {
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", options, hash });
   await lens.page.locator("#model-button").click();
   return lens.page;
 }
@@ -95,6 +97,33 @@ test("a model is kept if the user says so, renamed and removed", async () => {
   assert.deepEqual(lens.errors, []);
 });
 
+test("in a narrow window the buttons of a model leave its name the width", async () => {
+  const page = await open({ viewport: { width: 390, height: 844 } });
+  await useOwn(page);
+  const [row, name, acts] = await Promise.all([running(page), running(page).locator(".model-title"), running(page).locator(".model-acts")].map((one) => one.boundingBox()));
+  assert.ok(name.width > 0.8 * row.width, `${name.width} of ${row.width}`);
+  assert.ok(name.height < 30 && acts.y >= name.y + name.height, "on one line, the buttons below");
+  assert.deepEqual(await violations(page), []);
+});
+
+test("the settings show a photo of the task that is open", async () => {
+  const page = await open({}, "#pair");
+  await bring(page, file("mine.onnx", await readFile(NETWORK)));
+  await until(page, () => /^224 x 224 pixels/.test(document.querySelector("[data-testid=model-sees]").textContent));
+  const middle = () => page.locator("canvas.model-sees").evaluate((one) => Array.from(one.getContext("2d").getImageData(100, 100, 1, 1).data));
+  const before = await middle();
+  await page.keyboard.press("Escape");
+  // The photo changed longer ago gives way: the second, then the first.
+  for (const name of ["owl", "duck"]) await page.locator(`[data-testid=pair-example][data-file="${name}.jpg"]`).click();
+  await ready(page);
+  await page.locator("#model-button").click();
+  await until(page, (before) => {
+    const now = document.querySelector("canvas.model-sees").getContext("2d").getImageData(100, 100, 1, 1).data;
+    return before.some((value, at) => value !== now[at]);
+  }, before);
+  assert.deepEqual(lens.errors, []);
+});
+
 test("a file that is no network gives one message, and the page goes on as it was", async () => {
   const page = await open();
   await page.evaluate(() => {
@@ -117,6 +146,33 @@ test("a file that is no network gives one message, and the page goes on as it wa
   const found = await explained(page, () => page.getByTestId("example").nth(1).click());
   assert.equal(found.classes[found.predicted].name, "Bird");
   assert.deepEqual(lens.errors, []);
+});
+
+test("a network that is called model.onnx is named after the folder it is dropped in, or by its model.json", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "famlens-"));
+  try {
+    const inner = join(folder, "resnet-mini");
+    await mkdir(inner);
+    await copyFile(NETWORK, join(inner, "model.onnx"));
+    const page = await open();
+    await page.keyboard.press("Escape");
+    const session = await page.context().newCDPSession(page);
+    const drop = async () => {
+      for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, x: 640, y: 450, data: { items: [], files: [inner], dragOperationsMask: 1 } });
+    };
+    const named = (name) => until(page, (name) => document.querySelector("[data-testid=model-set-name]").value === name, name);
+    await drop();
+    await named("resnet-mini");
+    await page.keyboard.press("Escape");
+    await writeFile(join(inner, "model.json"), JSON.stringify({ format: 1, name: "Said in the settings" }));
+    await drop();
+    await named("Said in the settings");
+    await bring(page, file("model.onnx", await readFile(NETWORK)));
+    await named("model");
+    assert.deepEqual(lens.errors, []);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("a network dropped on the page opens its settings, which axe-core finds nothing wrong with", async () => {

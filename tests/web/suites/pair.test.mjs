@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, test } from "node:test";
 
+import { saidOnce } from "../../../www/page/pair/notes.js";
 import { cosine, inBox, pearson, sum } from "../harness/numbers.mjs";
 import { EXAMPLES, SUB_PATH, open, ready, setUp, until } from "../harness/page.mjs";
 
@@ -104,9 +105,75 @@ for (const backend of ["webgpu", "cpu"]) {
       await until(page, (second) => document.querySelector("[data-testid=pair-score]").dataset.similarity !== second, second);
     });
 
+    test("while a comparison takes its time, the card says so and shows nothing of the one before", async () => {
+      await ready(page);
+      const card = page.locator(".pair-result");
+      await page.evaluate(() => {
+        const { lens } = window.famlens;
+        lens.pair = async (request) => {
+          await new Promise((resolve) => (window.goOn = resolve));
+          delete lens.pair;
+          return lens.pair(request);
+        };
+      });
+      await page.getByTestId("pair-again").click();
+      await card.locator("progress").waitFor();
+      assert.equal((await card.innerText()).trim(), "Comparing with EfficientNet-Lite0");
+      assert.deepEqual(await page.getByTestId("pair-score").evaluate((one) => Object.keys(one.dataset)), ["testid"]);
+      assert.equal(await card.locator("progress").evaluate((one) => getComputedStyle(one).animationName), "sweep", "a bar without an end moves");
+      assert.equal(await page.getByTestId("app").getAttribute("data-state"), "running");
+      assert.ok(await page.locator("#busy").isHidden(), "it is told once, and nothing lies over the photos to choose from");
+      await page.evaluate(() => window.goOn());
+      await ready(page);
+      assert.ok(Number(await page.getByTestId("pair-score").getAttribute("data-similarity")) > 0.1);
+      assert.match(await page.getByTestId("pair-says").innerText(), /^It is the sum of/);
+    });
+
+    test("an answer that comes at once is not preceded by a wait", async () => {
+      const waits = await page.evaluate(async () => {
+        const { lens } = window.famlens;
+        const photo = new URL("www/examples/owl.jpg", location.href).href;
+        const request = { a: photo, b: photo };
+        const [pair, cells] = [await lens.pair(request), await lens.whereToWhere(request)];
+        const [opened, view] = [await lens.open(photo), await lens.view(photo, { seed: 1 })];
+        const atOnce = { pair, whereToWhere: cells, open: opened, view };
+        for (const [name, answer] of Object.entries(atOnce)) lens[name] = async () => answer;
+        const score = document.querySelector("[data-testid=pair-score]");
+        let waits = 0;
+        const watch = new MutationObserver(() => (waits += score.querySelector("progress") || !score.textContent ? 1 : 0));
+        watch.observe(score, { childList: true });
+        // What is drawn of it may take longer than a wait that would be told.
+        const { render } = lens;
+        lens.render = async (...given) => (await new Promise((resolve) => setTimeout(resolve, 500)), render.apply(lens, given));
+        document.querySelector("[data-testid=pair-again]").click();
+        await new Promise((resolve) => setTimeout(resolve, 1500));
+        for (const name of [...Object.keys(atOnce), "render"]) delete lens[name];
+        return waits;
+      });
+      assert.equal(waits, 0);
+    });
+
+    test("on a phone nothing covers the photos, and the strip follows the result", async () => {
+      await page.setViewportSize({ width: 390, height: 844 });
+      await ready(page);
+      for (const down of [0, 200, 1e4]) {
+        const places = await page.evaluate(async (down) => {
+          scrollTo(0, down);
+          await new Promise(requestAnimationFrame);
+          return [".pair-side[data-side=b]", ".pair-result", ".pair-strip"].map((name) => document.querySelector(name).getBoundingClientRect()).map(({ top, bottom }) => ({ top, bottom }));
+        }, down);
+        for (const [at, gap] of [places[1].top - places[0].bottom, places[2].top - places[1].bottom].entries()) assert.ok(gap >= 0 && gap < 24, `${at}: ${gap} at ${down}`);
+      }
+    });
+
     test("the console stayed clean", () => assert.deepEqual(errors, []));
   });
 }
+
+test("what is noted for both photos is said once, with the figures of both", () => {
+  assert.deepEqual(saidOnce(["It is 60 % of 2.", "Nothing else.", "It is 46 % of 2.", "Nothing else."]), ["It is 60 and 46 % of 2.", "Nothing else."]);
+  assert.deepEqual(saidOnce(["0.5 of it."]), ["0.5 of it."]);
+});
 
 test("both engines agree", () => {
   const [gpu, cpu] = [given.webgpu, given.cpu];

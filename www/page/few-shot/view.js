@@ -41,7 +41,7 @@ export function mount() {
   mountPickers();
   follow();
   void mountExamples();
-  return { taker, isReady: isExplained };
+  return { taker, isReady: isExplained, photos: () => [...(state.query ? [state.query] : []), ...state.queries, ...state.classes.flatMap(({ photos }) => photos)] };
 }
 
 async function mountExamples() {

@@ -44,7 +44,7 @@ export function settingsForm({ use, save, cancel }) {
     el("div", { class: "model-actions" }, apply, el("button", { type: "button", class: "button", "data-testid": "model-save", title: "The settings as a file, for the command line and for other browsers", onclick: () => element.reportValidity() && save(read()) }, "Save model.json"), leave),
   );
 
-  on(["query"], () => void sees.draw());
+  on(["query", "view"], () => void sees.draw());
 
   /** What the settings are that the form began with, for those it does not show. @type {Settings | null} */
   let begun = null;
@@ -111,6 +111,8 @@ export function settingsForm({ use, save, cancel }) {
     hide() {
       element.hidden = true;
     },
+    /** The form may have come into view, and another photo with it. */
+    shown: () => void sees.draw(),
     /** @param {boolean} busy */
     wait(busy) {
       apply.disabled = busy;

@@ -1,7 +1,7 @@
-// What the model sees: the photo that is asked about, as the settings make an input of it.
+// What the model sees: a photo of the task that is shown, as the settings make an input of it.
 
 import { el } from "../dom.js";
-import { state } from "../state.js";
+import { photosOnPage } from "../router.js";
 
 /** @import { Settings } from "./settings.js" */
 
@@ -12,16 +12,23 @@ const USUAL_SIZE = 224;
  * @param {() => Settings | null} settings as they are now
  */
 export function preview(settings) {
-  const canvas = el("canvas", { class: "model-sees", role: "img", "aria-label": "The photo as the model sees it", width: "1", height: "1" });
+  const canvas = el("canvas", { class: "model-sees", role: "img", "aria-label": "The photo as the model sees it", hidden: true });
   const says = el("p", { class: "fine", "data-testid": "model-sees" });
   let turn = 0;
 
   async function draw() {
     const now = (turn += 1);
-    const [asked, query] = [settings(), state.query];
-    if (!asked || !query) return says.replaceChildren(query ? "" : "With a photo on the page, this shows it as the model sees it.");
-    const photo = await load(query.src);
+    const asked = settings();
+    if (!asked) return;
+    const [first] = photosOnPage();
+    if (!first) {
+      canvas.hidden = true;
+      says.textContent = "A photo of Few-shot or Pair is shown here as the model sees it.";
+      return;
+    }
+    const photo = await load(first.src);
     if (!photo || now !== turn) return;
+    canvas.hidden = false;
     const { width, height, place } = fit(asked, photo.naturalWidth, photo.naturalHeight);
     Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d", { willReadFrequently: true });

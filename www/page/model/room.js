@@ -50,6 +50,7 @@ const bring = el(
 export function mountRoom() {
   panel = byId("model-panel", HTMLElement);
   panel.addEventListener("toggle", network.shown);
+  panel.addEventListener("toggle", form.shown);
   panel.append(rows, bring, error, progress, network.element, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
   picker.addEventListener("change", () => {
     bringModel([...(picker.files ?? [])]);
@@ -75,8 +76,9 @@ export const roomTaker = () => (panel?.matches(":popover-open") ? inside : null)
 /**
  * Shows the settings for a file that was chosen or dropped.
  * @param {File[]} files an ONNX file, and what belongs to it: model.json, statistics
+ * @param {string | null} [folder] the name of the one they came in
  */
-export async function bringModel(files) {
+export async function bringModel(files, folder = null) {
   panel.showPopover();
   const find = (/** @type {RegExp} */ ending) => files.find(({ name }) => ending.test(name)) ?? null;
   const [onnx, json, statistics] = [find(/\.onnx$/i), find(/\.json$/i), find(/\.bin$/i)];
@@ -93,7 +95,7 @@ export async function bringModel(files) {
   given = { file: onnx.name, onnx, statistics, manifest };
   // The settings asked for now are another model's than the one that runs and is drawn.
   network.element.hidden = true;
-  form.show(settingsOf(onnx.name, manifest), [], false);
+  form.show(settingsOf(onnx.name, manifest, folder), [], false);
   form.element.querySelector("input")?.focus();
 }
 

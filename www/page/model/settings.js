@@ -44,11 +44,18 @@ export const presetOf = ({ mean, std }) => PRESETS.find((preset) => near(preset.
 /** @param {Triple} a @param {Triple} b */
 const near = (a, b) => a.every((value, at) => Math.abs(value - b[at]) < 0.05);
 
-/** What to begin with for a file, by the `model.json` that came with it. @param {string} file @param {Manifest | null} manifest @returns {Settings} */
-export function settingsOf(file, manifest) {
+/**
+ * What to begin with for a file, by the `model.json` that came with it. A file that is called what every export calls it says less than its folder.
+ * @param {string} file
+ * @param {Manifest | null} manifest
+ * @param {string | null} [folder] the name of the one it came in, if that is known
+ * @returns {Settings}
+ */
+export function settingsOf(file, manifest, folder = null) {
+  const stem = file.replace(/\.onnx$/i, "");
   const input = manifest?.input ?? {};
   return {
-    name: String(manifest?.name ?? file.replace(/\.onnx$/i, "")),
+    name: String(manifest?.name ?? (/^model$/i.test(stem) ? folder : null) ?? stem),
     size: Number.isFinite(input.size) ? input.size : null,
     stride: Number.isFinite(input.stride) ? input.stride : 32,
     geometry: String(input.geometry ?? "squash"),

@@ -3,6 +3,7 @@
 import { measureInt8 } from "../../famlens.js";
 import { el } from "../dom.js";
 import { notify, sentence } from "../notices.js";
+import { photosOnPage } from "../router.js";
 import { on, state } from "../state.js";
 
 /**
@@ -21,7 +22,7 @@ export function weightsField() {
   const element = el(
     "div",
     { class: "model-weights" },
-    el("label", { class: "check" }, box, " Store weights as int8"),
+    el("label", { class: "model-check" }, box, "Store weights as int8"),
     el("p", { class: "fine" }, "A quarter of the memory and often faster; embeddings change a little."),
     size,
     el("div", { class: "model-actions" }, measure, stop),
@@ -34,8 +35,9 @@ export function weightsField() {
 
   async function run() {
     const { lens } = state;
-    const photos = loadedPhotos();
+    const photos = photosOnPage();
     if (!lens || stopping) return;
+    if (photos.length === 0) return void (says.textContent = "There are no photos in Few-shot or Pair yet.");
     const mine = (stopping = new AbortController());
     [measure.hidden, stop.hidden, told] = [true, false, lens];
     const progress = (/** @type {number} */ done, /** @type {number} */ total) => void (says.textContent = `Comparing both forms: ${done} of ${total} photos.`);
@@ -71,12 +73,6 @@ export function weightsField() {
       for (const part of [size, says, measure]) part.hidden = !running || (part === measure && stopping !== null);
     },
   };
-}
-
-/** Every photo on the page, once. @returns {Photo[]} */
-function loadedPhotos() {
-  const all = [...state.queries, ...state.classes.flatMap(({ photos }) => photos)];
-  return [...new Map(all.map((photo) => [photo.key, photo])).values()];
 }
 
 /** @param {number} bytes */

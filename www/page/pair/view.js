@@ -2,6 +2,7 @@
 
 import { el, icon, milliseconds } from "../dom.js";
 import { dragOut } from "../drop.js";
+import { saidOnce } from "./notes.js";
 import { parametersText } from "./parameters.js";
 import { mountSide } from "./side.js";
 
@@ -27,6 +28,9 @@ const CHANGES = [
 /** What can be chosen here, of all that the library's catalogue describes, and the values that need no second class. */
 const KINDS = ["form", "similarity", "pooling"];
 const NEEDS_MORE = new Set(["contrastive", "whitened", "discriminative", "bilinear", "mahalanobis"]);
+
+/** From how many milliseconds on a wait is one that people notice. */
+const NOTICEABLE = 300;
 
 /** The pair that the page opens with. */
 const OPENING = ["kingfisher.jpg", "scarlet-macaw.jpg"];
@@ -57,6 +61,8 @@ export function mount(container, context) {
 
   const score = el("output", { class: "pair-score", "data-testid": "pair-score" });
   const says = el("p", { class: "says pair-says", "data-testid": "pair-says", "aria-live": "polite" });
+  const notes = el("ul", { class: "notes", "data-testid": "pair-notes" });
+  const result = el("div", { class: "pair-result card" }, score, el("div", { class: "pair-words" }, says, notes));
   const sides = {
     a: mountSide("a", { context, choose: (files) => put("a", files[0]), light: (cell) => light("a", cell) }),
     b: mountSide("b", { context, choose: (files) => put("b", files[0]), light: (cell) => light("b", cell) }),
@@ -91,7 +97,7 @@ export function mount(container, context) {
   container.append(
     el("div", { class: "pair-bar" }, modes, views, choices),
     el("div", { class: "pair-sides" }, sides.a.element, sides.b.element),
-    el("div", { class: "pair-result card" }, score, says),
+    result,
     el("div", { class: "strip-row pair-strip" }, strip),
   );
 
@@ -120,6 +126,7 @@ export function mount(container, context) {
     const { lens } = context;
     if (!lens || !photos.a || (mode === "photos" && !photos.b)) {
       showPhotos();
+      clearResult();
       if (lens && opened) answered = wanted;
       return tellReady();
     }
@@ -127,7 +134,9 @@ export function mount(container, context) {
     tellReady();
     asking = new AbortController();
     const { signal } = asking;
-    const slow = setTimeout(() => context.busy({ text: "Comparing", loaded: 0, total: 0 }), 300);
+    const slow = setTimeout(() => wait(lens.info.model.name), NOTICEABLE);
+    // Given up, it may still take its time, and what comes after it may be there by then.
+    signal.addEventListener("abort", () => clearTimeout(slow));
     found = null;
     try {
       const [a, b] = await Promise.all([subject("a"), subject("b")]);
@@ -141,6 +150,7 @@ export function mount(container, context) {
       // What the network makes of the cells itself is no sum over pairs of them.
       const cells = (options.pooling ?? lens.info.model.pooling) === "model" ? null : await lens.whereToWhere(request);
       if (signal.aborted) return;
+      clearTimeout(slow);
       found = { pair, cells };
       await show(imageA, imageB);
       answered = asked;
@@ -149,13 +159,34 @@ export function mount(container, context) {
       answered = asked;
       sides.a.clear();
       sides.b.clear();
-      score.textContent = "";
-      says.textContent = "";
+      clearResult();
       context.trouble(error);
     } finally {
       clearTimeout(slow);
       if (!signal.aborted) tellReady();
     }
+  }
+
+  /** What stands there is not of what is compared now, nor of this model; where the answer comes at once nobody sees that. @param {string} model */
+  function wait(model) {
+    clearScore();
+    score.append(el("progress", { "aria-label": "Comparing" }));
+    // The notes are hidden and keep their room, so that the photos do not grow for the time.
+    result.classList.add("waiting");
+    says.textContent = `Comparing with ${model}`;
+    context.busy({ text: "Comparing", loaded: 0, total: 0, inPlace: true });
+  }
+
+  function clearResult() {
+    clearScore();
+    for (const part of [says, notes]) part.replaceChildren();
+    result.classList.remove("waiting");
+  }
+
+  function clearScore() {
+    score.replaceChildren();
+    score.removeAttribute("title");
+    for (const name of ["similarity", "sum"]) delete score.dataset[name];
   }
 
   /** Has the page look again whether the answer is there; what else is being worked on is told by its own. */
@@ -175,25 +206,27 @@ export function mount(container, context) {
     score.replaceChildren(el("strong", {}, pair.similarity.toFixed(3)), ` ${pair.score}`);
     score.dataset.similarity = String(pair.similarity);
     score.dataset.sum = cells ? String(cells.sum + cells.constant) : "";
+    result.classList.remove("waiting");
+    notes.replaceChildren(...saidOnce(pair.notes).map((note) => el("li", {}, note)));
     score.title = `${milliseconds(pair.ms)} on the ${pair.backend === "cpu" ? "CPU" : "GPU"}`;
     rest();
     const geometry = context.lens?.info.model.geometry ?? "squash";
     const cellsOf = (/** @type {"a" | "b"} */ side) => cells?.[side] ?? null;
     await Promise.all([sides.a.explain(a, pair.a.map, cellsOf("a"), geometry), sides.b.explain(b, pair.b.map, cellsOf("b"), geometry)]);
-    context.say(`${pair.score} ${pair.similarity.toFixed(2)}. ${says.textContent}`);
+    context.say([`${pair.score} ${pair.similarity.toFixed(2)}.`, says.textContent, ...saidOnce(pair.notes)].join(" "));
   }
 
   /** What stands there while no cell is pointed at. */
   function rest() {
     if (!found) return;
-    const { pair, cells } = found;
+    const { cells } = found;
     if (!cells) {
-      says.textContent = ["Where to where is for means of cells, not for what the network makes of them itself.", ...pair.notes].join(" ");
+      says.textContent = "Where to where is for means of cells, not for what the network makes of them itself.";
       return;
     }
     const count = cells.terms.length.toLocaleString("en");
     const constant = cells.constant === 0 ? "" : ` and the constant ${cells.constant.toFixed(3)}`;
-    says.textContent = [`It is the sum of ${count} pairs of cells${constant}. Point at a cell of one photo to see where in the other its part comes from.`, ...pair.notes].join(" ");
+    says.textContent = `It is the sum of ${count} pairs of cells${constant}. Point at a cell of one photo to see where in the other its part comes from.`;
   }
 
   /** A cell is pointed at, or none any more. @param {"a" | "b"} side @param {number | null} cell */
@@ -282,6 +315,7 @@ export function mount(container, context) {
   return {
     isReady: () => answered === wanted,
     hide: () => light("a", null),
+    photos: () => [photos.a, photos.b].filter((photo) => photo !== null),
     taker: {
       where(under) {
         const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
