@@ -70,7 +70,7 @@ fn signs(c: &Context, notes: &mut Vec<String>) {
     let multiplies = matches!(c.options.form, Form::Faithful | Form::Centred | Form::Contrastive);
     match (c.signed, c.options.form) {
         (true, _) if multiplies => notes.push(format!(
-            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in this image). Where both sides of the comparison are \
+            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in the image). Where both sides of the comparison are \
              negative, their product is positive and turns the channel's map upside down; the forms \"cam\" and \"magnitude\" do not.",
             negative_share(c) * 100.0
         )),
