@@ -278,7 +278,7 @@ impl Step {
                 let x = input(0);
                 let (x_len, y_len) = (x.len() / images, y.len() / images);
                 for (x, y) in x.chunks_exact(x_len).zip(y.chunks_exact_mut(y_len)) {
-                    kernels::pool(p, c, [[h, w], [oh, ow]], x, y)?;
+                    kernels::pool(isa, p, c, [[h, w], [oh, ow]], x, y)?;
                 }
                 Ok(())
             }
