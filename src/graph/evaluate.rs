@@ -66,7 +66,7 @@ pub(crate) fn evaluate(op: &Op, inputs: &[&Tensor], shape: &Shape) -> Tensor {
             let own = strides(x.shape());
             let first: usize = start.iter().zip(&own).map(|(i, s)| i * s).sum();
             // Steps backwards wrap round, and back again when they are added to the first index.
-            let by: Vec<usize> = step.iter().zip(&own).map(|(&i, &s)| (s as isize * i) as usize).collect();
+            let by: Vec<usize> = step.iter().zip(&own).map(|(&i, &s)| (s as isize).wrapping_mul(i) as usize).collect();
             for (y, i) in out.iter_mut().zip(strided_indices(size, &by)) {
                 *y = x.data()[first.wrapping_add(i)];
             }

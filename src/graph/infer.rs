@@ -138,8 +138,7 @@ impl Op {
                     let last =
                         (size[i] as isize - 1).checked_mul(step[i]).and_then(|n| n.checked_add_unsigned(start[i]));
                     let inside = |at: isize| usize::try_from(at).is_ok_and(|at| at < dims[i]);
-                    let step_fits = step[i] != 0 && (step[i].unsigned_abs() < dims[i] || step[i].abs() == 1);
-                    step_fits && (size[i] == 0 || inside(start[i] as isize) && last.is_some_and(inside))
+                    step[i] != 0 && (size[i] == 0 || inside(start[i] as isize) && last.is_some_and(inside))
                 };
                 match (0..dims.len()).all(fits) {
                     true => Ok(Shape::new(size.as_slice())),

@@ -37,7 +37,7 @@ pub(super) fn vjp(op: &Op, inputs: &[&Tensor], y: &Tensor, dy: &[f32], which: us
             let own = strides(x.shape());
             let first: usize = start.iter().zip(&own).map(|(i, s)| i * s).sum();
             // Steps backwards wrap round, and back again when they are added to the first index.
-            let by: Vec<usize> = step.iter().zip(&own).map(|(&i, &s)| (s as isize * i) as usize).collect();
+            let by: Vec<usize> = step.iter().zip(&own).map(|(&i, &s)| (s as isize).wrapping_mul(i) as usize).collect();
             let mut dx = vec![0.0; x.data().len()];
             strided_indices(size, &by).zip(dy).for_each(|(i, d)| dx[first.wrapping_add(i)] += d);
             dx
