@@ -3,15 +3,15 @@
 //! passes may not panic, refuse or swallow a value that is kept, and what they leave computes the same, on the
 //! reference and on the CPU engine.
 
-use famlens::Result;
 use famlens::engine::cpu::CpuEngine;
 use famlens::engine::reference::ReferenceEngine;
 use famlens::graph::{
     Activation, BinaryOp, Conv2d, Graph, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind, ValueId, passes,
 };
 use famlens::tensor::{Int8Tensor, Shape, Tensor};
+use famlens::{Error, Result};
 
-use crate::values::{has_steps, input, is_small, nudged, nudged_weights, run, same};
+use crate::values::{MOST_WORK, has_steps, input, is_small, nudged, nudged_weights, run, same};
 
 /// Most nodes of a graph.
 const MOST_NODES: usize = 24;
@@ -22,9 +22,6 @@ const MOST_NODES: usize = 24;
 /// If it does not hold.
 pub fn check(bytes: &[u8]) {
     let Some((graph, keep)) = build(bytes) else { return };
-    if !is_small(&graph) {
-        return;
-    }
     let optimised = match passes::optimize(graph.clone(), &keep) {
         Ok(optimised) => optimised,
         Err(error) => panic!("the graph is well formed, and optimising it says: {error}"),
@@ -95,6 +92,9 @@ fn build(bytes: &[u8]) -> Option<(Graph, Vec<ValueId>)> {
         if let Ok(id) = step(&mut graph, from, recipe) {
             last = id;
         }
+        if !is_small(&graph) {
+            return None;
+        }
     }
     if graph.nodes.is_empty() {
         return None;
@@ -114,25 +114,39 @@ fn some_activation(graph: &Graph, recipe: &mut Recipe) -> ValueId {
     recipe.of(&outputs)
 }
 
+/// The shape of a constant, unless filling it alone is more than a fuzzer has time for.
+fn affordable(shape: impl Into<Vec<usize>>) -> Result<Shape> {
+    let shape = Shape::new(shape);
+    if shape.len() > MOST_WORK {
+        return Err(Error::TooLarge {
+            what: "a constant".into(),
+            size: format!("{} values", shape.len()),
+            limit: format!("{MOST_WORK} values"),
+        });
+    }
+    Ok(shape)
+}
+
 /// A constant in [-1, 1], or around one where it divides or scales.
-fn constant(graph: &mut Graph, shape: impl Into<Vec<usize>>, recipe: &mut Recipe) -> ValueId {
-    let mut tensor = input(&Shape::new(shape), recipe.byte().into()).unwrap();
+fn constant(graph: &mut Graph, shape: impl Into<Vec<usize>>, recipe: &mut Recipe) -> Result<ValueId> {
+    let mut tensor = input(&affordable(shape)?, recipe.byte().into())?;
     match recipe.below(4) {
         0 => tensor.data_mut().iter_mut().for_each(|x| *x = 1.5 + 0.4 * *x),
         1 => tensor.data_mut().fill([0.0, 1.0, -1.0, 0.5][recipe.below(4)]),
         _ => {}
     }
-    graph.add_constant("constant", tensor)
+    Ok(graph.add_constant("constant", tensor))
 }
 
-fn weight(graph: &mut Graph, shape: Vec<usize>, recipe: &mut Recipe) -> ValueId {
+fn weight(graph: &mut Graph, shape: Vec<usize>, recipe: &mut Recipe) -> Result<ValueId> {
     if recipe.below(3) > 0 {
         return constant(graph, shape, recipe);
     }
+    let shape = affordable(shape)?;
     let mut random = fastrand::Rng::with_seed(recipe.byte().into());
-    let scales = (0..shape[0]).map(|_| random.f32() / 127.0).collect();
-    let data = (0..shape.iter().product()).map(|_| random.i8(-127..=127)).collect();
-    graph.add_int8("int8", Int8Tensor::new(Shape::new(shape), data, scales).unwrap())
+    let scales = (0..shape.dims()[0]).map(|_| random.f32() / 127.0).collect();
+    let data = (0..shape.len()).map(|_| random.i8(-127..=127)).collect();
+    Ok(graph.add_int8("int8", Int8Tensor::new(shape, data, scales)?))
 }
 
 fn activation(recipe: &mut Recipe) -> Activation {
@@ -203,7 +217,7 @@ fn step(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<ValueId> {
                 0 => some_activation(graph, recipe),
                 _ => {
                     let shape = fitting(graph, x, recipe);
-                    constant(graph, shape, recipe)
+                    constant(graph, shape, recipe)?
                 }
             };
             let inputs = if recipe.below(3) == 0 { vec![other, x] } else { vec![x, other] };
@@ -244,7 +258,7 @@ fn step(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<ValueId> {
         11 => {
             let mut inputs = vec![x, some_activation(graph, recipe)];
             if recipe.below(3) == 0 {
-                inputs.push(constant(graph, dims.clone(), recipe));
+                inputs.push(constant(graph, dims.clone(), recipe)?);
             }
             let axis = recipe.below(rank);
             add(graph, Op::Concat { axis }, inputs)
@@ -320,8 +334,8 @@ fn convolution(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<Val
     let strides = recipe.of(&[[1, 1], [1, 1], [2, 2], [1, 2]]);
     let dilations = recipe.of(&[[1, 1], [1, 1], [2, 2]]);
     let pads = recipe.of(&[[1, 1, 1, 1], [0; 4], [0, 1, 0, 1], [2, 2, 2, 2]]);
-    let w = weight(graph, vec![out, channels / groups, kernel[0], kernel[1]], recipe);
-    let bias = constant(graph, [out], recipe);
+    let w = weight(graph, vec![out, channels / groups, kernel[0], kernel[1]], recipe)?;
+    let bias = constant(graph, [out], recipe)?;
     let activation = if recipe.below(3) == 0 { activation(recipe) } else { Activation::None };
     let op = Op::Conv2d(Conv2d { strides, dilations, pads, groups, activation, residual: false });
     let y = add(graph, op, vec![x, w, bias])?;
@@ -329,9 +343,9 @@ fn convolution(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<Val
         return Ok(y);
     }
     // A batch normalisation, as the lowering writes one.
-    let scale = constant(graph, [1, out, 1, 1], recipe);
+    let scale = constant(graph, [1, out, 1, 1], recipe)?;
     let y = add(graph, Op::Binary(BinaryOp::Mul), vec![y, scale])?;
-    let shift = constant(graph, [out, 1, 1], recipe);
+    let shift = constant(graph, [out, 1, 1], recipe)?;
     add(graph, Op::Binary(BinaryOp::Add), vec![y, shift])
 }
 
@@ -339,13 +353,13 @@ fn linear(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<ValueId>
     let k = graph.value(x).shape.dims().last().copied().unwrap_or(1);
     let out = recipe.of(&[k, 4, 7]);
     if recipe.below(2) == 0 {
-        let w = constant(graph, [k, out], recipe);
+        let w = constant(graph, [k, out], recipe)?;
         let y = add(graph, Op::MatMul, vec![x, w])?;
-        let bias = constant(graph, [out], recipe);
+        let bias = constant(graph, [out], recipe)?;
         return add(graph, Op::Binary(BinaryOp::Add), vec![bias, y]);
     }
-    let w = weight(graph, vec![out, k], recipe);
-    let bias = constant(graph, [out], recipe);
+    let w = weight(graph, vec![out, k], recipe)?;
+    let bias = constant(graph, [out], recipe)?;
     add(graph, Op::Linear(Linear::default()), vec![x, w, bias])
 }
 
@@ -356,7 +370,7 @@ fn normalisation(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<V
     let epsilon = recipe.of(&[1e-5, 1e-3]);
     if recipe.below(3) == 0 {
         let (scale, bias) = (fitting(graph, x, recipe), fitting(graph, x, recipe));
-        let (scale, bias) = (constant(graph, scale, recipe), constant(graph, bias, recipe));
+        let (scale, bias) = (constant(graph, scale, recipe)?, constant(graph, bias, recipe)?);
         return add(graph, Op::LayerNorm(LayerNorm { axes, epsilon }), vec![x, scale, bias]);
     }
     let mean = |graph: &mut Graph, of| {
@@ -378,10 +392,10 @@ fn normalisation(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<V
     let root = add(graph, Op::Activation(Activation::Sqrt), vec![y])?;
     let y = add(graph, Op::Binary(BinaryOp::Div), vec![centred, root])?;
     let shape = fitting(graph, x, recipe);
-    let scale = constant(graph, shape, recipe);
+    let scale = constant(graph, shape, recipe)?;
     let y = add(graph, Op::Binary(BinaryOp::Mul), vec![scale, y])?;
     let shape = fitting(graph, x, recipe);
-    let bias = constant(graph, shape, recipe);
+    let bias = constant(graph, shape, recipe)?;
     add(graph, Op::Binary(BinaryOp::Add), vec![y, bias])
 }
 
@@ -420,7 +434,7 @@ fn attention(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<Value
     let tokens = len / depth / heads;
     let x = add(graph, Op::Reshape(Shape::from([1, tokens, heads, depth])), vec![x])?;
     let [q, k, v] = [(); 3].map(|()| {
-        let w = constant(graph, [depth, depth], recipe);
+        let w = constant(graph, [depth, depth], recipe)?;
         let y = add(graph, Op::MatMul, vec![x, w])?;
         add(graph, Op::Transpose { perm: vec![0, 2, 1, 3] }, vec![y])
     });
@@ -434,7 +448,7 @@ fn attention(graph: &mut Graph, x: ValueId, recipe: &mut Recipe) -> Result<Value
     }
     if recipe.below(3) == 0 {
         let shape = recipe.of(&[vec![tokens, tokens], vec![1, heads, tokens, tokens], vec![1, tokens], vec![1]]);
-        let mask = constant(graph, shape, recipe);
+        let mask = constant(graph, shape, recipe)?;
         y = add(graph, Op::Binary(BinaryOp::Add), vec![y, mask])?;
     }
     let axis = if recipe.below(10) == 0 { 2 } else { 3 };

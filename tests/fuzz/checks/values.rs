@@ -7,7 +7,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 
 /// More multiply-adds or elements than this are not worth a fuzzer's time.
-const MOST_WORK: usize = 1 << 21;
+pub const MOST_WORK: usize = 1 << 21;
 
 /// The values of `wanted`.
 ///
