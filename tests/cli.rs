@@ -110,6 +110,13 @@ fn pair_writes_both_sides_and_where_to_where() {
     assert!(views["a"]["view"]["crop"].is_array() && views["a"]["view"] != views["b"]["view"]);
     assert_eq!(value(&["bird/owl.jpg", "--augment", "--seed", "5"])["similarity"], views["similarity"]);
     assert!(failure(&["pair", "bird/owl.jpg"]).contains("--augment"));
+
+    // Behind the network's own head there is no sum over pairs of cells; the maps are there all the same.
+    std::fs::remove_file(out.join("where-to-where.npy")).expect("it was written");
+    let own = value(&["bird/owl.jpg", "bird/duck.jpg", "--head", "model"]);
+    assert!(own["whereToWhere"].is_null() && !out.join("where-to-where.npy").exists());
+    assert!(own["notes"].to_string().contains("no where to where"), "{}", own["notes"]);
+    assert_eq!(own["b"]["map"]["data"].as_array().map(Vec::len), Some(49));
 }
 
 #[test]

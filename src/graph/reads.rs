@@ -35,8 +35,8 @@ impl Read {
 }
 
 impl Graph {
-    /// What the value `output` is made of: the part of every value, by its id, that it reads. Queries and keys of an attention, and all that is
-    /// behind a softmax, are not counted.
+    /// What the value `output` is made of: the part of every value, by its id, that it reads. Queries and keys of an attention, all that is
+    /// behind a softmax, and what only makes the scale of a rounding are not counted.
     ///
     /// Followed exactly through what works value by value, along the last axis or by moving rows; anything else is taken to read all of its inputs.
     ///
@@ -54,9 +54,10 @@ impl Graph {
     pub fn read_for(&self, output: ValueId) -> Vec<Read> {
         let mut read = vec![Read::Nothing; self.values.len()];
         read[output.0] = Read::All;
+        let dynamic = self.dynamic_steps();
         for node in self.nodes.iter().rev() {
             let wanted = read[node.output.0].clone();
-            if wanted == Read::Nothing {
+            if wanted == Read::Nothing || dynamic.scales[node.output.0] {
                 continue;
             }
             for (i, input) in node.inputs.iter().enumerate() {

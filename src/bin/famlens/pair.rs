@@ -31,7 +31,8 @@ pub struct Args {
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
     /// Folder for the picture of both sides (pair.png), the raw maps (a.npy, b.npy) and what each pair of cells adds to
-    /// the similarity (where-to-where.npy: one row a cell of the first photo, one column a cell of the second)
+    /// the similarity (where-to-where.npy: one row a cell of the first photo, one column a cell of the second; only
+    /// of a similarity that is a sum over pairs of cells)
     #[arg(long)]
     out: Option<PathBuf>,
     /// Print JSON
@@ -75,7 +76,13 @@ pub fn run(args: Args) -> Result<()> {
     }
     let options = args.method.options(None);
     let pair = block_on(session.pair(a, b, &options))?;
-    let cells = block_on(session.where_to_where(a, b, &options))?;
+    // The maps are of any similarity, where to where only of what is a sum over pairs of cells, and not of too many.
+    let cells = match block_on(session.where_to_where(a, b, &options)) {
+        Err(refused @ (Error::Argument { .. } | Error::TooLarge { .. })) => {
+            Err(format!("no where to where: {refused}"))
+        }
+        other => Ok(other?),
+    };
     if let Some(folder) = &args.out {
         files::create_folder(folder)?;
         let maps = [&pair.a.maps[0], &pair.b.maps[0]];
@@ -84,19 +91,30 @@ pub fn run(args: Args) -> Result<()> {
         for (name, map) in ["a.npy", "b.npy"].iter().zip(maps.map(|m| &m.map)) {
             files::write_npy(&folder.join(name), &[map.height as u64, map.width as u64], &map.data)?;
         }
-        let shape = [cells.map.a, cells.map.b].map(|(w, h)| (w * h) as u64);
-        files::write_npy(&folder.join("where-to-where.npy"), &shape, &cells.map.terms)?;
-        eprintln!("wrote pair.png, a.npy, b.npy and where-to-where.npy to {}", folder.display());
+        let mut written = "pair.png, a.npy and b.npy";
+        if let Ok(cells) = &cells {
+            let shape = [cells.map.a, cells.map.b].map(|(w, h)| (w * h) as u64);
+            files::write_npy(&folder.join("where-to-where.npy"), &shape, &cells.map.terms)?;
+            written = "pair.png, a.npy, b.npy and where-to-where.npy";
+        }
+        eprintln!("wrote {written} to {}", folder.display());
     }
+    let notes: Vec<&String> = pair.a.notes.iter().chain(cells.as_ref().err()).collect();
     if args.json {
-        println!("{}", pair_json(&sides, &pair, &cells));
+        println!("{}", pair_json(&sides, &pair, cells.as_ref().ok(), &notes));
     } else {
-        print_text(&sides, &pair, &cells);
+        print_text(&sides, &pair, cells.as_ref().ok());
+        notes.iter().for_each(|note| println!("note: {note}"));
     }
     Ok(())
 }
 
-fn pair_json(sides: &[Side; 2], pair: &PairExplanation, cells: &CellPairs) -> serde_json::Value {
+fn pair_json(
+    sides: &[Side; 2],
+    pair: &PairExplanation,
+    cells: Option<&CellPairs>,
+    notes: &[&String],
+) -> serde_json::Value {
     let side = |side: &Side, explained: &ExplainedMap| {
         let found = explained.localisation.as_ref();
         json!({
@@ -113,18 +131,18 @@ fn pair_json(sides: &[Side; 2], pair: &PairExplanation, cells: &CellPairs) -> se
     json!({
         "similarity": pair.similarity(),
         "score": pair.a.score,
-        "notes": pair.a.notes,
+        "notes": notes,
         "form": pair.a.form.name(),
         "a": side(&sides[0], &pair.a.maps[0]),
         "b": side(&sides[1], &pair.b.maps[0]),
-        "whereToWhere": {
+        "whereToWhere": cells.map(|cells| json!({
             "score": cells.score, "similarity": cells.similarity, "a": cells.map.a, "b": cells.map.b, "sum": cells.map.sum, "constant": cells.constant, "terms": cells.map.terms,
-        },
+        })),
         "engine": pair.a.engine,
     })
 }
 
-fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: &CellPairs) {
+fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: Option<&CellPairs>) {
     println!("{}: {:.4}", pair.a.score, pair.similarity());
     for (side, explained) in sides.iter().zip([&pair.a.maps[0], &pair.b.maps[0]]) {
         let place = match &explained.localisation {
@@ -136,6 +154,7 @@ fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: &CellPairs) {
             println!("  {}", describe(view));
         }
     }
+    let Some(cells) = cells else { return };
     let strongest = cells.map.terms.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
     if let Some((at, term)) = strongest {
         let columns = cells.map.b.0 * cells.map.b.1;

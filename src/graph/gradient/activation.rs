@@ -60,7 +60,9 @@ pub(super) fn derivative(activation: Activation, x: f32) -> f32 {
         Activation::Sqrt => 0.5 / x.sqrt(),
         Activation::Abs if x == 0.0 => 0.0,
         Activation::Abs => x.signum(),
-        Activation::Floor | Activation::Round => 0.0,
+        Activation::Floor => 0.0,
+        // Straight through, as `quantized`.
+        Activation::Round => 1.0,
     }
 }
 

@@ -282,7 +282,8 @@ impl Trace<'_> {
     /// The gradient of `sum_i seed_i output_i` with respect to the layer, in the layer's shape.
     ///
     /// Kinks follow torch: the slope of ReLU at 0 is 0, that of a clip at its ends is 0; a max pooling's gradient goes to
-    /// the first of equal values, that of a maximum over axes is shared among them.
+    /// the first of equal values, that of a maximum over axes is shared among them. Rounding counts as the identity (the straight-through estimator,
+    /// arXiv 1308.3432), with what only makes its scale held fixed.
     ///
     /// # Errors
     /// [`Error::Argument`] if `seed` has another length than the output.
@@ -309,8 +310,10 @@ impl Trace<'_> {
         // Whether a value depends on the layer: gradients of others are not asked for.
         let mut depends = vec![false; tail.graph.values.len()];
         depends[tail.layer.0] = true;
+        // The scale and zero point of a rounding count as fixed: the identity has none.
+        let dynamic = tail.graph.dynamic_steps();
         for node in &tail.graph.nodes {
-            depends[node.output.0] = node.inputs.iter().any(|i| depends[i.0]);
+            depends[node.output.0] = !dynamic.scales[node.output.0] && node.inputs.iter().any(|i| depends[i.0]);
         }
         let mut gradients: Vec<Option<Vec<f32>>> = vec![None; tail.graph.values.len()];
         gradients[tail.output.0] = Some(seed.to_vec());
@@ -320,6 +323,10 @@ impl Trace<'_> {
             let inputs = inputs(node, &self.values)?;
             for (i, &id) in node.inputs.iter().enumerate().filter(|(_, id)| depends[id.0]) {
                 let dx = match conservative {
+                    // Its range is that of the values, so that it cuts nothing off.
+                    _ if dynamic.levels[node.output.0] && matches!(node.op, Op::Activation(Activation::Clip(..))) => {
+                        dy.clone()
+                    }
                     true => ops::conservative_vjp(&node.op, &inputs, y, &dy, i),
                     false => ops::vjp(&node.op, &inputs, y, &dy, i),
                 };

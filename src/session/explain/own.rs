@@ -250,8 +250,11 @@ impl Session {
             let node = graph.nodes.iter().find(|node| node.output == id);
             node.is_some_and(|node| matches!(node.op, Op::Transpose { .. } | Op::Reshape(_) | Op::Slice { .. }))
         };
-        candidates
-            .retain(|target| place(target.value) <= place(from) && (target.value == from || !moves(target.value)));
+        let roundings = graph.roundings();
+        candidates.retain(|target| {
+            let id = target.value;
+            place(id) <= place(from) && (id == from || !moves(id) && !roundings[id.0])
+        });
         candidates.sort_by_key(|target| std::cmp::Reverse(place(target.value)));
         let channels = candidates.iter().find(|target| target.value == from).map(|target| target.maps[0]);
         let fits = |target: &&Target| {

@@ -128,6 +128,8 @@ fn function(activation: Activation) -> (&'static str, String) {
     match activation {
         Activation::None => plain("Identity"),
         Activation::Relu => plain("Relu"),
+        Activation::Clip(lo, hi) if lo <= f32::MIN => ("Clip", format!("at most {hi}")),
+        Activation::Clip(lo, hi) if hi >= f32::MAX => ("Clip", format!("at least {lo}")),
         Activation::Clip(lo, hi) => ("Clip", format!("{lo} to {hi}")),
         Activation::HardSwish => plain("HardSwish"),
         Activation::HardSigmoid(..) => plain("HardSigmoid"),

@@ -8,7 +8,7 @@ import { mountSide } from "./side.js";
 
 /**
  * @import { CellPairs, Pair, ViewOptions } from "../../lens/pair.js"
- * @import { ImageLike, LensImage } from "../../famlens.js"
+ * @import { ImageLike, Lens, LensError, LensImage } from "../../famlens.js"
  * @import { Context, View } from "../context.js"
  * @import { Photo } from "../state.js"
  *
@@ -36,6 +36,26 @@ const NOTICEABLE = 300;
 const OPENING = ["kingfisher.jpg", "scarlet-macaw.jpg"];
 
 /**
+ * Where to where, or why there is none: what the network makes of the cells itself is no sum over pairs of them, and early layers have too
+ * many. The maps are there all the same.
+ * @param {Lens} lens
+ * @param {Parameters<Lens["whereToWhere"]>[0]} request
+ * @returns {Promise<{cells: CellPairs | null, why: string}>}
+ */
+async function whereToWhere(lens, request) {
+  if ((request.pooling ?? lens.info.model.pooling) === "model") {
+    return { cells: null, why: "Where to where is for means of cells, not for what the network makes of them itself." };
+  }
+  try {
+    return { cells: await lens.whereToWhere(request), why: "" };
+  } catch (error) {
+    const { code, message } = /** @type {LensError} */ (error);
+    if (code !== "argument" && code !== "too_large") throw error;
+    return { cells: null, why: `No where to where: ${message}.` };
+  }
+}
+
+/**
  * @param {HTMLElement} container
  * @param {Context} context
  * @returns {View}
@@ -51,7 +71,7 @@ export function mount(container, context) {
   const allowed = Object.fromEntries(CHANGES.map(({ name }) => [name, true]));
   /** @type {Record<string, string>} */
   const options = {};
-  /** @type {{pair: Pair, cells: CellPairs | null} | null} */
+  /** @type {{pair: Pair, cells: CellPairs | null, why: string} | null} */
   let found = null;
   /** @type {AbortController | null} */
   let asking = null;
@@ -147,11 +167,10 @@ export function mount(container, context) {
       const [imageA, imageB] = await Promise.all([lens.open(a.source), lens.open(b.source)]);
       const request = { a: imageA, b: imageB, .../** @type {any} */ (options), signal };
       const pair = await lens.pair(request);
-      // What the network makes of the cells itself is no sum over pairs of them.
-      const cells = (options.pooling ?? lens.info.model.pooling) === "model" ? null : await lens.whereToWhere(request);
+      const { cells, why } = await whereToWhere(lens, request);
       if (signal.aborted) return;
       clearTimeout(slow);
-      found = { pair, cells };
+      found = { pair, cells, why };
       await show(imageA, imageB);
       answered = asked;
     } catch (error) {
@@ -219,9 +238,9 @@ export function mount(container, context) {
   /** What stands there while no cell is pointed at. */
   function rest() {
     if (!found) return;
-    const { cells } = found;
+    const { cells, why } = found;
     if (!cells) {
-      says.textContent = "Where to where is for means of cells, not for what the network makes of them itself.";
+      says.textContent = why;
       return;
     }
     const count = cells.terms.length.toLocaleString("en");
