@@ -162,8 +162,8 @@ impl WhereToWhere {
         }
         if n.saturating_mul(m) > MOST_TERMS {
             return Err(Error::TooLarge {
-                what: "where to where at this layer".into(),
-                size: format!("{n} x {m} pairs of cells"),
+                what: "the table of pairs of cells at this layer".into(),
+                size: format!("{n} x {m}"),
                 limit: format!("{MOST_TERMS} pairs; choose a later layer"),
             });
         }

@@ -96,6 +96,25 @@ for (const backend of ["webgpu", "cpu"]) {
       assert.ok(Math.abs(found.similarity - found.plain) > 0.01, "the mean of the cells is something else");
     });
 
+    test("a pair is explained at an early layer too, whose cells are too many to be paired", async () => {
+      const { page } = lens;
+      await page.locator("#model-button").click();
+      const buffer = await readFile(new URL("../../families/resnet18.onnx", import.meta.url));
+      await page.getByTestId("model-input").setInputFiles([{ name: "resnet18.onnx", mimeType: "application/octet-stream", buffer }]);
+      await page.getByTestId("model-size").fill("160");
+      await page.getByTestId("model-apply").click();
+      await until(page, () => window.famlens.lens?.info.model.name === "resnet18");
+      // The layers are known once the model is there.
+      await page.getByTestId("model-target").selectOption("relu0");
+      await page.getByTestId("model-apply").click();
+      await until(page, () => window.famlens.lens?.info.model.target === "relu0");
+      await ready(page);
+      await page.keyboard.press("Escape");
+      assert.match(await page.getByTestId("pair-says").innerText(), /No where to where: .*6400 x 6400.*choose a later layer/);
+      assert.ok(await page.getByTestId("pair-b").locator(".pair-map").isVisible());
+      assert.ok(Number(await page.getByTestId("pair-score").getAttribute("data-similarity")) <= 1);
+    });
+
     test("the console stayed clean", () => assert.deepEqual(lens.errors, []));
   });
 }
