@@ -1,7 +1,9 @@
 //! Running a graph for a check, and when two answers are the same.
 
+use std::collections::HashMap;
+
 use famlens::engine::{Engine, Mix};
-use famlens::graph::{Activation, Constant, Graph, Op, ValueId};
+use famlens::graph::{Activation, BinaryOp, Constant, Graph, Op, ValueId};
 use famlens::tensor::{Shape, Tensor};
 use famlens::{Error, Result};
 use pollster::block_on;
@@ -34,27 +36,45 @@ pub fn input(shape: &Shape, seed: u64) -> Result<Tensor> {
     Tensor::new(shape.clone(), (0..shape.len()).map(|_| 2.0 * random.f32() - 1.0).collect())
 }
 
-/// The same with each value moved by a millionth of its range.
-pub fn nudged(tensor: &Tensor) -> Result<Tensor> {
-    let moved = tensor.data().iter().enumerate().map(|(i, x)| x + if i % 2 == 0 { 1e-6 } else { -1e-6 });
-    Tensor::new(tensor.shape().clone(), moved.collect())
-}
-
-/// The same with each float weight moved by a millionth of itself: what that changes, rounding in another order may change too.
-pub fn nudged_weights(graph: &Graph) -> Graph {
-    let mut nudged = graph.clone();
-    for value in &mut nudged.values {
-        if let Some(Constant::Float(tensor)) = &value.constant {
+/// The same graph with each weight (but exponents), the image and what each node computes moved by a millionth of itself, up or down by chance: what that
+/// changes, rounding in another order may change too. Values keep their ids.
+///
+/// # Errors
+/// If the graph is not well formed.
+pub fn shaken(graph: &Graph) -> Result<Graph> {
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut shake = move || if random.bool() { 1.0 + 1e-6 } else { 1.0 - 1e-6 };
+    let mut shaken = graph.clone();
+    // An exponent that is no whole number any more makes NaN of what is negative.
+    let powers = graph.nodes.iter().filter(|node| node.op == Op::Binary(BinaryOp::Pow));
+    let exponents: Vec<ValueId> = powers.map(|node| node.inputs[1]).collect();
+    for (id, value) in shaken.values.iter_mut().enumerate() {
+        if let Some(Constant::Float(tensor)) = &value.constant
+            && !exponents.contains(&ValueId(id))
+        {
             let mut moved = (**tensor).clone();
-            moved
-                .data_mut()
-                .iter_mut()
-                .enumerate()
-                .for_each(|(i, x)| *x *= if i % 2 == 0 { 1.0 + 1e-6 } else { 1.0 - 1e-6 });
+            moved.data_mut().iter_mut().for_each(|x| *x *= shake());
             value.constant = Some(Constant::Float(moved.into()));
         }
     }
-    nudged
+    let mut read: HashMap<ValueId, ValueId> = HashMap::new();
+    let mut moved = |shaken: &mut Graph, id: ValueId| -> Result<ValueId> {
+        let shape = shaken.value(id).shape.clone();
+        let by = Tensor::new(shape.clone(), (0..shape.len()).map(|_| shake()).collect())?;
+        let by = shaken.add_constant("by", by);
+        shaken.add_node("moved", Op::Binary(BinaryOp::Mul), vec![id, by])
+    };
+    let nodes = std::mem::take(&mut shaken.nodes);
+    if let Some(image) = shaken.input {
+        read.insert(image, moved(&mut shaken, image)?);
+    }
+    for mut node in nodes {
+        node.inputs.iter_mut().for_each(|id| *id = read.get(id).copied().unwrap_or(*id));
+        let output = node.output;
+        shaken.nodes.push(node);
+        read.insert(output, moved(&mut shaken, output)?);
+    }
+    Ok(shaken)
 }
 
 /// Whether the graph can be run in a fuzzer's time.
@@ -93,7 +113,7 @@ pub fn has_steps(graph: &Graph) -> bool {
     })
 }
 
-/// Panics unless `found` is `expected` up to rounding. What a nudge of the input changes says how much rounding may.
+/// Panics unless `found` is `expected` up to rounding. What shaking the graph changes says how much rounding may.
 pub fn same(
     what: &str,
     graph: &Graph,
@@ -110,7 +130,9 @@ pub fn same(
     if !most.is_finite() || most > 1e15 || expected.data().iter().chain(found.data()).any(|x| x.is_nan()) {
         return;
     }
-    let change = expected.data().iter().zip(elsewhere.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let changes = expected.data().iter().zip(elsewhere.data()).map(|(a, b)| (a - b).abs());
+    // NaN is larger than anything in this order, and says as little as infinity.
+    let change = changes.max_by(f32::total_cmp).unwrap_or(0.0);
     if !change.is_finite() {
         return;
     }
