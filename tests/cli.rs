@@ -226,6 +226,28 @@ fn methods_are_compared_with_their_cost() {
 }
 
 #[test]
+fn the_usual_methods_are_those_that_apply() {
+    let model = folder("usual-methods");
+    std::fs::copy(common::root("tests/families/dino_vit.onnx"), model.join("model.onnx")).expect("a copy");
+    let manifest =
+        r#"{"format": 1, "name": "small", "input": {"mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}"#;
+    std::fs::write(model.join("model.json"), manifest).expect("a file");
+    let args = ["methods", "--model", model.to_str().expect("a path"), "--query", "bird/owl.jpg", "--json"];
+    let names = |more: &[&str]| -> Vec<String> {
+        let classes = ["--class", "bird=bird/duck.jpg", "--class", "fish=fish"];
+        let args = [&args[..], &classes, more].concat();
+        let value: serde_json::Value = serde_json::from_str(&stdout(&famlens(&args))).expect("JSON");
+        let methods = value["methods"].as_array().expect("methods");
+        methods.iter().map(|m| m["method"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names(&[]), ["fam", "cam", "grad-cam", "eigen-cam", "score-cam", "random"]);
+    assert_eq!(names(&["--pooling", "model"])[0], "fam");
+    assert!(!names(&["--pooling", "model"]).contains(&"cam".to_owned()));
+    let compared = famlens(&["compare", model.join("model.onnx").to_str().expect("a path")]);
+    assert!(stdout(&compared).contains("largest difference"));
+}
+
+#[test]
 fn a_logit_of_the_models_classifier_is_explained_without_classes() {
     let args = [
         "explain",

@@ -1,12 +1,14 @@
 //! Holds an engine against the reference, node by node: where two engines differ, the first node that does is the
 //! one to look at.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use super::reference::ReferenceEngine;
+use super::reference::{ReferenceEngine, compute};
 use super::{Engine, Mix};
 use crate::error::Result;
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Activation, Constant, Graph, Op, ValueId};
 use crate::tensor::Tensor;
 
 /// How one node's output differs between an engine and the reference.
@@ -22,11 +24,14 @@ pub struct NodeDifference {
     pub largest: f32,
     /// Largest absolute difference.
     pub max_abs: f32,
-    /// [`relative_difference`] of the outputs.
+    /// [`relative_difference`] of the outputs; 0 where they differ by no more than one level of a rounding.
     pub relative: f32,
 }
 
 /// Runs an engine and the reference over the same input and compares the output of every node, in the graph's order.
+///
+/// Where activations are rounded to levels, a difference in the last digit may become a whole level, and is then carried on. Such a level more or
+/// less counts as no difference, and what lies behind is compared with what the reference makes of the engine's own values.
 ///
 /// Every node is a target, so an engine that fuses or reuses memory does so less than it would for one target.
 ///
@@ -39,15 +44,37 @@ pub async fn compare(engine: &dyn Engine, graph: &Graph, input: &Tensor) -> Resu
     }
     let theirs = all_outputs(engine, graph, &targets, input).await?;
     let ours = all_outputs(&ReferenceEngine, graph, &targets, input).await?;
-    let difference = |((node, a), b): ((&crate::graph::Node, &Tensor), &Tensor)| NodeDifference {
-        node: node.name.clone(),
-        op: node.op.name().into(),
-        shape: b.shape().dims().to_vec(),
-        largest: largest(b.data()),
-        max_abs: max_abs_difference(a.data(), b.data()),
-        relative: relative_difference(a.data(), b.data()),
-    };
-    Ok(graph.nodes.iter().zip(&theirs).zip(&ours).map(difference).collect())
+    let mut values: Vec<Option<Arc<Tensor>>> =
+        graph.values.iter().map(|value| value.constant.as_ref().map(Constant::to_float)).collect();
+    values[graph.image_input()?.0] = Some(Arc::new(input.clone()));
+    for (target, tensor) in targets.iter().zip(&theirs) {
+        values[target.0] = Some(Arc::new(tensor.clone()));
+    }
+    let mut rounded = vec![false; graph.values.len()];
+    let mut found = Vec::with_capacity(graph.nodes.len());
+    for ((node, a), mut b) in graph.nodes.iter().zip(&theirs).zip(ours) {
+        let behind = node.inputs.iter().any(|i| rounded[i.0]);
+        if behind {
+            b = compute(node, &values, b.shape())?;
+        }
+        let level = match &node.op {
+            Op::Quantize(q) if q.dequantize => q.scale,
+            Op::Quantize(_) | Op::Activation(Activation::Round | Activation::Floor) => 1.0,
+            _ => 0.0,
+        };
+        rounded[node.output.0] = behind || level > 0.0;
+        let (max_abs, largest) = (max_abs_difference(a.data(), b.data()), largest(b.data()));
+        let same = max_abs <= 1.001 * level;
+        found.push(NodeDifference {
+            node: node.name.clone(),
+            op: node.op.name().into(),
+            shape: b.shape().dims().to_vec(),
+            largest,
+            max_abs,
+            relative: if same { 0.0 } else { relative_difference(a.data(), b.data()) },
+        });
+    }
+    Ok(found)
 }
 
 /// Every target's values. Targets are kept until the run's end, and all nodes of a large network together may be more than a
@@ -134,6 +161,41 @@ mod tests {
         let found = pollster::block_on(compare(&Narrow, &graph, &input))?;
         assert_eq!(found.len(), 7);
         assert!(found.iter().enumerate().all(|(i, d)| d.node == format!("clip{i}") && d.relative == 0.0));
+        Ok(())
+    }
+
+    /// The reference engine on an image that is a little brighter: what rounds up there and down here differs by a level.
+    struct Brighter;
+
+    impl Engine for Brighter {
+        fn describe(&self) -> String {
+            "brighter".into()
+        }
+
+        fn compile(&self, graph: &Graph, targets: &[ValueId]) -> Result<Box<dyn crate::engine::Program>> {
+            let mut graph = graph.clone();
+            let rounding = graph.nodes.iter_mut().find_map(|n| match &mut n.op {
+                Op::Quantize(q) => Some(q),
+                _ => None,
+            });
+            if let Some(q) = rounding {
+                q.scale *= 1.0 - 1e-6;
+            }
+            ReferenceEngine.compile(&graph, targets)
+        }
+    }
+
+    #[test]
+    fn a_level_more_or_less_is_no_difference_and_is_not_carried_on() -> Result<()> {
+        let mut graph = Graph::default();
+        let image = graph.add_input("image", [1, 1, 1, 4]);
+        let rounding = crate::graph::Quantize { scale: 0.5, zero: 0.0, range: [0.0, 255.0], dequantize: true };
+        let rounded = graph.add_node("rounded", Op::Quantize(rounding), vec![image])?;
+        graph.add_node("behind", Op::Activation(Activation::Exp), vec![rounded])?;
+        // Halfway between two levels.
+        let input = Tensor::new([1, 1, 1, 4], vec![0.0, 1.25, 2.25, 3.0])?;
+        let found = pollster::block_on(compare(&Brighter, &graph, &input))?;
+        assert!(found[0].max_abs > 0.4 && found[0].relative == 0.0 && found[1].relative < 1e-6, "{found:?}");
         Ok(())
     }
 

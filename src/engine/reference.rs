@@ -123,7 +123,7 @@ impl Program for ReferenceProgram {
 ///
 /// # Errors
 /// [`Error::Engine`] if an input is missing.
-fn compute(node: &Node, values: &[Option<Arc<Tensor>>], shape: &Shape) -> Result<Tensor> {
+pub(super) fn compute(node: &Node, values: &[Option<Arc<Tensor>>], shape: &Shape) -> Result<Tensor> {
     let input = |i: usize| {
         let value = node.inputs.get(i).and_then(|v| values.get(v.0)?.as_deref());
         value.ok_or_else(|| failed(format!("input {i} of {:?} is missing", node.name)))

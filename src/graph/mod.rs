@@ -4,6 +4,7 @@
 //! and fuse it, and an engine compiles what is left. ONNX sugar (BatchNormalization, Dropout, Identity, shape
 //! arithmetic, DequantizeLinear of weights) never gets here or is gone after [`passes::optimize`].
 
+mod best;
 mod dynamic;
 pub(crate) mod evaluate;
 pub mod gradient;

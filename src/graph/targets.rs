@@ -59,39 +59,14 @@ impl Graph {
         let levels = |n: &&Node| !matches!(&n.op, Op::Quantize(q) if !q.dequantize);
         let nodes: Vec<&Node> = self.nodes.iter().rev().filter(levels).collect();
         let target = |n: &Node| self.target(n.output, layouts[n.output.0]?);
-        let mut found: Vec<(&Node, Target)> = nodes.iter().filter_map(|n| Some((*n, target(n)?))).collect();
-        found.retain(|(_, t)| t.maps[0] > 1 && t.maps[1] * t.maps[2] > 1);
-        let pooled = self.pools_by_attention(&found);
-        let is_best = |(n, t): &(&Node, Target)| {
-            !(self.only_moves_or_pools(n) || pooled && matches!(t.layout, TargetLayout::Tokens { .. }))
-        };
-        let mut best = found.iter().position(is_best).unwrap_or(0);
-        if let Some((Node { op: Op::LayerNorm(_), inputs, .. }, _)) = found.get(best) {
-            best = found.iter().position(|(n, _)| n.output == inputs[0]).unwrap_or(best);
-        }
+        let mut found: Vec<Target> = nodes.iter().filter_map(|n| target(n)).collect();
+        found.retain(|t| t.maps[0] > 1 && t.maps[1] * t.maps[2] > 1);
+        let best = self.best_target(&found);
         if best < found.len() {
             let first = found.remove(best);
             found.insert(0, first);
         }
-        found.into_iter().map(|(_, t)| t).collect()
-    }
-
-    /// Whether there is attention and no tokens come out of it, as where CLIP's ResNet pools its last map.
-    fn pools_by_attention(&self, found: &[(&Node, Target)]) -> bool {
-        let mut behind = vec![false; self.values.len()];
-        let mut any = false;
-        for node in &self.nodes {
-            let rank = self.value(node.output).shape.rank();
-            let attends = matches!(node.op, Op::Attention(_)) || (matches!(node.op, Op::Softmax { .. }) && rank > 2);
-            any |= attends;
-            behind[node.output.0] = attends || node.inputs.iter().any(|i| behind[i.0]);
-        }
-        let tokens = |t: &Target| matches!(t.layout, TargetLayout::Tokens { .. }) && behind[t.value.0];
-        any && !found.iter().any(|(_, t)| tokens(t))
-    }
-
-    fn only_moves_or_pools(&self, node: &Node) -> bool {
-        matches!(node.op, Op::Pool2d(_) | Op::Reshape(_) | Op::Transpose { .. } | Op::Slice { .. } | Op::Gather { .. })
+        found
     }
 
     /// The named value as maps `[1, C, H, W]`. Where it has another layout, nodes are added that bring it into this

@@ -33,7 +33,12 @@ pub struct Model {
     /// What follows a layer, once it has been asked for: finding it means lowering the network.
     pub(super) tails: Mutex<HashMap<String, Option<Arc<Tail>>>>,
     own_is_vector: OnceLock<bool>,
+    /// The part of the network's products behind the target layer, where that was found and lies early.
+    pub(super) behind_target: Option<f64>,
 }
+
+/// A target layer that is found and has more than this part of the products behind it is told of: the layers between were not followed.
+const MUCH_BEHIND: f64 = 0.25;
 
 impl Model {
     /// Reads a model from the text of `model.json` and the bytes of the ONNX file. What the description leaves open, input
@@ -71,7 +76,10 @@ impl Model {
                  there is nothing to explain; use a model whose last layers are convolutions or a transformer's tokens",
             ));
         };
+        let mut behind_target = None;
         if manifest.target.is_empty() {
+            let behind = graph.find(best).map(|value| 1.0 - graph.share_before(value));
+            behind_target = behind.filter(|&part| part > MUCH_BEHIND);
             manifest.target.clone_from(best);
         }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
@@ -90,6 +98,7 @@ impl Model {
             stored,
             tails: Default::default(),
             own_is_vector: OnceLock::new(),
+            behind_target,
         };
         model.check_target(&model.manifest.target)?;
         if let Some(spec) = &model.manifest.class_specific {

@@ -69,6 +69,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Output that nobody reads any more, as behind `head`, ends the program quietly. Rust ignores the signal, and printing then panics.
+    #[cfg(unix)]
+    // SAFETY: the default action of a signal is set, no handler, before any thread is started.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),

@@ -23,8 +23,9 @@ pub struct Args {
     /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
     #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
     classes: Vec<ClassArg>,
-    /// The methods, joined by commas, one row of the picture each: famlens choices method
-    #[arg(long, value_delimiter = ',', default_values = ["fam", "cam", "grad-cam", "eigen-cam", "score-cam", "random"])]
+    /// The methods, joined by commas, one row of the picture each: famlens choices method [default: fam, cam, grad-cam,
+    /// eigen-cam, score-cam and random; fam and cam only where they apply]
+    #[arg(long, value_delimiter = ',')]
     methods: Vec<Method>,
     /// The class whose maps are in the picture [default: the one of highest score]
     #[arg(long = "for", value_name = "NAME")]
@@ -45,6 +46,10 @@ pub struct Args {
     options: OptionArgs,
 }
 
+/// The methods that are compared when none is named; the first two may need a score that is linear in the pooled maps.
+const USUAL: [Method; 6] =
+    [Method::Fam, Method::Cam, Method::GradCam, Method::EigenCam, Method::ScoreCam, Method::Random];
+
 pub fn run(args: &Args) -> Result<()> {
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
     args.options.prepare(&mut session)?;
@@ -54,7 +59,11 @@ pub fn run(args: &Args) -> Result<()> {
     if args.engine == EngineChoice::Auto {
         block_on(session.calibrate(query))?;
     }
-    let found = compare(&mut session, query, &classes, &args.methods, &args.options.options(None))?;
+    let options = args.options.options(None);
+    let found = match args.methods.as_slice() {
+        [] => usual(&mut session, query, &classes, &options)?,
+        named => compare(&mut session, query, &classes, named, &options)?,
+    };
     let shown = match &args.class {
         None => found.predicted,
         Some(name) => found.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
@@ -70,6 +79,26 @@ pub fn run(args: &Args) -> Result<()> {
         false => print_table(&found, shown),
     }
     Ok(())
+}
+
+/// Compares the usual methods, without those that do not apply: they are asked first, before anything takes long.
+fn usual(
+    session: &mut Session,
+    query: famlens::session::ImageId,
+    classes: &[Class],
+    options: &ExplainOptions,
+) -> Result<Comparison> {
+    let mut methods = USUAL.to_vec();
+    for left_out in [Method::Cam, Method::Fam] {
+        match compare(session, query, classes, &methods, options) {
+            Err(Error::Argument { name, reason }) if name == "method" => {
+                eprintln!("without {left_out}: {reason}");
+                methods.retain(|m| *m != left_out);
+            }
+            other => return other,
+        }
+    }
+    compare(session, query, classes, &methods, options)
 }
 
 /// Compares with a progress bar.

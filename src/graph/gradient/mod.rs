@@ -18,6 +18,8 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(super) use ops::multiplications;
+
 use super::evaluate::evaluate;
 use super::{Activation, BinaryOp, Constant, Conv2d, Graph, Linear, Node, Op, Value, ValueId};
 use crate::error::{Error, Result};

@@ -87,7 +87,7 @@ pub(super) fn is_affine(op: &Op, mut constant: impl Iterator<Item = bool>) -> bo
 }
 
 /// Multiplications of a convolution or a product; 0 for the ops that are cheap.
-pub(super) fn multiplications(node: &Node, graph: &Graph) -> usize {
+pub(in crate::graph) fn multiplications(node: &Node, graph: &Graph) -> usize {
     let dims = |i: usize| node.inputs.get(i).map_or(&[][..], |&v| graph.value(v).shape.dims());
     let output = graph.value(node.output).shape.len();
     match &node.op {

@@ -190,7 +190,8 @@ fn functions_of_positive_values() {
 fn rounding_counts_as_the_identity_within_its_range() {
     let slope =
         |dequantize, x| activation::quantized(&Quantize { scale: 0.5, zero: 1.0, range: [0.0, 3.0], dequantize }, x);
-    assert_eq!([slope(true, 0.3), slope(false, 0.3), slope(true, 1.6), slope(true, -0.6)], [1.0, 2.0, 0.0, 0.0]);
+    assert_eq!([slope(true, 0.3), slope(false, 0.3), slope(true, 1.6), slope(true, -0.8)], [1.0, 2.0, 0.0, 0.0]);
+    assert_eq!([slope(true, 1.2), slope(true, -0.6)], [1.0, 1.0], "beyond the last level, and rounded to it");
     assert_eq!(activation::derivative(Activation::Round, 0.3), 1.0);
 }
 

@@ -50,6 +50,14 @@ pub fn recognise(graph: Graph, keep: &[ValueId]) -> Result<Graph> {
     run(graph, keep, &RECOGNISE)
 }
 
+/// Puts only layer normalisations together again, and leaves the rest as it lies.
+///
+/// # Errors
+/// As [`optimize`].
+pub(super) fn recognise_norms(graph: Graph) -> Result<Graph> {
+    run(graph, &[], &[simplify::run, norms::run])
+}
+
 type Pass = fn(&mut Edit) -> usize;
 
 /// What puts layers together again that exporters have written out.

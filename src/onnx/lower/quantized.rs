@@ -185,6 +185,8 @@ fn integers(data: &Data) -> Lowered<Vec<i64>> {
         Data::Bytes(a) => Ok(a.data.iter().map(|&v| v.into()).collect()),
         Data::UnsignedBytes(a) => Ok(a.data.iter().map(|&v| v.into()).collect()),
         Data::Ints(a) => Ok(a.data.clone()),
+        // Levels and zero point of a constant that the file quantises dynamically, such as a query that was learned.
+        Data::Float(t) if t.data().iter().all(|v| v.fract() == 0.0) => Ok(t.data().iter().map(|&v| v as i64).collect()),
         Data::Active(_) => unsupported("its zero point depends on the image"),
         _ => wrong("it reads whole numbers where there are none"),
     }

@@ -287,6 +287,9 @@ impl Session {
         let context =
             notes::Context { options, classes, setup, features, explained, maps: maps_of, signed, layers, own };
         notes::write(&context, &mut notes);
+        if let (Some(behind), None, true) = (self.model.behind_target, &options.target, options.targets.is_empty()) {
+            notes.push(notes::early_target(&self.model.manifest().target, behind));
+        }
         let score = |(k, class): (usize, &Class)| ClassScore {
             name: class.name.clone(),
             similarity: decision.scores[k],

@@ -31,6 +31,15 @@ pub(super) fn write(c: &Context, notes: &mut Vec<String>) {
     residuals(c, notes);
 }
 
+/// That much of the network lies behind a layer that was found, `behind` of 1.
+pub(super) fn early_target(layer: &str, behind: f64) -> String {
+    format!(
+        "{:.0} % of the network's products lie behind {layer:?}, the last layer that was found to keep where things are in the image. If a later one \
+         does, name it as the target layer.",
+        100.0 * behind
+    )
+}
+
 fn is_zero(values: &[f32]) -> bool {
     values.iter().all(|&v| v == 0.0)
 }
@@ -69,7 +78,8 @@ fn negative_share(c: &Context) -> f64 {
 fn signs(c: &Context, notes: &mut Vec<String>) {
     let multiplies = matches!(c.options.form, Form::Faithful | Form::Centred | Form::Contrastive);
     match (c.signed, c.options.form) {
-        (true, _) if multiplies => notes.push(format!(
+        // Pooling may leave nothing negative, as GeM does.
+        (true, _) if multiplies && c.features.iter().any(|f| *f < 0.0) => notes.push(format!(
             "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in the image). Where both sides of the comparison are \
              negative, their product is positive and turns the channel's map upside down; the forms \"cam\" and \"magnitude\" do not.",
             negative_share(c) * 100.0

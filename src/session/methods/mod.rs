@@ -246,10 +246,14 @@ fn finish(
     let cost = Cost::new(method, gathered, own, passes, &found);
     let mut maps = Vec::with_capacity(found.len());
     let mut weights = Vec::new();
-    for (class, found) in gathered.classes.iter().zip(found) {
+    for (k, (class, found)) in gathered.classes.iter().zip(found).enumerate() {
         let MethodMap { data, width, height, weights: own } = found;
         if data.iter().all(|&v| v == 0.0) {
+            let unread = gathered.gradients.get(k).is_some_and(|g| g.iter().all(|&v| v == 0.0));
             let why = match method.reads() {
+                Reads::Gradient if unread => {
+                    "the score does not depend on this layer's cells (where a class token decides, it read them before); choose an earlier layer"
+                }
                 Reads::Gradient | Reads::Tail | Reads::Input => {
                     "nothing in it speaks for the score, and what speaks against is set to zero"
                 }
