@@ -9,7 +9,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 
 /// More multiply-adds or elements than this are not worth a fuzzer's time.
-pub const MOST_WORK: usize = 1 << 21;
+pub const MOST_WORK: usize = 1 << 19;
 
 /// The values of `wanted`.
 ///
