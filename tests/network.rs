@@ -114,6 +114,29 @@ fn merged_patches_keep_the_grid() {
 }
 
 #[test]
+fn the_last_block_is_found_and_not_what_is_made_of_it_for_the_pooling() {
+    for (name, target, after) in [
+        // The final normalisation as one node, written out, and between roundings.
+        ("vit_new", "add12", "LayerNormalization, then the class token"),
+        ("vit", "add22", "LayerNormalization, then the class token"),
+        ("dino_vit", "add33", "LayerNormalization, then the class token"),
+        ("dynamic_vit", "add25", "LayerNormalization, then the class token"),
+        ("static_deit", "add14", "LayerNormalization, then the class token"),
+        ("swin", "add71", "LayerNormalization, then global average pooling"),
+        ("swin_v2_new", "add33", "LayerNormalization, then global average pooling"),
+        // A pool by attention.
+        ("clip_resnet", "relu11", "global average pooling, then Concat"),
+        // Nothing to look past.
+        ("resnet50", "relu12", "global average pooling"),
+        ("qdq_per_channel", "dequantizelinear15", "global average pooling"),
+    ] {
+        let network = family(name);
+        assert_eq!(network.layers[network.target].name, target, "{name}");
+        assert!(network.after.says.starts_with(after), "{name}: {}", network.after.says);
+    }
+}
+
+#[test]
 fn another_target_is_described_and_an_unknown_one_refused() {
     let graph = graph("tests/families/resnet50.onnx", 64);
     let early = Network::new(graph.clone(), "relu3").unwrap();
