@@ -225,14 +225,37 @@ fn methods_are_compared_with_their_cost() {
     );
 }
 
-#[test]
-fn the_usual_methods_are_those_that_apply() {
-    let model = folder("usual-methods");
-    std::fs::copy(common::root("tests/families/dino_vit.onnx"), model.join("model.onnx")).expect("a copy");
+/// The folder of a small network of one's own, with a model.json that leaves the target layer open.
+fn brought(family: &str) -> String {
+    let model = folder(family);
+    std::fs::copy(common::root(&format!("tests/families/{family}.onnx")), model.join("model.onnx")).expect("a copy");
     let manifest =
         r#"{"format": 1, "name": "small", "input": {"mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}"#;
     std::fs::write(model.join("model.json"), manifest).expect("a file");
-    let args = ["methods", "--model", model.to_str().expect("a path"), "--query", "bird/owl.jpg", "--json"];
+    model.to_str().expect("a path").to_owned()
+}
+
+#[test]
+fn a_target_that_is_found_early_is_told_of() {
+    let model = brought("levit");
+    let args = ["explain", "--model", &model, "--engine", "cpu", "--query", "bird/owl.jpg", "--class", "fish=fish"];
+    let told = "lie behind \"add2\"";
+    assert!(stdout(&famlens(&args)).contains(told));
+    let named = stdout(&famlens(&[&args[..], &["--target", "add2"]].concat()));
+    assert!(!named.contains(told), "it was chosen: {named}");
+}
+
+#[test]
+fn one_level_of_rounding_more_or_less_is_no_difference() {
+    let network = common::root("tests/families/dynamic_vit.onnx");
+    let compared = stdout(&famlens(&["compare", network.to_str().expect("a path")]));
+    assert!(compared.contains("largest difference") && !compared.contains("the first that differs"), "{compared}");
+}
+
+#[test]
+fn the_usual_methods_are_those_that_apply() {
+    let model = brought("dino_vit");
+    let args = ["methods", "--model", &model, "--query", "bird/owl.jpg", "--json"];
     let names = |more: &[&str]| -> Vec<String> {
         let classes = ["--class", "bird=bird/duck.jpg", "--class", "fish=fish"];
         let args = [&args[..], &classes, more].concat();
@@ -243,8 +266,6 @@ fn the_usual_methods_are_those_that_apply() {
     assert_eq!(names(&[]), ["fam", "cam", "grad-cam", "eigen-cam", "score-cam", "random"]);
     assert_eq!(names(&["--pooling", "model"])[0], "fam");
     assert!(!names(&["--pooling", "model"]).contains(&"cam".to_owned()));
-    let compared = famlens(&["compare", model.join("model.onnx").to_str().expect("a path")]);
-    assert!(stdout(&compared).contains("largest difference"));
 }
 
 #[test]

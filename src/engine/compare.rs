@@ -164,12 +164,12 @@ mod tests {
         Ok(())
     }
 
-    /// The reference engine on an image that is a little brighter: what rounds up there and down here differs by a level.
-    struct Brighter;
+    /// The reference engine with a scale that is a little finer: what lies halfway rounds up there and down here.
+    struct Finer;
 
-    impl Engine for Brighter {
+    impl Engine for Finer {
         fn describe(&self) -> String {
-            "brighter".into()
+            "finer".into()
         }
 
         fn compile(&self, graph: &Graph, targets: &[ValueId]) -> Result<Box<dyn crate::engine::Program>> {
@@ -194,7 +194,7 @@ mod tests {
         graph.add_node("behind", Op::Activation(Activation::Exp), vec![rounded])?;
         // Halfway between two levels.
         let input = Tensor::new([1, 1, 1, 4], vec![0.0, 1.25, 2.25, 3.0])?;
-        let found = pollster::block_on(compare(&Brighter, &graph, &input))?;
+        let found = pollster::block_on(compare(&Finer, &graph, &input))?;
         assert!(found[0].max_abs > 0.4 && found[0].relative == 0.0 && found[1].relative < 1e-6, "{found:?}");
         Ok(())
     }

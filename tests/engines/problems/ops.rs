@@ -22,6 +22,13 @@ pub fn element_wise(all: &mut Vec<Problem>) {
     let near = [Activation::Sigmoid, Activation::Silu, Activation::Tanh, Activation::HardSwish, Activation::Erf];
     let targets = [near, far].concat().into_iter().map(|a| b.push(Op::Activation(a), vec![image])).collect();
     all.push(b.targets("activations far from zero", F32, targets));
+    // What is near zero there is not allowed to cancel.
+    let mut b = Builder::new(212, [1, 3, 4, 4]);
+    b.input.data_mut().iter_mut().for_each(|v| *v *= 1e-6);
+    let image = b.last;
+    let straight = [Activation::Erf, Activation::Elu(0.7), Activation::Tanh];
+    let targets = straight.into_iter().map(|a| b.push(Op::Activation(a), vec![image])).collect();
+    all.push(b.targets("activations near zero", F32, targets));
     let b = Builder::new(209, [1, 5, 4, 4]).act(Activation::Abs).act(Activation::Sqrt);
     all.push(b.done("square roots", F32));
     let b = Builder::new(210, [1, 5, 4, 4]).act(Activation::Exp).act(Activation::Log);

@@ -26,8 +26,10 @@ fn softplus4(v: vec4<f32>) -> vec4<f32> {
   return max(v, vec4<f32>(0.0)) + log(1.0 + exp(-min(abs(v), vec4<f32>(80.0))));
 }
 
+// Not the built-in one, which may cancel near zero.
 fn tanh4(v: vec4<f32>) -> vec4<f32> {
-  return tanh(clamp(v, vec4<f32>(-20.0), vec4<f32>(20.0)));
+  let e = exp_m1_4(2.0 * clamp(v, vec4<f32>(-20.0), vec4<f32>(20.0)));
+  return e / (e + 2.0);
 }
 
 // x ^ y, also of negative numbers, for which WGSL's own is not defined.
