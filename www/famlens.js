@@ -120,14 +120,14 @@ export class Lens {
   given = new Map();
 
   #channel;
-  #sources = new Sources((id) => this.#channel.release(id));
+  #sources = new Sources(id => this.#channel.release(id));
 
   /** @param {Worker} worker @param {LensOptions} options */
   constructor(worker, options) {
     this.#channel = new Channel(worker, {
       error: (code, message) => new LensError(code, message),
-      progress: (progress) => options.onProgress?.(progress),
-      info: (info) => {
+      progress: progress => options.onProgress?.(progress),
+      info: info => {
         this.info = info;
         options.onInfo?.(info);
       },
@@ -240,7 +240,10 @@ export class Lens {
    */
   async explain(request) {
     return this.#sources.whileUsing(async () => {
-      const [query, classes] = await Promise.all([this.open(request.query, request), this.#openClasses(request.classes, request)]);
+      const [query, classes] = await Promise.all([
+        this.open(request.query, request),
+        this.#openClasses(request.classes, request),
+      ]);
       return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
     });
   }
@@ -252,8 +255,15 @@ export class Lens {
    */
   async compareMethods({ methods, classes = [], ...request }) {
     return this.#sources.whileUsing(async () => {
-      const [query, opened] = await Promise.all([this.open(request.query, request), this.#openClasses(classes, request)]);
-      return this.#call("compareMethods", { query: query.id, classes: opened, methods, options: mixOptions(request) }, request);
+      const [query, opened] = await Promise.all([
+        this.open(request.query, request),
+        this.#openClasses(classes, request),
+      ]);
+      return this.#call(
+        "compareMethods",
+        { query: query.id, classes: opened, methods, options: mixOptions(request) },
+        request,
+      );
     });
   }
 
@@ -264,8 +274,15 @@ export class Lens {
    */
   async explainSupport(request) {
     return this.#sources.whileUsing(async () => {
-      const [image, classes] = await Promise.all([this.open(request.image, request), this.#openClasses(request.classes, request)]);
-      return this.#call("explainSupport", { id: image.id, index: request.index, classes, options: mixOptions(request) }, request);
+      const [image, classes] = await Promise.all([
+        this.open(request.image, request),
+        this.#openClasses(request.classes, request),
+      ]);
+      return this.#call(
+        "explainSupport",
+        { id: image.id, index: request.index, classes, options: mixOptions(request) },
+        request,
+      );
     });
   }
 
@@ -307,7 +324,11 @@ export class Lens {
   async mosaic({ forms = ["fam", "discriminative"], side, ...request }) {
     return this.#sources.whileUsing(async () => {
       const classes = await this.#openClasses(request.classes, request);
-      const found = await this.#call("mosaic", { classes, options: forms.map((form) => ({ ...mixOptions(request), form })), side: side ?? 0 }, request);
+      const found = await this.#call(
+        "mosaic",
+        { classes, options: forms.map(form => ({ ...mixOptions(request), form })), side: side ?? 0 },
+        request,
+      );
       this.#sources.adopt(found.image.id);
       return found;
     });
@@ -326,8 +347,12 @@ export class Lens {
    */
   async adaptStatistics(images, options = {}) {
     return this.#sources.whileUsing(async () => {
-      const ids = (await Promise.all(images.map((image) => this.open(image, options)))).map(({ id }) => id);
-      const found = await this.#call("adaptStatistics", { ids: [...new Set(ids)], source: options.source ?? "your images" }, options);
+      const ids = (await Promise.all(images.map(image => this.open(image, options)))).map(({ id }) => id);
+      const found = await this.#call(
+        "adaptStatistics",
+        { ids: [...new Set(ids)], source: options.source ?? "your images" },
+        options,
+      );
       this.given.set("statistics", ["setStatistics", { bytes: found.bytes }]);
       return found;
     });
@@ -414,8 +439,8 @@ export class Lens {
   #openClasses(classes, options) {
     return Promise.all(
       classes.map(async ({ name, supports }) => {
-        const handles = await Promise.all(supports.map((support) => this.open(support, options)));
-        return { name, supports: handles.map((handle) => handle.id) };
+        const handles = await Promise.all(supports.map(support => this.open(support, options)));
+        return { name, supports: handles.map(handle => handle.id) };
       }),
     );
   }
@@ -450,8 +475,9 @@ export class Lens {
    * @returns {Promise<any>}
    */
   #open(image, options, op = "open", more = {}) {
-    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) => this.#call(op, { ...source, ...more }, { transfer });
-    return sendImage(image, options.name, ask, (message) => new LensError("image", message));
+    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) =>
+      this.#call(op, { ...source, ...more }, { transfer });
+    return sendImage(image, options.name, ask, message => new LensError("image", message));
   }
 
   /**
@@ -477,7 +503,8 @@ export class Lens {
 }
 
 /** @param {Blob | ArrayBuffer | Uint8Array} file */
-const bytesOf = async (file) => (file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file));
+const bytesOf = async file =>
+  file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
 
 /** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
 function mixOptions({ query, image, index, classes, name, a, b, signal, ...options }) {

@@ -27,7 +27,7 @@ let unmeasured = false;
 let lastQuery = null;
 
 /** @param {Progress} progress */
-const report = (progress) => postMessage({ id: 0, progress });
+const report = progress => postMessage({ id: 0, progress });
 
 /** @returns {{lens: WasmLens, library: Library, specific: Specific, galleries: import("./lens/wasm.js").WasmGalleries}} */
 function session() {
@@ -36,17 +36,17 @@ function session() {
 }
 
 /** The public name of an engine. @param {string} kind @returns {"webgpu" | "cpu"} */
-const publicKind = (kind) => (kind === "gpu" ? "webgpu" : "cpu");
+const publicKind = kind => (kind === "gpu" ? "webgpu" : "cpu");
 
 /** @param {string} choice */
-const wasmChoice = (choice) => (choice === "webgpu" ? "gpu" : choice);
+const wasmChoice = choice => (choice === "webgpu" ? "gpu" : choice);
 
 function info() {
   const found = session().lens.info();
   return {
     ...found,
     backend: found.backend && { ...found.backend, kind: publicKind(found.backend.kind) },
-    engines: found.engines.map((engine) => ({ ...engine, kind: publicKind(engine.kind) })),
+    engines: found.engines.map(engine => ({ ...engine, kind: publicKind(engine.kind) })),
   };
 }
 
@@ -57,7 +57,10 @@ function info() {
 const operations = {
   async create({ model, backend }) {
     report({ phase: "code", loaded: 0, total: 0 });
-    const [wasm, files] = await Promise.all([loadWasm(), loadModel(model, (loaded, total) => report({ phase: "model", loaded, total }))]);
+    const [wasm, files] = await Promise.all([
+      loadWasm(),
+      loadModel(model, (loaded, total) => report({ phase: "model", loaded, total })),
+    ]);
     report({ phase: "compile", loaded: 0, total: 0 });
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
@@ -143,7 +146,7 @@ const operations = {
   setStatistics: ({ bytes }) => session().specific.set(bytes),
 
   adaptStatistics: ({ ids, source }, cancelled) =>
-    session().specific.adapt(ids, source, async (loaded) => {
+    session().specific.adapt(ids, source, async loaded => {
       report({ phase: "embed", loaded, total: ids.length });
       await tick();
       if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
@@ -164,11 +167,17 @@ const operations = {
   },
 
   async compareMethods({ query, classes, methods, options }, cancelled) {
-    const found = await session().lens.compareMethods(query, classes, methods, options, async (method, loaded, total) => {
-      report({ phase: "method", method, loaded, total });
-      await tick();
-      return !cancelled();
-    });
+    const found = await session().lens.compareMethods(
+      query,
+      classes,
+      methods,
+      options,
+      async (method, loaded, total) => {
+        report({ phase: "method", method, loaded, total });
+        await tick();
+        return !cancelled();
+      },
+    );
     return { ...found, backend: publicKind(found.backend) };
   },
 
@@ -177,11 +186,27 @@ const operations = {
     const found = await lens.pair(a, b, options);
     lastQuery = a;
     tellChange();
-    const side = (/** @type {WasmExplanation} */ one, /** @type {number} */ id) => ({ map: one.maps[0], contributions: one.contributions[0], width: library.size(id).width, height: library.size(id).height });
+    const side = (/** @type {WasmExplanation} */ one, /** @type {number} */ id) => ({
+      map: one.maps[0],
+      contributions: one.contributions[0],
+      width: library.size(id).width,
+      height: library.size(id).height,
+    });
     const { form, score, notes, note } = found.a;
     const ms = found.a.timings.total + found.b.timings.total;
     const embedded = found.a.embedded + found.b.embedded;
-    return { similarity: found.similarity, form, score, notes: [...new Set([...notes, ...found.b.notes])], a: side(found.a, a), b: side(found.b, b), embedded, ms, backend: publicKind(found.a.backend), note };
+    return {
+      similarity: found.similarity,
+      form,
+      score,
+      notes: [...new Set([...notes, ...found.b.notes])],
+      a: side(found.a, a),
+      b: side(found.b, b),
+      embedded,
+      ms,
+      backend: publicKind(found.a.backend),
+      note,
+    };
   },
 
   whereToWhere: ({ a, b, options }) => session().lens.whereToWhere(a, b, options),
@@ -193,7 +218,13 @@ const operations = {
   },
 
   render({ id, map, options }) {
-    const { width, height, rgba, contour, box, peak } = session().lens.render(id, map.data, map.width, map.height, options);
+    const { width, height, rgba, contour, box, peak } = session().lens.render(
+      id,
+      map.data,
+      map.width,
+      map.height,
+      options,
+    );
     return { image: new ImageData(rgba, width, height), contour, box, peak };
   },
 
@@ -235,7 +266,7 @@ function publicExplanation(found, { width, height }) {
     box: best.box,
     peak: best.peak,
     query: { width, height },
-    top: found.contributions.map((all) => topChannels(all, 10)),
+    top: found.contributions.map(all => topChannels(all, 10)),
     backend: publicKind(found.backend),
   };
 }
@@ -290,9 +321,15 @@ async function loadWasm() {
     return module;
   } catch (error) {
     if (error instanceof WebAssembly.CompileError) {
-      throw new Failure("network", `This browser could not read the program (${error.message}). Try again; if it stays so, use a current Chrome, Edge, Firefox or Safari.`);
+      throw new Failure(
+        "network",
+        `This browser could not read the program (${error.message}). Try again; if it stays so, use a current Chrome, Edge, Firefox or Safari.`,
+      );
     }
-    throw new Failure("network", `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection and try again.`);
+    throw new Failure(
+      "network",
+      `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection and try again.`,
+    );
   }
 }
 
@@ -315,7 +352,7 @@ function mapOf(data, width, height) {
 
 /** Lets messages in. */
 function tick() {
-  return new Promise((resolve) => {
+  return new Promise(resolve => {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = resolve;
     port2.postMessage(null);
@@ -330,9 +367,10 @@ const queue = new Queue();
  */
 async function answer({ id, op, args, urgent }) {
   // Fetching and hashing images needs no session, so many run at once; only the decoding waits its turn.
-  if (op === "open") return session().library.open(args.name, args.source, (run) => queue.push({ id, run }));
-  if (op === "view") return session().library.view(args.name, args.source, args.seed, args.allowed, (run) => queue.push({ id, run }));
-  return queue.push({ id, urgent, run: (cancelled) => operations[op](args, cancelled) });
+  if (op === "open") return session().library.open(args.name, args.source, run => queue.push({ id, run }));
+  if (op === "view")
+    return session().library.view(args.name, args.source, args.seed, args.allowed, run => queue.push({ id, run }));
+  return queue.push({ id, urgent, run: cancelled => operations[op](args, cancelled) });
 }
 
 addEventListener("message", async ({ data }) => {

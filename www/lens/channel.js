@@ -23,12 +23,15 @@ export class Channel {
   constructor(worker, tells) {
     this.#worker = worker;
     this.#tells = tells;
-    worker.addEventListener("message", (event) => this.#receive(event.data));
-    worker.addEventListener("error", (event) => {
+    worker.addEventListener("message", event => this.#receive(event.data));
+    worker.addEventListener("error", event => {
       event.preventDefault();
       const text = event.message ?? "";
       // Once it has been loaded, what ends the worker is a fault of the program: a panic of the wasm arrives here.
-      if (tells.loaded()) this.end(tells.error("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`));
+      if (tells.loaded())
+        this.end(
+          tells.error("crashed", `The engine stopped unexpectedly (${text}). Start it again; your images are kept.`),
+        );
       else this.end(tells.error("network", `The program could not be loaded. ${text}`.trim()));
     });
   }
@@ -53,8 +56,8 @@ export class Channel {
       signal?.addEventListener("abort", abort, { once: true });
       const done = () => signal?.removeEventListener("abort", abort);
       this.#waiting.set(id, {
-        resolve: (value) => (done(), resolve(value)),
-        reject: (reason) => (done(), reject(reason)),
+        resolve: value => (done(), resolve(value)),
+        reject: reason => (done(), reject(reason)),
       });
       this.#worker.postMessage({ id, op, args, urgent: options.urgent ?? false }, options.transfer ?? []);
     });

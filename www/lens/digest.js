@@ -7,5 +7,5 @@
 export async function sha256(bytes) {
   if (!globalThis.crypto?.subtle) return null;
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(hash, byte => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -18,7 +18,11 @@ export class EmbeddingStore {
   constructor(key, keep) {
     this.#key = key;
     // Where the browser keeps nothing this is as good as an empty one.
-    this.#database = keep ? Promise.resolve().then(() => openDatabase(DATABASE, TABLE)).catch(() => null) : Promise.resolve(null);
+    this.#database = keep
+      ? Promise.resolve()
+          .then(() => openDatabase(DATABASE, TABLE))
+          .catch(() => null)
+      : Promise.resolve(null);
   }
 
   /**
@@ -36,7 +40,7 @@ export class EmbeddingStore {
     const table = await this.#table("readwrite");
     if (!table) return;
     // A full disk costs the memory of this visit and nothing else.
-    await Promise.all(rows.map((row) => done(table.put(row, [this.#key, row.item.content])).catch(() => {})));
+    await Promise.all(rows.map(row => done(table.put(row, [this.#key, row.item.content])).catch(() => {})));
   }
 
   /** How many embeddings are kept, of all models together. */

@@ -59,7 +59,9 @@ import { isHandle } from "./sources.js";
  */
 export async function readBoxes(lens, files, paths, options = {}) {
   const texts = await Promise.all(
-    files.map(async (file) => (file instanceof File ? { name: file.webkitRelativePath || file.name, text: await file.text() } : file)),
+    files.map(async file =>
+      file instanceof File ? { name: file.webkitRelativePath || file.name, text: await file.text() } : file,
+    ),
   );
   return lens.ask("readBoxes", { files: texts, paths }, options);
 }
@@ -73,9 +75,21 @@ export async function readBoxes(lens, files, paths, options = {}) {
  */
 export async function evaluate(lens, request) {
   const { shots = 5, against = 19, signal } = request;
-  const all = request.classes.flatMap(({ name, photos }, at) => photos.map((photo) => ({ ...photo, at, name, path: pathOf(photo) })));
+  const all = request.classes.flatMap(({ name, photos }, at) =>
+    photos.map(photo => ({ ...photo, at, name, path: pathOf(photo) })),
+  );
   const files = request.boxes ?? [];
-  const annotated = files.length > 0 ? (await readBoxes(lens, files, all.map(({ path }) => path), { signal })).photos : [];
+  const annotated =
+    files.length > 0
+      ? (
+          await readBoxes(
+            lens,
+            files,
+            all.map(({ path }) => path),
+            { signal },
+          )
+        ).photos
+      : [];
 
   /** @type {Evaluation["skipped"]} */
   const skipped = [];
@@ -86,14 +100,24 @@ export async function evaluate(lens, request) {
     try {
       const handle = await lens.open(photo.image, { name: photo.path, signal });
       const boxes = photo.boxes ?? fitted(annotated[index], photo.name, handle);
-      known.push({ id: handle.id, at: photo.at, path: photo.path, boxes, source: isHandle(photo.image) ? null : sendable(photo.image) });
+      known.push({
+        id: handle.id,
+        at: photo.at,
+        path: photo.path,
+        boxes,
+        source: isHandle(photo.image) ? null : sendable(photo.image),
+      });
     } catch (reason) {
       signal?.throwIfAborted();
       skipped.push({ photo: photo.path, reason: messageOf(reason) });
     }
   }
 
-  const options = { variants: request.variants, threshold: request.threshold, faithfulness: request.faithfulness ?? undefined };
+  const options = {
+    variants: request.variants,
+    threshold: request.threshold,
+    faithfulness: request.faithfulness ?? undefined,
+  };
   const pool = new Pool(lens, workersFor(lens, request.workers, known));
   const end = () => pool.end();
   signal?.addEventListener("abort", end, { once: true });
@@ -102,12 +126,12 @@ export async function evaluate(lens, request) {
   let done = 0;
   const begun = performance.now();
   /** @param {number} place */
-  const measure = async (place) => {
+  const measure = async place => {
     const photo = known[place];
-    const others = request.classes.map((_, at) => at).filter((at) => at !== photo.at);
+    const others = request.classes.map((_, at) => at).filter(at => at !== photo.at);
     const chosen = [photo.at, ...others.slice(0, against)].sort((a, b) => a - b);
     const classes = chosen
-      .map((at) => ({ at, name: request.classes[at].name, supports: supportsOf(known, at, photo.id, shots) }))
+      .map(at => ({ at, name: request.classes[at].name, supports: supportsOf(known, at, photo.id, shots) }))
       .filter(({ supports }) => supports.length > 0);
     const own = classes.findIndex(({ at }) => at === photo.at);
     if (own < 0) found[place] = { reason: "Its class has no other photo to compare it with." };
@@ -140,8 +164,10 @@ export async function evaluate(lens, request) {
     signal?.removeEventListener("abort", end);
     pool.end();
   }
-  const rows = found.flatMap((one) => ("rows" in one ? one.rows : []));
-  skipped.push(...found.flatMap((one, place) => ("reason" in one ? [{ photo: known[place].path, reason: one.reason }] : [])));
+  const rows = found.flatMap(one => ("rows" in one ? one.rows : []));
+  skipped.push(
+    ...found.flatMap((one, place) => ("reason" in one ? [{ photo: known[place].path, reason: one.reason }] : [])),
+  );
   return { rows, skipped, ...(await lens.ask("summarise", { rows }, { signal })) };
 }
 
@@ -182,7 +208,11 @@ async function measured(lens, pool, photo, own, classes, options, signal) {
     opened.set(hand, known);
     /** @param {Known} photo @returns {Promise<number>} */
     const open = ({ id, path, source }) => {
-      if (!known.has(id)) known.set(id, hand.ask("open", { name: path, source }).then((image) => image.id));
+      if (!known.has(id))
+        known.set(
+          id,
+          hand.ask("open", { name: path, source }).then(image => image.id),
+        );
       return known.get(id);
     };
     const ids = [];
@@ -215,7 +245,7 @@ function pathOf({ path, image }) {
 }
 
 /** @param {unknown} reason */
-const messageOf = (reason) => (reason instanceof Error ? reason.message : String(reason));
+const messageOf = reason => (reason instanceof Error ? reason.message : String(reason));
 
 /**
  * The first photos of a class without the query.
@@ -224,7 +254,8 @@ const messageOf = (reason) => (reason instanceof Error ? reason.message : String
  * @param {number} query
  * @param {number} shots
  */
-const supportsOf = (known, at, query, shots) => known.filter((photo) => photo.at === at && photo.id !== query).slice(0, shots);
+const supportsOf = (known, at, query, shots) =>
+  known.filter(photo => photo.at === at && photo.id !== query).slice(0, shots);
 
 /**
  * The boxes that count, in pixels of the photo as it is: those of the class where they say so, none that is marked as difficult.

@@ -17,7 +17,11 @@ export class Failure extends Error {
  */
 export function plain(error) {
   if (error instanceof WebAssembly.RuntimeError) {
-    return { name: "LensError", code: "crashed", message: `The engine stopped unexpectedly (${error.message}). Start it again; your images are kept.` };
+    return {
+      name: "LensError",
+      code: "crashed",
+      message: `The engine stopped unexpectedly (${error.message}). Start it again; your images are kept.`,
+    };
   }
   if (!(error instanceof Error)) return { name: "LensError", code: "engine", message: String(error) };
   const code = /** @type {any} */ (error).code;

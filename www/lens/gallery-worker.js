@@ -23,20 +23,20 @@ export function galleryOperations(session) {
   let made = 0;
 
   /** @param {number} gallery */
-  const of = (gallery) => {
+  const of = gallery => {
     const found = open.get(gallery);
     if (!found) throw new Failure("argument", "The gallery was closed; make a new one.");
     return found;
   };
 
   /** @param {number} search */
-  const endSearch = (search) => {
+  const endSearch = search => {
     searches.get(search)?.search.free();
     searches.delete(search);
   };
 
   /** @param {number} gallery */
-  const endSearches = (gallery) => {
+  const endSearches = gallery => {
     for (const [search, of] of searches) if (of.gallery === gallery) endSearch(search);
   };
 
@@ -58,7 +58,10 @@ export function galleryOperations(session) {
     /** Of an image that is open here: for few images, and where there is no other worker. */
     galleryRow: ({ id, content, origin }) => session().lens.galleryRow(id, content, origin),
 
-    galleryPush: ({ gallery, rows }) => rows.map((/** @type {{item: WasmItem, embedding: Float32Array}} */ { item, embedding }) => of(gallery).gallery.push(item, embedding)),
+    galleryPush: ({ gallery, rows }) =>
+      rows.map((/** @type {{item: WasmItem, embedding: Float32Array}} */ { item, embedding }) =>
+        of(gallery).gallery.push(item, embedding),
+      ),
 
     galleryRemove({ gallery, indices }) {
       of(gallery).gallery.remove(Uint32Array.from(indices));
@@ -85,10 +88,15 @@ export function galleryOperations(session) {
     /** A part of a search: each is a request of its own, so that others, a ranking say, come in between. */
     galleryDuplicatesStep({ search }) {
       const found = searches.get(search);
-      if (!found) throw new Failure("argument", "Images were taken out of the gallery; look for near-duplicates again.");
+      if (!found)
+        throw new Failure("argument", "Images were taken out of the gallery; look for near-duplicates again.");
       const { gallery } = of(found.gallery);
       found.done = found.search.step(gallery, Math.max(1, Math.floor(AT_ONCE / (OF_AN_IMAGE + found.done))));
-      return { done: found.done, total: gallery.len(), groups: found.done === gallery.len() ? found.search.groups() : null };
+      return {
+        done: found.done,
+        total: gallery.len(),
+        groups: found.done === gallery.len() ? found.search.groups() : null,
+      };
     },
 
     galleryDuplicatesEnd: ({ search }) => endSearch(search),

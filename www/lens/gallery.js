@@ -90,7 +90,9 @@ export class Gallery {
   async add(images, { names, onProgress, signal } = {}) {
     const list = [...images];
     if (this.items.length + list.length > MOST_IMAGES) {
-      throw new RangeError(`A gallery holds at most ${MOST_IMAGES} images; there are ${this.items.length}, and ${list.length} more do not fit.`);
+      throw new RangeError(
+        `A gallery holds at most ${MOST_IMAGES} images; there are ${this.items.length}, and ${list.length} more do not fit.`,
+      );
     }
     const result = { embedded: 0, known: 0, failed: /** @type {{name: string, message: string}[]} */ ([]) };
     /** @type {{row: Row, source: ImageLike, isNew: boolean}[]} */
@@ -101,7 +103,14 @@ export class Gallery {
       ready = [];
       if (batch.length > 0) await this.#push(batch);
     };
-    const tell = () => onProgress?.({ done: result.embedded + result.known + result.failed.length, total: list.length, embedded: result.embedded, known: result.known, failed: result.failed.length });
+    const tell = () =>
+      onProgress?.({
+        done: result.embedded + result.known + result.failed.length,
+        total: list.length,
+        embedded: result.embedded,
+        known: result.known,
+        failed: result.failed.length,
+      });
     const work = async () => {
       while (next < list.length && !signal?.aborted) {
         const at = next++;
@@ -157,8 +166,19 @@ export class Gallery {
    */
   async rank(query, { top = 50, rule, signal } = {}) {
     const { id } = await this.#lens.open(query);
-    const { hits, ms } = await this.#lens.ask("galleryRank", { gallery: this.#gallery, query: id, top, rule: rule ?? null }, { signal });
-    return { ms, hits: hits.map((/** @type {WasmHit} */ hit) => ({ ...hit, name: this.items[hit.index].name, item: this.items[hit.index] })) };
+    const { hits, ms } = await this.#lens.ask(
+      "galleryRank",
+      { gallery: this.#gallery, query: id, top, rule: rule ?? null },
+      { signal },
+    );
+    return {
+      ms,
+      hits: hits.map((/** @type {WasmHit} */ hit) => ({
+        ...hit,
+        name: this.items[hit.index].name,
+        item: this.items[hit.index],
+      })),
+    };
   }
 
   /**
@@ -170,10 +190,19 @@ export class Gallery {
    */
   explain(query, index, options = {}) {
     const item = this.items[index];
-    if (!item?.source) return Promise.reject(new RangeError(`${item?.name ?? `Image ${index}`} is not here, only its embedding: add the image to see its map.`));
+    if (!item?.source)
+      return Promise.reject(
+        new RangeError(
+          `${item?.name ?? `Image ${index}`} is not here, only its embedding: add the image to see its map.`,
+        ),
+      );
     // Compared as the gallery ranks: by its own pooling, at its own layer.
     const [pooling, parameter] = this.origin.pooling.split(/\((.*)\)$/s);
-    const made = { target: this.origin.target, pooling: /** @type {any} */ (pooling), ...(pooling === "gem" ? { gemExponent: Number(parameter) } : {}) };
+    const made = {
+      target: this.origin.target,
+      pooling: /** @type {any} */ (pooling),
+      ...(pooling === "gem" ? { gemExponent: Number(parameter) } : {}),
+    };
     return this.#lens.pair({ ...made, ...options, a: query, b: item.source });
   }
 
@@ -184,7 +213,11 @@ export class Gallery {
    * @returns {Promise<number[][]>}
    */
   async duplicates({ rule, onProgress, signal } = {}) {
-    const search = await this.#lens.ask("galleryDuplicates", { gallery: this.#gallery, rule: rule ?? null }, { signal });
+    const search = await this.#lens.ask(
+      "galleryDuplicates",
+      { gallery: this.#gallery, rule: rule ?? null },
+      { signal },
+    );
     try {
       for (;;) {
         const { done, total, groups } = await this.#lens.ask("galleryDuplicatesStep", { search }, { signal });
@@ -212,10 +245,18 @@ export class Gallery {
    */
   async import({ npy, csv }) {
     /** @type {Row[]} */
-    const rows = await this.#lens.ask("galleryImport", { gallery: this.#gallery, npy: await npy.arrayBuffer(), csv: await csv.text() });
+    const rows = await this.#lens.ask("galleryImport", {
+      gallery: this.#gallery,
+      npy: await npy.arrayBuffer(),
+      csv: await csv.text(),
+    });
     const fresh = rows.filter(({ item }) => !this.#places.has(item.content));
-    if (this.items.length + fresh.length > MOST_IMAGES) throw new RangeError(`A gallery holds at most ${MOST_IMAGES} images, and these would make it ${this.items.length + fresh.length}.`);
-    for (let from = 0; from < fresh.length; from += 256) await this.#push(fresh.slice(from, from + 256).map((row) => ({ row, source: null, isNew: true })));
+    if (this.items.length + fresh.length > MOST_IMAGES)
+      throw new RangeError(
+        `A gallery holds at most ${MOST_IMAGES} images, and these would make it ${this.items.length + fresh.length}.`,
+      );
+    for (let from = 0; from < fresh.length; from += 256)
+      await this.#push(fresh.slice(from, from + 256).map(row => ({ row, source: null, isNew: true })));
     return fresh.length;
   }
 
@@ -226,7 +267,8 @@ export class Gallery {
   async remove(indices) {
     await this.#lens.ask("galleryRemove", { gallery: this.#gallery, indices });
     const gone = new Set(indices);
-    for (const index of gone) if (this.items[index]?.source) void this.#lens.forget(/** @type {ImageLike} */ (this.items[index].source));
+    for (const index of gone)
+      if (this.items[index]?.source) void this.#lens.forget(/** @type {ImageLike} */ (this.items[index].source));
     this.items = this.items.filter((_, index) => !gone.has(index));
     this.#places.clear();
     for (const [index, { content }] of this.items.entries()) this.#place(content, index);

@@ -60,7 +60,9 @@ export async function sendImage(image, given, ask, unreadable) {
       return await ask({ name, source: url ?? image }, []);
     } catch (error) {
       if (/** @type {any} */ (error).code !== "element") throw error;
-      const pixels = await pixelsByElement(image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob());
+      const pixels = await pixelsByElement(
+        image instanceof Blob ? image : await (await fetch(/** @type {string} */ (url))).blob(),
+      );
       if (pixels) return ask({ name, source: pixels }, []);
       throw unreadable(`${name} cannot be read as an image, neither by famlens nor by this browser.`);
     }

@@ -5,7 +5,7 @@
  * @param {IDBRequest<T>} request
  * @returns {Promise<T>}
  */
-export const done = (request) =>
+export const done = request =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);

@@ -19,7 +19,11 @@ export async function measureInt8(lens, images, { onProgress, signal } = {}) {
   signal?.throwIfAborted();
   onProgress?.(0, images.length);
   const isInt8 = lens.info.model.storedWeights !== null;
-  const other = await createLens({ model: /** @type {any} */ (lens.model), backend: "cpu", weights: isInt8 ? "stored" : "int8" });
+  const other = await createLens({
+    model: /** @type {any} */ (lens.model),
+    backend: "cpu",
+    weights: isInt8 ? "stored" : "int8",
+  });
   /** @type {Float32Array[][]} */
   const found = [[], []];
   try {
@@ -38,7 +42,7 @@ export async function measureInt8(lens, images, { onProgress, signal } = {}) {
   const stored = (isInt8 ? lens : other).info.model.storedWeights;
   const cosines = images.map((_, at) => cosine(found[0][at], found[1][at]));
   const least = Math.min(...cosines);
-  const nearest = found.map((side) => side.map((_, at) => nearestOther(side, at)));
+  const nearest = found.map(side => side.map((_, at) => nearestOther(side, at)));
   return {
     stored: stored ?? { tensors: 0, bytesBefore: 0, bytesAfter: 0 },
     images: images.length,

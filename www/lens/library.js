@@ -139,9 +139,18 @@ async function read(lens, name, source) {
   const bytes = new Uint8Array(await readBlob(blob, name));
   return {
     key: await digest(bytes),
-    add: () => orByBrowser(() => lens.addImage(name, bytes), ({ width, height, data }) => lens.addPixels(name, width, height, data)),
+    add: () =>
+      orByBrowser(
+        () => lens.addImage(name, bytes),
+        ({ width, height, data }) => lens.addPixels(name, width, height, data),
+      ),
     view: (seed, allowed, inTurn) =>
-      inTurn(() => orByBrowser(() => lens.view(name, bytes, seed, allowed), ({ width, height, data }) => lens.viewPixels(width, height, data, seed, allowed))),
+      inTurn(() =>
+        orByBrowser(
+          () => lens.view(name, bytes, seed, allowed),
+          ({ width, height, data }) => lens.viewPixels(width, height, data, seed, allowed),
+        ),
+      ),
   };
 
   /**
@@ -181,7 +190,11 @@ async function pixels(lens, name, { width, height, data }) {
  */
 async function fetchImage(url, name) {
   const response = await fetch(url).catch(() => null);
-  if (!response) throw new Failure("network", `${name} could not be fetched from ${url}. Check the connection, and that its server lets other pages read it.`);
+  if (!response)
+    throw new Failure(
+      "network",
+      `${name} could not be fetched from ${url}. Check the connection, and that its server lets other pages read it.`,
+    );
   if (!response.ok) throw new Failure("network", `${name} is not at ${url} (the server answered ${response.status}).`);
   return response.blob();
 }
@@ -194,7 +207,10 @@ async function readBlob(blob, name) {
   try {
     return await blob.arrayBuffer();
   } catch {
-    throw new Failure("image", `${name} can no longer be read: it was moved or changed since it was chosen. Choose it again.`);
+    throw new Failure(
+      "image",
+      `${name} can no longer be read: it was moved or changed since it was chosen. Choose it again.`,
+    );
   }
 }
 
@@ -221,8 +237,14 @@ async function decodeByBrowser(blob, name) {
  */
 function draw(name, bitmap) {
   const { width, height } = bitmap;
-  if (width * height > MOST_PIXELS) throw new Failure("too_large", `${name} has ${width} x ${height} pixels, too many to hold in memory here. Make it smaller first.`);
-  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true }));
+  if (width * height > MOST_PIXELS)
+    throw new Failure(
+      "too_large",
+      `${name} has ${width} x ${height} pixels, too many to hold in memory here. Make it smaller first.`,
+    );
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (
+    new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })
+  );
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, width, height);
 }
@@ -230,5 +252,8 @@ function draw(name, bitmap) {
 /** @param {Uint8Array<ArrayBuffer> | ImageDataArray} bytes */
 export async function digest(bytes) {
   // Without digests equal images are simply held twice.
-  return (await sha256(/** @type {BufferSource} */ (bytes))) ?? `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+  return (
+    (await sha256(/** @type {BufferSource} */ (bytes))) ??
+    `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`
+  );
 }

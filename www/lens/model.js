@@ -37,14 +37,20 @@ export async function loadModel(where, onProgress) {
 async function loadFiles(where, onProgress) {
   if (!("url" in where)) {
     const manifest = typeof where.manifest === "string" ? where.manifest : JSON.stringify(where.manifest);
-    return { manifest, bytes: await toBytes(where.bytes), statistics: where.statistics ? { bytes: await toBytes(where.statistics) } : null };
+    return {
+      manifest,
+      bytes: await toBytes(where.bytes),
+      statistics: where.statistics ? { bytes: await toBytes(where.statistics) } : null,
+    };
   }
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
   const manifest = await fetchText(manifestUrl);
   const { file, bytes: size, sha256: expected, class_specific: specific } = parse(manifest, manifestUrl);
   const bytes = await download(new URL(file, manifestUrl).href, size ?? 0, onProgress);
   await check(bytes, expected, "model");
-  const statistics = specific?.statistics ? { url: new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" } : null;
+  const statistics = specific?.statistics
+    ? { url: new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" }
+    : null;
   return { manifest, bytes, statistics };
 }
 
@@ -55,7 +61,10 @@ const LARGEST_FILE = 2 ** 30;
 async function toBytes(data) {
   const size = data instanceof Blob ? data.size : data.byteLength;
   if (size > LARGEST_FILE) {
-    throw new Failure("too_large", `The file has ${(size / 1e9).toFixed(1)} GB, and a browser has room for models of ${(LARGEST_FILE / 1e9).toFixed(1)} GB. Make it smaller (famlens quantize), or use the command line.`);
+    throw new Failure(
+      "too_large",
+      `The file has ${(size / 1e9).toFixed(1)} GB, and a browser has room for models of ${(LARGEST_FILE / 1e9).toFixed(1)} GB. Make it smaller (famlens quantize), or use the command line.`,
+    );
   }
   const bytes = data instanceof Blob ? await data.arrayBuffer() : data;
   return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
@@ -69,9 +78,17 @@ async function toBytes(data) {
  */
 export async function fetchFile(url, expected, what) {
   const response = await fetch(url).catch(() => null);
-  if (response && !response.ok) throw new Failure("network", `The ${what} of the model are not at ${url} (the server answered ${response.status}).`);
+  if (response && !response.ok)
+    throw new Failure(
+      "network",
+      `The ${what} of the model are not at ${url} (the server answered ${response.status}).`,
+    );
   const data = await response?.arrayBuffer().catch(() => null);
-  if (!data) throw new Failure("network", `The download of the model's ${what} did not work. Check the connection and try again.`);
+  if (!data)
+    throw new Failure(
+      "network",
+      `The download of the model's ${what} did not work. Check the connection and try again.`,
+    );
   const bytes = new Uint8Array(data);
   await check(bytes, expected, what);
   return bytes;
@@ -82,7 +99,8 @@ async function fetchText(url) {
   const response = await fetch(url).catch(() => null);
   if (response && !response.ok) throw missing(url, response);
   const text = await response?.text().catch(() => null);
-  if (typeof text !== "string") throw new Failure("network", "The download of the model did not start. Check the connection and try again.");
+  if (typeof text !== "string")
+    throw new Failure("network", "The download of the model did not start. Check the connection and try again.");
   return text;
 }
 
@@ -106,7 +124,10 @@ function parse(manifest, url) {
   } catch {
     // Told below: not JSON and JSON of another kind need the same remedy.
   }
-  throw new Failure("manifest", `${url} is not the description of a model (a model.json that names the file with the weights).`);
+  throw new Failure(
+    "manifest",
+    `${url} is not the description of a model (a model.json that names the file with the weights).`,
+  );
 }
 
 /**
@@ -121,11 +142,12 @@ function download(url, size, onProgress) {
     const request = new XMLHttpRequest();
     let loaded = 0;
     const stopped = () => {
-      const how = loaded > 0 ? `stopped at ${megabytes(loaded)}${size ? ` of ${megabytes(size)}` : ""}` : "did not start";
+      const how =
+        loaded > 0 ? `stopped at ${megabytes(loaded)}${size ? ` of ${megabytes(size)}` : ""}` : "did not start";
       reject(new Failure("network", `The download of the model ${how}. Check the connection and try again.`));
     };
     request.responseType = "arraybuffer";
-    request.onprogress = (event) => {
+    request.onprogress = event => {
       loaded = event.loaded;
       // The manifest's figure is exact, the server's is that of compressed bytes or missing.
       onProgress(loaded, size || (event.lengthComputable ? event.total : 0));
@@ -146,7 +168,7 @@ function download(url, size, onProgress) {
 }
 
 /** @param {number} bytes */
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+const megabytes = bytes => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /**
  * @param {Uint8Array} bytes
@@ -157,5 +179,9 @@ async function check(bytes, expected, what) {
   if (!expected) return;
   const found = await sha256(/** @type {Uint8Array<ArrayBuffer>} */ (bytes));
   // Where there are no digests the length has to do.
-  if (found !== null && found !== expected) throw new Failure("network", `The ${what === "model" ? "model" : `model's ${what}`} arrived damaged, not as the description says. Try again.`);
+  if (found !== null && found !== expected)
+    throw new Failure(
+      "network",
+      `The ${what === "model" ? "model" : `model's ${what}`} arrived damaged, not as the description says. Try again.`,
+    );
 }

@@ -35,7 +35,7 @@ export function sendable(image) {
 }
 
 /** Whether a worker's failure says nothing of the image: only a page can read some kinds, and a worker may die. @param {unknown} error */
-export const isOfWorker = (error) => ["element", "crashed"].includes(/** @type {any} */ (error)?.code);
+export const isOfWorker = error => ["element", "crashed"].includes(/** @type {any} */ (error)?.code);
 
 /** One worker that answers one request at a time. */
 export class Hand {
@@ -54,9 +54,11 @@ export class Hand {
       if (data.error) waiting?.reject(Object.assign(new Error(data.error.message), { code: data.error.code }));
       else waiting?.resolve(data.value);
     });
-    this.#worker.addEventListener("error", (event) => {
+    this.#worker.addEventListener("error", event => {
       event.preventDefault();
-      this.#fail(Object.assign(new Error(`A worker stopped unexpectedly (${event.message ?? ""}).`), { code: "crashed" }));
+      this.#fail(
+        Object.assign(new Error(`A worker stopped unexpectedly (${event.message ?? ""}).`), { code: "crashed" }),
+      );
     });
     // With all that the lens was given besides, so that both answer alike.
     const begin = [["create", { model: lens.model, backend: "cpu" }], ...lens.given.values()];
@@ -197,7 +199,7 @@ export class Pool {
       this.#all.add(hand);
       return Promise.resolve(hand);
     }
-    return new Promise((resolve) => this.#queue.push(resolve));
+    return new Promise(resolve => this.#queue.push(resolve));
   }
 
   /** @param {Hand} hand */

@@ -21,7 +21,7 @@ export class Queue {
   push(job) {
     return new Promise((resolve, reject) => {
       const entry = { job, resolve, reject };
-      const place = job.urgent ? this.#jobs.findIndex((other) => !other.job.urgent) : -1;
+      const place = job.urgent ? this.#jobs.findIndex(other => !other.job.urgent) : -1;
       if (place < 0) this.#jobs.push(entry);
       else this.#jobs.splice(place, 0, entry);
       void this.#drain();

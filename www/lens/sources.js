@@ -12,7 +12,12 @@ const KEPT_PIXELS = 64;
  * @returns {image is Handle}
  */
 export function isHandle(image) {
-  return typeof image === "object" && image !== null && typeof (/** @type {any} */ (image).id) === "number" && !(image instanceof Element);
+  return (
+    typeof image === "object" &&
+    image !== null &&
+    typeof (/** @type {any} */ (image).id) === "number" &&
+    !(image instanceof Element)
+  );
 }
 
 /** @param {unknown} image */
@@ -50,9 +55,13 @@ export class Sources {
     const url = urlOf(image);
     if (url !== null) return this.#byUrl.get(url) ?? this.#openUrl(url, start());
     const source = /** @type {object} */ (image);
-    if (source instanceof Blob || source instanceof ImageBitmap) return this.#bySource.get(source) ?? this.#openSource(source, start());
+    if (source instanceof Blob || source instanceof ImageBitmap)
+      return this.#bySource.get(source) ?? this.#openSource(source, start());
     const opened = start();
-    opened.then(({ id }) => this.#keepPixels(id), () => {});
+    opened.then(
+      ({ id }) => this.#keepPixels(id),
+      () => {},
+    );
     return opened;
   }
 

@@ -7,7 +7,11 @@
 export function topChannels(contributions, count) {
   let sum = 0;
   for (const value of contributions) sum += Math.max(0, value);
-  return Array.from(contributions, (contribution, channel) => ({ channel, contribution, share: sum === 0 ? 0 : contribution / sum }))
+  return Array.from(contributions, (contribution, channel) => ({
+    channel,
+    contribution,
+    share: sum === 0 ? 0 : contribution / sum,
+  }))
     .sort((a, b) => b.contribution - a.contribution)
     .slice(0, count);
 }

@@ -12,11 +12,32 @@ export async function mountAbout() {
     el(
       "div",
       { class: "about-body" },
-      el("header", {}, el("h2", { id: "about-title" }, "About famlens"), el("button", { type: "button", class: "round", "aria-label": "Close", autofocus: true, onclick: () => dialog.close() }, icon("close"))),
-      el("p", {}, "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo belongs to the class whose examples have the most similar list. famlens shows which parts of the photo made them similar."),
-      el("p", {}, "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is weighted by what it adds to the similarity, and the weighted channels are laid over the photo."),
+      el(
+        "header",
+        {},
+        el("h2", { id: "about-title" }, "About famlens"),
+        el(
+          "button",
+          { type: "button", class: "round", "aria-label": "Close", autofocus: true, onclick: () => dialog.close() },
+          icon("close"),
+        ),
+      ),
+      el(
+        "p",
+        {},
+        "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo belongs to the class whose examples have the most similar list. famlens shows which parts of the photo made them similar.",
+      ),
+      el(
+        "p",
+        {},
+        "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is weighted by what it adds to the similarity, and the weighted channels are laid over the photo.",
+      ),
       el("h3", {}, "Your images"),
-      el("p", {}, "Program and model come from the server that this page came from; everything is computed in this browser. No photo leaves this machine, and none is kept after the page is closed."),
+      el(
+        "p",
+        {},
+        "Program and model come from the server that this page came from; everything is computed in this browser. No photo leaves this machine, and none is kept after the page is closed.",
+      ),
       el("h3", {}, "Model"),
       model,
       el("h3", {}, "Example photos"),
@@ -24,7 +45,12 @@ export async function mountAbout() {
         "ul",
         { class: "credits" },
         ...attributions.map(({ file, title, author, licence, source, changes }) =>
-          el("li", {}, el("img", { src: new URL(file, EXAMPLES).href, alt: "", width: "48", height: "48", loading: "lazy" }), el("span", {}, linkOrText(source, title), ` by ${author}, ${licence}${changes ? ` (${changes})` : ""}`)),
+          el(
+            "li",
+            {},
+            el("img", { src: new URL(file, EXAMPLES).href, alt: "", width: "48", height: "48", loading: "lazy" }),
+            el("span", {}, linkOrText(source, title), ` by ${author}, ${licence}${changes ? ` (${changes})` : ""}`),
+          ),
         ),
       ),
       el("h3", {}, "Licence"),
@@ -32,7 +58,7 @@ export async function mountAbout() {
     ),
   );
   byId("about-button", HTMLButtonElement).addEventListener("click", () => dialog.showModal());
-  dialog.addEventListener("click", (event) => {
+  dialog.addEventListener("click", event => {
     if (event.target === dialog) dialog.close();
   });
   on(["lens"], () => {

@@ -15,7 +15,7 @@ const CHOICES = [
 ];
 
 /** @param {string} kind */
-const labelOf = (kind) => CHOICES.find(({ value }) => value === kind)?.label ?? kind;
+const labelOf = kind => CHOICES.find(({ value }) => value === kind)?.label ?? kind;
 
 /** The last time a query took on each engine, for what has not been compared. @type {Map<string, number>} */
 const seen = new Map();
@@ -30,7 +30,15 @@ export function mountBackend() {
       remember("backend", value);
       void chooseBackend(value);
     });
-    group.append(el("label", { class: "choice" }, input, el("span", { class: "choice-name" }, label), el("span", { class: "choice-says", "data-for": value })));
+    group.append(
+      el(
+        "label",
+        { class: "choice" },
+        input,
+        el("span", { class: "choice-name" }, label),
+        el("span", { class: "choice-says", "data-for": value }),
+      ),
+    );
   }
   on(["lens", "info", "measuring", "backend", "busy", "failed", "result"], show);
 }
@@ -50,7 +58,7 @@ function show() {
     return;
   }
   const { engines, backend: used } = info;
-  const of = (/** @type {string} */ kind) => engines.find((engine) => engine.kind === kind);
+  const of = (/** @type {string} */ kind) => engines.find(engine => engine.kind === kind);
   if (state.lens && seenOn !== state.lens) {
     seenOn = state.lens;
     seen.clear();
@@ -63,8 +71,11 @@ function show() {
   say("auto", measuring ? "Measuring both …" : "Measures both and takes the faster one");
   say("webgpu", describe(of("webgpu")));
   say("cpu", describe(of("cpu")));
-  const last = result ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ${result.found.timings.mix < 0.05 ? "less than 0.1 ms" : milliseconds(result.found.timings.mix)} of it for the maps.` : "";
-  byId("backend-says", HTMLElement).textContent = `Times are for one photo through ${info.model.name}, measured here.${last}`;
+  const last = result
+    ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ${result.found.timings.mix < 0.05 ? "less than 0.1 ms" : milliseconds(result.found.timings.mix)} of it for the maps.`
+    : "";
+  byId("backend-says", HTMLElement).textContent =
+    `Times are for one photo through ${info.model.name}, measured here.${last}`;
 }
 
 /** @param {string} value @param {string} text */

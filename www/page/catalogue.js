@@ -20,10 +20,11 @@ export function followCatalogue() {
 }
 
 /** @param {string} kind @returns {Choice | null} */
-export const entry = (kind) => state.catalogue.find((one) => one.kind === kind) ?? null;
+export const entry = kind => state.catalogue.find(one => one.kind === kind) ?? null;
 
 /** @param {string} kind @returns {Value[]} */
-export const valuesOf = (kind) => entry(kind)?.values ?? [];
+export const valuesOf = kind => entry(kind)?.values ?? [];
 
 /** A form in words; its name as long as there are none. @param {string} name @returns {Value} */
-export const formOf = (name) => valuesOf("form").find((one) => one.name === name) ?? { name, label: name, sentence: "", source: "", note: "" };
+export const formOf = name =>
+  valuesOf("form").find(one => one.name === name) ?? { name, label: name, sentence: "", source: "", note: "" };

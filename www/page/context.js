@@ -45,14 +45,22 @@ export const context = {
   look: () => ({ ...drawing(), opacity: state.look.opacity }),
 
   /** Calls `run` now and whenever {@link context.look} changes. @param {() => void} run */
-  onLook: (run) => on(["look"], run),
+  onLook: run => on(["look"], run),
 
   /**
    * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end; `inPlace` leaves the box away, where the view itself
    * shows that it works.
    * @param {{text: string, loaded: number, total: number, inPlace?: boolean} | null} progress
    */
-  busy: (progress) => set({ busy: progress && { phase: progress.text, loaded: progress.loaded, total: progress.total, inPlace: progress.inPlace } }),
+  busy: progress =>
+    set({
+      busy: progress && {
+        phase: progress.text,
+        loaded: progress.loaded,
+        total: progress.total,
+        inPlace: progress.inPlace,
+      },
+    }),
 
   notify,
   report,

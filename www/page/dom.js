@@ -25,7 +25,8 @@ export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value === true ? "" : String(value));
+    else if (value !== false && value !== null && value !== undefined)
+      element.setAttribute(name, value === true ? "" : String(value));
   }
   for (const child of children) if (child) element.append(child);
   return element;
@@ -36,7 +37,8 @@ export function el(tag, attributes = {}, ...children) {
  * @param {string} label
  * @param {...Node} children
  */
-export const scrolled = (label, ...children) => el("div", { class: "table-wrap", role: "group", tabindex: "0", "aria-label": label }, ...children);
+export const scrolled = (label, ...children) =>
+  el("div", { class: "table-wrap", role: "group", tabindex: "0", "aria-label": label }, ...children);
 
 /** Outlines of the icons, 24 units square. */
 const ICONS = {
@@ -89,13 +91,14 @@ export function paint(canvas, image) {
  * @param {string} selector of the items
  */
 export function roving(group, selector) {
-  group.addEventListener("keydown", (event) => {
+  group.addEventListener("keydown", event => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key] ?? 0;
     const items = /** @type {HTMLElement[]} */ ([...group.querySelectorAll(selector)]);
-    const at = items.findIndex((item) => item === document.activeElement);
+    const at = items.findIndex(item => item === document.activeElement);
     if (at < 0 || (!step && event.key !== "Home" && event.key !== "End")) return;
     event.preventDefault();
-    const to = event.key === "Home" ? 0 : event.key === "End" ? items.length - 1 : (at + step + items.length) % items.length;
+    const to =
+      event.key === "Home" ? 0 : event.key === "End" ? items.length - 1 : (at + step + items.length) % items.length;
     items[to].focus();
   });
 }
@@ -123,11 +126,17 @@ export function ends(min, max) {
 }
 
 /** Decimals that leave three digits of the largest of some scores. @param {number} most */
-export const scoreDecimals = (most) => Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(most || 1))));
+export const scoreDecimals = most => Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(most || 1))));
 
 /** @param {number} ms */
 export function milliseconds(ms) {
-  return ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : ms >= 10 ? `${Math.round(ms)} ms` : ms >= 1 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(2)} ms`;
+  return ms >= 1000
+    ? `${(ms / 1000).toFixed(1)} s`
+    : ms >= 10
+      ? `${Math.round(ms)} ms`
+      : ms >= 1
+        ? `${ms.toFixed(1)} ms`
+        : `${ms.toFixed(2)} ms`;
 }
 
 /**

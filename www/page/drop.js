@@ -25,7 +25,8 @@ const OWN = "application/x-famlens-photo";
  */
 
 /** @param {File} file */
-const mayBeImage = (file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|gif|bmp|avif|hei[cf]|svg|tiff?|jxl)$/i.test(file.name);
+const mayBeImage = file =>
+  file.type.startsWith("image/") || /\.(jpe?g|png|webp|gif|bmp|avif|hei[cf]|svg|tiff?|jxl)$/i.test(file.name);
 
 /** The photo of the page that is being dragged. @type {Photo | null} */
 let dragged = null;
@@ -37,14 +38,14 @@ let dragged = null;
  */
 export function dragOut(element, photo) {
   element.draggable = true;
-  element.addEventListener("dragstart", (event) => {
+  element.addEventListener("dragstart", event => {
     dragged = photo;
     event.dataTransfer?.setData(OWN, photo.key);
   });
 }
 
 /** @param {File} file */
-const isModel = (file) => /\.onnx$/i.test(file.name);
+const isModel = file => /\.onnx$/i.test(file.name);
 
 /**
  * @param {() => Taker | null} taker of the task that is shown
@@ -60,33 +61,34 @@ export function mountDrop(taker, model) {
     for (const old of document.querySelectorAll(".drop-here")) old.classList.remove("drop-here");
   };
   /** @param {DragEvent} event */
-  const wanted = (event) => {
+  const wanted = event => {
     const types = event.dataTransfer?.types ?? [];
     return taker() !== null && (types.includes("Files") || types.includes(OWN));
   };
-  addEventListener("dragenter", (event) => {
+  addEventListener("dragenter", event => {
     if (wanted(event)) depth += 1;
   });
   addEventListener("dragleave", () => {
     if (depth > 0 && --depth === 0) end();
   });
   addEventListener("dragend", end);
-  addEventListener("dragover", (event) => {
+  addEventListener("dragover", event => {
     if (!wanted(event)) return;
     event.preventDefault();
     const found = taker()?.where(element(event.target));
     veil.hidden = false;
     says.textContent = found?.label ?? "";
-    for (const old of document.querySelectorAll(".drop-here")) if (old !== found?.element) old.classList.remove("drop-here");
+    for (const old of document.querySelectorAll(".drop-here"))
+      if (old !== found?.element) old.classList.remove("drop-here");
     found?.element.classList.add("drop-here");
   });
-  addEventListener("drop", (event) => {
+  addEventListener("drop", event => {
     if (!wanted(event)) return;
     event.preventDefault();
     end();
     void take(event, taker(), model);
   });
-  addEventListener("paste", (event) => {
+  addEventListener("paste", event => {
     const files = [...(event.clipboardData?.files ?? [])].filter(mayBeImage);
     const to = taker();
     if (files.length === 0 || !to) return;
@@ -96,7 +98,7 @@ export function mountDrop(taker, model) {
 }
 
 /** @param {EventTarget | null} target */
-const element = (target) => (target instanceof Element ? target : null);
+const element = target => (target instanceof Element ? target : null);
 
 /**
  * @param {DragEvent} event
@@ -109,7 +111,7 @@ async function take(event, taker, model) {
   if (!transfer || !taker) return;
   if (transfer.types.includes(OWN)) return taker.take({ files: [], folders: [], rest: [], photo: dragged }, under);
   // Entries have to be taken before the first await: the browser empties the transfer afterwards.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.() ?? null).filter((entry) => entry !== null);
+  const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.() ?? null).filter(entry => entry !== null);
   /** @type {File[]} */
   const loose = entries.length > 0 ? [] : [...transfer.files];
   /** @type {Folder[]} */
@@ -125,9 +127,9 @@ async function take(event, taker, model) {
     notify({ kind: "error", text: "Some of what was dropped could not be read. Try choosing the files instead." });
   }
   const files = loose.filter(mayBeImage);
-  const others = loose.filter((file) => !mayBeImage(file));
+  const others = loose.filter(file => !mayBeImage(file));
   if (others.some(isModel)) return model([...others, ...rest], null);
-  if (rest.some(isModel)) return model([...rest, ...others], entries.find((entry) => entry.isDirectory)?.name ?? null);
+  if (rest.some(isModel)) return model([...rest, ...others], entries.find(entry => entry.isDirectory)?.name ?? null);
   if (taker.rest) return taker.take({ files, folders, rest: [...others, ...rest], photo: null }, under);
   tellLeftOut(others, files.length + folders.length > 0);
   taker.take({ files, folders, rest: [], photo: null }, under);
@@ -139,8 +141,15 @@ async function take(event, taker, model) {
  * @param {boolean} some whether there were images beside them
  */
 export function tellLeftOut(others, some) {
-  if (others.length > 0 && some) notify({ text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.` });
-  else if (others.length > 0) notify({ kind: "error", text: others.length === 1 ? `${others[0].name} is not an image.` : "None of these files is an image." });
+  if (others.length > 0 && some)
+    notify({
+      text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.`,
+    });
+  else if (others.length > 0)
+    notify({
+      kind: "error",
+      text: others.length === 1 ? `${others[0].name} is not an image.` : "None of these files is an image.",
+    });
 }
 
 /**
@@ -151,7 +160,7 @@ export function tellLeftOut(others, some) {
 export function pickFiles({ multiple = true, folder = false, accept = "image/*" } = {}) {
   const input = document.createElement("input");
   Object.assign(input, { type: "file", multiple, accept: folder ? "" : accept, webkitdirectory: folder });
-  return new Promise((resolve) => {
+  return new Promise(resolve => {
     input.addEventListener("change", () => resolve([...(input.files ?? [])]));
     input.addEventListener("cancel", () => resolve([]));
     input.click();
@@ -170,7 +179,9 @@ async function walk(directory, into, rest) {
   const reader = directory.createReader();
   for (;;) {
     // Browsers give at most a hundred entries at a time.
-    const some = await new Promise((/** @type {(entries: FileSystemEntry[]) => void} */ resolve, reject) => reader.readEntries(resolve, reject));
+    const some = await new Promise((/** @type {(entries: FileSystemEntry[]) => void} */ resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
     if (some.length === 0) break;
     for (const entry of some.sort((a, b) => a.name.localeCompare(b.name))) {
       if (entry.isDirectory) await walk(/** @type {FileSystemDirectoryEntry} */ (entry), into, rest);
@@ -186,7 +197,7 @@ async function walk(directory, into, rest) {
  * @param {FileSystemFileEntry} entry
  * @returns {Promise<File>}
  */
-const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
+const fileOf = entry => new Promise((resolve, reject) => entry.file(resolve, reject));
 
 /**
  * Files of a folder picker, by the folder each lies in.

@@ -77,7 +77,19 @@ export async function chooseModel(model) {
     }
     state.lens?.dispose();
     const choices = Object.fromEntries(Object.entries(state.choices).filter(([name]) => !OF_A_MODEL.has(name)));
-    set({ model, lens, info: lens.info, failed: null, busy: null, measuring: false, choices, result: null, published: null, channel: null, channelMaps: [] });
+    set({
+      model,
+      lens,
+      info: lens.info,
+      failed: null,
+      busy: null,
+      measuring: false,
+      choices,
+      result: null,
+      published: null,
+      channel: null,
+      channelMaps: [],
+    });
     tell(lens.info.note);
     return null;
   } catch (error) {

@@ -17,9 +17,11 @@ import { mountTheme } from "./theme.js";
 /** @import { BackendChoice } from "../famlens.js" */
 
 /** "gpu" is what the command line calls it. @param {string | null} text @returns {BackendChoice | null} */
-const backendOf = (text) => (text === "gpu" ? "webgpu" : text === "auto" || text === "webgpu" || text === "cpu" ? text : null);
+const backendOf = text =>
+  text === "gpu" ? "webgpu" : text === "auto" || text === "webgpu" || text === "cpu" ? text : null;
 
-state.backend = backendOf(new URLSearchParams(location.search).get("backend")) ?? backendOf(recall("backend")) ?? "auto";
+state.backend =
+  backendOf(new URLSearchParams(location.search).get("backend")) ?? backendOf(recall("backend")) ?? "auto";
 
 mountTheme();
 mountBackend();
@@ -44,7 +46,15 @@ Object.defineProperty(window, "famlens", {
     },
     get state() {
       const { view, query, classes, choices, look, backend } = state;
-      return { view, query: query?.name ?? null, classes: classes.map(({ name, photos }) => ({ name, supports: photos.map((photo) => photo.name) })), target: shownClass()?.name ?? null, choices, look, backend };
+      return {
+        view,
+        query: query?.name ?? null,
+        classes: classes.map(({ name, photos }) => ({ name, supports: photos.map(photo => photo.name) })),
+        target: shownClass()?.name ?? null,
+        choices,
+        look,
+        backend,
+      };
     },
   },
 });
@@ -54,5 +64,11 @@ await Promise.all([mountRouter(), mountAbout(), startRemembered()]);
 function tellState() {
   const { lens, busy, failed } = state;
   const settled = view()?.isReady?.() ?? view() !== null;
-  byId("app", HTMLElement).dataset.state = failed ? "error" : !lens ? "loading" : busy || !settled ? "running" : "ready";
+  byId("app", HTMLElement).dataset.state = failed
+    ? "error"
+    : !lens
+      ? "loading"
+      : busy || !settled
+        ? "running"
+        : "ready";
 }

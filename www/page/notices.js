@@ -10,16 +10,25 @@ const LASTS = 9000;
  */
 export function notify({ kind = "info", text, action }) {
   const box = byId("notices", HTMLElement);
-  for (const old of box.querySelectorAll(".notice")) if (old instanceof HTMLElement && old.dataset.text === text) old.remove();
+  for (const old of box.querySelectorAll(".notice"))
+    if (old instanceof HTMLElement && old.dataset.text === text) old.remove();
   const close = () => notice.remove();
   const notice = el(
     "div",
-    { class: `notice ${kind}`, role: kind === "error" ? "alert" : "status", "data-testid": "message", "data-text": text },
+    {
+      class: `notice ${kind}`,
+      role: kind === "error" ? "alert" : "status",
+      "data-testid": "message",
+      "data-text": text,
+    },
     icon(kind === "error" ? "alert" : "info"),
     el("p", {}, text),
-    action &&
-      el("button", { type: "button", class: "link", onclick: () => (close(), action.run()) }, action.label),
-    el("button", { type: "button", class: "round small", "aria-label": "Close this message", onclick: close }, icon("close")),
+    action && el("button", { type: "button", class: "link", onclick: () => (close(), action.run()) }, action.label),
+    el(
+      "button",
+      { type: "button", class: "round small", "aria-label": "Close this message", onclick: close },
+      icon("close"),
+    ),
   );
   box.append(notice);
   while (box.childElementCount > 3) (box.querySelector(".notice.info") ?? box.firstElementChild)?.remove();

@@ -44,6 +44,8 @@ let loading = null;
 
 /** What comes with the page; null if it could not be loaded, for which the page works without it. */
 export function examples() {
-  loading ??= fetch(new URL("examples.json", EXAMPLES)).then((answer) => answer.json()).catch(() => null);
+  loading ??= fetch(new URL("examples.json", EXAMPLES))
+    .then(answer => answer.json())
+    .catch(() => null);
   return loading;
 }

@@ -14,7 +14,12 @@ const PHASES = /** @type {Record<string, string>} */ ({
 
 /** In words. @param {import("./state.js").Busy} busy */
 export function phaseOf({ phase, loaded, total }) {
-  const counted = phase === "model" && total > 0 ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : total > 0 ? `: ${loaded} of ${total}` : "";
+  const counted =
+    phase === "model" && total > 0
+      ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`
+      : total > 0
+        ? `: ${loaded} of ${total}`
+        : "";
   return `${PHASES[phase] ?? phase}${counted}`;
 }
 

@@ -28,8 +28,8 @@ export const view = () => mounted.get(state.view) ?? null;
 
 /** The photos on the page, each once: those of the view on screen first. @returns {Photo[]} */
 export function photosOnPage() {
-  const all = [view(), ...mounted.values()].flatMap((one) => one?.photos?.() ?? []);
-  return [...new Map(all.map((photo) => [photo.key, photo])).values()];
+  const all = [view(), ...mounted.values()].flatMap(one => one?.photos?.() ?? []);
+  return [...new Map(all.map(photo => [photo.key, photo])).values()];
 }
 
 /** The part of the hash after the task: what the task keeps in the address. */
@@ -50,7 +50,7 @@ export function keepParameters(task, values) {
 }
 
 /** @param {string} id */
-const container = (id) => byId(`view-${id}`, HTMLElement);
+const container = id => byId(`view-${id}`, HTMLElement);
 
 /** The task that the address names; the one that is shown if it names none. */
 function asked() {
@@ -62,7 +62,8 @@ function asked() {
 export async function mountRouter() {
   const tabs = byId("tasks", HTMLElement);
   tabs.hidden = TASKS.length < 2;
-  for (const { id, label } of TASKS) tabs.append(el("a", { href: `#${id}`, "data-testid": "task", "data-task": id }, label));
+  for (const { id, label } of TASKS)
+    tabs.append(el("a", { href: `#${id}`, "data-testid": "task", "data-task": id }, label));
   on(["view"], () => {
     for (const tab of tabs.querySelectorAll("a")) {
       if (tab.dataset.task === state.view) tab.setAttribute("aria-current", "page");
@@ -71,7 +72,7 @@ export async function mountRouter() {
     for (const { id } of TASKS) container(id).hidden = id !== state.view;
   });
   // A jump within the page, which must not look like a choice of task.
-  byId("skip", HTMLElement).addEventListener("click", (event) => {
+  byId("skip", HTMLElement).addEventListener("click", event => {
     event.preventDefault();
     byId("main", HTMLElement).focus();
   });
@@ -95,6 +96,10 @@ async function show(task) {
     set({ view: task.id });
   } catch (error) {
     console.error(error);
-    notify({ kind: "error", text: "This part of the page could not be loaded. Check the connection.", action: { label: "Try again", run: () => void show(task) } });
+    notify({
+      kind: "error",
+      text: "This part of the page could not be loaded. Check the connection.",
+      action: { label: "Try again", run: () => void show(task) },
+    });
   }
 }

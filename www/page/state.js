@@ -90,7 +90,7 @@ export function set(patch) {
 function tell() {
   const now = changed;
   changed = new Set();
-  for (const { keys, run } of listeners) if (keys.some((key) => now.has(key))) run();
+  for (const { keys, run } of listeners) if (keys.some(key => now.has(key))) run();
 }
 
 /**

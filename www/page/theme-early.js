@@ -5,4 +5,5 @@ try {
 } catch {
   // No storage: the system's theme it is.
 }
-if (location.protocol === "file:") addEventListener("DOMContentLoaded", () => document.getElementById("needs-server")?.removeAttribute("hidden"));
+if (location.protocol === "file:")
+  addEventListener("DOMContentLoaded", () => document.getElementById("needs-server")?.removeAttribute("hidden"));

@@ -16,19 +16,20 @@ export function endAt(bytes, target) {
   const { graph } = model;
   const needed = before(graph.node, target.name);
   const used = new Set(needed.flatMap(({ names }) => names.input));
-  const weights = graph.initializer.filter((one) => used.has(nameOfWeight(one)));
+  const weights = graph.initializer.filter(one => used.has(nameOfWeight(one)));
   const mean = meanOverCells(target);
-  graph.node = [...needed.map(({ node }) => node), ...mean.nodes.map((node) => Node.encode(node).finish())];
-  graph.initializer = [...weights, ...mean.constants.map((tensor) => Tensor.encode(tensor).finish())];
+  graph.node = [...needed.map(({ node }) => node), ...mean.nodes.map(node => Node.encode(node).finish())];
+  graph.initializer = [...weights, ...mean.constants.map(tensor => Tensor.encode(tensor).finish())];
   graph.output = [Value.encode({ name: EMBEDDING, type: { tensor_type: { elem_type: FLOAT } } }).finish()];
   return Sealed.encode(model).finish();
 }
 
 /** The nodes that a value is computed by, in the file's order. */
 function before(nodes, value) {
-  const named = nodes.map((node) => ({ node, names: Node.decode(node) }));
-  const makers = new Map(named.flatMap((one) => one.names.output.map((name) => [name, one])));
-  if (!makers.has(value)) throw new Error(`famlens' target layer ${value} is no value of the file: onnxruntime-web cannot be asked for it`);
+  const named = nodes.map(node => ({ node, names: Node.decode(node) }));
+  const makers = new Map(named.flatMap(one => one.names.output.map(name => [name, one])));
+  if (!makers.has(value))
+    throw new Error(`famlens' target layer ${value} is no value of the file: onnxruntime-web cannot be asked for it`);
   const found = new Set();
   const open = [value];
   while (open.length) {
@@ -37,29 +38,46 @@ function before(nodes, value) {
     found.add(maker);
     open.push(...maker.names.input);
   }
-  return named.filter((one) => found.has(one));
+  return named.filter(one => found.has(one));
 }
 
 function nameOfWeight(bytes) {
   const { name, data_location } = Tensor.decode(bytes);
-  if (data_location === EXTERNAL) throw new Error("the weights are in a second file, which a page cannot read: export with external_data=False");
+  if (data_location === EXTERNAL)
+    throw new Error("the weights are in a second file, which a page cannot read: export with external_data=False");
   return name;
 }
 
 /** The mean over the cells, in operators that every operator set has alike. */
 function meanOverCells({ name, maps: [channels, height, width], layout, tokens: [first, last] }) {
   const float = "famlens/float";
-  const cast = { op_type: "Cast", input: [name], output: [float], attribute: [{ name: "to", i: FLOAT, type: ATTRIBUTE_INT }] };
-  if (layout === "channels first") return { nodes: [cast, { op_type: "GlobalAveragePool", input: [float], output: [EMBEDDING] }], constants: [] };
+  const cast = {
+    op_type: "Cast",
+    input: [name],
+    output: [float],
+    attribute: [{ name: "to", i: FLOAT, type: ATTRIBUTE_INT }],
+  };
+  if (layout === "channels first")
+    return { nodes: [cast, { op_type: "GlobalAveragePool", input: [float], output: [EMBEDDING] }], constants: [] };
   const cells = height * width;
   // Class and register tokens are no cells: their share of the mean is nothing.
-  const shares = Float32Array.from({ length: first + cells + last }, (_, i) => (i >= first && i < first + cells ? 1 / cells : 0));
+  const shares = Float32Array.from({ length: first + cells + last }, (_, i) =>
+    i >= first && i < first + cells ? 1 / cells : 0,
+  );
   const constants = [
-    { name: "famlens/rows", dims: [3], data_type: INT64, raw_data: bytesOf(BigInt64Array.of(1n, BigInt(shares.length), BigInt(channels))) },
+    {
+      name: "famlens/rows",
+      dims: [3],
+      data_type: INT64,
+      raw_data: bytesOf(BigInt64Array.of(1n, BigInt(shares.length), BigInt(channels))),
+    },
     { name: "famlens/shares", dims: [1, 1, shares.length], data_type: FLOAT, raw_data: bytesOf(shares) },
   ];
   const rows = { op_type: "Reshape", input: [float, "famlens/rows"], output: ["famlens/cells"] };
-  return { nodes: [cast, rows, { op_type: "MatMul", input: ["famlens/shares", "famlens/cells"], output: [EMBEDDING] }], constants };
+  return {
+    nodes: [cast, rows, { op_type: "MatMul", input: ["famlens/shares", "famlens/cells"], output: [EMBEDDING] }],
+    constants,
+  };
 }
 
 const bytesOf = ({ buffer }) => new Uint8Array(buffer);

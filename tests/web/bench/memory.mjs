@@ -16,13 +16,15 @@ export const measurable = process.platform === "linux";
 export async function peaks() {
   const ours = await descendants();
   // Chromium keeps an empty renderer in reserve: the page is the one that has grown.
-  const most = (kind) => Math.max(0, ...ours.filter(({ command }) => command.includes(kind)).map(({ peak }) => peak));
+  const most = kind => Math.max(0, ...ours.filter(({ command }) => command.includes(kind)).map(({ peak }) => peak));
   return { page: most(KINDS.page), gpu: most(KINDS.gpu) };
 }
 
 /** All processes that stem from this one. */
 async function descendants() {
-  const all = (await Promise.all((await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(read))).filter((one) => one !== null);
+  const all = (await Promise.all((await readdir("/proc")).filter(name => /^\d+$/.test(name)).map(read))).filter(
+    one => one !== null,
+  );
   const found = [];
   for (let parents = [process.pid]; parents.length; ) {
     const children = all.filter(({ parent }) => parents.includes(parent));
@@ -35,8 +37,10 @@ async function descendants() {
 /** @param {string} id */
 async function read(id) {
   try {
-    const [status, command] = await Promise.all(["status", "cmdline"].map((file) => readFile(`/proc/${id}/${file}`, "utf8")));
-    const number = (key) => Number(status.match(new RegExp(`^${key}:\\s*(\\d+)`, "m"))?.[1] ?? 0);
+    const [status, command] = await Promise.all(
+      ["status", "cmdline"].map(file => readFile(`/proc/${id}/${file}`, "utf8")),
+    );
+    const number = key => Number(status.match(new RegExp(`^${key}:\\s*(\\d+)`, "m"))?.[1] ?? 0);
     return { id: Number(id), parent: number("PPid"), command, peak: number("VmHWM") * 1024 };
   } catch {
     // It has ended meanwhile.

@@ -18,34 +18,40 @@ export function forms(bytes) {
 /** Makes the output of the global average pooling the only output, and drops what comes after it. */
 function endAtEmbedding(model) {
   const { graph } = model;
-  const end = graph.node.findIndex((node) => node.op_type === "ReduceMean");
+  const end = graph.node.findIndex(node => node.op_type === "ReduceMean");
   const [name] = graph.node[end].output;
   graph.node = graph.node.slice(0, end + 1);
-  const used = new Set(graph.node.flatMap((node) => node.input));
-  graph.initializer = graph.initializer.filter((tensor) => used.has(tensor.name));
+  const used = new Set(graph.node.flatMap(node => node.input));
+  graph.initializer = graph.initializer.filter(tensor => used.has(tensor.name));
   const channels = lastConv(graph).dims[0];
-  graph.output = [{ name, type: { tensor_type: { elem_type: FLOAT, shape: { dim: [1, channels].map((dim_value) => ({ dim_value })) } } } }];
+  graph.output = [
+    {
+      name,
+      type: { tensor_type: { elem_type: FLOAT, shape: { dim: [1, channels].map(dim_value => ({ dim_value })) } } },
+    },
+  ];
   return model;
 }
 
 function lastConv(graph) {
-  const conv = graph.node.findLast((node) => node.op_type === "Conv");
-  const source = graph.node.find((node) => node.output[0] === conv.input[1]);
-  return graph.initializer.find((tensor) => tensor.name === (source?.input[0] ?? conv.input[1]));
+  const conv = graph.node.findLast(node => node.op_type === "Conv");
+  const source = graph.node.find(node => node.output[0] === conv.input[1]);
+  return graph.initializer.find(tensor => tensor.name === (source?.input[0] ?? conv.input[1]));
 }
 
 /** Replaces each DequantizeLinear of an int8 weight by the float weight it gives. */
 function dequantize(model) {
   const { graph } = model;
-  const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const tensors = new Map(graph.initializer.map(tensor => [tensor.name, tensor]));
   const nodes = [];
   for (const node of graph.node) {
     if (node.op_type !== "DequantizeLinear") {
       nodes.push(node);
       continue;
     }
-    const [weight, scale] = node.input.map((name) => tensors.get(name));
-    if (node.input.length !== 2 || weight.data_type !== INT8) throw new Error(`${node.output[0]}: not a symmetric int8 weight`);
+    const [weight, scale] = node.input.map(name => tensors.get(name));
+    if (node.input.length !== 2 || weight.data_type !== INT8)
+      throw new Error(`${node.output[0]}: not a symmetric int8 weight`);
     const scales = floats(scale);
     const quantized = new Int8Array(copy(weight.raw_data));
     const inner = quantized.length / scales.length;
@@ -58,8 +64,8 @@ function dequantize(model) {
     });
   }
   graph.node = nodes;
-  const used = new Set(nodes.flatMap((node) => node.input));
-  graph.initializer = [...tensors.values()].filter((tensor) => used.has(tensor.name));
+  const used = new Set(nodes.flatMap(node => node.input));
+  graph.initializer = [...tensors.values()].filter(tensor => used.has(tensor.name));
   return model;
 }
 
@@ -68,18 +74,20 @@ function dequantize(model) {
  * converter does: `{steps, weights}`, where `weights` holds all floats one after the other.
  */
 function network(graph) {
-  const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
-  const uses = (name) => graph.node.filter((node) => node.input.includes(name)).length;
+  const tensors = new Map(graph.initializer.map(tensor => [tensor.name, tensor]));
+  const uses = name => graph.node.filter(node => node.input.includes(name)).length;
   const steps = [];
   const chunks = [];
   let offset = 0;
-  const store = (values) => {
+  const store = values => {
     chunks.push(values);
     offset += values.length;
     return offset - values.length;
   };
   for (const node of graph.node) {
-    const attributes = Object.fromEntries(node.attribute.map((a) => [a.name, a.ints.length ? a.ints.map(Number) : Number(a.i)]));
+    const attributes = Object.fromEntries(
+      node.attribute.map(a => [a.name, a.ints.length ? a.ints.map(Number) : Number(a.i)]),
+    );
     const [output] = node.output;
     if (node.op_type === "Conv") {
       const [x, weight, bias] = node.input;
@@ -88,9 +96,16 @@ function network(graph) {
       if (!depthwise && attributes.group !== 1) throw new Error(`${output}: ${attributes.group} groups`);
       const { values, shape } = toHwio(floats(tensors.get(weight)), dims, depthwise);
       steps.push({
-        op: depthwise ? "depthwise" : "conv", x, output, shape, stride: attributes.strides[0],
-        same: attributes.pads.some((pad) => pad > 0), relu6: false,
-        weight: store(values), bias: store(floats(tensors.get(bias))), channels: dims[0],
+        op: depthwise ? "depthwise" : "conv",
+        x,
+        output,
+        shape,
+        stride: attributes.strides[0],
+        same: attributes.pads.some(pad => pad > 0),
+        relu6: false,
+        weight: store(values),
+        bias: store(floats(tensors.get(bias))),
+        channels: dims[0],
       });
     } else if (node.op_type === "Clip") {
       const before = steps.at(-1);

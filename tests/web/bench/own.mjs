@@ -23,13 +23,19 @@ export async function benchOwn(at, file, how) {
   await copyFile(file, join(at.folder, manifest.file));
   await writeFile(join(at.folder, "model.json"), JSON.stringify({ ...manifest, bytes: size }));
   const address = "/models/model.json";
-  const { found: network } = await at.play((page) => page.evaluate((address) => window.describe(address), address));
+  const { found: network } = await at.play(page => page.evaluate(address => window.describe(address), address));
   await writeFile(join(at.folder, "cut.onnx"), endAt(await readFile(file), network.target));
   const { mean, std } = manifest.input;
   const asked = { ...how, model: { manifest: address, cut: "/models/cut.onnx", shape: network.shape, mean, std } };
-  const { machine, found } = await at.play((page) => page.evaluate((asked) => window.bench(asked), asked));
+  const { machine, found } = await at.play(page => page.evaluate(asked => window.bench(asked), asked));
   const memory = measurable ? await peakOfEach(at, asked, found) : null;
-  const report = { date: new Date().toISOString(), machine, model: { ...network, file, bytes: size }, ...summarise(found), memory };
+  const report = {
+    date: new Date().toISOString(),
+    machine,
+    model: { ...network, file, bytes: size },
+    ...summarise(found),
+    memory,
+  };
   printOwn(report);
   return { report, met: true };
 }
@@ -59,11 +65,13 @@ async function peakOfEach(at, asked, measured) {
     console.log(`${name}: memory`);
     // Cold, the round that is not counted, and one more.
     const three = { ...asked, rounds: 1, gpuRounds: 1, only: `^${name}$` };
-    const { found } = await at.play(async (page) => {
-      const [{ error }] = await page.evaluate((three) => window.bench(three), three);
+    const { found } = await at.play(async page => {
+      const [{ error }] = await page.evaluate(three => window.bench(three), three);
       return error ? { error } : peaks();
     }, silent);
-    memory.push(found.error ? { name, ...found } : { name, page: over(found.page, blank.page), gpu: over(found.gpu, blank.gpu) });
+    memory.push(
+      found.error ? { name, ...found } : { name, page: over(found.page, blank.page), gpu: over(found.gpu, blank.gpu) },
+    );
   }
   return memory;
 }

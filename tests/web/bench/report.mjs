@@ -4,14 +4,18 @@ import { cosine, median } from "../harness/numbers.mjs";
 
 /** Adds medians, the ratio to onnxruntime-web of the same kind, and the cosine to its embedding. */
 export function summarise(measured) {
-  const referenceOf = (group) => measured.find((result) => result.group === group && result.reference);
+  const referenceOf = group => measured.find(result => result.group === group && result.reference);
   const contenders = measured.map(({ name, group, reference: isReference = false, cold, runs, embedding, error }) => {
     if (error) return { name, group, error };
     const medians = Object.fromEntries(Object.entries(runs).map(([what, ms]) => [what, median(ms)]));
     const reference = referenceOf(group)?.runs?.forward;
     const answer = referenceOf("cpu")?.embedding;
     return {
-      name, group, reference: isReference, cold, medians,
+      name,
+      group,
+      reference: isReference,
+      cold,
+      medians,
       ratio: reference && medians.forward !== undefined ? medians.forward / median(reference) : null,
       cosine: answer ? cosine(embedding, answer) : null,
       // FAM on activation maps that are there already, against the pass that made them. On the GPU this counts a
@@ -43,7 +47,10 @@ export function printTimes(report, title) {
       const rest = first ? [fixed(it.ratio, 2), fixed(it.cold, 0), fixed(it.cosine, 6)] : ["", "", ""];
       console.log(row([name, fixed(ms, 2), ...rest, String(it.runs[what].length)]));
     }
-    for (const [what, value] of [["224", it.discriminative], ["320", it.discriminativeLarge]]) {
+    for (const [what, value] of [
+      ["224", it.discriminative],
+      ["320", it.discriminativeLarge],
+    ]) {
       if (value !== null) console.log(row([`  discriminative at ${what}, to plain`, `${fixed(value, 2)} x`]));
     }
     if (it.famShare !== null) console.log(row(["  FAM's share of a forward pass", `${fixed(100 * it.famShare, 1)} %`]));
@@ -52,7 +59,9 @@ export function printTimes(report, title) {
 
 export function print(report) {
   printTimes(report, "EfficientNet-Lite0, 1x3x224x224 to the embedding, milliseconds");
-  console.log("\nratio: to onnxruntime-web of the same kind, fp32; cosine: of the embedding, to onnxruntime-web WASM fp32");
+  console.log(
+    "\nratio: to onnxruntime-web of the same kind, fp32; cosine: of the embedding, to onnxruntime-web WASM fp32",
+  );
   console.log(`\n${"downloads (code only)".padEnd(44)}${"kB".padStart(9)}${"gzipped".padStart(9)}`);
   for (const { name, bytes, gzipped } of report.downloads) {
     console.log(`${name.padEnd(44)}${fixed(bytes / 1000, 0).padStart(9)}${fixed(gzipped / 1000, 0).padStart(9)}`);
@@ -66,9 +75,13 @@ export function print(report) {
 
 /** The floors this project has set itself, and whether this run met them. */
 export function floors(report) {
-  const find = (name) => report.contenders.find((it) => it.name === name && !it.error) ?? {};
+  const find = name => report.contenders.find(it => it.name === name && !it.error) ?? {};
   const [cpu, gpu] = [find("famlens CPU"), find("famlens GPU")];
-  const at = (value, limit, what, text) => ({ what, met: value == null ? null : value <= limit, value: value == null ? "" : text });
+  const at = (value, limit, what, text) => ({
+    what,
+    met: value == null ? null : value <= limit,
+    value: value == null ? "" : text,
+  });
   const size = report.downloads[0].gzipped / 1000;
   return [
     at(cpu.ratio, 1.2, "CPU at most 1.2 x onnxruntime-web WASM", fixed(cpu.ratio, 2)),
@@ -77,8 +90,18 @@ export function floors(report) {
     at(gpu.famShare, 0.05, "FAM at most 5 % of a forward pass, GPU", `${fixed(100 * gpu.famShare, 1)} %`),
     at(cpu.discriminative, 1.1, "discriminative at 224 at most 1.1 x plain FAM, CPU", fixed(cpu.discriminative, 2)),
     at(gpu.discriminative, 1.1, "discriminative at 224 at most 1.1 x plain FAM, GPU", fixed(gpu.discriminative, 2)),
-    at(cpu.discriminativeLarge, 2.2, "discriminative at 320 at most 2.2 x plain FAM, CPU", fixed(cpu.discriminativeLarge, 2)),
-    at(gpu.discriminativeLarge, 2.2, "discriminative at 320 at most 2.2 x plain FAM, GPU", fixed(gpu.discriminativeLarge, 2)),
+    at(
+      cpu.discriminativeLarge,
+      2.2,
+      "discriminative at 320 at most 2.2 x plain FAM, CPU",
+      fixed(cpu.discriminativeLarge, 2),
+    ),
+    at(
+      gpu.discriminativeLarge,
+      2.2,
+      "discriminative at 320 at most 2.2 x plain FAM, GPU",
+      fixed(gpu.discriminativeLarge, 2),
+    ),
     at(size, 1200, "wasm and scripts at most 1200 kB gzipped", `${fixed(size, 0)} kB`),
   ];
 }
@@ -89,7 +112,7 @@ function paired(ours, plain) {
 
 /** A line of a table: a name and its figures. */
 export function row([name, ...cells]) {
-  return name.padEnd(34) + cells.map((cell) => cell.padStart(10)).join("");
+  return name.padEnd(34) + cells.map(cell => cell.padStart(10)).join("");
 }
 
 /** A figure, or a dash where there is none. */

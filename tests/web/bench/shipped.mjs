@@ -20,8 +20,13 @@ export async function benchShipped(at, how) {
   await write("fp32.onnx", model.fp32);
   await write("network.json", JSON.stringify(model.network.steps));
   await write("weights.bin", model.network.weights);
-  const { machine, found } = await at.play((page) => page.evaluate((how) => window.bench(how), how));
-  const report = { date: new Date().toISOString(), machine, ...summarise(found), downloads: await downloads(DIST, PEERS) };
+  const { machine, found } = await at.play(page => page.evaluate(how => window.bench(how), how));
+  const report = {
+    date: new Date().toISOString(),
+    machine,
+    ...summarise(found),
+    downloads: await downloads(DIST, PEERS),
+  };
   print(report);
   // A floor that was not measured counts, as a run of some contenders alone is no check.
   return { report, met: floors(report).every(({ met }) => met) };

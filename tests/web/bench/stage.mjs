@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { launch } from "../harness/browser.mjs";
 import { serve } from "../harness/server.mjs";
 
-const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+const path = relative => fileURLToPath(new URL(relative, import.meta.url));
 
 /** The built page, and the folder of the peers' packages. */
 export const DIST = path("../../../dist/");
@@ -31,11 +31,14 @@ export async function stage(folder) {
       const browser = await launch("software");
       try {
         const page = await browser.newPage();
-        page.on("console", (message) => say(message.text()));
-        page.on("pageerror", (error) => say(`uncaught: ${error.stack ?? error.message}`));
+        page.on("console", message => say(message.text()));
+        page.on("pageerror", error => say(`uncaught: ${error.stack ?? error.message}`));
         await page.goto(`${server.origin}/page/index.html`);
         const found = await use(page);
-        return { machine: { cpu: cpus()[0]?.model, cores: cpus().length, browser: `Chromium ${browser.version()}` }, found };
+        return {
+          machine: { cpu: cpus()[0]?.model, cores: cpus().length, browser: `Chromium ${browser.version()}` },
+          found,
+        };
       } finally {
         await browser.close();
       }

@@ -6,5 +6,11 @@ import axe from "axe-core";
 export async function violations(page) {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(", ")}`);
+  return violations.map(
+    ({ id, help, nodes }) =>
+      `${id}: ${help}: ${nodes
+        .map(node => node.target.join(" "))
+        .slice(0, 5)
+        .join(", ")}`,
+  );
 }

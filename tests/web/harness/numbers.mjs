@@ -2,7 +2,7 @@
 
 /** Pearson correlation of two sequences of equal length. */
 export function pearson(a, b) {
-  const mean = (x) => x.reduce((sum, value) => sum + value, 0) / x.length;
+  const mean = x => x.reduce((sum, value) => sum + value, 0) / x.length;
   const [ma, mb] = [mean(a), mean(b)];
   let [ab, aa, bb] = [0, 0, 0];
   for (let i = 0; i < a.length; i += 1) {

@@ -61,9 +61,9 @@ export async function open(browser, url, options = {}, early) {
   const requests = [];
   /** @type {string[]} */
   const errors = [];
-  context.on("request", (request) => requests.push(request.url()));
-  page.on("pageerror", (error) => errors.push(`uncaught: ${error.stack ?? error.message}`));
-  page.on("console", (message) => {
+  context.on("request", request => requests.push(request.url()));
+  page.on("pageerror", error => errors.push(`uncaught: ${error.stack ?? error.message}`));
+  page.on("console", message => {
     if (message.type() === "error") errors.push(`console: ${message.text()} (${message.location().url})`);
   });
   await page.goto(url);
@@ -90,11 +90,20 @@ export async function ready(page) {
 
 /** Fails if a page asked anything of another origin, and if it asked for nothing, which would mean we did not see. */
 export function assertOnlyOrigin(requests, origin) {
-  const local = requests.filter((url) => url.startsWith(`${origin}/`));
-  const inside = (url) => url.startsWith("data:") || url.startsWith("blob:");
-  assert.ok(local.some((url) => url.endsWith(".wasm")), "the requests of the worker are on record");
-  assert.ok(local.some((url) => url.endsWith(".onnx")), "the download of the model is on record");
-  assert.deepEqual(requests.filter((url) => !local.includes(url) && !inside(url)), []);
+  const local = requests.filter(url => url.startsWith(`${origin}/`));
+  const inside = url => url.startsWith("data:") || url.startsWith("blob:");
+  assert.ok(
+    local.some(url => url.endsWith(".wasm")),
+    "the requests of the worker are on record",
+  );
+  assert.ok(
+    local.some(url => url.endsWith(".onnx")),
+    "the download of the model is on record",
+  );
+  assert.deepEqual(
+    requests.filter(url => !local.includes(url) && !inside(url)),
+    [],
+  );
 }
 
 /**
@@ -109,14 +118,17 @@ export async function until(page, test, argument) {
   const give = Date.now() + PATIENCE;
   while (!(await page.evaluate(test, argument))) {
     if (Date.now() > give) throw new Error(`not within ${PATIENCE / 1000} s: ${test}\n${await describe(page)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise(resolve => setTimeout(resolve, 50));
   }
 }
 
 /** What the page shows, for messages of failed tests. */
 async function describe(page) {
   const texts = await page.locator("[data-testid=app], [data-testid=message], [data-testid=prediction]").all();
-  const lines = texts.map(async (one) => `${await one.getAttribute("data-testid")} ${(await one.getAttribute("data-state")) ?? ""} ${(await one.innerText()).slice(0, 200)}`);
+  const lines = texts.map(
+    async one =>
+      `${await one.getAttribute("data-testid")} ${(await one.getAttribute("data-state")) ?? ""} ${(await one.innerText()).slice(0, 200)}`,
+  );
   return (await Promise.all(lines)).join("\n");
 }
 
@@ -124,10 +136,15 @@ async function describe(page) {
  * The last result as plain data: floats as arrays. `which` is `"published"` for FAM as the paper has it, which is shown beside it.
  */
 export function result(page, which = "result") {
-  return page.evaluate((which) => {
+  return page.evaluate(which => {
     const found = window.famlens[which];
-    const plain = (map) => ({ ...map, data: Array.from(map.data) });
-    return { ...found, map: plain(found.map), maps: found.maps.map(plain), contributions: found.contributions.map((one) => Array.from(one)) };
+    const plain = map => ({ ...map, data: Array.from(map.data) });
+    return {
+      ...found,
+      map: plain(found.map),
+      maps: found.maps.map(plain),
+      contributions: found.contributions.map(one => Array.from(one)),
+    };
   }, which);
 }
 

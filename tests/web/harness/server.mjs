@@ -54,7 +54,7 @@ export async function serve({ mounts, headers = {} }) {
     }
     response.end(request.method === "HEAD" ? undefined : body);
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  await new Promise(resolve => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
 
   return {
@@ -66,13 +66,13 @@ export async function serve({ mounts, headers = {} }) {
     },
     close() {
       server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
+      return new Promise(resolve => server.close(resolve));
     },
   };
 }
 
 async function locate(path, mounts) {
-  const mount = Object.keys(mounts).find((prefix) => path.startsWith(prefix));
+  const mount = Object.keys(mounts).find(prefix => path.startsWith(prefix));
   if (mount === undefined || path.includes("\0")) return null;
   const folder = mounts[mount];
   let file = normalize(join(folder, path.slice(mount.length)));

@@ -7,12 +7,12 @@ import { gzipSync } from "node:zlib";
 /** The wasm and all scripts of the built page. */
 export async function code(dist) {
   const files = await readdir(dist, { recursive: true });
-  return weigh(files.filter((file) => /\.(js|wasm)$/.test(file) && !file.startsWith(".")).map((file) => join(dist, file)));
+  return weigh(files.filter(file => /\.(js|wasm)$/.test(file) && !file.startsWith(".")).map(file => join(dist, file)));
 }
 
 /** @param {string[]} files */
 export async function weigh(files) {
-  const contents = await Promise.all(files.map((file) => readFile(file)));
-  const sum = (size) => contents.reduce((total, content) => total + size(content), 0);
-  return { files: files.length, bytes: sum((c) => c.length), gzipped: sum((c) => gzipSync(c, { level: 9 }).length) };
+  const contents = await Promise.all(files.map(file => readFile(file)));
+  const sum = size => contents.reduce((total, content) => total + size(content), 0);
+  return { files: files.length, bytes: sum(c => c.length), gzipped: sum(c => gzipSync(c, { level: 9 }).length) };
 }

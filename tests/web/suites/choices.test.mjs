@@ -20,7 +20,8 @@ async function show(hash = "") {
 /** The control of a choice, opened. */
 async function control(page, kind) {
   const one = page.locator(`[data-testid=choices] [data-kind="${kind}"]`);
-  if (await one.evaluate((element) => element instanceof HTMLDetailsElement && !element.open)) await one.locator("summary").click();
+  if (await one.evaluate(element => element instanceof HTMLDetailsElement && !element.open))
+    await one.locator("summary").click();
   return one;
 }
 
@@ -46,7 +47,10 @@ test("one that is chosen changes the decision's figures, goes into address and e
   const similarity = await control(page, "similarity");
   const dot = await explained(page, () => similarity.locator("input[value=dot]").check());
   assert.notEqual(dot.score, before.score);
-  assert.notDeepEqual(dot.classes.map((one) => one.similarity), before.classes.map((one) => one.similarity));
+  assert.notDeepEqual(
+    dot.classes.map(one => one.similarity),
+    before.classes.map(one => one.similarity),
+  );
   assert.equal(dot.embedded, 0, "another similarity runs no backbone");
   assert.match(page.url(), /#few-shot\?.*similarity=dot/);
   assert.match(await page.getByTestId("choices-open").textContent(), /1 changed/);
@@ -84,7 +88,11 @@ test("pooling changes embedding and map, nested choices reach the library", asyn
   const flipped = await explained(page, () => page.locator('[data-kind="finer.flip"] input').check());
   assert.equal(flipped.passes, 2);
   assert.notDeepEqual(flipped.maps[0].data, gmp.maps[0].data);
-  assert.deepEqual(await page.evaluate(() => window.famlens.state.choices), { form: "fam", pooling: "gmp", "finer.flip": true });
+  assert.deepEqual(await page.evaluate(() => window.famlens.state.choices), {
+    form: "fam",
+    pooling: "gmp",
+    "finer.flip": true,
+  });
   await until(page, () => location.hash.includes("finer.flip=true"));
 });
 
@@ -99,7 +107,12 @@ const WITH = {
   shrinkage: { head: "whitening" },
   fusion: { targets: "all" },
   layer: { method: "grad-cam" },
-  method: { "methodOptions.masks": 12, "methodOptions.channels": 3, "methodOptions.window": 112, "methodOptions.stride": 112 },
+  method: {
+    "methodOptions.masks": 12,
+    "methodOptions.channels": 3,
+    "methodOptions.window": 112,
+    "methodOptions.stride": 112,
+  },
   "methodOptions.seed": { "methodOptions.masks": 12, method: "rise" },
   "methodOptions.masks": { "methodOptions.masks": 12, method: "rise" },
   "methodOptions.grid": { "methodOptions.masks": 12, method: "rise" },
@@ -111,19 +124,31 @@ const WITH = {
 
 /** Numbers to try, where not the smallest and the largest: those are too slow or too close to what is already there. */
 const NUMBERS = {
-  gemExponent: [1, 10], offset: [0, 0.3], sharpness: [0, 100], cellShrinkage: [0.1, 1], shrinkage: [0.01, 0.9], "finer.shifts": [2],
-  "methodOptions.seed": [7], "methodOptions.channels": [5], "methodOptions.masks": [15], "methodOptions.grid": [3], "methodOptions.keep": [0.8], "methodOptions.window": [64], "methodOptions.stride": [96],
+  gemExponent: [1, 10],
+  offset: [0, 0.3],
+  sharpness: [0, 100],
+  cellShrinkage: [0.1, 1],
+  shrinkage: [0.01, 0.9],
+  "finer.shifts": [2],
+  "methodOptions.seed": [7],
+  "methodOptions.channels": [5],
+  "methodOptions.masks": [15],
+  "methodOptions.grid": [3],
+  "methodOptions.keep": [0.8],
+  "methodOptions.window": [64],
+  "methodOptions.stride": [96],
 };
 
 /** What can be tried of a choice, as the control takes it. */
 function trials({ kind, input, values, default: usual }, targets, classes) {
-  if (input === "one") return values.map(({ name }) => name).filter((name) => name !== usual && `${kind} ${name}` !== "pooling gap"); // that is the model's own
+  if (input === "one")
+    return values.map(({ name }) => name).filter(name => name !== usual && `${kind} ${name}` !== "pooling gap"); // that is the model's own
   if (input === "switch") return [!usual];
   if (input === "number") return NUMBERS[kind];
   if (input === "numbers") return ["0.75", "1.25"];
   if (input === "class") return [classes[1]];
   if (input === "layers") return [targets[1], targets[2], targets.at(-1)];
-  if (input === "layer") return targets.filter((name) => name !== targets[0]).slice(0, 1);
+  if (input === "layer") return targets.filter(name => name !== targets[0]).slice(0, 1);
   if (input === "logits") return ["jay, 984"];
   throw new Error(`no test knows the control ${input} of ${kind}`);
 }
@@ -147,7 +172,12 @@ async function answer(page, kind, value) {
     for (const one of document.querySelectorAll(".notice button[aria-label^=Close]")) one.click();
   });
   await choose(page, kind, value);
-  await until(page, () => (window.famlens.result !== null && window.famlens.result !== window.lastSeen) || document.querySelector(".notice.error") !== null);
+  await until(
+    page,
+    () =>
+      (window.famlens.result !== null && window.famlens.result !== window.lastSeen) ||
+      document.querySelector(".notice.error") !== null,
+  );
   if (await page.locator(".notice.error").count()) {
     const message = await page.locator(".notice.error").first().innerText();
     await page.getByRole("button", { name: "Take it back" }).click();
@@ -156,12 +186,13 @@ async function answer(page, kind, value) {
   }
   await ready(page);
   const { maps, notes, classes } = await result(page);
-  return { values: maps.flatMap((map) => map.data), notes, classes };
+  return { values: maps.flatMap(map => map.data), notes, classes };
 }
 
 /** Whether two sets of maps differ by more than rounding. */
-const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-const differ = (a, b) => a.length !== b.length || largest(a.map((value, at) => value - b[at])) > 1e-5 * Math.max(largest(a), largest(b));
+const largest = values => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+const differ = (a, b) =>
+  a.length !== b.length || largest(a.map((value, at) => value - b[at])) > 1e-5 * Math.max(largest(a), largest(b));
 
 for (const part of [0, 1, 2]) {
   test(`every value of every choice gives another map, or says why not (${part + 1} of 3)`, async () => {
@@ -172,7 +203,11 @@ for (const part of [0, 1, 2]) {
     const wrong = [];
     for (const entry of catalogue.filter((_, at) => at % 3 === part)) {
       const { kind } = entry;
-      const tried = trials(entry, targets, classes.map(({ name }) => name));
+      const tried = trials(
+        entry,
+        targets,
+        classes.map(({ name }) => name),
+      );
       for (const value of tried) {
         await page.getByTestId("choices-reset").click();
         // Reset leaves the form to the page.
@@ -181,7 +216,7 @@ for (const part of [0, 1, 2]) {
         for (const [beside, of] of Object.entries(WITH[kind] ?? {})) await choose(page, beside, of);
         await ready(page);
         const { maps, notes } = await result(page);
-        const base = maps.flatMap((map) => map.data);
+        const base = maps.flatMap(map => map.data);
         if (kind === "head" && value === "file") {
           await choose(page, kind, value);
           assert.match(await page.getByTestId("choices").getByTestId("given-head").innerText(), /No file yet/);
@@ -191,8 +226,10 @@ for (const part of [0, 1, 2]) {
         const name = `${kind} ${value}`;
         if (found.message) wrong.push(`${name}: ${found.message}`);
         else if (!found.values.every(Number.isFinite)) wrong.push(`${name}: a value is not finite`);
-        else if (found.values.every((one) => one === 0) && !found.notes.some((note) => /zero/.test(note))) wrong.push(`${name}: all zero, and nothing says why`);
-        else if (!differ(found.values, base) && !found.notes.some((note) => !notes.includes(note))) wrong.push(`${name}: the same map, and nothing says why`);
+        else if (found.values.every(one => one === 0) && !found.notes.some(note => /zero/.test(note)))
+          wrong.push(`${name}: all zero, and nothing says why`);
+        else if (!differ(found.values, base) && !found.notes.some(note => !notes.includes(note)))
+          wrong.push(`${name}: the same map, and nothing says why`);
       }
     }
     assert.deepEqual(wrong, []);
@@ -201,26 +238,57 @@ for (const part of [0, 1, 2]) {
 
 /** The bytes of a file of one linear layer, as safetensors saves it, and of a NumPy array. */
 const safetensors = (rows, columns, value) => {
-  const header = JSON.stringify({ "0.weight": { dtype: "F32", shape: [rows, columns], data_offsets: [0, 4 * rows * columns] } });
+  const header = JSON.stringify({
+    "0.weight": { dtype: "F32", shape: [rows, columns], data_offsets: [0, 4 * rows * columns] },
+  });
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.length));
   return Buffer.concat([length, Buffer.from(header), numbers(rows, columns, value)]);
 };
 const npy = (rows, columns, value) => {
   const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${columns}), }\n`;
-  return Buffer.concat([Buffer.from("\x93NUMPY\x01\x00", "latin1"), Buffer.from([header.length & 255, header.length >> 8]), Buffer.from(header), numbers(rows, columns, value)]);
+  return Buffer.concat([
+    Buffer.from("\x93NUMPY\x01\x00", "latin1"),
+    Buffer.from([header.length & 255, header.length >> 8]),
+    Buffer.from(header),
+    numbers(rows, columns, value),
+  ]);
 };
-const numbers = (rows, columns, value) => Buffer.from(Float32Array.from({ length: rows * columns }, (_, at) => value(Math.floor(at / columns), at % columns)).buffer);
+const numbers = (rows, columns, value) =>
+  Buffer.from(
+    Float32Array.from({ length: rows * columns }, (_, at) => value(Math.floor(at / columns), at % columns)).buffer,
+  );
 
 /** Chooses a file by a control's button. */
 async function pick(page, kind, name, buffer) {
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByTestId("choices").getByTestId(`given-pick-${kind}`).click()]);
+  const [chooser] = await Promise.all([
+    page.waitForEvent("filechooser"),
+    page.getByTestId("choices").getByTestId(`given-pick-${kind}`).click(),
+  ]);
   await chooser.setFiles({ name, mimeType: "application/octet-stream", buffer });
 }
 
 const CASES = [
-  { kind: "head", option: "head", value: "file", name: "projection.safetensors", says: /Linear 1280 -> 4/, good: (n) => safetensors(4, n, (i, j) => Math.sin(1 + i * 7 + j) / 30), wide: (n) => safetensors(4, n + 1, () => 0.1), bad: /safetensors/ },
-  { kind: "matrix", option: "similarity", value: "bilinear", name: "metric.npy", says: /1280 x 1280/, good: (n) => npy(n, n, (i, j) => (i === j ? 1 + (i % 9) : 0)), wide: () => npy(3, 3, (i, j) => (i === j ? 1 : 0)), bad: /NumPy/ },
+  {
+    kind: "head",
+    option: "head",
+    value: "file",
+    name: "projection.safetensors",
+    says: /Linear 1280 -> 4/,
+    good: n => safetensors(4, n, (i, j) => Math.sin(1 + i * 7 + j) / 30),
+    wide: n => safetensors(4, n + 1, () => 0.1),
+    bad: /safetensors/,
+  },
+  {
+    kind: "matrix",
+    option: "similarity",
+    value: "bilinear",
+    name: "metric.npy",
+    says: /1280 x 1280/,
+    good: n => npy(n, n, (i, j) => (i === j ? 1 + (i % 9) : 0)),
+    wide: () => npy(3, 3, (i, j) => (i === j ? 1 : 0)),
+    bad: /NumPy/,
+  },
 ];
 for (const { kind, option, value, name, says, good, wide, bad } of CASES) {
   test(`the file of ${option} ${value} is chosen or dropped, told, refused by what is wrong with it, and removed`, async () => {
@@ -229,7 +297,10 @@ for (const { kind, option, value, name, says, good, wide, bad } of CASES) {
     const without = (await result(page)).maps[0].data;
     const channels = (await result(page)).channels;
     assert.ok(await place.isHidden());
-    const learned = option === "similarity" ? (await explained(page, () => choose(page, option, value))).classes : (await choose(page, option, value), (await result(page)).classes);
+    const learned =
+      option === "similarity"
+        ? (await explained(page, () => choose(page, option, value))).classes
+        : (await choose(page, option, value), (await result(page)).classes);
     await place.waitFor();
 
     await pick(page, kind, `bad-${name}`, Buffer.from("no such file"));
@@ -244,21 +315,33 @@ for (const { kind, option, value, name, says, good, wide, bad } of CASES) {
     assert.deepEqual((await result(page)).classes, learned, "what is refused changes nothing");
 
     const given = await explained(page, () => pick(page, kind, name, good(channels)));
-    assert.ok(differ(given.maps[0].data, without) || differ(given.classes.map((one) => one.similarity), learned.map((one) => one.similarity)));
+    assert.ok(
+      differ(given.maps[0].data, without) ||
+        differ(
+          given.classes.map(one => one.similarity),
+          learned.map(one => one.similarity),
+        ),
+    );
     assert.ok(await error.isHidden());
     assert.match(await place.innerText(), says);
     assert.ok((await place.innerText()).includes(name));
 
     const removed = await explained(page, () => place.getByTestId(`given-remove-${kind}`).click());
-    assert.deepEqual(removed.classes.map(({ similarity }) => similarity.toFixed(6)), learned.map(({ similarity }) => similarity.toFixed(6)));
+    assert.deepEqual(
+      removed.classes.map(({ similarity }) => similarity.toFixed(6)),
+      learned.map(({ similarity }) => similarity.toFixed(6)),
+    );
 
     // Dropped anywhere, it is what is chosen.
     await page.getByTestId("choices-reset").click();
     await page.evaluate(
       ([name, text]) => {
         const dataTransfer = new DataTransfer();
-        dataTransfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
-        for (const type of ["dragenter", "dragover", "drop"]) document.querySelector("#stage").dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+        dataTransfer.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name));
+        for (const type of ["dragenter", "dragover", "drop"])
+          document
+            .querySelector("#stage")
+            .dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
       },
       [name, good(channels).toString("base64")],
     );

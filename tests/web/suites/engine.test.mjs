@@ -11,8 +11,8 @@ let lens;
 afterEach(() => lens?.context.close());
 
 const example = (page, place) => page.getByTestId("example").nth(place).click();
-const kind = (page) => page.getByTestId("backend").getAttribute("data-backend");
-const predicted = (found) => found.classes[found.predicted].name;
+const kind = page => page.getByTestId("backend").getAttribute("data-backend");
+const predicted = found => found.classes[found.predicted].name;
 
 test("a GPU that is lost once is used again, and lost twice gives way to the CPU, said in words", async () => {
   lens = await openLens(at.browser, at.server.origin, { backend: "webgpu" });
@@ -66,6 +66,6 @@ test("an engine chosen before Auto has measured is kept", async () => {
   await page.locator("#backend-button[data-state=ready]").waitFor();
   assert.equal(await kind(page), "cpu");
   const engines = await page.evaluate(() => window.famlens.lens.info.engines);
-  assert.equal(engines.find((one) => one.kind === "webgpu").milliseconds, null, "nothing was measured after the choice");
+  assert.equal(engines.find(one => one.kind === "webgpu").milliseconds, null, "nothing was measured after the choice");
   assert.deepEqual(errors, []);
 });

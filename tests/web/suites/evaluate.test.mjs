@@ -21,8 +21,8 @@ async function show() {
   await page.getByTestId("evaluate-photo").first().waitFor();
 }
 
-const boxes = () => page.getByTestId("evaluate-photo").evaluateAll((all) => all.map((one) => Number(one.dataset.boxes)));
-const save = async (id) => {
+const boxes = () => page.getByTestId("evaluate-photo").evaluateAll(all => all.map(one => Number(one.dataset.boxes)));
+const save = async id => {
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId(id).click()]);
   return (await readFile(await download.path())).toString();
 };
@@ -43,10 +43,14 @@ test("the example photos are measured, with intervals, floors and files of every
   const lines = (await save("evaluate-csv")).trim().split("\n");
   assert.equal(lines.length, data.rows.length + 1);
   assert.match(lines[0], /^table,setting,variant,image,class,size,/);
-  const energies = data.rows.filter(({ table, variant }) => table === "localisation" && variant === "FAM").map(({ values }) => values.energy);
+  const energies = data.rows
+    .filter(({ table, variant }) => table === "localisation" && variant === "FAM")
+    .map(({ values }) => values.energy);
   assert.ok(energies.length >= 5, "every photo with boxes");
   const mean = energies.reduce((a, b) => a + b, 0) / energies.length;
-  const told = data.aggregates.find(({ table, variant, size }) => table === "localisation" && variant === "FAM" && !size).values.energy;
+  const told = data.aggregates.find(
+    ({ table, variant, size }) => table === "localisation" && variant === "FAM" && !size,
+  ).values.energy;
   assert.ok(Math.abs(told.mean - mean) < 1e-6 && told.low < mean && mean < told.high);
 });
 
@@ -55,7 +59,9 @@ test("a run that is stopped says so and can be started again", async () => {
   const run = page.getByTestId("evaluate-run");
   // Stopped from within the page at the first photo: a click from here may come after the last.
   await page.evaluate(() => {
-    const [button, progress] = ["evaluate-run", "evaluate-progress"].map((id) => document.querySelector(`[data-testid=${id}]`));
+    const [button, progress] = ["evaluate-run", "evaluate-progress"].map(id =>
+      document.querySelector(`[data-testid=${id}]`),
+    );
     const seen = new MutationObserver(() => {
       if (!/ of 9/.test(progress.textContent)) return;
       seen.disconnect();
@@ -90,13 +96,18 @@ test("boxes are drawn with the mouse, changed with the keyboard, saved, and read
   await page.keyboard.press("Delete");
   assert.equal((await boxes())[0], before);
 
-  await page.evaluate((text) => {
+  await page.evaluate(text => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File([text], "boxes.tsv", { type: "text/tab-separated-values" }));
     const target = document.querySelector("#view-evaluate");
-    for (const type of ["dragenter", "dragover", "drop"]) target.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+    for (const type of ["dragenter", "dragover", "drop"])
+      target.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
   }, text);
-  await until(page, (count) => Number(document.querySelector("[data-testid=evaluate-photo]").dataset.boxes) === count, before + 1);
+  await until(
+    page,
+    count => Number(document.querySelector("[data-testid=evaluate-photo]").dataset.boxes) === count,
+    before + 1,
+  );
 });
 
 test("several workers give the figures of one, in the order of the photos, and stop when they are told to", async () => {
@@ -107,15 +118,31 @@ test("several workers give the figures of one, in the order of the photos, and s
     async ({ classes, boxes }) => {
       const { evaluate } = await import(new URL("www/famlens.js", location.href).href);
       const { lens } = window.famlens;
-      const url = (file) => new URL(`www/examples/${file}`, location.href).href;
+      const url = file => new URL(`www/examples/${file}`, location.href).href;
       const request = {
-        classes: classes.map(({ name, supports }) => ({ name, photos: supports.map((file) => ({ image: url(file), path: file, boxes: boxes[file] ? [boxes[file]] : [] })) })),
-        variants: [{ name: "fam" }, { name: "discriminative", options: { form: "discriminative" } }, { name: "whitening", options: { head: "whitening" } }],
+        classes: classes.map(({ name, supports }) => ({
+          name,
+          photos: supports.map(file => ({ image: url(file), path: file, boxes: boxes[file] ? [boxes[file]] : [] })),
+        })),
+        variants: [
+          { name: "fam" },
+          { name: "discriminative", options: { form: "discriminative" } },
+          { name: "whitening", options: { head: "whitening" } },
+        ],
         shots: 3,
       };
       // A photo that cannot be opened is told once, whoever evaluates.
-      request.classes[0].photos.splice(1, 0, { image: new Blob(["no photo"], { type: "image/png" }), path: "broken.png" });
-      const bytes = (await lens.adaptStatistics(request.classes.flatMap(({ photos }) => photos).flatMap(({ image }) => (typeof image === "string" ? [image] : [])))).bytes;
+      request.classes[0].photos.splice(1, 0, {
+        image: new Blob(["no photo"], { type: "image/png" }),
+        path: "broken.png",
+      });
+      const bytes = (
+        await lens.adaptStatistics(
+          request.classes
+            .flatMap(({ photos }) => photos)
+            .flatMap(({ image }) => (typeof image === "string" ? [image] : [])),
+        )
+      ).bytes;
       const runs = [];
       for (const workers of [0, 2, 3]) runs.push(await evaluate(lens, { ...request, workers }));
       await lens.setStatistics(null);
@@ -123,7 +150,10 @@ test("several workers give the figures of one, in the order of the photos, and s
       const stop = new AbortController();
       const told = [];
       const onProgress = ({ done }) => (told.push(done), done === 2 && stop.abort());
-      const stopped = await evaluate(lens, { ...request, workers: 2, onProgress, signal: stop.signal }).then(() => "finished", (error) => error.name);
+      const stopped = await evaluate(lens, { ...request, workers: 2, onProgress, signal: stop.signal }).then(
+        () => "finished",
+        error => error.name,
+      );
       // What is left of the lens still answers.
       const again = await evaluate(lens, { ...request, classes: request.classes.slice(0, 2), workers: 2 });
       return { runs, shipped, stopped, told, again: again.rows.length, adapted: bytes.length };
@@ -134,12 +164,22 @@ test("several workers give the figures of one, in the order of the photos, and s
   assert.ok(one.rows.length > 20);
   assert.deepEqual(two, one);
   assert.deepEqual(three, one);
-  assert.deepEqual(one.skipped.map(({ photo }) => photo), ["broken.png"]);
+  assert.deepEqual(
+    one.skipped.map(({ photo }) => photo),
+    ["broken.png"],
+  );
   const photos = [...new Set(one.rows.map(({ image }) => image))];
-  assert.deepEqual(photos, sets[0].classes.flatMap(({ supports }) => supports));
-  const of = (run, variant) => run.rows.filter((row) => row.variant === variant);
+  assert.deepEqual(
+    photos,
+    sets[0].classes.flatMap(({ supports }) => supports),
+  );
+  const of = (run, variant) => run.rows.filter(row => row.variant === variant);
   assert.deepEqual(of(found.shipped, "fam"), of(one, "fam"));
-  assert.notDeepEqual(of(found.shipped, "discriminative"), of(one, "discriminative"), "workers use the lens's own statistics");
+  assert.notDeepEqual(
+    of(found.shipped, "discriminative"),
+    of(one, "discriminative"),
+    "workers use the lens's own statistics",
+  );
   assert.equal(found.stopped, "AbortError");
   assert.ok(found.told.length < photos.length && found.told.every((done, at) => done === at + 1), `${found.told}`);
   assert.ok(found.again > 5);

@@ -30,7 +30,7 @@ for (const backend of ["webgpu", "cpu"]) {
       assert.equal(await lens.page.getByTestId("backend").getAttribute("data-backend"), backend);
       const published = await result(lens.page, "published");
       assert.equal(published.form, "fam");
-      assert.equal(published.embedded, 1 + opening.classes.flatMap((one) => one.supports).length);
+      assert.equal(published.embedded, 1 + opening.classes.flatMap(one => one.supports).length);
       assert.match(await lens.page.getByTestId("privacy").innerText(), /images stay on this machine/i);
     });
 
@@ -40,7 +40,7 @@ for (const backend of ["webgpu", "cpu"]) {
       for (const pane of panes) assert.match(await pane.locator("figcaption").innerText(), /\w+.*( \S+){5,}\./);
       const [published, chosen] = [await result(lens.page, "published"), await result(lens.page)];
       assert.notEqual(chosen.form, "fam");
-      const likeness = (found) => pearson(found.maps[0].data, found.maps[1].data);
+      const likeness = found => pearson(found.maps[0].data, found.maps[1].data);
       assert.ok(likeness(published) > 0.9, "plain FAM hardly depends on the class");
       assert.ok(likeness(chosen) < 0.5, "the chosen form does");
     });
@@ -49,7 +49,9 @@ for (const backend of ["webgpu", "cpu"]) {
       const found = await result(lens.page);
       assert.equal(found.classes[found.predicted].name, RIGHT);
       assert.match(await lens.page.getByTestId("prediction").innerText(), new RegExp(RIGHT));
-      const shown = await lens.page.getByTestId("rank").evaluateAll((all) => all.map((one) => [one.dataset.name, Number(one.dataset.similarity)]));
+      const shown = await lens.page
+        .getByTestId("rank")
+        .evaluateAll(all => all.map(one => [one.dataset.name, Number(one.dataset.similarity)]));
       const ranked = found.classes.map(({ name, similarity }) => [name, similarity]).sort((a, b) => b[1] - a[1]);
       assert.deepEqual(shown, ranked);
     });
@@ -65,11 +67,16 @@ for (const backend of ["webgpu", "cpu"]) {
     for (const form of FORMS) {
       test(`form ${form}: the peak is on the object, and changing to it runs no backbone`, async () => {
         const radio = lens.page.locator(`[data-testid=form] input[value=${form}]`);
-        const found = (await radio.isChecked()) ? await result(lens.page) : await explained(lens.page, () => radio.check({ force: true }));
+        const found = (await radio.isChecked())
+          ? await result(lens.page)
+          : await explained(lens.page, () => radio.check({ force: true }));
         assert.equal(found.form, form);
         assert.equal(found.embedded, 0);
         assert.equal(found.classes[found.predicted].name, RIGHT);
-        assert.ok(inBox(found.peak, examples.boxes[opening.query]), `the peak ${found.peak} is not in the box ${examples.boxes[opening.query]}`);
+        assert.ok(
+          inBox(found.peak, examples.boxes[opening.query]),
+          `the peak ${found.peak} is not in the box ${examples.boxes[opening.query]}`,
+        );
         const { map } = found;
         assert.equal(map.data.length, map.width * map.height);
         assert.ok(map.max > map.min && map.data.every(Number.isFinite));
@@ -78,20 +85,22 @@ for (const backend of ["webgpu", "cpu"]) {
     }
 
     test("another class is shown without running anything", async () => {
-      const before = await lens.page.evaluate(() => window.famlens.result === (window.lastSeen = window.famlens.result));
+      const before = await lens.page.evaluate(
+        () => window.famlens.result === (window.lastSeen = window.famlens.result),
+      );
       assert.ok(before);
       const pointed = lens.page.getByTestId("class-chip").nth(2);
-      const picture = () => lens.page.getByTestId("overlay").evaluate((canvas) => canvas.toDataURL());
+      const picture = () => lens.page.getByTestId("overlay").evaluate(canvas => canvas.toDataURL());
       const shown = await picture();
       await pointed.hover();
-      await until(lens.page, (name) => window.famlens.state.target === name, await pointed.getAttribute("data-name"));
-      await until(lens.page, (shown) => document.querySelector("[data-testid=overlay]").toDataURL() !== shown, shown);
+      await until(lens.page, name => window.famlens.state.target === name, await pointed.getAttribute("data-name"));
+      await until(lens.page, shown => document.querySelector("[data-testid=overlay]").toDataURL() !== shown, shown);
       await lens.page.mouse.move(0, 0);
-      await until(lens.page, (name) => window.famlens.state.target === name, RIGHT);
+      await until(lens.page, name => window.famlens.state.target === name, RIGHT);
       const second = lens.page.getByTestId("rank").nth(1);
       const name = await second.getAttribute("data-name");
       await second.click();
-      await until(lens.page, (name) => window.famlens.state.target === name, name);
+      await until(lens.page, name => window.famlens.state.target === name, name);
       assert.equal(await lens.page.getByTestId("rank").nth(1).getAttribute("aria-pressed"), "true");
       assert.ok(await lens.page.evaluate(() => window.famlens.result === window.lastSeen));
     });
@@ -134,10 +143,10 @@ describe("auto", () => {
 
   test("measures both engines and takes the faster one: a software adapter does not win by being called GPU", async () => {
     const { page, errors } = await openLens(at.browser, at.server.origin, { backend: "auto" });
-    await until(page, () => window.famlens.lens.info.engines.every((one) => one.milliseconds > 0));
+    await until(page, () => window.famlens.lens.info.engines.every(one => one.milliseconds > 0));
     await page.locator("#backend-button[data-state=ready]").waitFor();
     const { engines, backend } = await page.evaluate(() => window.famlens.lens.info);
-    assert.deepEqual(engines.map((one) => one.kind).sort(), ["cpu", "webgpu"]);
+    assert.deepEqual(engines.map(one => one.kind).sort(), ["cpu", "webgpu"]);
     const [fastest] = [...engines].sort((a, b) => a.milliseconds - b.milliseconds);
     assert.equal(backend.kind, fastest.kind);
     assert.equal(backend.kind, "cpu", "a GPU emulated by this machine's CPU is slower than the CPU itself");
@@ -151,7 +160,11 @@ describe("a browser without WebGPU", () => {
 
   test("gets the same answer from the CPU", async () => {
     const { page, errors } = await openLens(at.browser, at.server.origin);
-    assert.equal(await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) ?? null), null, "this browser has WebGPU after all");
+    assert.equal(
+      await page.evaluate(async () => (await navigator.gpu?.requestAdapter()) ?? null),
+      null,
+      "this browser has WebGPU after all",
+    );
     const found = await result(page);
     assert.equal(found.backend, "cpu");
     assert.equal(found.classes[found.predicted].name, RIGHT);
@@ -160,7 +173,7 @@ describe("a browser without WebGPU", () => {
 
   test("says in words that WebGPU cannot be had, and keeps the images", async () => {
     const { page } = await openLens(at.browser, at.server.origin, { backend: "webgpu" });
-    const webgpu = await page.evaluate(() => window.famlens.lens.info.engines.find((one) => one.kind === "webgpu"));
+    const webgpu = await page.evaluate(() => window.famlens.lens.info.engines.find(one => one.kind === "webgpu"));
     assert.equal(webgpu.available, false);
     assert.match(webgpu.reason, /\w+ \w+/);
     const message = await page.getByTestId("message").filter({ hasText: "GPU" }).first().innerText();
@@ -168,6 +181,6 @@ describe("a browser without WebGPU", () => {
     assert.doesNotMatch(message, /compiled in|not requested/);
     const found = await result(page);
     assert.equal(found.backend, "cpu");
-    assert.equal(await page.getByTestId("support").count(), opening.classes.flatMap((one) => one.supports).length);
+    assert.equal(await page.getByTestId("support").count(), opening.classes.flatMap(one => one.supports).length);
   });
 });

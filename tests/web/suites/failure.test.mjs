@@ -17,7 +17,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const PAGE = `${SUB_PATH}?backend=cpu`;
-const asked = (ending) => server.requests.filter((path) => path.endsWith(ending)).length;
+const asked = ending => server.requests.filter(path => path.endsWith(ending)).length;
 
 describe("a download", () => {
   for (const [ending, says] of [
@@ -50,7 +50,10 @@ test("a network of two gigabytes is refused before it is read", async () => {
   const found = await page.evaluate(async () => {
     const { loadModel } = await import(new URL("www/lens/model.js", document.baseURI).href);
     const huge = Object.defineProperty(new Blob([]), "size", { value: 2 ** 31 });
-    return loadModel({ manifest: {}, bytes: huge }, () => {}).then(() => [], ({ code, message }) => [code, message]);
+    return loadModel({ manifest: {}, bytes: huge }, () => {}).then(
+      () => [],
+      ({ code, message }) => [code, message],
+    );
   });
   assert.equal(found[0], "too_large");
   assert.match(found[1], /2\.1 GB.+1\.1 GB.+quantize/);

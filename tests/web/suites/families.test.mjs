@@ -21,21 +21,31 @@ const given = {};
 async function pairWith(page, { name }) {
   const buffer = await readFile(new URL(`../../families/${name}.onnx`, import.meta.url));
   await page.locator("#model-button").click();
-  await page.getByTestId("model-input").setInputFiles([{ name: `${name}.onnx`, mimeType: "application/octet-stream", buffer }]);
+  await page
+    .getByTestId("model-input")
+    .setInputFiles([{ name: `${name}.onnx`, mimeType: "application/octet-stream", buffer }]);
   const before = await page.getByTestId("pair-score").getAttribute("data-similarity");
   await page.getByTestId("model-apply").click();
-  await until(page, (before) => document.querySelector("[data-testid=pair-score]").dataset.similarity !== before, before);
+  await until(page, before => document.querySelector("[data-testid=pair-score]").dataset.similarity !== before, before);
   await ready(page);
   await page.keyboard.press("Escape");
-  const shown = await page.getByTestId("pair-score").evaluate((one) => ({ ...one.dataset }));
+  const shown = await page.getByTestId("pair-score").evaluate(one => ({ ...one.dataset }));
   const found = await page.evaluate(async () => {
     const { lens } = window.famlens;
-    const [a, b] = ["kingfisher", "owl"].map((name) => new URL(`www/examples/${name}.jpg`, location.href).href);
+    const [a, b] = ["kingfisher", "owl"].map(name => new URL(`www/examples/${name}.jpg`, location.href).href);
     const [pair, cells] = [await lens.pair({ a, b }), await lens.whereToWhere({ a, b })];
     const embeddings = [await lens.embed(a), await lens.embed(b)].map(({ embedding }) => Array.from(embedding));
     const { layers, target, after } = await lens.network();
     const maps = [pair.a, pair.b].map(({ map }) => Array.from(map.data));
-    return { pair, maps, terms: Array.from(cells.terms), embeddings, target: layers[target], after: after.says, model: lens.info.model };
+    return {
+      pair,
+      maps,
+      terms: Array.from(cells.terms),
+      embeddings,
+      target: layers[target],
+      after: after.says,
+      model: lens.info.model,
+    };
   });
   return { ...found, shown, notes: await page.getByTestId("pair-notes").locator("li").count() };
 }
@@ -65,7 +75,11 @@ for (const backend of ["webgpu", "cpu"]) {
           assert.ok(Math.abs(value - expected) < 1e-4, `${value} is not ${expected}`);
         }
         const { similarity, sum: cells } = found.shown;
-        assert.equal(found.notes, family.name === "resnet50" ? 0 : 1, "that values are negative is noted of both photos and said once");
+        assert.equal(
+          found.notes,
+          family.name === "resnet50" ? 0 : 1,
+          "that values are negative is noted of both photos and said once",
+        );
         assert.ok(Math.abs(Number(similarity) - Number(cells)) < 1e-4, `on the page, ${similarity} is not ${cells}`);
       });
     }
@@ -74,7 +88,9 @@ for (const backend of ["webgpu", "cpu"]) {
       const { page } = lens;
       await page.locator("#model-button").click();
       const buffer = await readFile(new URL("../../families/clip_resnet.onnx", import.meta.url));
-      await page.getByTestId("model-input").setInputFiles([{ name: "clip_resnet.onnx", mimeType: "application/octet-stream", buffer }]);
+      await page
+        .getByTestId("model-input")
+        .setInputFiles([{ name: "clip_resnet.onnx", mimeType: "application/octet-stream", buffer }]);
       await page.getByTestId("model-pooling").selectOption("model");
       await page.getByTestId("model-apply").click();
       await until(page, () => document.querySelector("[data-testid=pair-score]").dataset.sum === "");
@@ -85,8 +101,11 @@ for (const backend of ["webgpu", "cpu"]) {
       assert.ok(await page.getByTestId("pair-a").locator(".pair-map").isVisible());
       const found = await page.evaluate(async () => {
         const { lens } = window.famlens;
-        const [a, b] = ["kingfisher", "owl"].map((name) => new URL(`www/examples/${name}.jpg`, location.href).href);
-        const { similarity, a: { map } } = await lens.pair({ a, b });
+        const [a, b] = ["kingfisher", "owl"].map(name => new URL(`www/examples/${name}.jpg`, location.href).href);
+        const {
+          similarity,
+          a: { map },
+        } = await lens.pair({ a, b });
         const embeddings = [await lens.embed(a), await lens.embed(b)].map(({ embedding }) => Array.from(embedding));
         const plain = await lens.pair({ a, b, pooling: "gap" });
         return { similarity, map: Array.from(map.data), embeddings, plain: plain.similarity };
@@ -100,7 +119,9 @@ for (const backend of ["webgpu", "cpu"]) {
       const { page } = lens;
       await page.locator("#model-button").click();
       const buffer = await readFile(new URL("../../families/resnet18.onnx", import.meta.url));
-      await page.getByTestId("model-input").setInputFiles([{ name: "resnet18.onnx", mimeType: "application/octet-stream", buffer }]);
+      await page
+        .getByTestId("model-input")
+        .setInputFiles([{ name: "resnet18.onnx", mimeType: "application/octet-stream", buffer }]);
       await page.getByTestId("model-size").fill("160");
       await page.getByTestId("model-apply").click();
       await until(page, () => window.famlens.lens?.info.model.name === "resnet18");
@@ -110,7 +131,10 @@ for (const backend of ["webgpu", "cpu"]) {
       await until(page, () => window.famlens.lens?.info.model.target === "relu0");
       await ready(page);
       await page.keyboard.press("Escape");
-      assert.match(await page.getByTestId("pair-says").innerText(), /No where to where: .*6400 x 6400.*choose a later layer/);
+      assert.match(
+        await page.getByTestId("pair-says").innerText(),
+        /No where to where: .*6400 x 6400.*choose a later layer/,
+      );
       assert.ok(await page.getByTestId("pair-b").locator(".pair-map").isVisible());
       assert.ok(Number(await page.getByTestId("pair-score").getAttribute("data-similarity")) <= 1);
     });
@@ -126,7 +150,8 @@ for (const { name } of FAMILIES) {
     assert.ok(pearson(gpu.terms, cpu.terms) > 0.999);
     for (const [side, map] of gpu.maps.entries()) {
       const scale = Math.max(...cpu.maps[side].map(Math.abs));
-      for (const [i, value] of map.entries()) assert.ok(Math.abs(value - cpu.maps[side][i]) < 1e-3 * scale, `${value} is not ${cpu.maps[side][i]}`);
+      for (const [i, value] of map.entries())
+        assert.ok(Math.abs(value - cpu.maps[side][i]) < 1e-3 * scale, `${value} is not ${cpu.maps[side][i]}`);
     }
   });
 }

@@ -11,7 +11,7 @@ const PHOTOS = fileURLToPath(new URL("../../photos/", import.meta.url));
 const OWN = `${PHOTOS}hoofed_animal/pig.jpg`;
 const examples = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
 const own = await readFile(OWN);
-const SUPPORTS = examples.sets[0].classes.flatMap((one) => one.supports).length;
+const SUPPORTS = examples.sets[0].classes.flatMap(one => one.supports).length;
 
 const at = setUp("none");
 let lens, page;
@@ -24,7 +24,7 @@ afterEach(async () => {
   await lens?.context.close();
 });
 
-const predicted = (found) => found.classes[found.predicted].name;
+const predicted = found => found.classes[found.predicted].name;
 const query = () => page.evaluate(() => window.famlens.state.query);
 
 /** Drops files and folders of this machine on an element as the system's file manager does. */
@@ -57,7 +57,7 @@ describe("a photo of one's own", () => {
   test("pasted", async () => {
     const bytes = [...own];
     const found = await explained(page, () =>
-      page.evaluate((bytes) => {
+      page.evaluate(bytes => {
         const clipboardData = new DataTransfer();
         clipboardData.items.add(new File([new Uint8Array(bytes)], "image.jpg", { type: "image/jpeg" }));
         document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
@@ -68,7 +68,8 @@ describe("a photo of one's own", () => {
   });
 
   test("in a format that only the browser reads", async () => {
-    const text = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200"><circle cx="150" cy="100" r="60" fill="red"/></svg>';
+    const text =
+      '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200"><circle cx="150" cy="100" r="60" fill="red"/></svg>';
     const file = { name: "circle.svg", mimeType: "image/svg+xml", buffer: Buffer.from(text) };
     const found = await explained(page, () => page.getByTestId("query-input").setInputFiles(file));
     assert.deepEqual(found.query, { width: 300, height: 200 });
@@ -78,7 +79,7 @@ describe("a photo of one's own", () => {
   test("is not sent anywhere", async () => {
     const before = lens.requests.length;
     await explained(page, () => page.getByTestId("query-input").setInputFiles(OWN));
-    const sent = lens.requests.slice(before).filter((url) => !url.startsWith("blob:") && !url.startsWith("data:"));
+    const sent = lens.requests.slice(before).filter(url => !url.startsWith("blob:") && !url.startsWith("data:"));
     assert.deepEqual(sent, []);
   });
 });
@@ -105,7 +106,7 @@ describe("a file that is no image", () => {
 describe("classes", () => {
   test("a dropped folder becomes one", async () => {
     const found = await explained(page, () => drop([`${PHOTOS}cat`], page.getByTestId("query")));
-    assert.deepEqual(found.classes.map((one) => one.name).slice(-1), ["cat"]);
+    assert.deepEqual(found.classes.map(one => one.name).slice(-1), ["cat"]);
     assert.equal(found.embedded, 2);
   });
 
@@ -114,11 +115,13 @@ describe("classes", () => {
     const added = page.getByTestId("class").last();
     await added.getByTestId("class-name").fill("Castle");
     await added.getByTestId("class-name").press("Enter");
-    const castles = ["chateaudeChambord.jpg", "schwerinPalace.jpg"].map((file) => `${PHOTOS}castle/${file}`);
+    const castles = ["chateaudeChambord.jpg", "schwerinPalace.jpg"].map(file => `${PHOTOS}castle/${file}`);
     const found = await explained(page, () => added.getByTestId("class-input").setInputFiles(castles));
     assert.equal(found.classes.at(-1).name, "Castle");
     assert.equal(found.embedded, castles.length);
-    const castle = await explained(page, () => page.getByTestId("query-input").setInputFiles(`${PHOTOS}castle/neuschwansteinCastle.jpg`));
+    const castle = await explained(page, () =>
+      page.getByTestId("query-input").setInputFiles(`${PHOTOS}castle/neuschwansteinCastle.jpg`),
+    );
     assert.equal(predicted(castle), "Castle");
   });
 
@@ -134,7 +137,7 @@ describe("classes", () => {
 
 describe("saving", () => {
   test("the overlay is a PNG of the photo's size, the data are JSON", async () => {
-    const save = async (id) => {
+    const save = async id => {
       const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId(id).click()]);
       return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
     };

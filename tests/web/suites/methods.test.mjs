@@ -22,7 +22,7 @@ for (const backend of ["cpu", "webgpu"]) {
         async ([module, backend]) => {
           const { createLens } = await import(module);
           window.steps = [];
-          window.lens = await createLens({ backend, onProgress: (progress) => window.steps.push(progress) });
+          window.lens = await createLens({ backend, onProgress: progress => window.steps.push(progress) });
         },
         [MODULE, backend],
       );
@@ -39,29 +39,48 @@ for (const backend of ["cpu", "webgpu"]) {
           { name: "bird", supports: ["photos/bird/owl.jpg"] },
         ];
         const methods = ["fam", "grad-cam", "eigen-cam", "rise"];
-        const result = await window.lens.compareMethods({ query: "photos/bird/duck.jpg", classes, methods, methodOptions: { masks: 3 } });
+        const result = await window.lens.compareMethods({
+          query: "photos/bird/duck.jpg",
+          classes,
+          methods,
+          methodOptions: { masks: 3 },
+        });
         return {
           ...result,
-          methods: result.methods.map(({ method, maps, cost }) => ({ method, sizes: maps.map((m) => m.data.length), cost })),
+          methods: result.methods.map(({ method, maps, cost }) => ({
+            method,
+            sizes: maps.map(m => m.data.length),
+            cost,
+          })),
         };
       });
       assert.equal(found.backend, backend);
       assert.equal(found.score, "cosine");
-      assert.deepEqual(found.methods.map((m) => m.method), ["fam", "grad-cam", "eigen-cam", "rise"]);
+      assert.deepEqual(
+        found.methods.map(m => m.method),
+        ["fam", "grad-cam", "eigen-cam", "rise"],
+      );
       assert.deepEqual(found.methods[1].sizes, [49, 49]);
       assert.deepEqual(found.methods[3].sizes, [224 * 224, 224 * 224]);
       assert.equal(found.methods[1].cost.passes.backward, 2);
       assert.equal(found.methods[3].cost.passes.forward, 3);
-      assert.ok(found.methods.every((m) => m.cost.milliseconds > 0 && m.cost.bytes > 0));
+      assert.ok(found.methods.every(m => m.cost.milliseconds > 0 && m.cost.bytes > 0));
     });
 
     test("a logit needs no classes", async () => {
       const found = await page.evaluate(async () => {
         const against = { logit: ["goldfish", "tabby"] };
-        const { classes, predicted, methods } = await window.lens.compareMethods({ query: "photos/fish/fish1.jpg", methods: ["cam"], against });
+        const { classes, predicted, methods } = await window.lens.compareMethods({
+          query: "photos/fish/fish1.jpg",
+          methods: ["cam"],
+          against,
+        });
         return { classes, predicted, constant: methods[0].maps[0].constant };
       });
-      assert.deepEqual(found.classes.map((c) => c.name), ["goldfish", "tabby"]);
+      assert.deepEqual(
+        found.classes.map(c => c.name),
+        ["goldfish", "tabby"],
+      );
       assert.equal(found.constant, false);
     });
 
@@ -70,10 +89,19 @@ for (const backend of ["cpu", "webgpu"]) {
         const abort = new AbortController();
         window.steps.length = 0;
         const against = { logit: 1 };
-        const request = window.lens.compareMethods({ query: "photos/fish/fish1.jpg", methods: ["rise"], against, methodOptions: { masks: 20000 }, signal: abort.signal });
-        const told = () => window.steps.filter((step) => step.phase === "method");
+        const request = window.lens.compareMethods({
+          query: "photos/fish/fish1.jpg",
+          methods: ["rise"],
+          against,
+          methodOptions: { masks: 20000 },
+          signal: abort.signal,
+        });
+        const told = () => window.steps.filter(step => step.phase === "method");
         const timer = setInterval(() => told().length > 1 && abort.abort(), 20);
-        const name = await request.then(() => "done", (error) => error.name);
+        const name = await request.then(
+          () => "done",
+          error => error.name,
+        );
         clearInterval(timer);
         return { name, steps: told() };
       });
@@ -82,7 +110,11 @@ for (const backend of ["cpu", "webgpu"]) {
       assert.equal(steps[0].total, 20000);
       // The worker is free again.
       const { constant } = await page.evaluate(async () => {
-        const { methods } = await window.lens.compareMethods({ query: "photos/fish/fish1.jpg", methods: ["mean"], against: { logit: 1 } });
+        const { methods } = await window.lens.compareMethods({
+          query: "photos/fish/fish1.jpg",
+          methods: ["mean"],
+          against: { logit: 1 },
+        });
         return { constant: methods[0].maps[0].constant };
       });
       assert.equal(constant, false);

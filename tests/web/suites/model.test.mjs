@@ -22,9 +22,9 @@ async function open(options, hash = "") {
 }
 
 const file = (name, buffer) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(buffer) });
-const running = (page) => page.getByTestId("model-row").and(page.locator("[aria-current]"));
+const running = page => page.getByTestId("model-row").and(page.locator("[aria-current]"));
 const bring = (page, ...files) => page.getByTestId("model-input").setInputFiles(files);
-const info = (page) => page.evaluate(() => window.famlens.lens.info.model);
+const info = page => page.evaluate(() => window.famlens.lens.info.model);
 
 /** Uses the small network with nothing said about it. */
 async function useOwn(page) {
@@ -34,7 +34,7 @@ async function useOwn(page) {
 
 test("Lite2 is loaded when it is chosen, and not before", async () => {
   const page = await open();
-  assert.equal(at.server.requests.filter((path) => path.includes("lite2")).length, 0);
+  assert.equal(at.server.requests.filter(path => path.includes("lite2")).length, 0);
   const found = await explained(page, () => page.getByRole("button", { name: "Use EfficientNet-Lite2" }).click());
   assert.equal((await info(page)).inputSize, 288);
   assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite2");
@@ -57,7 +57,9 @@ test("a network of one's own explains with nothing but its file; settings change
   assert.equal(found.target, target);
 
   await page.getByTestId("model-preset").selectOption("unit");
-  await until(page, () => / 0\.\d+ to 1\.00| 0\.00 to /.test(document.querySelector("[data-testid=model-sees]").textContent));
+  await until(page, () =>
+    / 0\.\d+ to 1\.00| 0\.00 to /.test(document.querySelector("[data-testid=model-sees]").textContent),
+  );
   await page.getByTestId("model-target").selectOption(targets[1]);
   const other = await explained(page, () => page.getByTestId("model-apply").click());
   assert.equal(other.target, targets[1]);
@@ -65,7 +67,10 @@ test("a network of one's own explains with nothing but its file; settings change
 
   const [saved] = await Promise.all([page.waitForEvent("download"), page.getByTestId("model-save").click()]);
   const manifest = JSON.parse(await readFile(await saved.path(), "utf8"));
-  assert.deepEqual([manifest.format, manifest.name, manifest.file, manifest.target], [1, "mine", "mine.onnx", targets[1]]);
+  assert.deepEqual(
+    [manifest.format, manifest.name, manifest.file, manifest.target],
+    [1, "mine", "mine.onnx", targets[1]],
+  );
   assert.deepEqual([manifest.input.size, manifest.input.std], [inputSize, [255, 255, 255]]);
   assert.match(manifest.sha256, /^[0-9a-f]{64}$/);
 
@@ -90,7 +95,11 @@ test("a model is kept if the user says so, renamed and removed", async () => {
   assert.equal(await page.getByTestId("model").textContent(), "My network", "it is there at the next visit");
   await page.locator("#model-button").click();
   await explained(page, () => page.getByRole("button", { name: "Remove My network" }).click());
-  assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite0", "the page goes on with the one it came with");
+  assert.equal(
+    await page.getByTestId("model").textContent(),
+    "EfficientNet-Lite0",
+    "the page goes on with the one it came with",
+  );
   await page.reload();
   await ready(page);
   assert.equal(await page.getByTestId("model-row").count(), 2);
@@ -100,7 +109,11 @@ test("a model is kept if the user says so, renamed and removed", async () => {
 test("in a narrow window the buttons of a model leave its name the width", async () => {
   const page = await open({ viewport: { width: 390, height: 844 } });
   await useOwn(page);
-  const [row, name, acts] = await Promise.all([running(page), running(page).locator(".model-title"), running(page).locator(".model-acts")].map((one) => one.boundingBox()));
+  const [row, name, acts] = await Promise.all(
+    [running(page), running(page).locator(".model-title"), running(page).locator(".model-acts")].map(one =>
+      one.boundingBox(),
+    ),
+  );
   assert.ok(name.width > 0.8 * row.width, `${name.width} of ${row.width}`);
   assert.ok(name.height < 30 && acts.y >= name.y + name.height, "on one line, the buttons below");
   assert.deepEqual(await violations(page), []);
@@ -110,17 +123,24 @@ test("the settings show a photo of the task that is open", async () => {
   const page = await open({}, "#pair");
   await bring(page, file("mine.onnx", await readFile(NETWORK)));
   await until(page, () => /^224 x 224 pixels/.test(document.querySelector("[data-testid=model-sees]").textContent));
-  const middle = () => page.locator("canvas.model-sees").evaluate((one) => Array.from(one.getContext("2d").getImageData(100, 100, 1, 1).data));
+  const middle = () =>
+    page
+      .locator("canvas.model-sees")
+      .evaluate(one => Array.from(one.getContext("2d").getImageData(100, 100, 1, 1).data));
   const before = await middle();
   await page.keyboard.press("Escape");
   // The photo changed longer ago gives way: the second, then the first.
   for (const name of ["owl", "duck"]) await page.locator(`[data-testid=pair-example][data-file="${name}.jpg"]`).click();
   await ready(page);
   await page.locator("#model-button").click();
-  await until(page, (before) => {
-    const now = document.querySelector("canvas.model-sees").getContext("2d").getImageData(100, 100, 1, 1).data;
-    return before.some((value, at) => value !== now[at]);
-  }, before);
+  await until(
+    page,
+    before => {
+      const now = document.querySelector("canvas.model-sees").getContext("2d").getImageData(100, 100, 1, 1).data;
+      return before.some((value, at) => value !== now[at]);
+    },
+    before,
+  );
   assert.deepEqual(lens.errors, []);
 });
 
@@ -140,7 +160,9 @@ test("a file that is no network gives one message, and the page goes on as it wa
     assert.equal(await page.getByRole("alert").filter({ visible: true }).count(), 1, "one message");
   }
   await ready(page);
-  assert.ok(await page.evaluate(() => window.famlens.lens === window.before[0] && window.famlens.result === window.before[1]));
+  assert.ok(
+    await page.evaluate(() => window.famlens.lens === window.before[0] && window.famlens.result === window.before[1]),
+  );
   assert.match(await running(page).innerText(), /EfficientNet-Lite0/);
   await page.keyboard.press("Escape");
   const found = await explained(page, () => page.getByTestId("example").nth(1).click());
@@ -158,9 +180,16 @@ test("a network that is called model.onnx is named after the folder it is droppe
     await page.keyboard.press("Escape");
     const session = await page.context().newCDPSession(page);
     const drop = async () => {
-      for (const type of ["dragEnter", "dragOver", "drop"]) await session.send("Input.dispatchDragEvent", { type, x: 640, y: 450, data: { items: [], files: [inner], dragOperationsMask: 1 } });
+      for (const type of ["dragEnter", "dragOver", "drop"])
+        await session.send("Input.dispatchDragEvent", {
+          type,
+          x: 640,
+          y: 450,
+          data: { items: [], files: [inner], dragOperationsMask: 1 },
+        });
     };
-    const named = (name) => until(page, (name) => document.querySelector("[data-testid=model-set-name]").value === name, name);
+    const named = name =>
+      until(page, name => document.querySelector("[data-testid=model-set-name]").value === name, name);
     await drop();
     await named("resnet-mini");
     await page.keyboard.press("Escape");
@@ -180,10 +209,12 @@ test("a network dropped on the page opens its settings, which axe-core finds not
     const page = await open(options);
     await page.keyboard.press("Escape");
     const content = [...(await readFile(NETWORK))];
-    await page.evaluate((content) => {
+    await page.evaluate(content => {
       const dataTransfer = new DataTransfer();
       dataTransfer.items.add(new File([new Uint8Array(content)], "dropped.onnx"));
-      document.querySelector("#stage").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+      document
+        .querySelector("#stage")
+        .dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
     }, content);
     await page.getByTestId("model-form").waitFor();
     assert.equal(await page.getByTestId("model-set-name").inputValue(), "dropped");

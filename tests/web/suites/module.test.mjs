@@ -15,7 +15,10 @@ const MODULE = `${SUB_PATH}www/famlens.js`;
 let famlens, other, browser;
 before(async () => {
   // A host that lets pages of other origins use its files, as public file hosts do.
-  famlens = await serve({ mounts: { [SUB_PATH]: DIST, "/page/photos/": PHOTOS, "/page/": FIXTURES }, headers: { "access-control-allow-origin": "*" } });
+  famlens = await serve({
+    mounts: { [SUB_PATH]: DIST, "/page/photos/": PHOTOS, "/page/": FIXTURES },
+    headers: { "access-control-allow-origin": "*" },
+  });
   other = await serve({ mounts: { "/page/photos/": PHOTOS, "/page/": FIXTURES } });
   browser = await launch("none");
 });
@@ -26,12 +29,18 @@ after(async () => {
 });
 
 async function embedded(pageOrigin) {
-  const { page, context, errors } = await open(browser, `${pageOrigin}/page/embed.html?module=${famlens.origin}${MODULE}`);
+  const { page, context, errors } = await open(
+    browser,
+    `${pageOrigin}/page/embed.html?module=${famlens.origin}${MODULE}`,
+  );
   await page.locator("#out", { hasText: "name" }).waitFor();
   const found = JSON.parse(await page.locator("#out").innerText());
   assert.equal(found.name, "castle");
   assert.ok(inBox(found.peak, [0, 0, found.query.width, found.query.height]));
-  assert.deepEqual(errors.filter((error) => !error.includes("favicon")), []);
+  assert.deepEqual(
+    errors.filter(error => !error.includes("favicon")),
+    [],
+  );
   await context.close();
 }
 
@@ -42,15 +51,15 @@ describe("its calls", () => {
   let page;
   before(async () => {
     ({ page } = await open(browser, `${famlens.origin}/page/embed.html?module=${famlens.origin}${MODULE}`));
-    await page.evaluate(async (module) => {
+    await page.evaluate(async module => {
       const { createLens } = await import(module);
       window.steps = [];
-      window.lens = await createLens({ backend: "cpu", onProgress: (progress) => window.steps.push(progress) });
+      window.lens = await createLens({ backend: "cpu", onProgress: progress => window.steps.push(progress) });
     }, MODULE);
   });
 
   test("the download is told in bytes, up to the whole model", async () => {
-    const steps = await page.evaluate(() => window.steps.filter((step) => step.phase === "model"));
+    const steps = await page.evaluate(() => window.steps.filter(step => step.phase === "model"));
     const last = steps.at(-1);
     assert.ok(last.total > 1e6 && last.loaded === last.total, JSON.stringify(last));
   });
@@ -79,14 +88,22 @@ describe("its calls", () => {
 
   test("what is wrong is a LensError with a code", async () => {
     const codes = await page.evaluate(async () => {
-      const code = (promise) => promise.then(() => "no error", (error) => `${error.name} ${error.code}`);
+      const code = promise =>
+        promise.then(
+          () => "no error",
+          error => `${error.name} ${error.code}`,
+        );
       const classes = [{ name: "a", supports: ["photos/fish/fish1.jpg"] }];
       return {
         missing: await code(window.lens.embed("photos/none.jpg")),
         noImage: await code(window.lens.embed(new Blob(["text"], { type: "image/png" }))),
-        noSupports: await code(window.lens.explain({ query: "photos/fish/fish1.jpg", classes: [{ name: "a", supports: [] }] })),
+        noSupports: await code(
+          window.lens.explain({ query: "photos/fish/fish1.jpg", classes: [{ name: "a", supports: [] }] }),
+        ),
         noTarget: await code(window.lens.explain({ query: "photos/fish/fish1.jpg", classes, target: "no such layer" })),
-        aborted: await code(window.lens.embed("photos/fish/fish3.jpg", { signal: AbortSignal.abort() })).then((text) => text.split(" ")[0]),
+        aborted: await code(window.lens.embed("photos/fish/fish3.jpg", { signal: AbortSignal.abort() })).then(
+          text => text.split(" ")[0],
+        ),
       };
     });
     assert.deepEqual(codes, {
@@ -101,7 +118,7 @@ describe("its calls", () => {
   test("after dispose it answers nothing", async () => {
     const code = await page.evaluate(() => {
       window.lens.dispose();
-      return window.lens.embed("photos/fish/fish1.jpg").catch((error) => error.code);
+      return window.lens.embed("photos/fish/fish1.jpg").catch(error => error.code);
     });
     assert.equal(code, "disposed");
   });

@@ -23,10 +23,14 @@ async function show(options, hash = "#few-shot?form=fam") {
   return page;
 }
 
-const network = (page) => page.evaluate(() => window.famlens.lens.network());
-const row = (page, label) => page.getByTestId("net-tree").getByRole("treeitem").filter({ has: page.locator(".net-label", { hasText: new RegExp(`^${label.replaceAll(".", "\\.")}$`) }) });
-const focused = (page) => page.evaluate(() => document.activeElement?.querySelector(".net-label")?.textContent);
-const marked = (page) => page.locator(".net-row.target .net-label").allTextContents();
+const network = page => page.evaluate(() => window.famlens.lens.network());
+const row = (page, label) =>
+  page
+    .getByTestId("net-tree")
+    .getByRole("treeitem")
+    .filter({ has: page.locator(".net-label", { hasText: new RegExp(`^${label.replaceAll(".", "\\.")}$`) }) });
+const focused = page => page.evaluate(() => document.activeElement?.querySelector(".net-label")?.textContent);
+const marked = page => page.locator(".net-row.target .net-label").allTextContents();
 const tool = (page, name) => page.locator(".net-tools").getByRole("button", { name, exact: true }).click();
 
 test("the network of the model is described: layers, blocks, costs, and what follows the target", async () => {
@@ -37,15 +41,27 @@ test("the network of the model is described: layers, blocks, costs, and what fol
   assert.deepEqual(layers[target].maps, [1280, 7, 7]);
   assert.deepEqual(blocks.map(({ label }) => label).slice(0, 2), ["stem", "blocks"]);
   assert.equal(parameters, 4_631_000);
-  assert.equal(multiplyAdds, layers.reduce((sum, one) => sum + one.multiplyAdds, 0));
+  assert.equal(
+    multiplyAdds,
+    layers.reduce((sum, one) => sum + one.multiplyAdds, 0),
+  );
   assert.equal(after.says, "global average pooling, then Linear 1280 -> 1000");
   assert.equal(after.module.affine, true);
   // What can be chosen in the picture is what the library takes.
   for (const layer of layers) assert.equal(layer.whyNot === null, targets.includes(layer.name), layer.name);
   const early = layers.find(({ name }) => name === "blocks.2.add");
-  assert.match((await page.evaluate((name) => window.famlens.lens.network(name), early.name)).after.says, /more layers.+global average pooling/);
-  await assert.rejects(page.evaluate(() => window.famlens.lens.network("nothing")), /nothing/);
-  assert.match(await page.getByTestId("net-after").innerText(), /global average pooling[^]+Linear 1280 → 1000[^]+affine/);
+  assert.match(
+    (await page.evaluate(name => window.famlens.lens.network(name), early.name)).after.says,
+    /more layers.+global average pooling/,
+  );
+  await assert.rejects(
+    page.evaluate(() => window.famlens.lens.network("nothing")),
+    /nothing/,
+  );
+  assert.match(
+    await page.getByTestId("net-after").innerText(),
+    /global average pooling[^]+Linear 1280 → 1000[^]+affine/,
+  );
 });
 
 test("the way to the target is unfolded and little else; blocks fold and unfold, and skip connections are drawn", async () => {
@@ -123,7 +139,9 @@ test("the search counts, marks and jumps; Escape leaves it and not the room", as
   const find = page.getByTestId("net-find");
   await find.fill("depthwise 5 x 5");
   const { layers } = await network(page);
-  const expected = layers.filter(({ op, detail }) => op === "Conv" && detail.startsWith("5 x 5") && detail.includes("depthwise")).length;
+  const expected = layers.filter(
+    ({ op, detail }) => op === "Conv" && detail.startsWith("5 x 5") && detail.includes("depthwise"),
+  ).length;
   assert.ok(expected > 3);
   assert.equal(await page.locator(".net-row.hit").count(), expected);
   assert.equal(await page.getByTestId("net-hits").textContent(), `1 of ${expected}`);
@@ -161,7 +179,14 @@ test("the keyboard does it all: arrows, ends, letters, folding, and Enter for th
   assert.equal(await focused(page), "blocks.11");
   await page.keyboard.press("Enter");
   assert.equal(await row(page, "blocks.11").getAttribute("aria-expanded"), "true");
-  assert.deepEqual(await row(page, "blocks.11").evaluate((row) => [row.getAttribute("aria-level"), row.getAttribute("aria-posinset"), row.getAttribute("aria-setsize")]), ["2", "12", "16"]);
+  assert.deepEqual(
+    await row(page, "blocks.11").evaluate(row => [
+      row.getAttribute("aria-level"),
+      row.getAttribute("aria-posinset"),
+      row.getAttribute("aria-setsize"),
+    ]),
+    ["2", "12", "16"],
+  );
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowLeft");
   assert.equal(await focused(page), "blocks.11");
@@ -178,10 +203,24 @@ test("the keyboard does it all: arrows, ends, letters, folding, and Enter for th
 
 test("networks of one's own are drawn: a transformer's tokens, and a network without names by its structure", async () => {
   const page = await show();
-  for (const [name, says] of [["vit_new", /Block 2[^]+Attention[^]+MLP/], ["densenet", /Block 1/]]) {
-    await page.getByTestId("model-input").setInputFiles([{ name: `${name}.onnx`, mimeType: "application/octet-stream", buffer: await readFile(new URL(`${name}.onnx`, FAMILIES)) }]);
+  for (const [name, says] of [
+    ["vit_new", /Block 2[^]+Attention[^]+MLP/],
+    ["densenet", /Block 1/],
+  ]) {
+    await page
+      .getByTestId("model-input")
+      .setInputFiles([
+        {
+          name: `${name}.onnx`,
+          mimeType: "application/octet-stream",
+          buffer: await readFile(new URL(`${name}.onnx`, FAMILIES)),
+        },
+      ]);
     await explained(page, () => page.getByTestId("model-apply").click());
-    await until(page, () => document.querySelector(".net-row.target") !== null && !document.querySelector(".net-body").hidden);
+    await until(
+      page,
+      () => document.querySelector(".net-row.target") !== null && !document.querySelector(".net-body").hidden,
+    );
     await tool(page, "Unfold all");
     assert.match(await page.getByTestId("net-tree").innerText(), says);
     await tool(page, "Target");
@@ -200,7 +239,10 @@ test("axe-core finds nothing wrong with it, and it fits a phone", async () => {
     await row(page, "blocks.2").click();
     assert.deepEqual(await violations(page), []);
     assert.ok((await page.evaluate(() => document.scrollingElement.scrollWidth)) <= page.viewportSize().width);
-    assert.ok(await page.locator("#model-panel").evaluate((panel) => panel.scrollWidth <= panel.clientWidth), "the room scrolls downwards only");
+    assert.ok(
+      await page.locator("#model-panel").evaluate(panel => panel.scrollWidth <= panel.clientWidth),
+      "the room scrolls downwards only",
+    );
     await lens.context.close();
   }
 });

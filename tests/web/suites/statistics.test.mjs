@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { EXAMPLES, explained, openLens, ready, result, setUp, until } from "../harness/page.mjs";
 
 const { sets } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
-const photos = [...new Set(sets.flatMap((set) => [set.query, ...set.classes.flatMap((one) => one.supports)]))].slice(0, 14);
+const photos = [...new Set(sets.flatMap(set => [set.query, ...set.classes.flatMap(one => one.supports)]))].slice(0, 14);
 
 const at = setUp("none");
 let folder;
@@ -22,10 +22,13 @@ after(async () => {
   if (folder) await rm(folder, { recursive: true });
 });
 
-const says = (page) => page.getByTestId("statistics").innerText();
+const says = page => page.getByTestId("statistics").innerText();
 
 test("the page adapts to a folder, says to how many images, keeps that with the model over a reload, and forgets it when told to", async () => {
-  const { page, context, errors } = await openLens(at.browser, at.server.origin, { backend: "cpu", hash: "#few-shot?form=discriminative" });
+  const { page, context, errors } = await openLens(at.browser, at.server.origin, {
+    backend: "cpu",
+    hash: "#few-shot?form=discriminative",
+  });
   const shipped = await result(page);
   const before = await says(page);
   assert.match(before, /\d{2,} other photos/);
@@ -35,7 +38,10 @@ test("the page adapts to a folder, says to how many images, keeps that with the 
     const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByTestId("adapt").click()]);
     await chooser.setFiles(folder);
   });
-  await page.getByTestId("message").filter({ hasText: `Adapted to ${photos.length} images` }).waitFor();
+  await page
+    .getByTestId("message")
+    .filter({ hasText: `Adapted to ${photos.length} images` })
+    .waitFor();
   assert.match(await says(page), new RegExp(`${photos.length} of your images \\(famlens-holiday-`));
   assert.notDeepEqual(adapted.maps[0].data, shipped.maps[0].data);
   const info = await page.evaluate(() => window.famlens.lens.statistics());
@@ -43,7 +49,11 @@ test("the page adapts to a folder, says to how many images, keeps that with the 
 
   await page.reload();
   await ready(page);
-  await until(page, (count) => document.querySelector("[data-testid=statistics]").textContent.includes(`${count} of your images`), photos.length);
+  await until(
+    page,
+    count => document.querySelector("[data-testid=statistics]").textContent.includes(`${count} of your images`),
+    photos.length,
+  );
   await until(page, () => window.famlens.result !== null);
   await ready(page);
   assert.deepEqual((await result(page)).maps[0].data, adapted.maps[0].data);
@@ -61,22 +71,37 @@ test("the page adapts to a folder, says to how many images, keeps that with the 
 
 test("another model has statistics of its own, and those of the first one come back with it", async () => {
   const { page, context } = await openLens(at.browser, at.server.origin, { backend: "cpu" });
-  const found = await page.evaluate(async (names) => {
-    const { createLens } = await import(new URL("www/famlens.js", location.href).href);
-    const { lens } = window.famlens;
-    const images = names.map((name) => new URL(`www/examples/${name}`, location.href).href);
-    const { bytes, ...told } = await lens.adaptStatistics(images, { source: "holiday" });
-    const again = await lens.setStatistics(null);
-    const kept = await lens.setStatistics(bytes);
-    const other = await createLens({ model: new URL("models/efficientnet_lite2/", location.href).href, backend: "cpu" });
-    const refused = await other.setStatistics(bytes).then(() => "taken", ({ code, message }) => `${code}: ${message}`);
-    const none = await lens.adaptStatistics([]).then(() => "taken", ({ code, message }) => `${code}: ${message}`);
-    const stop = AbortSignal.abort();
-    const stopped = await lens.adaptStatistics(images, { signal: stop }).then(() => "finished", ({ name }) => name);
-    const still = await lens.statistics();
-    other.dispose();
-    return { told, again, kept, refused, none, stopped, still };
-  }, photos.slice(0, 3));
+  const found = await page.evaluate(
+    async names => {
+      const { createLens } = await import(new URL("www/famlens.js", location.href).href);
+      const { lens } = window.famlens;
+      const images = names.map(name => new URL(`www/examples/${name}`, location.href).href);
+      const { bytes, ...told } = await lens.adaptStatistics(images, { source: "holiday" });
+      const again = await lens.setStatistics(null);
+      const kept = await lens.setStatistics(bytes);
+      const other = await createLens({
+        model: new URL("models/efficientnet_lite2/", location.href).href,
+        backend: "cpu",
+      });
+      const refused = await other.setStatistics(bytes).then(
+        () => "taken",
+        ({ code, message }) => `${code}: ${message}`,
+      );
+      const none = await lens.adaptStatistics([]).then(
+        () => "taken",
+        ({ code, message }) => `${code}: ${message}`,
+      );
+      const stop = AbortSignal.abort();
+      const stopped = await lens.adaptStatistics(images, { signal: stop }).then(
+        () => "finished",
+        ({ name }) => name,
+      );
+      const still = await lens.statistics();
+      other.dispose();
+      return { told, again, kept, refused, none, stopped, still };
+    },
+    photos.slice(0, 3),
+  );
   assert.deepEqual([found.told.images, found.told.source, found.told.adapted], [3, "holiday", true]);
   assert.ok(!found.again || !found.again.adapted);
   assert.deepEqual([found.kept.images, found.kept.adapted], [3, true]);

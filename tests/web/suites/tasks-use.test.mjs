@@ -35,7 +35,9 @@ for (const task of ["pair", "gallery"]) {
     test("nothing is wider than a telephone, and what is touched is large enough", async () => {
       const { page, context } = await show(task, { viewport: { width: 360, height: 740 }, hasTouch: true });
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
-      const small = await page.locator(`#view-${task} button:visible`).evaluateAll((all) => all.filter((one) => one.getBoundingClientRect().height < 24).map((one) => one.textContent));
+      const small = await page
+        .locator(`#view-${task} button:visible`)
+        .evaluateAll(all => all.filter(one => one.getBoundingClientRect().height < 24).map(one => one.textContent));
       assert.deepEqual(small, []);
       await context.close();
     });
@@ -46,7 +48,10 @@ test("a task is found by its address, and its tab says so", async () => {
   const { page, context } = await show("pair", {});
   assert.equal(await page.locator("[data-testid=task][aria-current]").innerText(), "Pair");
   await page.getByTestId("task").filter({ hasText: "Gallery" }).click();
-  await until(page, () => !document.querySelector("#view-gallery").hidden && document.querySelector("#view-pair").hidden);
+  await until(
+    page,
+    () => !document.querySelector("#view-gallery").hidden && document.querySelector("#view-pair").hidden,
+  );
   await page.goBack();
   await until(page, () => !document.querySelector("#view-pair").hidden);
   await context.close();

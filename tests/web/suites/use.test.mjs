@@ -64,7 +64,7 @@ describe("with the keyboard alone", () => {
   async function tabTo(page, selector) {
     for (let step = 0; step < 120; step += 1) {
       await page.keyboard.press("Tab");
-      if (await page.evaluate((selector) => document.activeElement.matches(selector), selector)) return;
+      if (await page.evaluate(selector => document.activeElement.matches(selector), selector)) return;
     }
     assert.fail(`the Tab key does not lead to ${selector}`);
   }
@@ -84,7 +84,7 @@ describe("with the keyboard alone", () => {
     const shown = await page.evaluate(() => window.famlens.state.target);
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
-    await until(page, (shown) => window.famlens.state.target !== shown, shown);
+    await until(page, shown => window.famlens.state.target !== shown, shown);
 
     await tabTo(page, "[data-testid=form] input");
     const other = await explained(page, () => page.keyboard.press("ArrowRight"));
@@ -108,7 +108,7 @@ describe("with the keyboard alone", () => {
     assert.match(await dialog.innerText(), /CC/, "attributions are named");
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
-    assert.ok(await page.getByTestId("about").evaluate((button) => button === document.activeElement));
+    assert.ok(await page.getByTestId("about").evaluate(button => button === document.activeElement));
   });
 });
 
@@ -117,10 +117,10 @@ test("the controls of the picture change it without running anything", async () 
   await page.evaluate(() => {
     window.lastSeen = window.famlens.result;
   });
-  const picture = () => page.getByTestId("overlay").evaluate((canvas) => canvas.toDataURL());
+  const picture = () => page.getByTestId("overlay").evaluate(canvas => canvas.toDataURL());
   const inferno = await picture();
   await page.getByTestId("colormap").selectOption("jet");
-  await until(page, (before) => document.querySelector("[data-testid=overlay]").toDataURL() !== before, inferno);
+  await until(page, before => document.querySelector("[data-testid=overlay]").toDataURL() !== before, inferno);
   await page.getByTestId("opacity").fill("30");
   await page.getByTestId("threshold").fill("50");
   assert.ok(await page.evaluate(() => window.famlens.result === window.lastSeen));

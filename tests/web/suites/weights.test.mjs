@@ -7,14 +7,16 @@ import { afterEach, test } from "node:test";
 import { explained, openLens, ready, setUp, until } from "../harness/page.mjs";
 
 /** Small float networks; rounding shows more in the second, which is deeper. */
-const [RESNET, MOBILENET] = ["net_resnet", "net_mobilenet_v3"].map((name) => new URL(`../../onnx/${name}.onnx`, import.meta.url));
+const [RESNET, MOBILENET] = ["net_resnet", "net_mobilenet_v3"].map(
+  name => new URL(`../../onnx/${name}.onnx`, import.meta.url),
+);
 
 const at = setUp("none");
 let lens;
 afterEach(() => lens?.context.close());
 
 const file = (name, buffer) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(buffer) });
-const info = (page) => page.evaluate(() => window.famlens.lens.info.model);
+const info = page => page.evaluate(() => window.famlens.lens.info.model);
 
 /** The page with a small float network in use. */
 async function open(network = RESNET) {
@@ -37,7 +39,10 @@ test("float weights are stored as int8 if the user wants it, and that is kept wi
   assert.equal(now.storedWeights.tensors, 7);
   assert.ok(now.storedWeights.bytesAfter * 3 < now.storedWeights.bytesBefore, JSON.stringify(now.storedWeights));
   assert.notEqual(now.identity, before.identity, "embeddings that a gallery keeps are not mixed");
-  assert.match(await page.getByTestId("model-int8-size").textContent(), /^Its weights take \d+ kB in place of \d+ kB\.$/);
+  assert.match(
+    await page.getByTestId("model-int8-size").textContent(),
+    /^Its weights take \d+ kB in place of \d+ kB\.$/,
+  );
 
   const [saved] = await Promise.all([page.waitForEvent("download"), page.getByTestId("model-save").click()]);
   assert.equal(JSON.parse(await readFile(await saved.path(), "utf8")).weights, "int8");
@@ -59,12 +64,21 @@ test("what int8 costs on the loaded photos is told, the same from either side", 
   const page = await open(MOBILENET);
   const cost = async () => {
     await page.getByTestId("model-int8-measure").click();
-    await until(page, () => /Embedding cosine/.test(document.querySelector("[data-testid=model-int8-cost]").textContent));
+    await until(page, () =>
+      /Embedding cosine/.test(document.querySelector("[data-testid=model-int8-cost]").textContent),
+    );
     return page.getByTestId("model-int8-cost").textContent();
   };
   const asFloat = await cost();
-  const photos = await page.evaluate(() => new Set([...document.querySelectorAll("[data-testid=support] img, [data-testid=query] img")].map((i) => i.src)).size);
-  const [, mean, count, least] = asFloat.match(/^\d+ kB as float, \d+ kB as int8\. Embedding cosine (\S+) on average over (\d+) photos, (\S+) at worst \(.+\)\. The most similar other photo is the same one for \d+ of \d+\.$/) ?? [];
+  const photos = await page.evaluate(
+    () =>
+      new Set([...document.querySelectorAll("[data-testid=support] img, [data-testid=query] img")].map(i => i.src))
+        .size,
+  );
+  const [, mean, count, least] =
+    asFloat.match(
+      /^\d+ kB as float, \d+ kB as int8\. Embedding cosine (\S+) on average over (\d+) photos, (\S+) at worst \(.+\)\. The most similar other photo is the same one for \d+ of \d+\.$/,
+    ) ?? [];
   assert.ok(Number(mean) > 0.99 && Number(least) > 0.95 && Number(least) <= Number(mean), asFloat);
   assert.ok(Number(count) >= Math.max(10, photos - 1), `${asFloat}: of ${photos} on the page`);
 
@@ -89,7 +103,12 @@ test("the comparison can be stopped, and a model whose weights are int8 has noth
   assert.ok(await page.getByTestId("model-int8-stop").isHidden());
 
   const int8 = new URL("../../../models/efficientnet_lite0/", import.meta.url);
-  await page.getByTestId("model-input").setInputFiles([file("model.onnx", await readFile(new URL("model.onnx", int8))), file("model.json", await readFile(new URL("model.json", int8)))]);
+  await page
+    .getByTestId("model-input")
+    .setInputFiles([
+      file("model.onnx", await readFile(new URL("model.onnx", int8))),
+      file("model.json", await readFile(new URL("model.json", int8))),
+    ]);
   await page.getByTestId("model-int8").check();
   await explained(page, () => page.getByTestId("model-apply").click());
   assert.equal(await page.getByTestId("model-int8-size").textContent(), "The weights of this file are int8 already.");

@@ -19,8 +19,8 @@ async function show(mode) {
   await page.locator(`[data-mode=${mode}]`).click();
 }
 
-const pane = (key) => page.locator(`[data-pane="${key}"]`);
-const picture = (key) => page.getByTestId(`overlay-${key}`).evaluate((canvas) => canvas.toDataURL());
+const pane = key => page.locator(`[data-pane="${key}"]`);
+const picture = key => page.getByTestId(`overlay-${key}`).evaluate(canvas => canvas.toDataURL());
 
 test("methods side by side: each with its own map, time, passes and memory; one more is added without the others running again", async () => {
   await show("methods");
@@ -36,7 +36,7 @@ test("methods side by side: each with its own map, time, passes and memory; one 
 
   const before = await picture("fam");
   await page.getByTestId("class-chip").nth(1).hover();
-  await until(page, (before) => document.querySelector("[data-testid=overlay-fam]").toDataURL() !== before, before);
+  await until(page, before => document.querySelector("[data-testid=overlay-fam]").toDataURL() !== before, before);
   assert.deepEqual(await violations(page), []);
 });
 
@@ -44,7 +44,8 @@ test("a mosaic shows that the discriminative form lights the own tile, and plain
   await show("mosaic");
   const table = page.getByTestId("mosaic-figures");
   await table.waitFor();
-  const mean = async (form) => Number((await table.locator(`tr[data-form=${form}] td`).nth(3).innerText()).match(/\d+/)[0]);
+  const mean = async form =>
+    Number((await table.locator(`tr[data-form=${form}] td`).nth(3).innerText()).match(/\d+/)[0]);
   const [plain, discriminative] = [await mean("fam"), await mean("discriminative")];
   assert.ok(discriminative > 1.5 * plain, `${discriminative} % against ${plain} %`);
   assert.match(await pane("fam").locator("figcaption").innerText(), /of Bird's map is on its own tile/);
@@ -54,7 +55,7 @@ test("a mosaic shows that the discriminative form lights the own tile, and plain
   const source = () => pane("fam").locator("img").getAttribute("src");
   const before = await source();
   await page.getByTestId("tile-pick").first().click();
-  await until(page, (before) => document.querySelector('[data-pane="fam"] img').src !== before, before);
+  await until(page, before => document.querySelector('[data-pane="fam"] img').src !== before, before);
   assert.deepEqual(await violations(page), []);
 });
 
@@ -64,7 +65,11 @@ test("the check of the supports has a row for each class, and leads to what it g
   await table.waitFor();
   const counts = (await table.locator("tbody td").allInnerTexts()).map(Number);
   assert.equal(counts.length, 9);
-  assert.equal(counts.reduce((a, b) => a + b, 0), 9, "every support is judged once");
+  assert.equal(
+    counts.reduce((a, b) => a + b, 0),
+    9,
+    "every support is judged once",
+  );
   const right = counts[0] + counts[4] + counts[8];
   assert.match(await page.getByTestId("check-accuracy").innerText(), new RegExp(`^${right} of 9`));
   assert.equal(await page.getByTestId("check-wrong").count(), 9 - right);

@@ -18,12 +18,12 @@ export function mountEditor(place) {
 
   const size = () => ({ width: image.naturalWidth || 1, height: image.naturalHeight || 1 });
   /** @param {PointerEvent} event @returns {[number, number]} */
-  const at = (event) => {
+  const at = event => {
     const { left, top, width, height } = canvas.getBoundingClientRect();
     return [clamp((event.clientX - left) / width), clamp((event.clientY - top) / height)];
   };
 
-  canvas.addEventListener("pointerdown", (event) => {
+  canvas.addEventListener("pointerdown", event => {
     const item = current();
     if (!item || event.button !== 0) return;
     const target = /** @type {HTMLElement} */ (event.target);
@@ -36,39 +36,63 @@ export function mountEditor(place) {
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
     /** @param {PointerEvent} event */
-    const move = (event) => {
+    const move = event => {
       const [x, y] = at(event);
       const [dx, dy] = [(x - start[0]) * width, (y - start[1]) * height];
-      if (!old) return setBoxes(item, [...before, ordered([start[0] * width, start[1] * height, x * width, y * height])]);
+      if (!old)
+        return setBoxes(item, [...before, ordered([start[0] * width, start[1] * height, x * width, y * height])]);
       const box = grip ? within(stretched(old, grip, dx, dy), width, height) : moved(old, dx, dy, width, height);
-      setBoxes(item, before.map((other, place) => (place === index ? box : other)));
+      setBoxes(
+        item,
+        before.map((other, place) => (place === index ? box : other)),
+      );
     };
     const end = () => {
       canvas.removeEventListener("pointermove", move);
-      setBoxes(item, item.boxes.filter(([x0, y0, x1, y1]) => x1 - x0 > LEAST * width && y1 - y0 > LEAST * height));
-      /** @type {HTMLElement | null} */ (canvas.querySelector(`[data-box="${old ? index : item.boxes.length - 1}"]`))?.focus();
+      setBoxes(
+        item,
+        item.boxes.filter(([x0, y0, x1, y1]) => x1 - x0 > LEAST * width && y1 - y0 > LEAST * height),
+      );
+      /** @type {HTMLElement | null} */ (
+        canvas.querySelector(`[data-box="${old ? index : item.boxes.length - 1}"]`)
+      )?.focus();
     };
     canvas.addEventListener("pointermove", move);
     canvas.addEventListener("pointerup", end, { once: true });
     canvas.addEventListener("pointercancel", end, { once: true });
   });
 
-  canvas.addEventListener("keydown", (event) => {
+  canvas.addEventListener("keydown", event => {
     const item = current();
     const index = Number(/** @type {HTMLElement} */ (event.target).dataset.box ?? -1);
     if (!item || !item.boxes[index]) return;
     const { width, height } = size();
     if (event.key === "Delete" || event.key === "Backspace") {
-      setBoxes(item, item.boxes.filter((_, place) => place !== index));
-      (/** @type {HTMLElement | null} */ (canvas.querySelector("[data-box]")) ?? byId("evaluate-add-box", HTMLElement)).focus();
+      setBoxes(
+        item,
+        item.boxes.filter((_, place) => place !== index),
+      );
+      /** @type {HTMLElement | null} */ (
+        (canvas.querySelector("[data-box]")) ?? byId("evaluate-add-box", HTMLElement)
+      ).focus();
       return event.preventDefault();
     }
-    const by = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })[event.key];
+    const by = /** @type {Record<string, [number, number]>} */ ({
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    })[event.key];
     if (!by) return;
     event.preventDefault();
     const [dx, dy] = [0.01 * by[0] * width, 0.01 * by[1] * height];
-    const box = event.shiftKey ? within(stretched(item.boxes[index], "se", dx, dy), width, height) : moved(item.boxes[index], dx, dy, width, height);
-    setBoxes(item, item.boxes.map((other, place) => (place === index ? box : other)));
+    const box = event.shiftKey
+      ? within(stretched(item.boxes[index], "se", dx, dy), width, height)
+      : moved(item.boxes[index], dx, dy, width, height);
+    setBoxes(
+      item,
+      item.boxes.map((other, place) => (place === index ? box : other)),
+    );
   });
 
   function show() {
@@ -87,8 +111,16 @@ export function mountEditor(place) {
     for (const [index, box] of item.boxes.entries()) {
       const element = /** @type {HTMLElement} */ (boxes[index] ?? canvas.appendChild(make(index)));
       const [x0, y0, x1, y1] = box;
-      Object.assign(element.style, { left: percent(x0 / width), top: percent(y0 / height), width: percent((x1 - x0) / width), height: percent((y1 - y0) / height) });
-      element.setAttribute("aria-label", `Box ${index + 1}: ${box.map(Math.round).join(", ")}. Arrow keys move it, with Shift they resize it, Delete removes it.`);
+      Object.assign(element.style, {
+        left: percent(x0 / width),
+        top: percent(y0 / height),
+        width: percent((x1 - x0) / width),
+        height: percent((y1 - y0) / height),
+      });
+      element.setAttribute(
+        "aria-label",
+        `Box ${index + 1}: ${box.map(Math.round).join(", ")}. Arrow keys move it, with Shift they resize it, Delete removes it.`,
+      );
     }
   }
   image.addEventListener("load", show);
@@ -108,17 +140,32 @@ export function mountEditor(place) {
 
 /** @param {number} index */
 function make(index) {
-  return el("div", { class: "drawn-box", "data-box": index, tabindex: "0", role: "group", "data-testid": "drawn-box" }, ...["nw", "ne", "sw", "se"].map((grip) => el("i", { "data-grip": grip })));
+  return el(
+    "div",
+    { class: "drawn-box", "data-box": index, tabindex: "0", role: "group", "data-testid": "drawn-box" },
+    ...["nw", "ne", "sw", "se"].map(grip => el("i", { "data-grip": grip })),
+  );
 }
 
 /** @param {Box} box @returns {Box} */
 const ordered = ([x0, y0, x1, y1]) => [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
 
 /** @param {Box} box @param {string} grip @param {number} dx @param {number} dy */
-const stretched = ([x0, y0, x1, y1], grip, dx, dy) => ordered([x0 + (grip.includes("w") ? dx : 0), y0 + (grip.includes("n") ? dy : 0), x1 + (grip.includes("e") ? dx : 0), y1 + (grip.includes("s") ? dy : 0)]);
+const stretched = ([x0, y0, x1, y1], grip, dx, dy) =>
+  ordered([
+    x0 + (grip.includes("w") ? dx : 0),
+    y0 + (grip.includes("n") ? dy : 0),
+    x1 + (grip.includes("e") ? dx : 0),
+    y1 + (grip.includes("s") ? dy : 0),
+  ]);
 
 /** @param {Box} box @param {number} width @param {number} height @returns {Box} */
-const within = ([x0, y0, x1, y1], width, height) => [Math.max(0, x0), Math.max(0, y0), Math.min(width, x1), Math.min(height, y1)];
+const within = ([x0, y0, x1, y1], width, height) => [
+  Math.max(0, x0),
+  Math.max(0, y0),
+  Math.min(width, x1),
+  Math.min(height, y1),
+];
 
 /** @param {Box} box @param {number} dx @param {number} dy @param {number} width @param {number} height @returns {Box} */
 function moved([x0, y0, x1, y1], dx, dy, width, height) {
@@ -128,7 +175,7 @@ function moved([x0, y0, x1, y1], dx, dy, width, height) {
 }
 
 /** @param {number} part */
-const percent = (part) => `${100 * part}%`;
+const percent = part => `${100 * part}%`;
 
 /** @param {number} value */
-const clamp = (value) => Math.min(1, Math.max(0, value));
+const clamp = value => Math.min(1, Math.max(0, value));

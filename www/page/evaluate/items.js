@@ -26,7 +26,7 @@ export function onItems(run) {
   run();
 }
 
-const tell = () => listeners.forEach((run) => run());
+const tell = () => listeners.forEach(run => run());
 
 /** @param {Item[]} added */
 export function add(added) {
@@ -52,7 +52,7 @@ export function choose(item) {
 /** @param {Item} item */
 export function remove(item) {
   const at = items.indexOf(item);
-  items = items.filter((other) => other !== item);
+  items = items.filter(other => other !== item);
   letGo(item.photo);
   if (chosen === item) chosen = items[Math.min(at, items.length - 1)] ?? null;
   tell();
@@ -74,6 +74,8 @@ export function groups() {
 
 /** The boxes as a table that the command line reads too. */
 export function boxesAsText() {
-  const lines = items.flatMap(({ path, group, boxes }) => boxes.map((box) => [path, ...box.map((value) => Math.round(value)), group].join("\t")));
+  const lines = items.flatMap(({ path, group, boxes }) =>
+    boxes.map(box => [path, ...box.map(value => Math.round(value)), group].join("\t")),
+  );
   return `${["file\tx0\ty0\tx1\ty1\tlabel", ...lines].join("\n")}\n`;
 }

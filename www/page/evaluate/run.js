@@ -15,7 +15,11 @@ import { all, groups, onItems } from "./items.js";
 const chosen = new Set(["form:fam", "form:contrastive", "form:discriminative"]);
 
 /** Tables in words. @type {Record<string, string>} */
-const TABLES = { localisation: "Where the map points", decision: "Whether the class is right, for photos without boxes", faithfulness: "Whether the map shows what counts" };
+const TABLES = {
+  localisation: "Where the map points",
+  decision: "Whether the class is right, for photos without boxes",
+  faithfulness: "Whether the map shows what counts",
+};
 
 /**
  * @param {HTMLElement} side
@@ -38,18 +42,52 @@ export function mountRun(side, results, context, showResults) {
   const hint = el("p", { class: "says" });
   const bar = el("progress", { hidden: true, "aria-label": "Progress of the evaluation" });
   const far = el("p", { class: "fine", "aria-live": "polite", "data-testid": "evaluate-progress" });
-  const saves = el("div", { class: "saves", hidden: true },
-    el("button", { type: "button", class: "button", "data-testid": "evaluate-csv", onclick: () => last && download(new Blob([csv(last)], { type: "text/csv" }), "evaluation.csv") }, "Save rows (CSV)"),
-    el("button", { type: "button", class: "button", "data-testid": "evaluate-json", onclick: () => last && download(new Blob([JSON.stringify(last, null, 1)], { type: "application/json" }), "evaluation.json") }, "Save all (JSON)"),
+  const saves = el(
+    "div",
+    { class: "saves", hidden: true },
+    el(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        "data-testid": "evaluate-csv",
+        onclick: () => last && download(new Blob([csv(last)], { type: "text/csv" }), "evaluation.csv"),
+      },
+      "Save rows (CSV)",
+    ),
+    el(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        "data-testid": "evaluate-json",
+        onclick: () =>
+          last && download(new Blob([JSON.stringify(last, null, 1)], { type: "application/json" }), "evaluation.json"),
+      },
+      "Save all (JSON)",
+    ),
   );
   side.append(
-    el("section", { class: "card" }, el("h2", {}, "What is compared"), el("p", { class: "says" }, "The others are compared with the first one."), forms, more),
-    el("section", { class: "card" },
+    el(
+      "section",
+      { class: "card" },
+      el("h2", {}, "What is compared"),
+      el("p", { class: "says" }, "The others are compared with the first one."),
+      forms,
+      more,
+    ),
+    el(
+      "section",
+      { class: "card" },
       el("h2", {}, "How"),
       el("label", { class: "field" }, "Support photos a class", shots),
       el("label", { class: "field" }, "Threshold of the box, %", threshold),
       el("label", { class: "field" }, "Faithfulness too", faithful),
-      el("p", { class: "fine" }, "Each photo is explained for its own class, with the other photos of each class as supports. Faithfulness takes dozens of passes a photo."),
+      el(
+        "p",
+        { class: "fine" },
+        "Each photo is explained for its own class, with the other photos of each class as supports. Faithfulness takes dozens of passes a photo.",
+      ),
     ),
     el("section", { class: "card" }, hint, start, bar, far),
     saves,
@@ -57,7 +95,10 @@ export function mountRun(side, results, context, showResults) {
   results.append(el("p", { class: "says" }, "Nothing has been evaluated yet."));
 
   on(["catalogue"], () => {
-    for (const [place, kind] of /** @type {const} */ ([[forms, "form"], [methods, "method"]])) {
+    for (const [place, kind] of /** @type {const} */ ([
+      [forms, "form"],
+      [methods, "method"],
+    ])) {
       // FAM as a method is what the forms are about.
       const values = valuesOf(kind).filter(({ name }) => kind === "form" || name !== "fam");
       (kind === "method" ? more : place).hidden = values.length === 0;
@@ -65,7 +106,10 @@ export function mountRun(side, results, context, showResults) {
         ...values.map(({ name, label, sentence }) => {
           const input = el("input", { type: "checkbox", class: "unseen", value: `${kind}:${name}` });
           input.checked = chosen.has(input.value);
-          input.addEventListener("change", () => (input.checked ? chosen.add(input.value) : chosen.delete(input.value), ready()));
+          input.addEventListener(
+            "change",
+            () => (input.checked ? chosen.add(input.value) : chosen.delete(input.value), ready()),
+          );
           return el("label", { class: "pick", title: sentence }, input, el("span", {}, label));
         }),
       );
@@ -79,16 +123,19 @@ export function mountRun(side, results, context, showResults) {
     start.disabled = !running && (!enough || !state.lens);
     if (all().length === 0) hint.textContent = "Add photos in two or more classes.";
     else if (groups().size < 2) hint.textContent = "Two classes at least are needed.";
-    else hint.textContent = `${all().length} photos in ${groups().size} classes; ${boxed} have boxes${boxed === 0 ? ", so only accuracy can be measured" : ""}.`;
+    else
+      hint.textContent = `${all().length} photos in ${groups().size} classes; ${boxed} have boxes${boxed === 0 ? ", so only accuracy can be measured" : ""}.`;
   }
   onItems(ready);
   on(["lens"], ready);
 
   const variants = () =>
-    [...side.querySelectorAll(".picks input")].flatMap((input) => {
+    [...side.querySelectorAll(".picks input")].flatMap(input => {
       const { value, checked } = /** @type {HTMLInputElement} */ (input);
       const [kind, name] = value.split(":");
-      return checked ? [{ name: valuesOf(kind).find((one) => one.name === name)?.label ?? name, options: { [kind]: name } }] : [];
+      return checked
+        ? [{ name: valuesOf(kind).find(one => one.name === name)?.label ?? name, options: { [kind]: name } }]
+        : [];
     });
 
   start.addEventListener("click", async () => {
@@ -103,7 +150,10 @@ export function mountRun(side, results, context, showResults) {
     far.textContent = "Opening the photos";
     try {
       const found = await evaluate(lens, {
-        classes: [...groups()].map(([name, items]) => ({ name, photos: items.map(({ photo, path, boxes }) => ({ image: photo.source, path, boxes })) })),
+        classes: [...groups()].map(([name, items]) => ({
+          name,
+          photos: items.map(({ photo, path, boxes }) => ({ image: photo.source, path, boxes })),
+        })),
         variants: variants(),
         shots: shots.valueAsNumber || 5,
         threshold: (threshold.valueAsNumber || 20) / 100,
@@ -136,41 +186,115 @@ export function mountRun(side, results, context, showResults) {
 }
 
 /** @param {number} seconds */
-const duration = (seconds) => (seconds >= 90 ? `${Math.round(seconds / 60)} minutes` : `${Math.max(1, Math.round(seconds))} s`);
+const duration = seconds =>
+  seconds >= 90 ? `${Math.round(seconds / 60)} minutes` : `${Math.max(1, Math.round(seconds))} s`;
 
 /** @param {Evaluation} found */
 function tables({ aggregates, differences, measures, skipped, rows }) {
   const names = [...new Set(aggregates.map(({ table }) => table))];
-  const label = (/** @type {string} */ name) => measures.find((one) => one.name === name);
-  const parts = names.map((name) => {
+  const label = (/** @type {string} */ name) => measures.find(one => one.name === name);
+  const parts = names.map(name => {
     const of = aggregates.filter(({ table }) => table === name);
-    const columns = measures.map((one) => one.name).filter((measure) => of.some(({ values }) => measure in values));
-    const head = el("tr", {}, el("td", {}), ...columns.map((measure) => el("th", { scope: "col", title: label(measure)?.sentence }, label(measure)?.label ?? measure)), el("th", { scope: "col" }, "photos"));
+    const columns = measures.map(one => one.name).filter(measure => of.some(({ values }) => measure in values));
+    const head = el(
+      "tr",
+      {},
+      el("td", {}),
+      ...columns.map(measure =>
+        el("th", { scope: "col", title: label(measure)?.sentence }, label(measure)?.label ?? measure),
+      ),
+      el("th", { scope: "col" }, "photos"),
+    );
     const row = (/** @type {Evaluation["aggregates"][number]} */ { variant, size, values }) => {
-      const differs = size === null ? differences.find((one) => one.table === name && one.variant === variant)?.values : undefined;
-      const n = Math.max(0, ...Object.values(values).map((one) => one.n));
-      return el("tr", { "data-variant": variant }, el("th", { scope: "row" }, size === null ? variant : `${variant}, ${size}`), ...columns.map((measure) => figure(values[measure], differs?.[measure]?.difference)), el("td", {}, String(n)));
+      const differs =
+        size === null ? differences.find(one => one.table === name && one.variant === variant)?.values : undefined;
+      const n = Math.max(0, ...Object.values(values).map(one => one.n));
+      return el(
+        "tr",
+        { "data-variant": variant },
+        el("th", { scope: "row" }, size === null ? variant : `${variant}, ${size}`),
+        ...columns.map(measure => figure(values[measure], differs?.[measure]?.difference)),
+        el("td", {}, String(n)),
+      );
     };
     const title = TABLES[name] ?? name;
     const [whole, bySize] = [of.filter(({ size }) => size === null), of.filter(({ size }) => size !== null)];
-    const table = (/** @type {typeof of} */ some, /** @type {string} */ id) => el("table", { class: "figures", "data-testid": id, "data-table": name }, el("thead", {}, head.cloneNode(true)), el("tbody", {}, ...some.map(row)));
-    return el("section", { class: "eval-table" }, el("h3", {}, title), scrolled(title, table(whole, "evaluate-table")),
-      bySize.length > 0 && el("details", {}, el("summary", {}, "Small, medium and large objects apart"), scrolled(`${title}, by size of the object`, table(bySize, "evaluate-by-size"))));
+    const table = (/** @type {typeof of} */ some, /** @type {string} */ id) =>
+      el(
+        "table",
+        { class: "figures", "data-testid": id, "data-table": name },
+        el("thead", {}, head.cloneNode(true)),
+        el("tbody", {}, ...some.map(row)),
+      );
+    return el(
+      "section",
+      { class: "eval-table" },
+      el("h3", {}, title),
+      scrolled(title, table(whole, "evaluate-table")),
+      bySize.length > 0 &&
+        el(
+          "details",
+          {},
+          el("summary", {}, "Small, medium and large objects apart"),
+          scrolled(`${title}, by size of the object`, table(bySize, "evaluate-by-size")),
+        ),
+    );
   });
-  const note = el("p", { class: "fine" }, "Means in per cent with 95 % bootstrap intervals over photos. A dot marks a mean that differs from the first row's beyond chance on the same photos.");
-  const left = skipped.length > 0 ? [el("details", { class: "says" }, el("summary", {}, `${skipped.length} photos were left out`), el("ul", {}, ...skipped.map(({ photo, reason }) => el("li", {}, `${photo}: ${reason}`))))] : [];
+  const note = el(
+    "p",
+    { class: "fine" },
+    "Means in per cent with 95 % bootstrap intervals over photos. A dot marks a mean that differs from the first row's beyond chance on the same photos.",
+  );
+  const left =
+    skipped.length > 0
+      ? [
+          el(
+            "details",
+            { class: "says" },
+            el("summary", {}, `${skipped.length} photos were left out`),
+            el("ul", {}, ...skipped.map(({ photo, reason }) => el("li", {}, `${photo}: ${reason}`))),
+          ),
+        ]
+      : [];
   return [...parts, note, ...left, rowsOf(rows, measures)];
 }
 
 /** One row a photo. @param {Evaluation["rows"]} rows @param {Evaluation["measures"]} measures */
 function rowsOf(rows, measures) {
   const columns = measures.filter(({ name }) => rows.some(({ values }) => name in values));
-  return el("details", { class: "eval-rows" },
+  return el(
+    "details",
+    { class: "eval-rows" },
     el("summary", {}, `Every photo (${rows.length} rows)`),
-    scrolled("Every photo",
-      el("table", { class: "figures" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "photo"), el("th", { scope: "col" }, "map"), ...columns.map(({ label, sentence }) => el("th", { scope: "col", title: sentence }, label)))),
-        el("tbody", {}, ...rows.map(({ image, variant, values }) => el("tr", {}, el("th", { scope: "row" }, image), el("td", {}, variant), ...columns.map(({ name }) => el("td", {}, name in values ? percent(values[name]) : ""))))),
+    scrolled(
+      "Every photo",
+      el(
+        "table",
+        { class: "figures" },
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", { scope: "col" }, "photo"),
+            el("th", { scope: "col" }, "map"),
+            ...columns.map(({ label, sentence }) => el("th", { scope: "col", title: sentence }, label)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          ...rows.map(({ image, variant, values }) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, image),
+              el("td", {}, variant),
+              ...columns.map(({ name }) => el("td", {}, name in values ? percent(values[name]) : "")),
+            ),
+          ),
+        ),
       ),
     ),
   );
@@ -180,19 +304,38 @@ function rowsOf(rows, measures) {
 function figure(value, difference) {
   if (!value) return el("td", {}, "");
   const apart = difference && (difference.low > 0 || difference.high < 0);
-  return el("td", { title: difference ? `${signed(difference.mean)} against the first row, ${signed(difference.low)} to ${signed(difference.high)}` : null }, percent(value.mean), apart ? el("span", { class: "apart", "aria-label": " differs from the first row" }, " ●") : null, el("small", {}, `${percent(value.low)}–${percent(value.high)}`));
+  return el(
+    "td",
+    {
+      title: difference
+        ? `${signed(difference.mean)} against the first row, ${signed(difference.low)} to ${signed(difference.high)}`
+        : null,
+    },
+    percent(value.mean),
+    apart ? el("span", { class: "apart", "aria-label": " differs from the first row" }, " ●") : null,
+    el("small", {}, `${percent(value.low)}–${percent(value.high)}`),
+  );
 }
 
 /** @param {number} part */
-const percent = (part) => (100 * part).toFixed(1);
+const percent = part => (100 * part).toFixed(1);
 
 /** @param {number} part */
-const signed = (part) => `${part > 0 ? "+" : ""}${percent(part)}`;
+const signed = part => `${part > 0 ? "+" : ""}${percent(part)}`;
 
 /** @param {Evaluation} found */
 function csv({ rows, measures }) {
-  const columns = measures.map(({ name }) => name).filter((name) => rows.some(({ values }) => name in values));
-  const quoted = (/** @type {unknown} */ cell) => (/[",\n]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell));
-  const lines = rows.map(({ table, setting, variant, image, class: name, size, values }) => [table, setting, variant, image, name, size ?? "", ...columns.map((column) => values[column] ?? "")]);
-  return `${[["table", "setting", "variant", "image", "class", "size", ...columns], ...lines].map((line) => line.map(quoted).join(",")).join("\n")}\n`;
+  const columns = measures.map(({ name }) => name).filter(name => rows.some(({ values }) => name in values));
+  const quoted = (/** @type {unknown} */ cell) =>
+    /[",\n]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell);
+  const lines = rows.map(({ table, setting, variant, image, class: name, size, values }) => [
+    table,
+    setting,
+    variant,
+    image,
+    name,
+    size ?? "",
+    ...columns.map(column => values[column] ?? ""),
+  ]);
+  return `${[["table", "setting", "variant", "image", "class", "size", ...columns], ...lines].map(line => line.map(quoted).join(",")).join("\n")}\n`;
 }

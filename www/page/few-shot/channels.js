@@ -45,7 +45,15 @@ function show() {
       const { box } = thumb(result.query.src, "");
       const button = el(
         "button",
-        { type: "button", class: "channel", "data-testid": "channel", "aria-label": `Channel ${channel}, ${percent(share)}`, title: `Channel ${channel}`, tabindex: place === 0 ? "0" : "-1", onclick: () => set({ channel: state.channel === place ? null : place }) },
+        {
+          type: "button",
+          class: "channel",
+          "data-testid": "channel",
+          "aria-label": `Channel ${channel}, ${percent(share)}`,
+          title: `Channel ${channel}`,
+          tabindex: place === 0 ? "0" : "-1",
+          onclick: () => set({ channel: state.channel === place ? null : place }),
+        },
         box,
         el("span", { class: "channel-share" }, percent(share)),
       );
@@ -71,7 +79,8 @@ async function draw() {
   const { signal } = drawing;
   const canvases = list.querySelectorAll("canvas");
   try {
-    for (const [place, map] of channelMaps.entries()) if (canvases[place]) await drawThumb(canvases[place], result.query.source, map, signal);
+    for (const [place, map] of channelMaps.entries())
+      if (canvases[place]) await drawThumb(canvases[place], result.query.source, map, signal);
   } catch (error) {
     if (!signal.aborted) trouble(error);
   }
@@ -80,4 +89,4 @@ async function draw() {
 const drawnLook = () => `${state.look.colormap} ${state.look.fade}`;
 
 /** @param {number} share */
-const percent = (share) => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)} %`;
+const percent = share => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)} %`;

@@ -15,7 +15,11 @@ let running = null;
 /** @param {HTMLElement} container */
 export function mount(container) {
   const head = el("p", { class: "check-head", "aria-live": "polite", "data-testid": "check-accuracy" });
-  const says = el("p", { class: "says" }, "Each photo of a class is taken out in turn, and the others say which class it is. What they get wrong is worth a look: a wrong label, a class that is too mixed, or two classes that are too alike.");
+  const says = el(
+    "p",
+    { class: "says" },
+    "Each photo of a class is taken out in turn, and the others say which class it is. What they get wrong is worth a look: a wrong label, a class that is too mixed, or two classes that are too alike.",
+  );
   const table = scrolled("How many photos of each class the others put into which class");
   const wrong = el("ul", { class: "check-photos" });
   const notes = el("ul", { class: "notes" });
@@ -35,22 +39,37 @@ export function mount(container) {
     for (const part of [table, wrong, notes]) part.replaceChildren();
     head.textContent = "Checking";
     try {
-      const found = await lens.checkSupports({ classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })), ...optionsNow(), signal });
+      const found = await lens.checkSupports({
+        classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
+        ...optionsNow(),
+        signal,
+      });
       if (signal.aborted) return;
       const judged = found.images.filter(({ predicted }) => predicted !== null);
-      const right = judged.filter((one) => one.predicted === one.class).length;
+      const right = judged.filter(one => one.predicted === one.class).length;
       head.textContent = `${right} of ${judged.length} photos are recognised by the others (${found.score}).`;
       table.replaceChildren(confusion(found));
-      notes.replaceChildren(...found.notes.map((note) => el("li", {}, note)));
-      const photos = used.flatMap((one) => one.photos);
+      notes.replaceChildren(...found.notes.map(note => el("li", {}, note)));
+      const photos = used.flatMap(one => one.photos);
       wrong.replaceChildren(
         ...found.images.flatMap(({ class: own, predicted, margin }, at) => {
           if (predicted === null || predicted === own) return [];
           const photo = photos[at];
           return [
-            el("li", {},
-              el("button", { type: "button", class: "check-photo", "data-testid": "check-wrong", onclick: () => ask(photo) }, thumb(photo.src, "").box,
-                el("span", {}, el("strong", {}, photo.name), ` is in ${found.classes[own]}; the others say ${found.classes[predicted]}${margin === null ? "" : `, by ${Math.abs(margin).toFixed(3)}`}.`)),
+            el(
+              "li",
+              {},
+              el(
+                "button",
+                { type: "button", class: "check-photo", "data-testid": "check-wrong", onclick: () => ask(photo) },
+                thumb(photo.src, "").box,
+                el(
+                  "span",
+                  {},
+                  el("strong", {}, photo.name),
+                  ` is in ${found.classes[own]}; the others say ${found.classes[predicted]}${margin === null ? "" : `, by ${Math.abs(margin).toFixed(3)}`}.`,
+                ),
+              ),
             ),
           ];
         }),
@@ -66,12 +85,29 @@ export function mount(container) {
 /** Rows are where photos are, columns what the others say they are. @param {SupportCheck} found */
 function confusion({ classes, confusion }) {
   const most = Math.max(1, ...confusion.flat());
-  return el("table", { class: "figures confusion", "data-testid": "confusion" },
-    el("thead", {}, el("tr", {}, el("td", {}, "is in \\ others say"), ...classes.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, ...confusion.map((row, at) => el("tr", {}, el("th", { scope: "row" }, classes[at]), ...row.map((count, to) => {
-      const cell = el("td", { class: count === 0 ? "none" : at === to ? "right" : "wrong" }, String(count));
-      cell.style.setProperty("--part", String(count / most));
-      return cell;
-    })))),
+  return el(
+    "table",
+    { class: "figures confusion", "data-testid": "confusion" },
+    el(
+      "thead",
+      {},
+      el("tr", {}, el("td", {}, "is in \\ others say"), ...classes.map(name => el("th", { scope: "col" }, name))),
+    ),
+    el(
+      "tbody",
+      {},
+      ...confusion.map((row, at) =>
+        el(
+          "tr",
+          {},
+          el("th", { scope: "row" }, classes[at]),
+          ...row.map((count, to) => {
+            const cell = el("td", { class: count === 0 ? "none" : at === to ? "right" : "wrong" }, String(count));
+            cell.style.setProperty("--part", String(count / most));
+            return cell;
+          }),
+        ),
+      ),
+    ),
   );
 }

@@ -21,7 +21,10 @@ const FIRST = new Set(["fam", "contrastive", "whitened", "discriminative"]);
 
 /** Which choices belong together, in the order of the way from image to map; what is in none comes last. @type {[string, string[]][]} */
 const GROUPS = [
-  ["The map", ["form", "method", "rival", "borderTerm", "offset", "sharpness", "weightRelu", "weightNorm", "mapRelu", "mapNorm"]],
+  [
+    "The map",
+    ["form", "method", "rival", "borderTerm", "offset", "sharpness", "weightRelu", "weightNorm", "mapRelu", "mapNorm"],
+  ],
   ["The decision", ["similarity", "decide", "center", "l2", "against"]],
   ["The embedding", ["pooling", "gemExponent", "head", "shrinkage"]],
   ["Where it looks", ["targets", "fusion", "finer.flip", "finer.shifts", "finer.scales"]],
@@ -43,7 +46,7 @@ export function mountChoices() {
   };
   open.addEventListener("click", () => show(true));
   byId("choices-close", HTMLButtonElement).addEventListener("click", () => show(false));
-  panel.addEventListener("keydown", (event) => {
+  panel.addEventListener("keydown", event => {
     if (event.key === "Escape") show(false);
   });
   byId("choices-reset", HTMLButtonElement).addEventListener("click", () => set({ choices: {}, channel: null }));
@@ -52,7 +55,7 @@ export function mountChoices() {
   on(["catalogue", "info", "classes"], build);
   on(["choices", "beside", "classes", "catalogue"], () => {
     beside.checked = state.beside;
-    const count = Object.keys(state.choices).filter((kind) => kind !== "form").length;
+    const count = Object.keys(state.choices).filter(kind => kind !== "form").length;
     byId("choices-count", HTMLElement).textContent = count ? ` (${count} changed)` : "";
     byId("choices-reset", HTMLButtonElement).disabled = Object.keys(state.choices).length === 0;
     for (const update of updates.values()) update();
@@ -63,7 +66,8 @@ export function mountChoices() {
 /** Choices of the address, or else of the last visit. */
 function restore() {
   const fromAddress = Object.fromEntries([...parameters()].map(([name, text]) => [name, parse(text)]));
-  const { beside, ...choices } = Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
+  const { beside, ...choices } =
+    Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
   set({ choices: typeof choices === "object" ? choices : {}, beside: beside !== false });
 }
 
@@ -80,7 +84,12 @@ function keep() {
   const { choices, beside } = state;
   const all = beside ? choices : { ...choices, beside };
   remember("choices", Object.keys(all).length > 0 ? JSON.stringify(all) : null);
-  keepParameters("few-shot", new URLSearchParams(Object.entries(all).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)])));
+  keepParameters(
+    "few-shot",
+    new URLSearchParams(
+      Object.entries(all).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
+    ),
+  );
 }
 
 /**
@@ -97,7 +106,7 @@ export function choose(kind, value) {
 }
 
 /** @param {string} kind */
-const valueOf = (kind) => (kind === "form" ? formNow() : (state.choices[kind] ?? entry(kind)?.default ?? null));
+const valueOf = kind => (kind === "form" ? formNow() : (state.choices[kind] ?? entry(kind)?.default ?? null));
 
 function mountForms() {
   const group = byId("form", HTMLElement);
@@ -126,7 +135,10 @@ function mountForms() {
 
 /** Sentence, note and source of a value. @param {Value} value @returns {(string | Node)[]} */
 function words({ sentence, note, source }) {
-  return [note ? `${sentence} ${note}` : sentence, ...(source && source !== "famlens" ? [el("span", { class: "source" }, source)] : [])];
+  return [
+    note ? `${sentence} ${note}` : sentence,
+    ...(source && source !== "famlens" ? [el("span", { class: "source" }, source)] : []),
+  ];
 }
 
 /** The file controls in this panel, made once. @type {Map<string, HTMLElement>} */
@@ -135,17 +147,26 @@ const files = new Map();
 let built = "";
 
 function build() {
-  const made = JSON.stringify([state.catalogue.length, state.info?.model.targets, state.classes.map(({ name }) => name)]);
+  const made = JSON.stringify([
+    state.catalogue.length,
+    state.info?.model.targets,
+    state.classes.map(({ name }) => name),
+  ]);
   if (made === built) return;
   built = made;
   updates.clear();
   const body = byId("choices-body", HTMLElement);
-  const opened = new Set([...body.querySelectorAll("details[open]")].map((one) => /** @type {HTMLElement} */ (one).dataset.kind));
+  const opened = new Set(
+    [...body.querySelectorAll("details[open]")].map(one => /** @type {HTMLElement} */ (one).dataset.kind),
+  );
   const known = new Set(GROUPS.flatMap(([, kinds]) => kinds));
-  const rest = state.catalogue.map(({ kind }) => kind).filter((kind) => !known.has(kind));
+  const rest = state.catalogue.map(({ kind }) => kind).filter(kind => !known.has(kind));
   body.replaceChildren(
     ...[...GROUPS, /** @type {[string, string[]]} */ (["More", rest])].flatMap(([title, kinds]) => {
-      const controls = kinds.map((kind) => entry(kind)).filter((one) => one !== null).map(control);
+      const controls = kinds
+        .map(kind => entry(kind))
+        .filter(one => one !== null)
+        .map(control);
       return controls.length > 0 ? [el("section", { class: "choice-group" }, el("h3", {}, title), ...controls)] : [];
     }),
   );
@@ -159,36 +180,66 @@ function control(one) {
   if (input === "number") return number(one);
   if (input === "logits") return logits(one);
   const now = el("span", { class: "choice-now" });
-  const details = el("details", { class: "choice", "data-kind": kind }, el("summary", {}, el("span", { class: "choice-label" }, label), now), el("p", { class: "fine" }, sentence));
+  const details = el(
+    "details",
+    { class: "choice", "data-kind": kind },
+    el("summary", {}, el("span", { class: "choice-label" }, label), now),
+    el("p", { class: "fine" }, sentence),
+  );
   const name = `choice-${kind}`;
   /** @type {{value: unknown, label: string, words: (string | Node)[]}[]} */
   const values =
-    input === "one" ? [...(one.default === null ? [{ value: null, label: "As the model has it", words: [] }] : []), ...(one.values ?? []).map((value) => ({ value: value.name, label: value.label, words: words(value) }))]
-    : input === "class" ? [{ value: null, label: "All others", words: [] }, ...state.classes.map(({ name }) => ({ value: name, label: name, words: [] }))]
-    : input === "layer" ? [{ value: null, label: "The target layer", words: [] }, ...(state.info?.model.targets ?? []).map((layer) => ({ value: layer, label: layer, words: [] }))]
-    : input === "layers" ? (state.info?.model.targets ?? []).map((layer) => ({ value: layer, label: layer, words: [] }))
-    : [0.75, 1.25, 1.5].map((scale) => ({ value: scale, label: `${scale} x`, words: [] }));
+    input === "one"
+      ? [
+          ...(one.default === null ? [{ value: null, label: "As the model has it", words: [] }] : []),
+          ...(one.values ?? []).map(value => ({ value: value.name, label: value.label, words: words(value) })),
+        ]
+      : input === "class"
+        ? [
+            { value: null, label: "All others", words: [] },
+            ...state.classes.map(({ name }) => ({ value: name, label: name, words: [] })),
+          ]
+        : input === "layer"
+          ? [
+              { value: null, label: "The target layer", words: [] },
+              ...(state.info?.model.targets ?? []).map(layer => ({ value: layer, label: layer, words: [] })),
+            ]
+          : input === "layers"
+            ? (state.info?.model.targets ?? []).map(layer => ({ value: layer, label: layer, words: [] }))
+            : [0.75, 1.25, 1.5].map(scale => ({ value: scale, label: `${scale} x`, words: [] }));
   const many = input === "layers" || input === "numbers";
   /** @type {HTMLInputElement[]} */
   const inputs = [];
   for (const { value, label, words } of values) {
     const box = el("input", { type: many ? "checkbox" : "radio", name, value: String(value) });
     inputs.push(box);
-    box.addEventListener("change", () => choose(kind, many ? values.filter((_, at) => inputs[at].checked).map(({ value }) => value) : value));
-    details.append(el("label", { class: "choice-value" }, box, el("span", { class: "choice-name" }, label), el("span", { class: "choice-says" }, ...words)));
+    box.addEventListener("change", () =>
+      choose(kind, many ? values.filter((_, at) => inputs[at].checked).map(({ value }) => value) : value),
+    );
+    details.append(
+      el(
+        "label",
+        { class: "choice-value" },
+        box,
+        el("span", { class: "choice-name" }, label),
+        el("span", { class: "choice-says" }, ...words),
+      ),
+    );
   }
   const needs = givenFor(kind);
   if (needs) {
     const file = files.get(needs) ?? controlOf(needs);
     files.set(needs, file);
     // Under the value that it belongs to.
-    (inputs[values.findIndex(({ value }) => value === "file")]?.closest("label") ?? details.lastElementChild)?.after(file);
+    (inputs[values.findIndex(({ value }) => value === "file")]?.closest("label") ?? details.lastElementChild)?.after(
+      file,
+    );
   }
   updates.set(kind, () => {
     const value = valueOf(kind);
     const on = (/** @type {unknown} */ one) => (many ? Array.isArray(value) && value.includes(one) : value === one);
     for (const [at, box] of inputs.entries()) box.checked = on(values[at].value);
-    const labels = values.filter((one) => on(one.value)).map(({ label }) => label);
+    const labels = values.filter(one => on(one.value)).map(({ label }) => label);
     now.textContent = labels.join(", ") || (input === "layers" ? (state.info?.model.target ?? "") : "None");
     details.classList.toggle("changed", kind in state.choices);
   });
@@ -199,7 +250,13 @@ function control(one) {
 function toggle({ kind, label, sentence }) {
   const box = el("input", { type: "checkbox", role: "switch" });
   box.addEventListener("change", () => choose(kind, box.checked));
-  const element = el("label", { class: "choice choice-line", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence));
+  const element = el(
+    "label",
+    { class: "choice choice-line", "data-kind": kind },
+    el("span", { class: "choice-label" }, label),
+    box,
+    el("span", { class: "choice-says" }, sentence),
+  );
   updates.set(kind, () => {
     box.checked = valueOf(kind) === true;
     element.classList.toggle("changed", kind in state.choices);
@@ -211,10 +268,22 @@ function toggle({ kind, label, sentence }) {
 function logits({ kind, label, sentence }) {
   const box = el("input", { type: "text", placeholder: "tabby, 282", spellcheck: "false", autocomplete: "off" });
   box.addEventListener("change", () => {
-    const outputs = box.value.split(",").map((text) => text.trim()).filter((text) => text);
-    choose(kind, outputs.length === 0 ? null : { logit: outputs.map((text) => (/^\d+$/.test(text) ? Number(text) : text)) });
+    const outputs = box.value
+      .split(",")
+      .map(text => text.trim())
+      .filter(text => text);
+    choose(
+      kind,
+      outputs.length === 0 ? null : { logit: outputs.map(text => (/^\d+$/.test(text) ? Number(text) : text)) },
+    );
   });
-  const element = el("label", { class: "choice choice-line choice-text", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence, " Labels or numbers, with commas between them."));
+  const element = el(
+    "label",
+    { class: "choice choice-line choice-text", "data-kind": kind },
+    el("span", { class: "choice-label" }, label),
+    box,
+    el("span", { class: "choice-says" }, sentence, " Labels or numbers, with commas between them."),
+  );
   updates.set(kind, () => {
     const { logit = [] } = /** @type {{logit?: unknown}} */ (valueOf(kind) ?? {});
     box.value = [logit].flat().join(", ");
@@ -230,7 +299,13 @@ function number({ kind, label, sentence, min, max, step }) {
     if (box.value !== "" && box.checkValidity()) choose(kind, box.valueAsNumber);
     else updates.get(kind)?.();
   });
-  const element = el("label", { class: "choice choice-line", "data-kind": kind }, el("span", { class: "choice-label" }, label), box, el("span", { class: "choice-says" }, sentence));
+  const element = el(
+    "label",
+    { class: "choice choice-line", "data-kind": kind },
+    el("span", { class: "choice-label" }, label),
+    box,
+    el("span", { class: "choice-says" }, sentence),
+  );
   updates.set(kind, () => {
     box.value = String(valueOf(kind) ?? "");
     element.classList.toggle("changed", kind in state.choices);

@@ -47,9 +47,9 @@ export function mountClasses() {
 
 function show() {
   const { classes } = state;
-  const photos = new Set(classes.flatMap((one) => one.photos.map(({ key }) => key)));
-  for (const [key, tile] of tiles) if (!photos.has(key)) (tile.item.remove(), tiles.delete(key));
-  for (const [key, { card }] of cards) if (!classes.some((one) => one.key === key)) (card.remove(), cards.delete(key));
+  const photos = new Set(classes.flatMap(one => one.photos.map(({ key }) => key)));
+  for (const [key, tile] of tiles) if (!photos.has(key)) tile.item.remove(), tiles.delete(key);
+  for (const [key, { card }] of cards) if (!classes.some(one => one.key === key)) card.remove(), cards.delete(key);
   for (const [place, item] of classes.entries()) {
     const parts = cards.get(item.key) ?? makeCard(item.key);
     cards.set(item.key, parts);
@@ -66,7 +66,9 @@ function show() {
  * @param {() => void} remove
  */
 function keepFocus(element, siblings, inside, remove) {
-  const neighbour = [element.nextElementSibling, element.previousElementSibling].find((other) => other?.matches(siblings));
+  const neighbour = [element.nextElementSibling, element.previousElementSibling].find(other =>
+    other?.matches(siblings),
+  );
   const had = element.contains(document.activeElement);
   remove();
   if (!had) return;
@@ -75,16 +77,24 @@ function keepFocus(element, siblings, inside, remove) {
 }
 
 /** @param {string} key */
-const byKey = (key) => /** @type {ClassItem} */ (state.classes.find((one) => one.key === key));
+const byKey = key => /** @type {ClassItem} */ (state.classes.find(one => one.key === key));
 
 /**
  * @param {string} key
  * @returns {Card}
  */
 function makeCard(key) {
-  const name = el("input", { type: "text", class: "class-name", "data-testid": "class-name", "aria-label": "Name of the class", maxlength: "60", spellcheck: "false", autocomplete: "off" });
+  const name = el("input", {
+    type: "text",
+    class: "class-name",
+    "data-testid": "class-name",
+    "aria-label": "Name of the class",
+    maxlength: "60",
+    spellcheck: "false",
+    autocomplete: "off",
+  });
   name.addEventListener("change", () => renameClass(byKey(key), name.value));
-  name.addEventListener("keydown", (event) => {
+  name.addEventListener("keydown", event => {
     if (event.key === "Enter") name.blur();
     if (event.key === "Escape") {
       name.value = byKey(key).name;
@@ -92,15 +102,36 @@ function makeCard(key) {
     }
   });
   const score = el("span", { class: "class-score" });
-  const remove = el("button", { type: "button", class: "round small", "data-testid": "class-remove", title: "Remove this class", onclick: () => keepFocus(card, ".class-card", ".class-name", () => removeClass(byKey(key))) }, icon("close"));
-  const input = el("input", { type: "file", accept: "image/*", multiple: true, class: "unseen", "data-testid": "class-input" });
+  const remove = el(
+    "button",
+    {
+      type: "button",
+      class: "round small",
+      "data-testid": "class-remove",
+      title: "Remove this class",
+      onclick: () => keepFocus(card, ".class-card", ".class-name", () => removeClass(byKey(key))),
+    },
+    icon("close"),
+  );
+  const input = el("input", {
+    type: "file",
+    accept: "image/*",
+    multiple: true,
+    class: "unseen",
+    "data-testid": "class-input",
+  });
   input.addEventListener("change", () => {
     addSupports(key, [...(input.files ?? [])]);
     input.value = "";
   });
   const add = el("label", { class: "tile-add" }, input, icon("plus"), el("span", {}, "Add"));
   const grid = el("ul", { class: "supports" }, el("li", {}, add));
-  const card = el("article", { class: "class-card", "data-testid": "class", "data-drop": `class:${key}` }, el("header", {}, el("span", { class: "swatch", "aria-hidden": "true" }), name, score, remove), grid);
+  const card = el(
+    "article",
+    { class: "class-card", "data-testid": "class", "data-drop": `class:${key}` },
+    el("header", {}, el("span", { class: "swatch", "aria-hidden": "true" }), name, score, remove),
+    grid,
+  );
   showWhilePointedAt(card, () => (state.result?.keys.includes(key) ? key : null));
   return { card, name, score, grid, add, input, remove };
 }
@@ -134,7 +165,17 @@ function fill({ card, name, grid, input, remove }, item) {
 function makeTile(key, photo) {
   const { box, overlay } = thumb(photo.src, photo.name);
   box.title = photo.name;
-  const remove = el("button", { type: "button", class: "remove", "data-testid": "support-remove", title: "Remove", onclick: () => keepFocus(item, "li", ".remove, input", () => removeSupport(byKey(key), photo)) }, icon("close"));
+  const remove = el(
+    "button",
+    {
+      type: "button",
+      class: "remove",
+      "data-testid": "support-remove",
+      title: "Remove",
+      onclick: () => keepFocus(item, "li", ".remove, input", () => removeSupport(byKey(key), photo)),
+    },
+    icon("close"),
+  );
   const item = el("li", { class: "support", "data-testid": "support", "data-file": photo.name }, box, remove);
   return { overlay, remove, item };
 }
@@ -142,7 +183,9 @@ function makeTile(key, photo) {
 function showScores() {
   const { result } = state;
   const shown = shownClass();
-  const decimals = scoreDecimals(Math.max(...(result?.found.classes ?? []).map(({ similarity }) => Math.abs(similarity)), 1e-6));
+  const decimals = scoreDecimals(
+    Math.max(...(result?.found.classes ?? []).map(({ similarity }) => Math.abs(similarity)), 1e-6),
+  );
   for (const [key, { score, card }] of cards) {
     const at = result ? result.keys.indexOf(key) : -1;
     score.textContent = result && at >= 0 ? result.found.classes[at].similarity.toFixed(decimals) : "";

@@ -10,7 +10,7 @@ import { addClass, addPhotos, addQueries, addSupports, nextClassName } from "./i
 /** @import { Folder, Taker } from "../drop.js" */
 
 /** @param {Element} card */
-const classOf = (card) => /** @type {HTMLElement} */ (card).dataset.drop?.replace("class:", "") ?? "";
+const classOf = card => /** @type {HTMLElement} */ (card).dataset.drop?.replace("class:", "") ?? "";
 
 /** @param {Element | null} under */
 function place(under) {
@@ -25,7 +25,11 @@ export const taker = {
 
   where(under) {
     const { card, classes, classKey } = place(under);
-    if (card) return { element: card, label: `Add to ${state.classes.find(({ key }) => key === classKey)?.name ?? "this class"}` };
+    if (card)
+      return {
+        element: card,
+        label: `Add to ${state.classes.find(({ key }) => key === classKey)?.name ?? "this class"}`,
+      };
     if (classes) return { element: classes, label: "Make a new class" };
     return { element: byId("stage", HTMLElement), label: "Explain this photo, or turn folders into classes" };
   },
@@ -36,11 +40,15 @@ export const taker = {
     for (const { kind, file } of given) void give(kind, file);
     if (given.length > 0 && files.length + folders.length === 0) return;
     // Folders hold all kinds of things beside photos, and nobody meant those.
-    if (folders.length === 0) tellLeftOut(rest.filter((file) => !given.some((one) => one.file === file)), files.length > 0);
+    if (folders.length === 0)
+      tellLeftOut(
+        rest.filter(file => !given.some(one => one.file === file)),
+        files.length > 0,
+      );
     if (photo) {
       if (classKey) addPhotos(classKey, [photo]);
       else if (classes) addPhotos(addClass(nextClassName(), []).key, [photo]);
-    } else if (classKey) addSupports(classKey, [...files, ...folders.flatMap((folder) => folder.files)]);
+    } else if (classKey) addSupports(classKey, [...files, ...folders.flatMap(folder => folder.files)]);
     else {
       addFolders(folders);
       if (classes && files.length > 0) addClass(nextClassName(), files);

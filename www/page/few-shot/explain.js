@@ -32,7 +32,7 @@ async function explain() {
   const slow = setTimeout(() => set({ busy: state.busy ?? { phase: "embed", loaded: 0, total: 0 } }), 250);
   const options = optionsNow();
   /** @param {Record<string, unknown>} options @returns {Promise<Result>} */
-  const ask = async (options) => {
+  const ask = async options => {
     const found = await lens.explain({
       query: query.source,
       classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
@@ -40,7 +40,9 @@ async function explain() {
       signal,
     });
     // Outputs of the model's classifier take the place of the classes.
-    const shown = options.against ? found.classes.map(({ name }, at) => ({ key: `output ${name}`, name, color: at % COLORS, photos: [] })) : used;
+    const shown = options.against
+      ? found.classes.map(({ name }, at) => ({ key: `output ${name}`, name, color: at % COLORS, photos: [] }))
+      : used;
     return { found, query, of: classes, classes: shown, keys: shown.map(({ key }) => key), options };
   };
   try {
@@ -83,8 +85,13 @@ let lastChoices = state.choices;
 /** Tells what is wrong; a choice that cannot be is taken back by a click. @param {unknown} error */
 function refuse(error) {
   const back = lastChoices;
-  if (!(error instanceof LensError) || (error.code !== "argument" && error.code !== "target") || back === state.choices) return trouble(error);
-  notify({ kind: "error", text: sentence(error.message), action: { label: "Take it back", run: () => set({ choices: back }) } });
+  if (!(error instanceof LensError) || (error.code !== "argument" && error.code !== "target") || back === state.choices)
+    return trouble(error);
+  notify({
+    kind: "error",
+    text: sentence(error.message),
+    action: { label: "Take it back", run: () => set({ choices: back }) },
+  });
 }
 
 /** The lens that gave each result. @type {WeakMap<Result, Lens>} */
@@ -100,7 +107,12 @@ export function isExplained() {
   const { result, query, classes } = state;
   /** @param {{query: Photo, options: object}} answer @param {ClassItem[]} of */
   const answers = (answer, of) => answer.query === query && of === classes && same(answer.options, optionsNow());
-  return !query || filled(classes).length === 0 || (result !== null && answers(result, result.of)) || (refused !== null && answers(refused, refused.classes));
+  return (
+    !query ||
+    filled(classes).length === 0 ||
+    (result !== null && answers(result, result.of)) ||
+    (refused !== null && answers(refused, refused.classes))
+  );
 }
 
 /**
@@ -111,13 +123,15 @@ async function unreadable(photos) {
   /** @type {{photo: Photo, error: any}[]} */
   const failed = [];
   await Promise.all(
-    photos.map((photo) =>
-      state.lens?.open(photo.source, { name: photo.name }).catch((error) => {
+    photos.map(photo =>
+      state.lens?.open(photo.source, { name: photo.name }).catch(error => {
         failed.push({ photo, error });
       }),
     ),
   );
-  const fatal = failed.find(({ error }) => error.code === "crashed" || error.code === "disposed" || !(error instanceof LensError));
+  const fatal = failed.find(
+    ({ error }) => error.code === "crashed" || error.code === "disposed" || !(error instanceof LensError),
+  );
   if (fatal) throw fatal.error;
   return failed;
 }
@@ -126,9 +140,15 @@ async function unreadable(photos) {
 function tellUnreadable(failed) {
   for (const { error } of failed.slice(0, 2)) {
     if (error.code === "image" || error.code === "too_large") report(error);
-    else notify({ kind: "error", text: sentence(error.message), action: { label: "Try again", run: () => void explain() } });
+    else
+      notify({
+        kind: "error",
+        text: sentence(error.message),
+        action: { label: "Try again", run: () => void explain() },
+      });
   }
-  if (failed.length > 2) notify({ kind: "error", text: `${failed.length - 2} more files could not be read as photos.` });
+  if (failed.length > 2)
+    notify({ kind: "error", text: `${failed.length - 2} more files could not be read as photos.` });
 }
 
 /** The activation maps of the strongest channels of the class that is shown. */
@@ -140,7 +160,11 @@ async function readChannels() {
   reading = new AbortController();
   const { signal } = reading;
   try {
-    const channelMaps = await lens.channels(result.query.source, top.map(({ channel }) => channel), { signal });
+    const channelMaps = await lens.channels(
+      result.query.source,
+      top.map(({ channel }) => channel),
+      { signal },
+    );
     if (!signal.aborted) set({ channelMaps });
   } catch (error) {
     if (!signal.aborted) trouble(error);
@@ -154,7 +178,9 @@ function announce() {
   const { found, query } = result;
   const order = [...found.classes].sort((a, b) => b.similarity - a.similarity);
   const rest = order.slice(1).map(({ name, similarity }) => `${name} ${similarity.toFixed(2)}`);
-  say(`${query.name}: most like ${order[0].name}, ${found.score} ${order[0].similarity.toFixed(2)}.${rest.length ? ` Then ${rest.join(", ")}.` : ""}`);
+  say(
+    `${query.name}: most like ${order[0].name}, ${found.score} ${order[0].similarity.toFixed(2)}.${rest.length ? ` Then ${rest.join(", ")}.` : ""}`,
+  );
 }
 
 /** Everything the lens has been given that was on the page, by source. @type {Map<File | Blob | string, Photo>} */
@@ -165,14 +191,14 @@ let sweeping = 0;
 /** Lets go of photos that are nowhere on the page any more, once nothing can bring them back. */
 function sweep() {
   clearTimeout(sweeping);
-  const photos = [...state.queries, ...state.classes.flatMap((one) => one.photos)];
+  const photos = [...state.queries, ...state.classes.flatMap(one => one.photos)];
   for (const photo of photos) given.set(photo.source, photo);
   const here = new Set(photos.map(({ source }) => source));
   if (given.size === here.size) return;
   sweeping = setTimeout(() => {
     // As long as an undo is offered, it must find everything.
     if (document.querySelector(".notice .link")) return sweep();
-    const still = new Set([...state.queries, ...state.classes.flatMap((one) => one.photos)].map(({ source }) => source));
+    const still = new Set([...state.queries, ...state.classes.flatMap(one => one.photos)].map(({ source }) => source));
     for (const [source, photo] of given) {
       if (still.has(source) || source === state.result?.query.source) continue;
       given.delete(source);

@@ -46,7 +46,7 @@ const ALL = /** @type {Kind[]} */ (Object.keys(KINDS));
 let wrong = {};
 /** How the controls are drawn again. @type {(() => void)[]} */
 const draws = [];
-const draw = () => draws.forEach((run) => run());
+const draw = () => draws.forEach(run => run());
 
 /** The lens that has what was given. @type {Lens | null} */
 let of = null;
@@ -62,15 +62,19 @@ export function mountGiven(place) {
     const same = of?.info.model.identity === lens.info.model.identity;
     of = lens;
     if (!same) return void set({ given: {} });
-    for (const kind of ALL) if (state.given[kind]) void KINDS[kind].load(lens, state.given[kind].bytes).catch(() => remove(kind));
+    for (const kind of ALL)
+      if (state.given[kind]) void KINDS[kind].load(lens, state.given[kind].bytes).catch(() => remove(kind));
   });
 }
 
 /** The kind of file that an option may need. @param {string} option @returns {Kind | null} */
-export const givenFor = (option) => ALL.find((kind) => KINDS[kind].of === option) ?? null;
+export const givenFor = option => ALL.find(kind => KINDS[kind].of === option) ?? null;
 
 /** The files among some that belong here, with their kinds. @param {File[]} files */
-export const givenAmong = (files) => files.flatMap((file) => ALL.filter((kind) => file.name.toLowerCase().endsWith(KINDS[kind].accept)).map((kind) => ({ file, kind })));
+export const givenAmong = files =>
+  files.flatMap(file =>
+    ALL.filter(kind => file.name.toLowerCase().endsWith(KINDS[kind].accept)).map(kind => ({ file, kind })),
+  );
 
 /**
  * @param {Kind} kind
@@ -80,12 +84,28 @@ export function controlOf(kind) {
   const { label, none, accept, wanted } = KINDS[kind];
   const says = el("p", { class: "fine" });
   const error = el("p", { class: "given-error", role: "alert", "data-testid": `given-error-${kind}`, hidden: true });
-  const pick = el("button", { type: "button", class: "button", "data-testid": `given-pick-${kind}`, onclick: async () => {
-    const [file] = await pickFiles({ multiple: false, accept });
-    if (file) void give(kind, file);
-  } });
-  const drop = el("button", { type: "button", class: "button quiet", "data-testid": `given-remove-${kind}`, onclick: () => void remove(kind) }, icon("close"), "Remove");
-  const element = el("div", { class: "given", role: "group", "aria-label": label, "data-given": kind, "data-testid": `given-${kind}` }, says, error, el("div", { class: "given-buttons" }, pick, drop));
+  const pick = el("button", {
+    type: "button",
+    class: "button",
+    "data-testid": `given-pick-${kind}`,
+    onclick: async () => {
+      const [file] = await pickFiles({ multiple: false, accept });
+      if (file) void give(kind, file);
+    },
+  });
+  const drop = el(
+    "button",
+    { type: "button", class: "button quiet", "data-testid": `given-remove-${kind}`, onclick: () => void remove(kind) },
+    icon("close"),
+    "Remove",
+  );
+  const element = el(
+    "div",
+    { class: "given", role: "group", "aria-label": label, "data-given": kind, "data-testid": `given-${kind}` },
+    says,
+    error,
+    el("div", { class: "given-buttons" }, pick, drop),
+  );
   const show = () => {
     const file = state.given[kind];
     element.hidden = !wanted();
@@ -123,7 +143,10 @@ export async function give(kind, file) {
     }
     given({ ...state.given, [kind]: { name: file.name, says, bytes } });
   } catch (error) {
-    wrong = { ...wrong, [kind]: `${file.name} cannot be used. ${sentence(error instanceof Error ? error.message : String(error))}` };
+    wrong = {
+      ...wrong,
+      [kind]: `${file.name} cannot be used. ${sentence(error instanceof Error ? error.message : String(error))}`,
+    };
     draw();
   }
 }
@@ -131,7 +154,10 @@ export async function give(kind, file) {
 /** Explains once, since only that tells whether a file fits the embeddings. @param {Lens} lens @param {Kind} kind */
 async function tried(lens, kind) {
   const { query } = state;
-  const classes = filled(state.classes).map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) }));
+  const classes = filled(state.classes).map(({ name, photos }) => ({
+    name,
+    supports: photos.map(({ source }) => source),
+  }));
   if (!query || classes.length === 0) return;
   const { form: _, method: _method, against: _against, ...options } = optionsNow();
   await lens.explain({ query: query.source, classes, ...options, ...(kind === "head" ? { head: "file" } : {}) });
@@ -147,4 +173,4 @@ async function remove(kind) {
 }
 
 /** Explains again: the choices are the same, what they rest on is not. @param {Partial<Record<Kind, GivenFile>>} next */
-const given = (next) => set({ given: next, result: null, choices: { ...state.choices } });
+const given = next => set({ given: next, result: null, choices: { ...state.choices } });

@@ -18,7 +18,7 @@ export function makeGrid(place, { caption = 66 } = {}) {
   const panes = new Map();
 
   /** @param {[number, number] | null} at */
-  const point = (at) => {
+  const point = at => {
     for (const pane of panes.values()) void pane.probe(at, pane.overlay.matches(":hover"));
   };
 
@@ -27,7 +27,9 @@ export function makeGrid(place, { caption = 66 } = {}) {
     if (!size || !place.clientWidth) return;
     const ratio = size.width / size.height;
     const height = scrolling.matches ? Infinity : place.clientHeight;
-    const [columns, width] = scrolling.matches ? [Math.min(2, panes.size), (place.clientWidth - 14 * (Math.min(2, panes.size) - 1)) / Math.min(2, panes.size)] : fit(panes.size, ratio, place.clientWidth, height, caption);
+    const [columns, width] = scrolling.matches
+      ? [Math.min(2, panes.size), (place.clientWidth - 14 * (Math.min(2, panes.size) - 1)) / Math.min(2, panes.size)]
+      : fit(panes.size, ratio, place.clientWidth, height, caption);
     grid.style.setProperty("--columns", String(columns));
     grid.style.setProperty("--photo", `${Math.floor(width)}px`);
     grid.style.setProperty("--ratio", String(ratio));
@@ -39,7 +41,13 @@ export function makeGrid(place, { caption = 66 } = {}) {
     if (!state.lens || !first) return;
     const { colormap, threshold } = state.look;
     const data = Float32Array.from({ length: 64 }, (_, i) => i / 63);
-    const drawn = await state.lens.render(first.photo.source, { data, width: 64, height: 1, min: 0, max: 1 }, { width: 96, height: 10, colormap, mode: "constant", threshold }).catch(() => null);
+    const drawn = await state.lens
+      .render(
+        first.photo.source,
+        { data, width: 64, height: 1, min: 0, max: 1 },
+        { width: 96, height: 10, colormap, mode: "constant", threshold },
+      )
+      .catch(() => null);
     if (drawn) for (const pane of panes.values()) paint(pane.ramp, drawn.image);
   }
   on(["look"], () => void ramps());
@@ -47,7 +55,8 @@ export function makeGrid(place, { caption = 66 } = {}) {
   return {
     /** Shows these, by key; the rest goes. @param {[string, Content][]} contents */
     show(contents) {
-      for (const [key, pane] of panes) if (!contents.some(([name]) => name === key)) (pane.element.remove(), panes.delete(key));
+      for (const [key, pane] of panes)
+        if (!contents.some(([name]) => name === key)) pane.element.remove(), panes.delete(key);
       for (const [place, [key, content]] of contents.entries()) {
         const pane = panes.get(key) ?? makePane(key, `overlay-${key}`, point);
         panes.set(key, pane);

@@ -51,11 +51,18 @@ export function loadExample(example) {
   const patch = {
     queries,
     query: queries[0],
-    classes: example.classes.map(({ name, supports }, color) => ({ key: key(), name, color, photos: supports.map(examplePhoto) })),
+    classes: example.classes.map(({ name, supports }, color) => ({
+      key: key(),
+      name,
+      color,
+      photos: supports.map(examplePhoto),
+    })),
     picked: null,
     channel: null,
   };
-  const own = [...state.queries, ...state.classes.flatMap(({ photos }) => photos)].some((photo) => photo.example === null);
+  const own = [...state.queries, ...state.classes.flatMap(({ photos }) => photos)].some(
+    photo => photo.example === null,
+  );
   if (own) replaceAll(`${example.name} in place of your photos.`, patch);
   else set(patch);
 }
@@ -76,9 +83,11 @@ export function addQueries(files) {
 export function removeQuery(photo) {
   const at = state.queries.indexOf(photo);
   const asked = state.query === photo;
-  const queries = state.queries.filter((other) => other !== photo);
+  const queries = state.queries.filter(other => other !== photo);
   set(asked ? { queries, query: queries[0] ?? null, picked: null, channel: null } : { queries });
-  offerUndo(`${photo.name} removed.`, () => set({ queries: putBack(state.queries, at, photo), query: asked ? photo : (state.query ?? photo) }));
+  offerUndo(`${photo.name} removed.`, () =>
+    set({ queries: putBack(state.queries, at, photo), query: asked ? photo : (state.query ?? photo) }),
+  );
 }
 
 /**
@@ -94,7 +103,7 @@ export function addClass(name, files) {
 
 /** @param {string} name */
 function freeName(name) {
-  const names = new Set(state.classes.map((one) => one.name));
+  const names = new Set(state.classes.map(one => one.name));
   let free = name;
   for (let n = 2; names.has(free); n += 1) free = `${name} ${n}`;
   return free;
@@ -110,13 +119,16 @@ export function nextClassName(start = "Class") {
  * @param {string} name
  */
 export function renameClass(item, name) {
-  change(item.key, (old) => ({ ...old, name: name.trim() || old.name }));
+  change(item.key, old => ({ ...old, name: name.trim() || old.name }));
 }
 
 /** @param {ClassItem} item */
 export function removeClass(item) {
-  const at = state.classes.findIndex((one) => one.key === item.key);
-  set({ classes: state.classes.filter((one) => one.key !== item.key), picked: state.picked === item.key ? null : state.picked });
+  const at = state.classes.findIndex(one => one.key === item.key);
+  set({
+    classes: state.classes.filter(one => one.key !== item.key),
+    picked: state.picked === item.key ? null : state.picked,
+  });
   offerUndo(`${item.name} removed.`, () => set({ classes: putBack(state.classes, at, item) }));
 }
 
@@ -134,7 +146,7 @@ export function addSupports(classKey, files) {
  */
 export function addPhotos(classKey, photos) {
   // A photo taken from elsewhere on the page gets a key of its own: it can then be removed here and stay there.
-  change(classKey, (old) => ({ ...old, photos: [...old.photos, ...photos.map((photo) => ({ ...photo, key: key() }))] }));
+  change(classKey, old => ({ ...old, photos: [...old.photos, ...photos.map(photo => ({ ...photo, key: key() }))] }));
 }
 
 /**
@@ -142,16 +154,18 @@ export function addPhotos(classKey, photos) {
  * @param {Photo} photo
  */
 export function removeSupport(item, photo) {
-  const at = item.photos.findIndex((other) => other.key === photo.key);
-  change(item.key, (old) => ({ ...old, photos: old.photos.filter((other) => other.key !== photo.key) }));
-  offerUndo(`${photo.name} removed from ${item.name}.`, () => change(item.key, (old) => ({ ...old, photos: putBack(old.photos, at, photo) })));
+  const at = item.photos.findIndex(other => other.key === photo.key);
+  change(item.key, old => ({ ...old, photos: old.photos.filter(other => other.key !== photo.key) }));
+  offerUndo(`${photo.name} removed from ${item.name}.`, () =>
+    change(item.key, old => ({ ...old, photos: putBack(old.photos, at, photo) })),
+  );
 }
 
 export function startEmpty() {
   replaceAll("Everything cleared.", {
     queries: [],
     query: null,
-    classes: [0, 1].map((color) => ({ key: key(), name: `Class ${color + 1}`, color, photos: [] })),
+    classes: [0, 1].map(color => ({ key: key(), name: `Class ${color + 1}`, color, photos: [] })),
     picked: null,
     channel: null,
   });
@@ -163,10 +177,10 @@ export function startEmpty() {
  * @param {Photo | null} before
  */
 export function dropUnreadable(keys, before) {
-  const queries = state.queries.filter((photo) => !keys.has(photo.key));
+  const queries = state.queries.filter(photo => !keys.has(photo.key));
   const still = state.query && !keys.has(state.query.key);
   const query = still ? state.query : before && queries.includes(before) ? before : (queries[0] ?? null);
-  const classes = state.classes.map((one) => ({ ...one, photos: one.photos.filter((photo) => !keys.has(photo.key)) }));
+  const classes = state.classes.map(one => ({ ...one, photos: one.photos.filter(photo => !keys.has(photo.key)) }));
   set({ queries, query, classes });
 }
 
@@ -175,5 +189,5 @@ export function dropUnreadable(keys, before) {
  * @param {(old: ClassItem) => ClassItem} update
  */
 function change(classKey, update) {
-  set({ classes: state.classes.map((one) => (one.key === classKey ? update(one) : one)) });
+  set({ classes: state.classes.map(one => (one.key === classKey ? update(one) : one)) });
 }

@@ -44,7 +44,7 @@ export function mount(container) {
 
   /** @param {string} name @param {boolean} wanted */
   function toggle(name, wanted) {
-    const next = wanted ? [...chosen, name] : chosen.filter((other) => other !== name);
+    const next = wanted ? [...chosen, name] : chosen.filter(other => other !== name);
     if (next.length >= LEAST && next.length <= MOST) chosen = next;
     mark();
     void run();
@@ -64,7 +64,7 @@ export function mount(container) {
     if (state.mode !== "methods" || !lens || !query || used.length === 0) return;
     const isOf = shown?.query === query && shown.of === classes && same(shown.options, options);
     const known = isOf && shown ? shown.found.methods : [];
-    const missing = chosen.filter((name) => !known.some(({ method }) => method === name));
+    const missing = chosen.filter(name => !known.some(({ method }) => method === name));
     if (missing.length === 0) return show();
     running?.abort();
     const { signal } = (running = new AbortController());
@@ -72,15 +72,27 @@ export function mount(container) {
     says.textContent = "";
     try {
       const asked = used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) }));
-      const found = await lens.compareMethods({ query: query.source, classes: asked, methods: missing, ...options, signal });
+      const found = await lens.compareMethods({
+        query: query.source,
+        classes: asked,
+        methods: missing,
+        ...options,
+        signal,
+      });
       if (signal.aborted) return;
-      shown = { found: { ...found, methods: [...known, ...found.methods] }, query, of: classes, options, keys: used.map(({ key }) => key) };
+      shown = {
+        found: { ...found, methods: [...known, ...found.methods] },
+        query,
+        of: classes,
+        options,
+        keys: used.map(({ key }) => key),
+      };
       show();
     } catch (error) {
       // A newer run has taken over, and may compute the same.
       if (running?.signal !== signal) return;
       // What was to be added and did not come is not chosen any more.
-      const rest = chosen.filter((name) => !missing.includes(name));
+      const rest = chosen.filter(name => !missing.includes(name));
       if (rest.length >= LEAST) chosen = rest;
       mark();
       if (!signal.aborted) trouble(error);
@@ -103,7 +115,18 @@ export function mount(container) {
     grid.show(
       found.methods
         .filter(({ method }) => chosen.includes(method))
-        .map((one) => [one.method, { name: one.label, says: [cost(one), ...one.notes].join(" "), note: "", photo: query, size, map: one.maps[at], label: `${one.label}: what speaks for ${name} in ${query.name}` }]),
+        .map(one => [
+          one.method,
+          {
+            name: one.label,
+            says: [cost(one), ...one.notes].join(" "),
+            note: "",
+            photo: query,
+            size,
+            map: one.maps[at],
+            label: `${one.label}: what speaks for ${name} in ${query.name}`,
+          },
+        ]),
     );
     says.textContent = `All explain the same number, the ${found.score} to ${name}, at the layer ${found.layer}. Time and memory are for all classes, beside one forward pass that all share.`;
   }
@@ -120,7 +143,11 @@ export function mount(container) {
 /** @param {MethodResult} result */
 function cost({ cost: { own, passes, bytes } }) {
   const { forward, tail, backward } = passes;
-  const of = [count(forward, "forward pass", "forward passes"), count(backward, "backward pass", "backward passes"), count(tail, "pass of the tail", "passes of the tail")].filter((part) => part);
+  const of = [
+    count(forward, "forward pass", "forward passes"),
+    count(backward, "backward pass", "backward passes"),
+    count(tail, "pass of the tail", "passes of the tail"),
+  ].filter(part => part);
   return `${milliseconds(own)}, ${of.length > 0 ? of.join(", ") : "no further pass"}, ${bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1000))} kB`}.`;
 }
 

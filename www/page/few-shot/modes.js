@@ -12,7 +12,12 @@ import { on, set, state } from "../state.js";
 
 /** @type {Mode[]} */
 const MODES = [
-  { id: "methods", label: "Methods", of: { classes: true, tools: true, strip: true }, load: () => import("./methods.js") },
+  {
+    id: "methods",
+    label: "Methods",
+    of: { classes: true, tools: true, strip: true },
+    load: () => import("./methods.js"),
+  },
   { id: "mosaic", label: "Tell apart", of: { classes: true, tools: true }, load: () => import("./mosaic.js") },
   { id: "check", label: "Check", of: {}, load: () => import("./check.js") },
 ];
@@ -24,7 +29,18 @@ export function mountModes() {
   const group = byId("modes", HTMLElement);
   group.hidden = MODES.length === 0;
   for (const { id, label } of [{ id: "maps", label: "Maps" }, ...MODES]) {
-    group.append(el("button", { type: "button", "data-testid": "mode", "data-mode": id, onclick: () => set({ mode: id, hovered: null, channel: null }) }, label));
+    group.append(
+      el(
+        "button",
+        {
+          type: "button",
+          "data-testid": "mode",
+          "data-mode": id,
+          onclick: () => set({ mode: id, hovered: null, channel: null }),
+        },
+        label,
+      ),
+    );
   }
   on(["mode", "result"], show);
 }
@@ -32,7 +48,8 @@ export function mountModes() {
 function show() {
   const mode = MODES.find(({ id }) => id === state.mode) ?? null;
   const parts = mode ? mode.of : { classes: true, tools: true, strip: true };
-  for (const button of byId("modes", HTMLElement).children) button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.mode === state.mode));
+  for (const button of byId("modes", HTMLElement).children)
+    button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.mode === state.mode));
   byId("stage", HTMLElement).hidden = mode !== null;
   byId("mode", HTMLElement).hidden = mode === null;
   byId("class-row", HTMLElement).hidden = !parts.classes || !state.result || state.result.keys.length < 2;

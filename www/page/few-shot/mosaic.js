@@ -44,7 +44,9 @@ export function mount(container) {
         const input = el("input", { type: "checkbox", value: name, class: "unseen" });
         input.checked = forms.includes(name);
         input.addEventListener("change", () => {
-          const next = valuesOf("form").map((one) => one.name).filter((other) => (other === name ? input.checked : forms.includes(other)));
+          const next = valuesOf("form")
+            .map(one => one.name)
+            .filter(other => (other === name ? input.checked : forms.includes(other)));
           if (next.length > 0 && next.length <= 6) forms = next;
           else input.checked = !input.checked;
           void run();
@@ -59,7 +61,7 @@ export function mount(container) {
     if (state.mode !== "mosaic") return;
     const focused = [...tileRow.children].indexOf(/** @type {Element} */ (document.activeElement));
     tileRow.replaceChildren(
-      ...filled(state.classes).map((one) => {
+      ...filled(state.classes).map(one => {
         const photo = tileOf(one);
         const next = one.photos[(one.photos.indexOf(photo) + 1) % one.photos.length];
         const take = () => {
@@ -67,7 +69,20 @@ export function mount(container) {
           drawTiles();
           void run();
         };
-        return el("button", { type: "button", class: "tile-pick", "data-testid": "tile-pick", "data-color": one.color, title: `Another photo of ${one.name}`, "aria-label": `The tile of ${one.name} is ${photo.name}. Take another photo`, disabled: one.photos.length < 2, onclick: take }, thumb(photo.src, "").box);
+        return el(
+          "button",
+          {
+            type: "button",
+            class: "tile-pick",
+            "data-testid": "tile-pick",
+            "data-color": one.color,
+            title: `Another photo of ${one.name}`,
+            "aria-label": `The tile of ${one.name} is ${photo.name}. Take another photo`,
+            disabled: one.photos.length < 2,
+            onclick: take,
+          },
+          thumb(photo.src, "").box,
+        );
       }),
     );
     /** @type {HTMLElement | undefined} */ (tileRow.children[focused])?.focus();
@@ -93,15 +108,20 @@ export function mount(container) {
     try {
       const { form: _, ...options } = optionsNow();
       const known = new Set(valuesOf("form").map(({ name }) => name));
-      const asked = forms.filter((name) => known.has(name));
-      const found = await lens.mosaic({ classes: used.map((one) => ({ name: one.name, supports: inOrder(one).map(({ source }) => source) })), forms: /** @type {Form[]} */ (asked), ...options, signal });
+      const asked = forms.filter(name => known.has(name));
+      const found = await lens.mosaic({
+        classes: used.map(one => ({ name: one.name, supports: inOrder(one).map(({ source }) => source) })),
+        forms: /** @type {Form[]} */ (asked),
+        ...options,
+        signal,
+      });
       if (signal.aborted) return void lens.forget(found.image);
       const before = shown;
       shown = { lens, found, src: await address(found.picture), keys: used.map(({ key }) => key), forms: asked };
       show();
       letGo(before);
       table.replaceChildren(figures(shown.found, asked));
-      notes.replaceChildren(...found.notes.map((note) => el("li", {}, note)));
+      notes.replaceChildren(...found.notes.map(note => el("li", {}, note)));
     } catch (error) {
       if (!signal.aborted) trouble(error);
     }
@@ -117,8 +137,22 @@ export function mount(container) {
     grid.show(
       found.forms.map((one, place) => {
         const own = one.own[at];
-        const part = own === null ? `The map of ${name} is zero everywhere.` : `${percent(own)} of ${name}'s map is on its own tile; chance is ${percent(found.chance[at])}.`;
-        return [forms[place], { name: formOf(forms[place]).label, says: part, note: "", photo, size: { width: found.picture.width, height: found.picture.height }, map: one.maps[at], label: `Mosaic under ${formOf(forms[place]).label}. ${part}` }];
+        const part =
+          own === null
+            ? `The map of ${name} is zero everywhere.`
+            : `${percent(own)} of ${name}'s map is on its own tile; chance is ${percent(found.chance[at])}.`;
+        return [
+          forms[place],
+          {
+            name: formOf(forms[place]).label,
+            says: part,
+            note: "",
+            photo,
+            size: { width: found.picture.width, height: found.picture.height },
+            map: one.maps[at],
+            label: `Mosaic under ${formOf(forms[place]).label}. ${part}`,
+          },
+        ];
       }),
     );
   }
@@ -135,10 +169,11 @@ function letGo(old) {
 }
 
 /** @param {ClassItem} one */
-const tileOf = (one) => one.photos.find(({ key }) => key === tiles.get(one.key)) ?? /** @type {Photo} */ (one.photos.at(-1));
+const tileOf = one =>
+  one.photos.find(({ key }) => key === tiles.get(one.key)) ?? /** @type {Photo} */ (one.photos.at(-1));
 
 /** The photos with the tile last, where the library looks for it. @param {ClassItem} one */
-const inOrder = (one) => [...one.photos.filter((photo) => photo !== tileOf(one)), tileOf(one)];
+const inOrder = one => [...one.photos.filter(photo => photo !== tileOf(one)), tileOf(one)];
 
 /** An address for an <img>. @param {ImageData} picture */
 async function address(picture) {
@@ -150,17 +185,48 @@ async function address(picture) {
 /** @param {Mosaic} found @param {string[]} forms */
 function figures(found, forms) {
   const names = found.forms[0].classes.map(({ name }) => name);
-  return el("table", { class: "figures", "data-testid": "mosaic-figures" },
-    el("thead", {}, el("tr", {}, el("td", {}, "On the own tile"), ...names.map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col" }, "Mean"), el("th", { scope: "col" }, "Peak inside"))),
-    el("tbody", {},
-      ...found.forms.map(({ own, hits }, at) => el("tr", { "data-form": forms[at] }, el("th", { scope: "row" }, formOf(forms[at]).label), ...own.map((part) => bar(part)), bar(mean(own)), el("td", {}, `${hits.filter(Boolean).length} of ${hits.length}`))),
-      el("tr", { class: "chance" }, el("th", { scope: "row" }, "By chance"), ...found.chance.map((part) => bar(part)), bar(mean(found.chance)), el("td", {}, "")),
+  return el(
+    "table",
+    { class: "figures", "data-testid": "mosaic-figures" },
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        el("td", {}, "On the own tile"),
+        ...names.map(name => el("th", { scope: "col" }, name)),
+        el("th", { scope: "col" }, "Mean"),
+        el("th", { scope: "col" }, "Peak inside"),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      ...found.forms.map(({ own, hits }, at) =>
+        el(
+          "tr",
+          { "data-form": forms[at] },
+          el("th", { scope: "row" }, formOf(forms[at]).label),
+          ...own.map(part => bar(part)),
+          bar(mean(own)),
+          el("td", {}, `${hits.filter(Boolean).length} of ${hits.length}`),
+        ),
+      ),
+      el(
+        "tr",
+        { class: "chance" },
+        el("th", { scope: "row" }, "By chance"),
+        ...found.chance.map(part => bar(part)),
+        bar(mean(found.chance)),
+        el("td", {}, ""),
+      ),
     ),
   );
 }
 
 /** @param {(number | null)[]} parts */
-const mean = (parts) => parts.reduce((/** @type {number} */ sum, part) => sum + (part ?? 0), 0) / parts.length;
+const mean = parts => parts.reduce((/** @type {number} */ sum, part) => sum + (part ?? 0), 0) / parts.length;
 
 /** @param {number | null} part */
 function bar(part) {
@@ -170,4 +236,4 @@ function bar(part) {
 }
 
 /** @param {number} part */
-const percent = (part) => `${Math.round(100 * part)} %`;
+const percent = part => `${Math.round(100 * part)} %`;

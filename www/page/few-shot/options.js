@@ -8,7 +8,7 @@ import { state } from "../state.js";
 export const PUBLISHED = { form: "fam" };
 
 /** Classes that can be compared. @param {ClassItem[]} classes */
-export const filled = (classes) => classes.filter(({ photos }) => photos.length > 0);
+export const filled = classes => classes.filter(({ photos }) => photos.length > 0);
 
 /** The form that tells these classes apart best, for who has chosen none. */
 export function bestForm() {
@@ -51,4 +51,10 @@ export function nested(choices) {
 export const same = (a, b) => JSON.stringify(a, order(a)) === JSON.stringify(b, order(b));
 
 /** @param {object} options */
-const order = (options) => [...new Set([...Object.keys(options), ...Object.values(options).flatMap((one) => (one && typeof one === "object" ? Object.keys(one) : []))])].sort();
+const order = options =>
+  [
+    ...new Set([
+      ...Object.keys(options),
+      ...Object.values(options).flatMap(one => (one && typeof one === "object" ? Object.keys(one) : [])),
+    ]),
+  ].sort();

@@ -32,17 +32,34 @@ const drawings = new WeakMap();
  */
 export function makePane(key, testid, pointed) {
   const image = el("img", { alt: "", draggable: "false" });
-  const overlay = el("canvas", { "data-testid": testid, role: "img", tabindex: "0", "aria-describedby": "stage-keys", hidden: true });
+  const overlay = el("canvas", {
+    "data-testid": testid,
+    role: "img",
+    tabindex: "0",
+    "aria-describedby": "stage-keys",
+    hidden: true,
+  });
   const shapes = svgEl("svg", { class: "shapes", "aria-hidden": "true", focusable: "false" });
   const [low, high] = [el("span"), el("span")];
   const ramp = el("canvas", { class: "ramp", width: "96", height: "10" });
   const mark = el("i", { hidden: true });
   const readout = el("p", { "data-testid": key === "chosen" ? "readout" : null, "aria-live": "polite", hidden: true });
-  const scale = el("div", { class: "chip scale", hidden: true }, el("div", { class: "legend", "aria-hidden": "true" }, low, el("span", { class: "legend-bar" }, ramp, mark), high), readout);
+  const scale = el(
+    "div",
+    { class: "chip scale", hidden: true },
+    el("div", { class: "legend", "aria-hidden": "true" }, low, el("span", { class: "legend-bar" }, ramp, mark), high),
+    readout,
+  );
   const photo = el("div", { class: "pane-photo" }, image, overlay, shapes, scale);
   const [name, says] = [el("strong", { class: "pane-name" }), el("span", { class: "pane-says" })];
   const classes = el("div", { class: "pane-classes", role: "group" });
-  const element = el("figure", { class: "pane", "data-testid": "pane", "data-pane": key }, photo, el("figcaption", {}, name, " ", says), classes);
+  const element = el(
+    "figure",
+    { class: "pane", "data-testid": "pane", "data-pane": key },
+    photo,
+    el("figcaption", {}, name, " ", says),
+    classes,
+  );
 
   /** @type {Content | null} */
   let content = null;
@@ -81,13 +98,26 @@ export function makePane(key, testid, pointed) {
       classes.replaceChildren(
         ...(result?.classes ?? []).map(({ key, name, color }) => {
           const { box } = thumb(/** @type {Result} */ (result).query.src, "");
-          const button = el("button", { type: "button", class: "pane-class", "data-testid": "pane-class", "data-color": color, tabindex: "-1", onclick: () => set({ picked: key, channel: null }) }, box, el("span", {}, name));
+          const button = el(
+            "button",
+            {
+              type: "button",
+              class: "pane-class",
+              "data-testid": "pane-class",
+              "data-color": color,
+              tabindex: "-1",
+              onclick: () => set({ picked: key, channel: null }),
+            },
+            box,
+            el("span", {}, name),
+          );
           showWhilePointedAt(button, () => key);
           return button;
         }),
       );
     }
-    for (const [at, button] of [...classes.children].entries()) button.setAttribute("aria-pressed", String(at === shown));
+    for (const [at, button] of [...classes.children].entries())
+      button.setAttribute("aria-pressed", String(at === shown));
     void drawClasses();
   }
 
@@ -99,7 +129,8 @@ export function makePane(key, testid, pointed) {
     drawing?.abort();
     const { signal } = (drawing = new AbortController());
     try {
-      for (const [at, canvas] of [...classes.querySelectorAll("canvas")].entries()) await drawThumb(canvas, small.query.source, small.found.maps[at], signal);
+      for (const [at, canvas] of [...classes.querySelectorAll("canvas")].entries())
+        await drawThumb(canvas, small.query.source, small.found.maps[at], signal);
     } catch (error) {
       if (!signal.aborted) trouble(error);
     }
@@ -123,7 +154,12 @@ export function makePane(key, testid, pointed) {
     try {
       let drawn = drawings.get(map);
       if (drawn?.look !== look) {
-        const options = { width: Math.max(1, Math.round(size.width * factor)), height: Math.max(1, Math.round(size.height * factor)), ...how(), signal };
+        const options = {
+          width: Math.max(1, Math.round(size.width * factor)),
+          height: Math.max(1, Math.round(size.height * factor)),
+          ...how(),
+          signal,
+        };
         drawn = { look, drawn: await lens.render(photo.source, map, options) };
         drawings.set(map, drawn);
       }
@@ -150,12 +186,17 @@ export function makePane(key, testid, pointed) {
     const { signal } = probing;
     const { map, size } = content;
     try {
-      const value = await state.lens.valueAt(content.photo.source, map, place[0] * size.width, place[1] * size.height, { signal });
+      const value = await state.lens.valueAt(content.photo.source, map, place[0] * size.width, place[1] * size.height, {
+        signal,
+      });
       if (signal.aborted) return;
       readout.hidden = false;
       const range = map.max - map.min;
       const part = value === null || range === 0 ? null : (value - map.min) / range;
-      readout.textContent = value === null ? "outside of what the model saw" : `${figure(value)}${part === null ? "" : ` · ${Math.round(100 * part)} %`}`;
+      readout.textContent =
+        value === null
+          ? "outside of what the model saw"
+          : `${figure(value)}${part === null ? "" : ` · ${Math.round(100 * part)} %`}`;
       mark.hidden = part === null;
       if (part !== null) mark.style.left = `${100 * part}%`;
     } catch (error) {
@@ -168,7 +209,19 @@ export function makePane(key, testid, pointed) {
     void draw();
     void drawClasses();
   });
-  return { key, element, image, overlay, ramp, show, showClasses, probe, get content() { return content; } };
+  return {
+    key,
+    element,
+    image,
+    overlay,
+    ramp,
+    show,
+    showClasses,
+    probe,
+    get content() {
+      return content;
+    },
+  };
 }
 
 /** The strongest place in parts of the photo. @param {Content | null} content @returns {[number, number]} */
@@ -189,7 +242,7 @@ function listen(overlay, element, start, pointed) {
   /** @type {[number, number]} */
   let place = [0, 0];
   /** @param {PointerEvent} event */
-  const follow = (event) => {
+  const follow = event => {
     const { left, top, width, height } = overlay.getBoundingClientRect();
     place = [clamp((event.clientX - left) / width), clamp((event.clientY - top) / height)];
     if (waiting) return;
@@ -204,9 +257,14 @@ function listen(overlay, element, start, pointed) {
   overlay.addEventListener("pointerleave", () => pointed(null));
   overlay.addEventListener("focus", () => (place = start()));
   overlay.addEventListener("blur", () => (element.classList.remove("by-keys"), pointed(null)));
-  overlay.addEventListener("keydown", (event) => {
+  overlay.addEventListener("keydown", event => {
     const step = event.shiftKey ? 0.1 : 0.02;
-    const by = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] })[event.key];
+    const by = /** @type {Record<string, [number, number]>} */ ({
+      ArrowLeft: [-step, 0],
+      ArrowRight: [step, 0],
+      ArrowUp: [0, -step],
+      ArrowDown: [0, step],
+    })[event.key];
     if (!by) return;
     event.preventDefault();
     place = [clamp(place[0] + by[0]), clamp(place[1] + by[1])];
@@ -228,14 +286,19 @@ function drawShapes(shapes, { contour, box, peak }, { width, height }) {
     for (const layer of ["under", "over"]) shapes.append(svgEl(tag, { ...attributes, class: `${kind} ${layer}` }));
   };
   if (state.look.contour) {
-    const d = contour.map((points) => `M${pairs(points).join("L")}Z`).join("");
+    const d = contour.map(points => `M${pairs(points).join("L")}Z`).join("");
     if (d) line("path", { d }, "contour");
   }
   if (state.look.box && box) {
     const [x0, y0, x1, y1] = box;
-    line("rect", { x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0), rx: Math.min(width, height) / 80 }, "box");
+    line(
+      "rect",
+      { x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0), rx: Math.min(width, height) / 80 },
+      "box",
+    );
   }
-  if (peak && (state.look.box || state.look.contour)) line("circle", { cx: peak[0], cy: peak[1], r: Math.max(width, height) / 110 }, "peak");
+  if (peak && (state.look.box || state.look.contour))
+    line("circle", { cx: peak[0], cy: peak[1], r: Math.max(width, height) / 110 }, "peak");
 }
 
 /** @param {ArrayLike<number>} points x, y, x, y, ... */
@@ -246,4 +309,4 @@ function pairs(points) {
 }
 
 /** @param {number} value */
-const clamp = (value) => Math.min(1, Math.max(0, value));
+const clamp = value => Math.min(1, Math.max(0, value));

@@ -34,11 +34,16 @@ function show() {
   const isCosine = found.score.includes("cosine");
   const high = Math.max(...order.map(({ similarity }) => similarity), isCosine ? (low === 0 ? 1 : 0.2) : 0);
   const decimals = scoreDecimals(most);
-  const ahead = order.length > 1 ? `${(order[0].similarity - order[1].similarity).toFixed(decimals)} ahead of ${order[1].name}` : "the only class";
+  const ahead =
+    order.length > 1
+      ? `${(order[0].similarity - order[1].similarity).toFixed(decimals)} ahead of ${order[1].name}`
+      : "the only class";
   const text = [el("strong", {}, order[0].name), el("span", { class: "ahead" }, ahead)];
   prediction.replaceChildren(...text);
   prediction.dataset.color = String(result.classes[order[0].at].color);
-  const focused = list.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.key : null;
+  const focused = list.contains(document.activeElement)
+    ? /** @type {HTMLElement} */ (document.activeElement).dataset.key
+    : null;
   list.replaceChildren(
     ...order.map(({ name, similarity, at }) => {
       const shown = at === shownIndex();
@@ -47,7 +52,18 @@ function show() {
       bar.style.setProperty("--size", String(Math.abs(similarity) / (high - low || 1)));
       const button = el(
         "button",
-        { type: "button", class: "rank", "data-testid": "rank", "data-name": name, "data-similarity": similarity, "data-key": keys[at], "data-color": result.classes[at].color, "aria-pressed": String(shown), tabindex: shown ? "0" : "-1", onclick: () => pick(keys[at]) },
+        {
+          type: "button",
+          class: "rank",
+          "data-testid": "rank",
+          "data-name": name,
+          "data-similarity": similarity,
+          "data-key": keys[at],
+          "data-color": result.classes[at].color,
+          "aria-pressed": String(shown),
+          tabindex: shown ? "0" : "-1",
+          onclick: () => pick(keys[at]),
+        },
         el("span", { class: "rank-name" }, name),
         el("span", { class: "rank-value" }, similarity.toFixed(decimals)),
         el("span", { class: "bar-track", "aria-hidden": "true" }, bar),
@@ -59,20 +75,32 @@ function show() {
   if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-key="${focused}"]`))?.focus();
   const { timings, embedded, score, notes } = found;
   const { residual = 0, constant = 0 } = found.classes[shownIndex()] ?? {};
-  const through = embedded === 0 ? "no photo had to go through the network" : `${embedded} photo${embedded === 1 ? "" : "s"} through the network`;
+  const through =
+    embedded === 0
+      ? "no photo had to go through the network"
+      : `${embedded} photo${embedded === 1 ? "" : "s"} through the network`;
   // A figure is only worth its room where it shows.
-  const parts = [constant && Math.abs(constant) >= 5e-4 ? `a constant of ${constant.toFixed(3)}` : "", Math.abs(residual) >= 5e-4 ? `a rest of ${residual.toFixed(3)}` : ""].filter((part) => part);
-  const beyond = parts.length > 0 ? ` ${parts.join(" and ")} of it ${parts.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A") : "";
+  const parts = [
+    constant && Math.abs(constant) >= 5e-4 ? `a constant of ${constant.toFixed(3)}` : "",
+    Math.abs(residual) >= 5e-4 ? `a rest of ${residual.toFixed(3)}` : "",
+  ].filter(part => part);
+  const beyond =
+    parts.length > 0
+      ? ` ${parts.join(" and ")} of it ${parts.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A")
+      : "";
   byId("timings", HTMLElement).textContent = `Ranked by ${score}.${beyond} ${milliseconds(timings.total)}; ${through}.`;
-  byId("notes", HTMLElement).replaceChildren(...notes.map((note) => el("li", {}, note)));
+  byId("notes", HTMLElement).replaceChildren(...notes.map(note => el("li", {}, note)));
   const other = published();
   const differs = other && other.keys[other.found.predicted] !== keys[order[0].at];
-  byId("other-decision", HTMLElement).textContent = differs ? `FAM as published decides by ${other.found.score}: ${other.classes[other.found.predicted].name}.` : "";
+  byId("other-decision", HTMLElement).textContent = differs
+    ? `FAM as published decides by ${other.found.score}: ${other.classes[other.found.predicted].name}.`
+    : "";
 }
 
 function mark() {
   const shown = state.result?.keys[shownIndex()];
-  for (const button of list.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.key === shown));
+  for (const button of list.querySelectorAll("button"))
+    button.setAttribute("aria-pressed", String(button.dataset.key === shown));
 }
 
 function hint() {

@@ -20,7 +20,7 @@ export function mountSave() {
 }
 
 /** @param {string} name */
-const stem = (name) => name.replace(/\.[^.]+$/, "");
+const stem = name => name.replace(/\.[^.]+$/, "");
 
 async function savePng() {
   const { lens, look } = state;
@@ -41,7 +41,8 @@ async function savePng() {
   context.drawImage(await createImageBitmap(drawn.image), 0, 0);
   context.globalAlpha = 1;
   drawShapes(context, drawn, scale);
-  const kind = state.channel === null ? shownClass()?.name : `channel ${result.found.top[shownIndex()][state.channel].channel}`;
+  const kind =
+    state.channel === null ? shownClass()?.name : `channel ${result.found.top[shownIndex()][state.channel].channel}`;
   download(await canvas.convertToBlob({ type: "image/png" }), `${stem(result.query.name)} - ${kind}.png`);
 }
 
@@ -61,9 +62,13 @@ function drawShapes(context, { contour, box }, scale) {
       path.closePath();
     }
   }
-  if (state.look.box && box) path.rect(box[0] * scale, box[1] * scale, (box[2] - box[0]) * scale, (box[3] - box[1]) * scale);
+  if (state.look.box && box)
+    path.rect(box[0] * scale, box[1] * scale, (box[2] - box[0]) * scale, (box[3] - box[1]) * scale);
   context.lineJoin = "round";
-  for (const [style, line] of /** @type {const} */ ([["#000a", 2.2 * thick], ["#fff", thick]])) {
+  for (const [style, line] of /** @type {const} */ ([
+    ["#000a", 2.2 * thick],
+    ["#fff", thick],
+  ])) {
     context.strokeStyle = style;
     context.lineWidth = line;
     context.stroke(path);
@@ -82,14 +87,23 @@ function saveJson() {
     engine: lens.info.backend,
     options: result.options,
     query: { name: query.name, ...size },
-    classes: ranked.map(({ name, similarity }, at) => ({ name, similarity, supports: classes[at].photos.map((photo) => photo.name), map: plain(maps[at]), contributions: Array.from(contributions[at]) })),
+    classes: ranked.map(({ name, similarity }, at) => ({
+      name,
+      similarity,
+      supports: classes[at].photos.map(photo => photo.name),
+      map: plain(maps[at]),
+      contributions: Array.from(contributions[at]),
+    })),
     predicted: { index: found.predicted, name: ranked[found.predicted].name },
     map: plain(map),
     box_threshold: 0.2,
     made: new Date().toISOString(),
   };
-  download(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${stem(query.name)} - famlens.json`);
+  download(
+    new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }),
+    `${stem(query.name)} - famlens.json`,
+  );
 }
 
 /** @param {LensMap} map */
-const plain = (map) => ({ ...map, data: Array.from(map.data) });
+const plain = map => ({ ...map, data: Array.from(map.data) });

@@ -67,7 +67,15 @@ function fill(pane, result, form, name) {
   const map = pane === chosen && result ? shownMap() : (result?.found.maps[at] ?? null);
   const label = `${query.name}. ${name ?? described.label}${of ? `: what speaks for ${of}` : ""}.${where(map, result)}`;
   pane.showClasses(result, at);
-  pane.show({ name: name ?? described.label, says: described.sentence, note: described.note, photo: query, size: result?.found.query ?? null, map, label });
+  pane.show({
+    name: name ?? described.label,
+    says: described.sentence,
+    note: described.note,
+    photo: query,
+    size: result?.found.query ?? null,
+    map,
+    label,
+  });
 }
 
 /** @param {LensMap | null} map @param {Result | null} result */
@@ -124,6 +132,15 @@ async function drawRamps() {
   if (!lens || !result) return;
   const data = Float32Array.from({ length: 64 }, (_, i) => i / 63);
   const ramp = { data, width: 64, height: 1, min: 0, max: 1 };
-  const drawn = await lens.render(result.query.source, ramp, { width: 96, height: 10, colormap: look.colormap, mode: "constant", threshold: look.threshold }).catch(() => null);
-  if (drawn && look.colormap === state.look.colormap) for (const pane of [beside, chosen]) paint(pane.ramp, drawn.image);
+  const drawn = await lens
+    .render(result.query.source, ramp, {
+      width: 96,
+      height: 10,
+      colormap: look.colormap,
+      mode: "constant",
+      threshold: look.threshold,
+    })
+    .catch(() => null);
+  if (drawn && look.colormap === state.look.colormap)
+    for (const pane of [beside, chosen]) paint(pane.ramp, drawn.image);
 }

@@ -27,7 +27,11 @@ export function mountStatistics() {
     const { lens } = state;
     const bytes = lens && (await stored(lens.info.model.identity));
     // Statistics of another version of the model are not for this one.
-    if (lens && bytes) await lens.setStatistics(bytes).then(again).catch((error) => (error.code === "argument" ? store(lens.info.model.identity, null) : undefined));
+    if (lens && bytes)
+      await lens
+        .setStatistics(bytes)
+        .then(again)
+        .catch(error => (error.code === "argument" ? store(lens.info.model.identity, null) : undefined));
   });
   on(["lens", "result"], async () => {
     const found = await state.lens?.statistics().catch(() => null);
@@ -45,7 +49,9 @@ export function mountStatistics() {
       const folder = files[0].webkitRelativePath.split("/")[0] || "your images";
       const { bytes, ...found } = await lens.adaptStatistics(files, { source: folder, signal: adapting.signal });
       await store(lens.info.model.identity, bytes);
-      notify({ text: `Adapted to ${found.images} images of ${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}` });
+      notify({
+        text: `Adapted to ${found.images} images of ${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}`,
+      });
       again();
     } catch (error) {
       trouble(error);
@@ -68,10 +74,13 @@ export function mountStatistics() {
 const again = () => set({ result: null, choices: { ...state.choices } });
 
 /** @param {StatisticsInfo} found */
-const words = ({ images, source, adapted }) => (adapted ? `It knows ${images} of your images (${source}).` : `It knows ${images} other photos, which came with the model.`);
+const words = ({ images, source, adapted }) =>
+  adapted
+    ? `It knows ${images} of your images (${source}).`
+    : `It knows ${images} other photos, which came with the model.`;
 
 /** Where adapted statistics are kept, by the identity of the model. Browsers have it on secure pages only; elsewhere they last for this visit. @param {string} model */
-const address = (model) => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;
+const address = model => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;
 
 /** @param {string} model @returns {Promise<Uint8Array | null>} */
 async function stored(model) {
@@ -83,5 +92,7 @@ async function stored(model) {
 async function store(model, bytes) {
   if (!globalThis.caches) return;
   const kept = await caches.open("famlens-statistics");
-  await (bytes ? kept.put(address(model), new Response(/** @type {Uint8Array<ArrayBuffer>} */ (bytes))) : kept.delete(address(model)));
+  await (bytes
+    ? kept.put(address(model), new Response(/** @type {Uint8Array<ArrayBuffer>} */ (bytes)))
+    : kept.delete(address(model)));
 }

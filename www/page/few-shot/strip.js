@@ -20,7 +20,7 @@ export function mountStrip() {
 
 function show() {
   const { queries, query } = state;
-  for (const [key, item] of items) if (!queries.some((photo) => photo.key === key)) (item.remove(), items.delete(key));
+  for (const [key, item] of items) if (!queries.some(photo => photo.key === key)) item.remove(), items.delete(key);
   for (const [place, photo] of queries.entries()) {
     const item = items.get(photo.key) ?? make(photo);
     items.set(photo.key, item);
@@ -37,18 +37,38 @@ function make(photo) {
   const { box } = thumb(photo.src, "");
   const button = el(
     "button",
-    { type: "button", class: "strip-photo", "aria-label": `Explain ${photo.name}`, title: photo.name, "data-testid": photo.example ? "example" : "query-photo", "data-file": photo.example ?? photo.name },
+    {
+      type: "button",
+      class: "strip-photo",
+      "aria-label": `Explain ${photo.name}`,
+      title: photo.name,
+      "data-testid": photo.example ? "example" : "query-photo",
+      "data-file": photo.example ?? photo.name,
+    },
     box,
   );
   button.addEventListener("click", () => (photo === state.query ? set({ picked: null, channel: null }) : ask(photo)));
-  button.addEventListener("keydown", (event) => {
+  button.addEventListener("keydown", event => {
     if (event.key !== "Delete") return;
-    const next = /** @type {HTMLElement | null} */ ((item.nextElementSibling ?? item.previousElementSibling)?.firstElementChild ?? null);
+    const next = /** @type {HTMLElement | null} */ (
+      (item.nextElementSibling ?? item.previousElementSibling)?.firstElementChild ?? null
+    );
     removeQuery(photo);
     next?.focus();
   });
   dragOut(button, photo);
-  const remove = el("button", { type: "button", class: "remove", "aria-label": `Remove ${photo.name}`, title: "Remove", tabindex: "-1", onclick: () => removeQuery(photo) }, icon("close"));
+  const remove = el(
+    "button",
+    {
+      type: "button",
+      class: "remove",
+      "aria-label": `Remove ${photo.name}`,
+      title: "Remove",
+      tabindex: "-1",
+      onclick: () => removeQuery(photo),
+    },
+    icon("close"),
+  );
   const item = el("li", {}, button, remove);
   return item;
 }

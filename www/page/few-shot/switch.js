@@ -15,7 +15,7 @@ export function mountSwitch() {
  * @param {() => string | null} key of the class
  */
 export function showWhilePointedAt(element, key) {
-  element.addEventListener("pointerenter", (event) => {
+  element.addEventListener("pointerenter", event => {
     if (event.pointerType === "mouse") set({ hovered: key(), channel: null });
   });
   element.addEventListener("pointerleave", () => {
@@ -35,7 +35,12 @@ function show() {
       ...result.classes.map(({ key, name, color }) => {
         const input = el("input", { type: "radio", name: "class-shown", value: key, class: "unseen" });
         input.addEventListener("change", () => set({ picked: key, channel: null }));
-        const label = el("label", { class: "class-chip", "data-testid": "class-chip", "data-name": name, "data-color": color }, input, el("span", {}, el("i", { class: "swatch" }), name));
+        const label = el(
+          "label",
+          { class: "class-chip", "data-testid": "class-chip", "data-name": name, "data-color": color },
+          input,
+          el("span", {}, el("i", { class: "swatch" }), name),
+        );
         showWhilePointedAt(label, () => key);
         return label;
       }),

@@ -7,7 +7,15 @@ import { on, set, state } from "../state.js";
 /** @import { Look } from "../state.js" */
 
 /** @type {Record<string, string>} */
-const COLORMAPS = { inferno: "Inferno", magma: "Magma", viridis: "Viridis", cividis: "Cividis", turbo: "Turbo", jet: "Jet", grey: "Grey" };
+const COLORMAPS = {
+  inferno: "Inferno",
+  magma: "Magma",
+  viridis: "Viridis",
+  cividis: "Cividis",
+  turbo: "Turbo",
+  jet: "Jet",
+  grey: "Grey",
+};
 
 /** @param {Partial<Look>} patch */
 function look(patch) {
@@ -45,7 +53,8 @@ export function mountTools() {
 function restore() {
   try {
     const kept = JSON.parse(recall("look") ?? "{}");
-    for (const [name, value] of Object.entries(state.look)) if (typeof kept[name] === typeof value) Object.assign(state.look, { [name]: kept[name] });
+    for (const [name, value] of Object.entries(state.look))
+      if (typeof kept[name] === typeof value) Object.assign(state.look, { [name]: kept[name] });
     if (!(state.look.colormap in COLORMAPS)) state.look.colormap = "inferno";
   } catch {
     // What is kept is not ours; the defaults stay.

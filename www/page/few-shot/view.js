@@ -41,22 +41,36 @@ export function mount() {
   mountPickers();
   follow();
   void mountExamples();
-  return { taker, isReady: isExplained, photos: () => [...(state.query ? [state.query] : []), ...state.queries, ...state.classes.flatMap(({ photos }) => photos)] };
+  return {
+    taker,
+    isReady: isExplained,
+    photos: () => [
+      ...(state.query ? [state.query] : []),
+      ...state.queries,
+      ...state.classes.flatMap(({ photos }) => photos),
+    ],
+  };
 }
 
 async function mountExamples() {
   const found = await examples();
-  if (!found) return notify({ kind: "error", text: "The example photos could not be loaded. Your own photos still work." });
+  if (!found)
+    return notify({ kind: "error", text: "The example photos could not be loaded. Your own photos still work." });
   const group = byId("sets", HTMLElement);
   for (const example of found.sets) {
-    group.append(el("button", { type: "button", "data-testid": "set", onclick: () => loadExample(example) }, example.name));
+    group.append(
+      el("button", { type: "button", "data-testid": "set", onclick: () => loadExample(example) }, example.name),
+    );
   }
   // What the user has already put in is not thrown away for an example.
   if (!state.query && state.classes.length === 0) loadExample(found.sets[0]);
   on(["classes", "queries"], () => {
     for (const [place, button] of [...group.children].entries()) {
       const names = found.sets[place].classes.map(({ name }) => name);
-      button.setAttribute("aria-pressed", String(names.length === state.classes.length && state.classes.every(({ name }, at) => name === names[at])));
+      button.setAttribute(
+        "aria-pressed",
+        String(names.length === state.classes.length && state.classes.every(({ name }, at) => name === names[at])),
+      );
     }
   });
 }

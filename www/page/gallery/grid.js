@@ -17,7 +17,7 @@ const STEP = 60;
 const MAPS = 12;
 
 /** For those who do not see where it stands. @param {string} text */
-const unseen = (text) => el("span", { class: "unseen" }, text);
+const unseen = text => el("span", { class: "unseen" }, text);
 
 /**
  * @param {{context: Context, ask: (photo: Photo) => void, gallery: () => Gallery | null, query: () => Photo | null}} how
@@ -54,24 +54,53 @@ export function mountGrid({ context, ask, gallery, query }) {
     const short = item.name.split("/").pop() ?? item.name;
     const overlay = el("canvas", { class: "thumb-map", "aria-hidden": "true", hidden: true });
     const picture = photo
-      ? el("span", { class: "thumb" }, el("img", { src: photo.src, alt: "", loading: "lazy", decoding: "async", draggable: "false" }), overlay)
+      ? el(
+          "span",
+          { class: "thumb" },
+          el("img", { src: photo.src, alt: "", loading: "lazy", decoding: "async", draggable: "false" }),
+          overlay,
+        )
       : el("span", { class: "thumb missing" }, "embedding only");
     /** @type {import("../../lens/gallery.js").GalleryHit["duplicate"]} */
     const duplicate = hit?.duplicate ?? null;
-    const mark = duplicate === null ? "" : duplicate.of === "hit" ? `as ${duplicate.rank + 1}` : duplicate.of === "query" ? "near-duplicate" : "same file";
+    const mark =
+      duplicate === null
+        ? ""
+        : duplicate.of === "hit"
+          ? `as ${duplicate.rank + 1}`
+          : duplicate.of === "query"
+            ? "near-duplicate"
+            : "same file";
     const button = el(
       "button",
-      { type: "button", class: "tile", title: item.name, "data-testid": "gallery-tile", "data-name": item.name, "data-index": index, "data-similarity": hit?.similarity, "data-duplicate": mark || null },
+      {
+        type: "button",
+        class: "tile",
+        title: item.name,
+        "data-testid": "gallery-tile",
+        "data-name": item.name,
+        "data-index": index,
+        "data-similarity": hit?.similarity,
+        "data-duplicate": mark || null,
+      },
       picture,
-      hit && el("span", { class: "tile-score" }, unseen(`Rank ${/** @type {number} */ (rank) + 1}, similarity `), hit.similarity.toFixed(3)),
+      hit &&
+        el(
+          "span",
+          { class: "tile-score" },
+          unseen(`Rank ${/** @type {number} */ (rank) + 1}, similarity `),
+          hit.similarity.toFixed(3),
+        ),
       mark && el("span", { class: "tile-mark" }, duplicate?.of === "hit" && unseen("Near-duplicate, "), mark),
       el("span", { class: "tile-name" }, short),
     );
     button.addEventListener("click", () => {
       if (photo) ask(photo);
-      else context.notify({ text: `${short} is here as an embedding only. Add the photo to look for what is like it.` });
+      else
+        context.notify({ text: `${short} is here as an embedding only. Add the photo to look for what is like it.` });
     });
-    if (hit) for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => later(() => point(hit)));
+    if (hit)
+      for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => later(() => point(hit)));
     return { row: el("li", { class: group !== undefined ? `group-${group % 2}` : "" }, button), overlay };
   }
 
@@ -101,7 +130,12 @@ export function mountGrid({ context, ask, gallery, query }) {
   /** @param {Tile[]} all */
   function show(all) {
     // What is shown already stays as it is while photos are added behind it.
-    const grows = tiles.length > 0 && all.length >= tiles.length && tiles.every((tile, at) => !tile.hit && !all[at].hit && tile.item === all[at].item && tile.group === all[at].group);
+    const grows =
+      tiles.length > 0 &&
+      all.length >= tiles.length &&
+      tiles.every(
+        (tile, at) => !tile.hit && !all[at].hit && tile.item === all[at].item && tile.group === all[at].group,
+      );
     tiles = all;
     if (grows) {
       if (made < STEP) more();
@@ -137,9 +171,12 @@ export function mountGrid({ context, ask, gallery, query }) {
   }
 
   maps.addEventListener("change", () => void drawMaps());
-  new IntersectionObserver((entries) => {
-    if (entries.some((entry) => entry.isIntersecting) && made < tiles.length) more();
-  }, { rootMargin: "600px" }).observe(end);
+  new IntersectionObserver(
+    entries => {
+      if (entries.some(entry => entry.isIntersecting) && made < tiles.length) more();
+    },
+    { rootMargin: "600px" },
+  ).observe(end);
 
   return {
     element,
@@ -151,7 +188,7 @@ export function mountGrid({ context, ask, gallery, query }) {
     },
     redraw: () => void drawMaps(),
     /** @param {GalleryItem[]} items */
-    showAll: (items) => show(items.map((item, index) => ({ item, index }))),
+    showAll: items => show(items.map((item, index) => ({ item, index }))),
     /** @param {GalleryHit[]} hits @param {(hit: GalleryHit) => void} onPoint called with the hit that is pointed at */
     showHits(hits, onPoint) {
       point = onPoint;
@@ -160,7 +197,7 @@ export function mountGrid({ context, ask, gallery, query }) {
     /** @param {number[][]} groups */
     showGroups(groups) {
       const items = gallery()?.items ?? [];
-      show(groups.flatMap((group, at) => group.map((index) => ({ item: items[index], index, group: at }))));
+      show(groups.flatMap((group, at) => group.map(index => ({ item: items[index], index, group: at }))));
     },
   };
 }

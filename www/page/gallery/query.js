@@ -23,18 +23,54 @@ export function mountQuery({ context, ask, unask, gallery }) {
       if (image.naturalWidth > 0) frame.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
     });
     const name = el("p", { class: "file-name" });
-    return { image, overlay, frame, name, box: el("figure", { class: "gallery-photo", "data-testid": id }, frame, el("figcaption", {}, el("strong", {}, label), name)) };
+    return {
+      image,
+      overlay,
+      frame,
+      name,
+      box: el(
+        "figure",
+        { class: "gallery-photo", "data-testid": id },
+        frame,
+        el("figcaption", {}, el("strong", {}, label), name),
+      ),
+    };
   };
   const query = picture("Query", "gallery-query");
   const hit = picture("Hit", "gallery-hit");
   const says = el("p", { class: "says", "data-testid": "gallery-says" });
-  const none = el("div", { class: "gallery-none" }, el("p", {}, "Choose a photo of the gallery, or another one, to rank all photos by how alike the model finds them."));
-  const choose = el("button", { type: "button", class: "button", "data-testid": "gallery-choose", onclick: async () => {
-    const [file] = await context.pickFiles({ multiple: false });
-    if (file) ask(context.photoOf(file), true);
-  } }, "Choose a photo");
-  const all = el("button", { type: "button", class: "button quiet", "data-testid": "gallery-all", onclick: unask }, "Show all");
-  const element = el("aside", { class: "gallery-query card", "aria-label": "Query" }, none, query.box, hit.box, says, el("div", { class: "gallery-query-buttons" }, choose, all));
+  const none = el(
+    "div",
+    { class: "gallery-none" },
+    el("p", {}, "Choose a photo of the gallery, or another one, to rank all photos by how alike the model finds them."),
+  );
+  const choose = el(
+    "button",
+    {
+      type: "button",
+      class: "button",
+      "data-testid": "gallery-choose",
+      onclick: async () => {
+        const [file] = await context.pickFiles({ multiple: false });
+        if (file) ask(context.photoOf(file), true);
+      },
+    },
+    "Choose a photo",
+  );
+  const all = el(
+    "button",
+    { type: "button", class: "button quiet", "data-testid": "gallery-all", onclick: unask },
+    "Show all",
+  );
+  const element = el(
+    "aside",
+    { class: "gallery-query card", "aria-label": "Query" },
+    none,
+    query.box,
+    hit.box,
+    says,
+    el("div", { class: "gallery-query-buttons" }, choose, all),
+  );
   /** @type {AbortController | null} */
   let asking = null;
   /** @type {[Photo | null, GalleryHit | null]} */
@@ -48,7 +84,12 @@ export function mountQuery({ context, ask, unask, gallery }) {
     const { width, height } = await lens.open(source);
     const { opacity, ...look } = context.look();
     const scale = Math.min(1, LONGEST / Math.max(width, height));
-    const drawn = await lens.render(source, map, { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)), ...look, signal });
+    const drawn = await lens.render(source, map, {
+      width: Math.max(1, Math.round(width * scale)),
+      height: Math.max(1, Math.round(height * scale)),
+      ...look,
+      signal,
+    });
     if (signal.aborted) return;
     paint(overlay, drawn.image);
     overlay.style.opacity = String(opacity);
@@ -92,5 +133,9 @@ export function mountQuery({ context, ask, unask, gallery }) {
     }
   }
 
-  return { element, show: (/** @type {Photo | null} */ photo, /** @type {GalleryHit | null} */ found) => void show(photo, found), redraw: () => void show(...shown) };
+  return {
+    element,
+    show: (/** @type {Photo | null} */ photo, /** @type {GalleryHit | null} */ found) => void show(photo, found),
+    redraw: () => void show(...shown),
+  };
 }

@@ -43,13 +43,43 @@ export function mount(container, context) {
   let comparing = null;
 
   const count = el("p", { class: "gallery-count", "data-testid": "gallery-count", "aria-live": "polite" });
-  const bar = el("progress", { class: "gallery-progress", "data-testid": "gallery-progress", "aria-label": "Photos embedded" });
-  const cancel = el("button", { type: "button", class: "button", "data-testid": "gallery-cancel", onclick: () => adding?.abort() }, "Cancel");
-  const compared = el("progress", { class: "gallery-progress", "data-testid": "gallery-compared", "aria-label": "Photos compared with each other" });
-  const comparison = el("div", { class: "gallery-working", hidden: true }, compared, el("button", { type: "button", class: "button", "data-testid": "gallery-stop", onclick: () => comparing?.abort() }, "Stop comparing"));
+  const bar = el("progress", {
+    class: "gallery-progress",
+    "data-testid": "gallery-progress",
+    "aria-label": "Photos embedded",
+  });
+  const cancel = el(
+    "button",
+    { type: "button", class: "button", "data-testid": "gallery-cancel", onclick: () => adding?.abort() },
+    "Cancel",
+  );
+  const compared = el("progress", {
+    class: "gallery-progress",
+    "data-testid": "gallery-compared",
+    "aria-label": "Photos compared with each other",
+  });
+  const comparison = el(
+    "div",
+    { class: "gallery-working", hidden: true },
+    compared,
+    el(
+      "button",
+      { type: "button", class: "button", "data-testid": "gallery-stop", onclick: () => comparing?.abort() },
+      "Stop comparing",
+    ),
+  );
   const working = el("div", { class: "gallery-working", hidden: true }, bar, cancel);
   const button = (/** @type {string} */ label, /** @type {string} */ id, /** @type {() => unknown} */ run, kind = "") =>
-    el("button", { type: "button", class: `button ${kind}`, "data-testid": `gallery-${id}`, onclick: () => void Promise.resolve().then(run).catch(context.trouble) }, label);
+    el(
+      "button",
+      {
+        type: "button",
+        class: `button ${kind}`,
+        "data-testid": `gallery-${id}`,
+        onclick: () => void Promise.resolve().then(run).catch(context.trouble),
+      },
+      label,
+    );
   const duplicates = button("Find duplicates", "duplicates", findDuplicates);
   const exporting = button("Export", "export", save);
   const clear = button("Clear", "clear", clearAll, "quiet");
@@ -69,19 +99,32 @@ export function mount(container, context) {
     "div",
     { class: "gallery-empty", "data-testid": "gallery-empty" },
     el("p", { class: "big" }, "Drop a folder of photos here"),
-    el("p", {}, "Up to 10,000 photos. They stay on this machine; this browser keeps their embeddings, so that the next visit computes nothing again."),
+    el(
+      "p",
+      {},
+      "Up to 10,000 photos. They stay on this machine; this browser keeps their embeddings, so that the next visit computes nothing again.",
+    ),
     button("Take the photos that come with the page", "examples", addExamples),
   );
   const title = el("h2", { class: "gallery-title", "data-testid": "gallery-title" });
   container.append(
     el("div", { class: "gallery-bar" }, tools, working, comparison, count),
-    el("div", { class: "gallery-body" }, panel.element, el("section", { class: "gallery-main", "aria-label": "Photos" }, title, empty, grid.element)),
+    el(
+      "div",
+      { class: "gallery-body" },
+      panel.element,
+      el("section", { class: "gallery-main", "aria-label": "Photos" }, title, empty, grid.element),
+    ),
   );
   roving(grid.list, "button.tile");
 
   async function own() {
     // Photos may come before the model is there.
-    const lens = context.lens ?? (await new Promise((/** @type {(lens: import("../../famlens.js").Lens) => void} */ resolve) => context.onLens(resolve)));
+    const lens =
+      context.lens ??
+      (await new Promise((/** @type {(lens: import("../../famlens.js").Lens) => void} */ resolve) =>
+        context.onLens(resolve),
+      ));
     if (gallery && of === lens) return gallery;
     // One for all who ask meanwhile.
     making ??= createGallery(lens).finally(() => {
@@ -112,9 +155,13 @@ export function mount(container, context) {
       const known = result.known > 0 ? `, ${result.known} known before` : "";
       context.say(`${result.embedded} photos embedded${known}.`);
       if (result.failed.length > 0) tellFailed(result.failed);
-      else if (seconds > 3) context.notify({ text: `${result.embedded} photos embedded in ${seconds.toFixed(0)} s${known}.` });
+      else if (seconds > 3)
+        context.notify({ text: `${result.embedded} photos embedded in ${seconds.toFixed(0)} s${known}.` });
     } catch (error) {
-      if (signal.aborted) context.notify({ text: `Stopped. ${to.items.length - before} photos were added; add the folder again to go on where it stopped.` });
+      if (signal.aborted)
+        context.notify({
+          text: `Stopped. ${to.items.length - before} photos were added; add the folder again to go on where it stopped.`,
+        });
       else context.trouble(error);
     } finally {
       pending -= 1;
@@ -122,7 +169,9 @@ export function mount(container, context) {
         adding = null;
         working.hidden = true;
       }
-      sources = to.items.flatMap(({ source }) => (source instanceof File || typeof source === "string" ? [source] : []));
+      sources = to.items.flatMap(({ source }) =>
+        source instanceof File || typeof source === "string" ? [source] : [],
+      );
       await refresh();
     }
 
@@ -144,13 +193,18 @@ export function mount(container, context) {
   /** @param {{name: string, message: string}[]} failed */
   function tellFailed(failed) {
     const [first] = failed;
-    context.notify({ kind: "error", text: `${failed.length === 1 ? "One file was" : `${failed.length} files were`} left out. ${first.message}` });
+    context.notify({
+      kind: "error",
+      text: `${failed.length === 1 ? "One file was" : `${failed.length} files were`} left out. ${first.message}`,
+    });
   }
 
   async function addExamples() {
     const found = await context.examples();
-    const files = new Set((found?.sets ?? []).flatMap((set) => [set.query, ...set.queries, ...set.classes.flatMap((one) => one.supports)]));
-    await add([...files].map((file) => context.examplePhoto(file).src));
+    const files = new Set(
+      (found?.sets ?? []).flatMap(set => [set.query, ...set.queries, ...set.classes.flatMap(one => one.supports)]),
+    );
+    await add([...files].map(file => context.examplePhoto(file).src));
   }
 
   /** Asks what is most like a photo; null shows all again. @param {Photo | null} photo @param {boolean} [own] whether nothing else shows it */
@@ -180,7 +234,9 @@ export function mount(container, context) {
       container.dataset.ms = String(ms.rank);
       show();
       const first = hits.find(({ duplicate }) => duplicate?.of !== "sameFile") ?? hits[0];
-      context.say(`${hits.length} photos ranked for ${query.name}. First ${first.name}, ${first.similarity.toFixed(2)}.`);
+      context.say(
+        `${hits.length} photos ranked for ${query.name}. First ${first.name}, ${first.similarity.toFixed(2)}.`,
+      );
       panel.show(query, first);
     } catch (error) {
       if (!signal.aborted) context.trouble(error);
@@ -198,9 +254,10 @@ export function mount(container, context) {
     title.textContent = hits ? `Most like ${query?.name}` : "All photos: choose one to look for what is like it";
     for (const one of [duplicates, exporting, clear]) one.disabled = images === 0;
     if (comparing) duplicates.disabled = true;
-    if (working.hidden) count.textContent = images === 0 ? "" : `${images.toLocaleString("en")} photo${images === 1 ? "" : "s"}`;
+    if (working.hidden)
+      count.textContent = images === 0 ? "" : `${images.toLocaleString("en")} photo${images === 1 ? "" : "s"}`;
     container.dataset.count = String(images);
-    if (hits) grid.showHits(hits, (hit) => panel.show(query, hit));
+    if (hits) grid.showHits(hits, hit => panel.show(query, hit));
     else grid.showAll(gallery?.items ?? []);
   }
 
@@ -212,13 +269,20 @@ export function mount(container, context) {
     comparison.hidden = false;
     duplicates.disabled = true;
     try {
-      const groups = await from.duplicates({ signal, onProgress: ({ done, total }) => Object.assign(compared, { max: total || 1, value: done }) });
+      const groups = await from.duplicates({
+        signal,
+        onProgress: ({ done, total }) => Object.assign(compared, { max: total || 1, value: done }),
+      });
       if (from !== gallery) return;
       container.dataset.groups = String(groups.length);
       if (groups.length === 0) return context.notify({ text: "No two photos are near-duplicates." });
       // Whoever asked something else meanwhile is not taken away from it.
       if (query === asked) showGroups(groups);
-      else context.notify({ text: `${groups.length} group${groups.length === 1 ? "" : "s"} of near-duplicates.`, action: { label: "Show", run: () => from === gallery && showGroups(groups) } });
+      else
+        context.notify({
+          text: `${groups.length} group${groups.length === 1 ? "" : "s"} of near-duplicates.`,
+          action: { label: "Show", run: () => from === gallery && showGroups(groups) },
+        });
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
@@ -245,12 +309,17 @@ export function mount(container, context) {
   /** @param {File[]} files */
   async function load(files) {
     if (files.length === 0) return;
-    const npy = files.find((file) => file.name.endsWith(".npy"));
-    const csv = files.find((file) => file.name.endsWith(".csv"));
-    if (!npy || !csv) throw new Error("Choose both files of a gallery, embeddings.npy and images.csv: the one holds the embeddings, the other says which images they are of.");
+    const npy = files.find(file => file.name.endsWith(".npy"));
+    const csv = files.find(file => file.name.endsWith(".csv"));
+    if (!npy || !csv)
+      throw new Error(
+        "Choose both files of a gallery, embeddings.npy and images.csv: the one holds the embeddings, the other says which images they are of.",
+      );
     const to = await own();
     const added = await to.import({ npy, csv });
-    context.notify({ text: `${added} embedding${added === 1 ? "" : "s"} imported. Add the folder with the photos to see them too; nothing is embedded again.` });
+    context.notify({
+      text: `${added} embedding${added === 1 ? "" : "s"} imported. Add the folder with the photos to see them too; nothing is embedded again.`,
+    });
     await refresh();
   }
 
@@ -263,13 +332,16 @@ export function mount(container, context) {
     grid.letGo();
     if (!old) return;
     const kept = await old.kept();
-    context.notify({ text: `Gallery cleared. This browser still keeps ${kept} embedding${kept === 1 ? "" : "s"} (no photos).`, action: { label: "Forget them", run: () => void old.forgetKept() } });
+    context.notify({
+      text: `Gallery cleared. This browser still keeps ${kept} embedding${kept === 1 ? "" : "s"} (no photos).`,
+      action: { label: "Forget them", run: () => void old.forgetKept() },
+    });
     await old.dispose();
   }
 
   show();
   panel.show(null, null);
-  context.onLens((lens) => {
+  context.onLens(lens => {
     if (!gallery || of === lens) return;
     // Another model, or the same one in a new worker: the embeddings of the same model are known, those of another are made anew.
     const again = sources;
@@ -288,11 +360,13 @@ export function mount(container, context) {
     isReady: () => pending === 0,
     taker: {
       rest: true,
-      where: (under) =>
-        under?.closest(".gallery-query") ? { element: panel.element, label: "Look for what is like this photo" } : { element: container, label: "Add to the gallery" },
+      where: under =>
+        under?.closest(".gallery-query")
+          ? { element: panel.element, label: "Look for what is like this photo" }
+          : { element: container, label: "Add to the gallery" },
       take({ files, folders, rest, photo }, under) {
-        const all = [...files, ...folders.flatMap((folder) => folder.files)];
-        const tables = rest.filter((file) => /\.(npy|csv)$/.test(file.name));
+        const all = [...files, ...folders.flatMap(folder => folder.files)];
+        const tables = rest.filter(file => /\.(npy|csv)$/.test(file.name));
         if (tables.length > 0 && all.length === 0) return void load(tables).catch(context.trouble);
         if (photo) return ask(photo);
         if (under?.closest(".gallery-query") && all.length === 1) return ask(context.photoOf(all[0]), true);

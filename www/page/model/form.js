@@ -15,9 +15,25 @@ const BEST = "Best, found by famlens";
  * @param {{use: (settings: Settings) => void, save: (settings: Settings) => void, cancel: () => void}} actions
  */
 export function settingsForm({ use, save, cancel }) {
-  const name = el("input", { type: "text", required: true, maxlength: "80", autocomplete: "off", "data-testid": "model-set-name" });
-  const preset = select([...PRESETS.map(({ id, label }) => ({ name: id, label })), { name: CUSTOM, label: "Custom" }], "model-preset");
-  const size = el("input", { type: "number", min: "8", max: "4096", step: "1", placeholder: "as the file says", "data-testid": "model-size" });
+  const name = el("input", {
+    type: "text",
+    required: true,
+    maxlength: "80",
+    autocomplete: "off",
+    "data-testid": "model-set-name",
+  });
+  const preset = select(
+    [...PRESETS.map(({ id, label }) => ({ name: id, label })), { name: CUSTOM, label: "Custom" }],
+    "model-preset",
+  );
+  const size = el("input", {
+    type: "number",
+    min: "8",
+    max: "4096",
+    step: "1",
+    placeholder: "as the file says",
+    "data-testid": "model-size",
+  });
   const stride = el("input", { type: "number", min: "1", max: "512", step: "1" });
   const geometry = select(GEOMETRIES, "model-geometry");
   const target = select([{ name: "", label: BEST }], "model-target");
@@ -27,7 +43,11 @@ export function settingsForm({ use, save, cancel }) {
   const deviations = channels("Deviation");
   const numbers = el("div", { class: "model-numbers" }, means.element, deviations.element);
   const strideRow = field("Sides are multiples of", stride);
-  const apply = el("button", { type: "submit", class: "button primary", "data-testid": "model-apply" }, "Use this model");
+  const apply = el(
+    "button",
+    { type: "submit", class: "button primary", "data-testid": "model-apply" },
+    "Use this model",
+  );
   const leave = el("button", { type: "button", class: "button quiet", onclick: cancel }, "Cancel");
   const sees = preview(() => (element.hidden ? null : read()));
   const element = el(
@@ -37,11 +57,36 @@ export function settingsForm({ use, save, cancel }) {
     el(
       "div",
       { class: "model-fields" },
-      el("div", { class: "model-left" }, field("Name", name), field("Pixel values", preset), numbers, field("Input side in pixels", size), field("Photos are fitted", geometry), strideRow),
+      el(
+        "div",
+        { class: "model-left" },
+        field("Name", name),
+        field("Pixel values", preset),
+        numbers,
+        field("Input side in pixels", size),
+        field("Photos are fitted", geometry),
+        strideRow,
+      ),
       el("div", { class: "model-left" }, field("Map from layer", target), field("Pooled by", pooling), sees.element),
     ),
     weights.element,
-    el("div", { class: "model-actions" }, apply, el("button", { type: "button", class: "button", "data-testid": "model-save", title: "The settings as a file, for the command line and for other browsers", onclick: () => element.reportValidity() && save(read()) }, "Save model.json"), leave),
+    el(
+      "div",
+      { class: "model-actions" },
+      apply,
+      el(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          "data-testid": "model-save",
+          title: "The settings as a file, for the command line and for other browsers",
+          onclick: () => element.reportValidity() && save(read()),
+        },
+        "Save model.json",
+      ),
+      leave,
+    ),
   );
 
   on(["query", "view"], () => void sees.draw());
@@ -78,7 +123,7 @@ export function settingsForm({ use, save, cancel }) {
   }
 
   element.addEventListener("input", adjust);
-  element.addEventListener("submit", (event) => {
+  element.addEventListener("submit", event => {
     event.preventDefault();
     use(read());
   });
@@ -144,12 +189,19 @@ function fill(list, values, chosen) {
 
 /** Three numbers, one for each colour. @param {string} label */
 function channels(label) {
-  const inputs = ["red", "green", "blue"].map((color) => el("input", { type: "number", step: "any", required: true, "aria-label": `${label} of ${color}` }));
+  const inputs = ["red", "green", "blue"].map(color =>
+    el("input", { type: "number", step: "any", required: true, "aria-label": `${label} of ${color}` }),
+  );
   return {
-    element: el("div", { class: "model-field", role: "group", "aria-label": `${label}, in units of 0 to 255` }, el("span", {}, label), ...inputs),
+    element: el(
+      "div",
+      { class: "model-field", role: "group", "aria-label": `${label}, in units of 0 to 255` },
+      el("span", {}, label),
+      ...inputs,
+    ),
     /** @returns {Triple} */
     read: () => [Number(inputs[0].value), Number(inputs[1].value), Number(inputs[2].value)],
     /** @param {Triple} values */
-    write: (values) => inputs.forEach((input, at) => void (input.value = String(values[at]))),
+    write: values => inputs.forEach((input, at) => void (input.value = String(values[at]))),
   };
 }

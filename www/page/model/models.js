@@ -17,12 +17,26 @@ import { dropModel, keepModel, keptModels } from "./store.js";
  */
 
 /** @param {string} folder */
-const address = (folder) => new URL(`../../../models/${folder}/model.json`, import.meta.url).href;
+const address = folder => new URL(`../../../models/${folder}/model.json`, import.meta.url).href;
 
 /** @type {Entry[]} */
 const SHIPPED = [
-  { id: "lite0", name: "EfficientNet-Lite0", says: "Comes with famlens, fast: 4.8 MB", url: null, own: null, key: null },
-  { id: "lite2", name: "EfficientNet-Lite2", says: "Better, slower: 6.3 MB, downloaded when chosen", url: address("efficientnet_lite2"), own: null, key: null },
+  {
+    id: "lite0",
+    name: "EfficientNet-Lite0",
+    says: "Comes with famlens, fast: 4.8 MB",
+    url: null,
+    own: null,
+    key: null,
+  },
+  {
+    id: "lite2",
+    name: "EfficientNet-Lite2",
+    says: "Better, slower: 6.3 MB, downloaded when chosen",
+    url: address("efficientnet_lite2"),
+    own: null,
+    key: null,
+  },
 ];
 
 /** What can be chosen, and what runs. Changed by the functions below, which tell who listens. */
@@ -34,8 +48,8 @@ export const models = {
 /** @type {(() => void)[]} */
 const listeners = [];
 /** @param {() => void} run */
-export const onModels = (run) => void listeners.push(run);
-const tell = () => listeners.forEach((run) => run());
+export const onModels = run => void listeners.push(run);
+const tell = () => listeners.forEach(run => run());
 
 export const running = () => models.entries.find(({ id }) => id === models.running) ?? SHIPPED[0];
 
@@ -50,8 +64,12 @@ function source({ url, own }) {
 /** Finds what this browser keeps, and starts with the model that was used last, if it is still to be had. */
 export async function startRemembered() {
   const wanted = recall("model");
-  const reading = keptModels().then((kept) => {
-    models.entries = [...SHIPPED, ...kept.map(({ key, model }) => entryOf(model, key)), ...models.entries.filter(({ own, key }) => own && key === null)];
+  const reading = keptModels().then(kept => {
+    models.entries = [
+      ...SHIPPED,
+      ...kept.map(({ key, model }) => entryOf(model, key)),
+      ...models.entries.filter(({ own, key }) => own && key === null),
+    ];
     tell();
   });
   // The model that comes with famlens does not wait for the browser's storage.
@@ -72,7 +90,7 @@ export async function startRemembered() {
 }
 
 /** @param {number} bytes */
-const size = (bytes) => (bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const size = bytes => (bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 let made = 0;
 
@@ -88,7 +106,7 @@ const entryOf = (own, key) => ({
 
 /** @param {Entry} old @param {Entry} now */
 function replace(old, now) {
-  models.entries = models.entries.map((entry) => (entry.id === old.id ? now : entry));
+  models.entries = models.entries.map(entry => (entry.id === old.id ? now : entry));
   if (models.running === old.id) run(now.id);
   tell();
 }
@@ -116,16 +134,30 @@ export async function use(entry) {
  * @returns {Promise<string | null>} why it cannot be
  */
 export async function useOwn(given, settings, entry) {
-  const manifest = manifestOf(settings, given.manifest, { file: given.file, bytes: given.onnx.size, statistics: given.statistics !== null });
+  const manifest = manifestOf(settings, given.manifest, {
+    file: given.file,
+    bytes: given.onnx.size,
+    statistics: given.statistics !== null,
+  });
   const asked = { ...given, manifest };
   const why = await chooseModel(source(entryOf(asked, null)));
   if (why !== null) return why;
   // What was left to the library is said from here on, so that the settings mean the same wherever they are read.
   const found = state.lens?.info.model;
-  const own = { ...asked, manifest: { ...manifest, target: found?.target ?? manifest.target, input: { ...manifest.input, size: found?.inputSize ?? manifest.input.size } } };
+  const own = {
+    ...asked,
+    manifest: {
+      ...manifest,
+      target: found?.target ?? manifest.target,
+      input: { ...manifest.input, size: found?.inputSize ?? manifest.input.size },
+    },
+  };
   const now = entryOf(own, entry?.key ?? null);
-  if (entry?.key != null) await keepModel(own, entry.key).catch(() => notify({ kind: "error", text: "The browser did not keep the changed settings." }));
-  models.entries = entry ? models.entries.map((one) => (one.id === entry.id ? now : one)) : [...models.entries, now];
+  if (entry?.key != null)
+    await keepModel(own, entry.key).catch(() =>
+      notify({ kind: "error", text: "The browser did not keep the changed settings." }),
+    );
+  models.entries = entry ? models.entries.map(one => (one.id === entry.id ? now : one)) : [...models.entries, now];
   run(now.id);
   tell();
   return null;
@@ -142,7 +174,8 @@ export async function keep(entry) {
   }
 }
 
-const notKept = () => notify({ kind: "error", text: "The browser did not keep the change: its storage is full or switched off." });
+const notKept = () =>
+  notify({ kind: "error", text: "The browser did not keep the change: its storage is full or switched off." });
 
 /** @param {Entry} entry @param {string} name */
 export async function rename(entry, name) {
@@ -150,7 +183,7 @@ export async function rename(entry, name) {
   if (!own || !name || name === entry.name) return;
   const renamed = { ...own, manifest: { ...own.manifest, name } };
   if (key !== null) await keepModel(renamed, key).catch(notKept);
-  models.entries = models.entries.map((one) => (one.id === entry.id ? { ...one, name, own: renamed } : one));
+  models.entries = models.entries.map(one => (one.id === entry.id ? { ...one, name, own: renamed } : one));
   if (models.running === entry.id && state.lens) {
     state.lens.info.model.name = name;
     set({ info: state.lens.info, model: source({ ...entry, own: renamed }) });

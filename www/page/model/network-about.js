@@ -21,11 +21,14 @@ export function aboutItem(network, item) {
   const facts = [
     block || !layer.maps ? ["Output", shape(layer)] : ["Map", mapsInWords(layer)],
     !block && layer.maps && ["Memory", `${bytes(layer.bytes)} of maps an image`],
-    ["Cost", `${percent(layer.cost)} of the network up to here${own > 0 ? `, ${percent(own)} of it ${block ? "in this block" : "in this layer"}` : ""}`],
+    [
+      "Cost",
+      `${percent(layer.cost)} of the network up to here${own > 0 ? `, ${percent(own)} of it ${block ? "in this block" : "in this layer"}` : ""}`,
+    ],
     sum("parameters") > 0 && ["Weights", sum("parameters").toLocaleString("en")],
     sum("multiplyAdds") > 0 && ["Products", `${count(sum("multiplyAdds"))} a forward pass`],
     !block && ["In the file", layer.name],
-  ].filter((one) => Array.isArray(one));
+  ].filter(one => Array.isArray(one));
   const now = targetsNow();
   const is = !block && now.includes(layer.name);
   const only = is && now.length === 1;
@@ -41,9 +44,36 @@ export function aboutItem(network, item) {
             el(
               "div",
               { class: "net-acts" },
-              el("button", { type: "button", class: "button primary", "data-testid": "net-explain", disabled: only && counts, onclick: () => chooseTargets([layer.name]) }, only && counts ? "The map comes from here" : "Explain here"),
-              !only && counts && el("button", { type: "button", class: "button", "data-testid": "net-add", title: "The maps of several layers are fused into one; the first one decides", onclick: () => toggleTarget(layer.name) }, is ? "Without this layer" : "Here too"),
-              !counts && el("p", { class: "fine" }, "The present kind of map looks at layers of its own; another one is taken for this."),
+              el(
+                "button",
+                {
+                  type: "button",
+                  class: "button primary",
+                  "data-testid": "net-explain",
+                  disabled: only && counts,
+                  onclick: () => chooseTargets([layer.name]),
+                },
+                only && counts ? "The map comes from here" : "Explain here",
+              ),
+              !only &&
+                counts &&
+                el(
+                  "button",
+                  {
+                    type: "button",
+                    class: "button",
+                    "data-testid": "net-add",
+                    title: "The maps of several layers are fused into one; the first one decides",
+                    onclick: () => toggleTarget(layer.name),
+                  },
+                  is ? "Without this layer" : "Here too",
+                ),
+              !counts &&
+                el(
+                  "p",
+                  { class: "fine" },
+                  "The present kind of map looks at layers of its own; another one is taken for this.",
+                ),
             ),
           ]),
   ];
@@ -52,17 +82,32 @@ export function aboutItem(network, item) {
 /** @param {AfterTarget} after @returns {Node[]} */
 export function aboutAfter({ steps, module, whyNot }) {
   const chips = steps.map(({ says, kind }) => el("li", { class: `net-step ${kind}` }, typeset(says)));
-  const reads = module && `famlens takes this as pooling (${module.pooling}) and ${module.head === "none" ? "no transformation module" : `transformation module (${typeset(module.head)}), ${module.affine ? "affine: contributions are exact" : "not affine: what is lost is shown as residual"}`}${module.stoppedAt ? `, up to ${module.stoppedAt}` : ""}.`;
+  const reads =
+    module &&
+    `famlens takes this as pooling (${module.pooling}) and ${module.head === "none" ? "no transformation module" : `transformation module (${typeset(module.head)}), ${module.affine ? "affine: contributions are exact" : "not affine: what is lost is shown as residual"}`}${module.stoppedAt ? `, up to ${module.stoppedAt}` : ""}.`;
   return [
-    el("ol", { class: "net-steps" }, ...(chips.length > 0 ? chips : [el("li", { class: "net-step" }, "Nothing: it is the output")])),
-    el("p", { class: "fine" }, reads ?? `Not taken as pooling and transformation module: ${whyNot ?? "it is something else"}.`),
+    el(
+      "ol",
+      { class: "net-steps" },
+      ...(chips.length > 0 ? chips : [el("li", { class: "net-step" }, "Nothing: it is the output")]),
+    ),
+    el(
+      "p",
+      { class: "fine" },
+      reads ?? `Not taken as pooling and transformation module: ${whyNot ?? "it is something else"}.`,
+    ),
   ];
 }
 
 /** The photo with the map that the chosen layer gives, small: what moving the target changes is seen at once. */
 export function mapPreview() {
   const { image, overlay, box } = thumb("", "");
-  const element = el("figure", { class: "net-preview", "data-testid": "net-preview", hidden: true }, box, el("figcaption", { class: "fine" }));
+  const element = el(
+    "figure",
+    { class: "net-preview", "data-testid": "net-preview", hidden: true },
+    box,
+    el("figcaption", { class: "fine" }),
+  );
   /** @type {AbortController | null} */
   let drawing = null;
   async function draw() {

@@ -21,7 +21,7 @@ const mostLanes = () => (innerWidth > 760 ? 7 : 4);
  * @param {(item: Item) => boolean} isOpen
  */
 export function edges(network, rows, isOpen) {
-  const leaves = rows.map((_, row) => row).filter((row) => !rows[row].block || !isOpen(rows[row]));
+  const leaves = rows.map((_, row) => row).filter(row => !rows[row].block || !isOpen(rows[row]));
   /** @type {Int32Array} */
   const leafOf = new Int32Array(network.layers.length).fill(-1);
   for (const [leaf, row] of leaves.entries()) leafOf.fill(leaf, rows[row].first, rows[row].last + 1);
@@ -37,8 +37,8 @@ export function edges(network, rows, isOpen) {
   /** @type {Skip[]} */
   const skips = [];
   for (const [from, all] of reads) {
-    const to = [...all].filter((leaf) => leaf > from + 1).sort((a, b) => a - b);
-    if (to.length > 0) skips.push({ from: leaves[from], to: to.map((leaf) => leaves[leaf]) });
+    const to = [...all].filter(leaf => leaf > from + 1).sort((a, b) => a - b);
+    if (to.length > 0) skips.push({ from: leaves[from], to: to.map(leaf => leaves[leaf]) });
   }
   return { leaves, follows, skips: skips.sort((a, b) => a.from - b.from) };
 }
@@ -47,13 +47,15 @@ export function edges(network, rows, isOpen) {
 export function assignLanes(skips) {
   const most = mostLanes();
   // Short ones nearest.
-  const order = skips.map((_, at) => at).sort((a, b) => length(skips[a]) - length(skips[b]) || skips[a].from - skips[b].from);
+  const order = skips
+    .map((_, at) => at)
+    .sort((a, b) => length(skips[a]) - length(skips[b]) || skips[a].from - skips[b].from);
   /** @type {{from: number, to: number}[][]} */
   const taken = [];
   const lanes = new Array(skips.length).fill(0);
   for (const at of order) {
     const [from, to] = [skips[at].from, skips[at].to[skips[at].to.length - 1]];
-    let lane = taken.findIndex((spans) => spans.every((span) => span.to <= from || span.from >= to));
+    let lane = taken.findIndex(spans => spans.every(span => span.to <= from || span.from >= to));
     if (lane < 0) lane = Math.min(taken.length, most - 1);
     (taken[lane] ??= []).push({ from, to });
     lanes[at] = lane;
@@ -76,9 +78,20 @@ export function drawLanes(network, rows, isOpen, height, isTarget) {
   const { leaves, follows, skips } = edges(network, rows, isOpen);
   const { lanes, count } = assignLanes(skips);
   const spine = count * LANE + 12;
-  const svg = svgEl("svg", { class: "net-lines", width: spine + 12, height: rows.length * height, "aria-hidden": "true", focusable: "false" });
+  const svg = svgEl("svg", {
+    class: "net-lines",
+    width: spine + 12,
+    height: rows.length * height,
+    "aria-hidden": "true",
+    focusable: "false",
+  });
   const middle = (/** @type {number} */ row) => row * height + height / 2;
-  const line = (/** @type {string} */ d, /** @type {string} */ name, /** @type {number} */ from, /** @type {number} */ to) => svg.append(svgEl("path", { d, class: name, "data-from": from, "data-to": to }));
+  const line = (
+    /** @type {string} */ d,
+    /** @type {string} */ name,
+    /** @type {number} */ from,
+    /** @type {number} */ to,
+  ) => svg.append(svgEl("path", { d, class: name, "data-from": from, "data-to": to }));
   for (const [leaf, row] of leaves.entries()) {
     if (follows[leaf]) line(`M${spine} ${middle(row)}V${middle(leaves[leaf + 1])}`, "net-way", row, leaves[leaf + 1]);
   }
@@ -86,14 +99,25 @@ export function drawLanes(network, rows, isOpen, height, isTarget) {
     const x = spine - 10 - lanes[at] * LANE;
     const [top, end] = [middle(from), middle(to[to.length - 1])];
     // Off the way below its dot, and back above the dot that reads it.
-    line(`M${spine} ${top}Q${x} ${top + 1} ${x} ${top + 9}V${end - 9}Q${x} ${end - 1} ${spine - 4} ${end}`, "net-skip", from, to[to.length - 1]);
-    for (const row of to.slice(0, -1)) line(`M${x} ${middle(row) - 9}Q${x} ${middle(row) - 1} ${spine - 4} ${middle(row)}`, "net-skip", from, row);
+    line(
+      `M${spine} ${top}Q${x} ${top + 1} ${x} ${top + 9}V${end - 9}Q${x} ${end - 1} ${spine - 4} ${end}`,
+      "net-skip",
+      from,
+      to[to.length - 1],
+    );
+    for (const row of to.slice(0, -1))
+      line(`M${x} ${middle(row) - 9}Q${x} ${middle(row) - 1} ${spine - 4} ${middle(row)}`, "net-skip", from, row);
   }
   for (const row of leaves) {
     const item = rows[row];
     const mark = item.block
       ? svgEl("rect", { x: spine - 5, y: middle(row) - 5, width: 10, height: 10, rx: 3, class: "net-dot block" })
-      : svgEl("circle", { cx: spine, cy: middle(row), r: isTarget(item) ? 6 : 4, class: `net-dot ${family(item.layer.op)}` });
+      : svgEl("circle", {
+          cx: spine,
+          cy: middle(row),
+          r: isTarget(item) ? 6 : 4,
+          class: `net-dot ${family(item.layer.op)}`,
+        });
     if (isTarget(item)) mark.classList.add("target");
     svg.append(mark);
   }

@@ -30,7 +30,10 @@ export function chooseTargets(names) {
     const before = state.choices;
     choices.form = form;
     const label = entry("form")?.values?.find(({ name }) => name === form)?.label ?? form;
-    notify({ text: `The kind of map before looks at layers of its own, so it is now ${label}.`, action: { label: "Undo", run: () => set({ choices: before }) } });
+    notify({
+      text: `The kind of map before looks at layers of its own, so it is now ${label}.`,
+      action: { label: "Undo", run: () => set({ choices: before }) },
+    });
   }
   set({ choices, channel: null });
 }
@@ -38,6 +41,6 @@ export function chooseTargets(names) {
 /** Adds a layer to those whose maps are fused, or takes it away; the last one stays. @param {string} name */
 export function toggleTarget(name) {
   const now = targetsNow();
-  const next = now.includes(name) ? now.filter((one) => one !== name) : [...now, name];
+  const next = now.includes(name) ? now.filter(one => one !== name) : [...now, name];
   if (next.length > 0) chooseTargets(next);
 }

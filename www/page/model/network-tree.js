@@ -32,7 +32,18 @@ export function plant(network) {
     const level = (parent?.level ?? 0) + 1;
     const leaf = (/** @type {number} */ at) => {
       const layer = network.layers[at];
-      const item = { id: `layer-${at}`, label: layer.label, level, parent, children: [], first: at, last: at, block: null, layer, text: flat(`${layer.label} ${operator(layer)} ${layer.name} ${(layer.maps ?? layer.shape).join("x")}`) };
+      const item = {
+        id: `layer-${at}`,
+        label: layer.label,
+        level,
+        parent,
+        children: [],
+        first: at,
+        last: at,
+        block: null,
+        layer,
+        text: flat(`${layer.label} ${operator(layer)} ${layer.name} ${(layer.maps ?? layer.shape).join("x")}`),
+      };
       items.push(item);
       ofLayer[at] = item;
       found.push(item);
@@ -42,7 +53,18 @@ export function plant(network) {
       for (; at < block.first; at += 1) leaf(at);
       at = block.first + block.count;
       /** @type {Item} */
-      const item = { id: `block-${items.length}`, label: block.label, level, parent, children: [], first: block.first, last: at - 1, block, layer: network.layers[at - 1], text: flat(`${block.label} ${block.kind}`) };
+      const item = {
+        id: `block-${items.length}`,
+        label: block.label,
+        level,
+        parent,
+        children: [],
+        first: block.first,
+        last: at - 1,
+        block,
+        layer: network.layers[at - 1],
+        text: flat(`${block.label} ${block.kind}`),
+      };
       items.push(item);
       found.push(item);
       item.children = grow(block.blocks, block.first, at, item);
@@ -54,18 +76,19 @@ export function plant(network) {
 }
 
 /** The items in sight. @param {Item[]} roots @param {(item: Item) => boolean} isOpen @returns {Item[]} */
-export const inSight = (roots, isOpen) => roots.flatMap((item) => (item.block && isOpen(item) ? [item, ...inSight(item.children, isOpen)] : [item]));
+export const inSight = (roots, isOpen) =>
+  roots.flatMap(item => (item.block && isOpen(item) ? [item, ...inSight(item.children, isOpen)] : [item]));
 
 /** Those around an item, outermost first. @param {Item} item @returns {Item[]} */
-export const around = (item) => (item.parent ? [...around(item.parent), item.parent] : []);
+export const around = item => (item.parent ? [...around(item.parent), item.parent] : []);
 
 /** Small letters, and sizes as one word: 3 × 3 is 3x3. @param {string} text */
-const flat = (text) => text.toLowerCase().replace(/(?<=\d)\s*[x×]\s*(?=\d)/g, "x");
+const flat = text => text.toLowerCase().replace(/(?<=\d)\s*[x×]\s*(?=\d)/g, "x");
 
 /** Items that have every word, layers and blocks. @param {Item[]} items @param {string} query @returns {Item[]} */
 export function search(items, query) {
   const words = flat(query).split(/\s+/).filter(Boolean);
-  return words.length === 0 ? [] : items.filter(({ text }) => words.every((word) => text.includes(word)));
+  return words.length === 0 ? [] : items.filter(({ text }) => words.every(word => text.includes(word)));
 }
 
 /**
@@ -113,5 +136,9 @@ export function typedAhead(rows, item, typed) {
   const at = rows.indexOf(item);
   // One letter goes on to the next; more letters stay where they fit.
   const from = typed.length > 1 ? at : at + 1;
-  return [...rows.slice(from), ...rows.slice(0, from)].find(({ label }) => label.toLowerCase().startsWith(typed.toLowerCase())) ?? null;
+  return (
+    [...rows.slice(from), ...rows.slice(0, from)].find(({ label }) =>
+      label.toLowerCase().startsWith(typed.toLowerCase()),
+    ) ?? null
+  );
 }

@@ -26,15 +26,29 @@ const FEW = 10;
 const TYPED_TOGETHER = 700;
 
 export function networkSection() {
-  const tree = el("div", { class: "net-tree", role: "tree", "aria-label": "Layers of the network", "aria-multiselectable": "true", "data-testid": "net-tree" });
+  const tree = el("div", {
+    class: "net-tree",
+    role: "tree",
+    "aria-label": "Layers of the network",
+    "aria-multiselectable": "true",
+    "data-testid": "net-tree",
+  });
   const picture = el("div", { class: "net-picture" }, tree);
-  const find = el("input", { type: "search", placeholder: "Find a layer", "aria-label": "Find a layer by name, operator or shape", autocomplete: "off", spellcheck: "false", "data-testid": "net-find" });
+  const find = el("input", {
+    type: "search",
+    placeholder: "Find a layer",
+    "aria-label": "Find a layer by name, operator or shape",
+    autocomplete: "off",
+    spellcheck: "false",
+    "data-testid": "net-find",
+  });
   const hits = el("output", { class: "net-hits", "data-testid": "net-hits" });
   const says = el("p", { class: "fine net-says" });
   const about = el("div", { class: "net-about", "data-testid": "net-about" });
   const preview = mapPreview();
   const after = el("div", { class: "net-after", "data-testid": "net-after" });
-  const tool = (/** @type {string} */ label, /** @type {() => void} */ onclick) => el("button", { type: "button", class: "link", onclick }, label);
+  const tool = (/** @type {string} */ label, /** @type {() => void} */ onclick) =>
+    el("button", { type: "button", class: "link", onclick }, label);
   const tools = el(
     "div",
     { class: "net-tools" },
@@ -43,9 +57,28 @@ export function networkSection() {
     tool("Unfold all", () => unfold(() => true)),
     tool("Fold all", () => unfold(() => false)),
   );
-  const heads = el("div", { class: "net-row net-heads", "aria-hidden": "true" }, ...["Layer", "Operator", "Output", "Weights", "Map", "Cost so far"].map((text) => el("span", {}, text)));
-  const body = el("div", { class: "net-body", hidden: true }, says, tools, el("div", { class: "net-frame" }, heads, picture), el("div", { class: "net-beside" }, about, preview.element), el("h3", {}, "After the target layer"), after);
-  const summary = el("summary", { "data-testid": "net-open" }, icon("layers"), el("span", {}, "Network"), el("span", { class: "net-short fine" }, "see every layer, and choose where the map comes from"));
+  const heads = el(
+    "div",
+    { class: "net-row net-heads", "aria-hidden": "true" },
+    ...["Layer", "Operator", "Output", "Weights", "Map", "Cost so far"].map(text => el("span", {}, text)),
+  );
+  const body = el(
+    "div",
+    { class: "net-body", hidden: true },
+    says,
+    tools,
+    el("div", { class: "net-frame" }, heads, picture),
+    el("div", { class: "net-beside" }, about, preview.element),
+    el("h3", {}, "After the target layer"),
+    after,
+  );
+  const summary = el(
+    "summary",
+    { "data-testid": "net-open" },
+    icon("layers"),
+    el("span", {}, "Network"),
+    el("span", { class: "net-short fine" }, "see every layer, and choose where the map comes from"),
+  );
   const element = el("details", { class: "net", "data-testid": "network" }, summary, body);
 
   /** @type {Plan | null} */
@@ -77,7 +110,12 @@ export function networkSection() {
       const network = await lens.network(targetsNow()[0] ?? "");
       if (shown !== lens) return;
       const grown = plant(network);
-      plan = { network, ...grown, byName: new Map(grown.ofLayer.map((item) => [item.layer.name, item])), row: rowMaker(network) };
+      plan = {
+        network,
+        ...grown,
+        byName: new Map(grown.ofLayer.map(item => [item.layer.name, item])),
+        row: rowMaker(network),
+      };
     } catch (error) {
       shown = null;
       return report(error);
@@ -102,7 +140,8 @@ export function networkSection() {
   }
 
   /** The folded block in sight with most layers. */
-  const largest = () => rows.filter((item) => item.block && !isOpen(item)).sort((a, b) => b.last - b.first - (a.last - a.first))[0];
+  const largest = () =>
+    rows.filter(item => item.block && !isOpen(item)).sort((a, b) => b.last - b.first - (a.last - a.first))[0];
 
   /** What stands under `after` is of this layer. */
   let told = "";
@@ -147,13 +186,20 @@ export function networkSection() {
     const query = find.value.trim();
     element.classList.toggle("filtering", query !== "");
     const all = inSight(plan.roots, isOpen);
-    const kept = new Set(found.flatMap((item) => [...around(item), item]));
-    rows = query === "" ? all : all.filter((item) => kept.has(item));
-    if (!active || !rows.includes(active)) active = (active && around(active).reverse().find((item) => rows.includes(item))) ?? rows[0] ?? null;
+    const kept = new Set(found.flatMap(item => [...around(item), item]));
+    rows = query === "" ? all : all.filter(item => kept.has(item));
+    if (!active || !rows.includes(active))
+      active =
+        (active &&
+          around(active)
+            .reverse()
+            .find(item => rows.includes(item))) ??
+        rows[0] ??
+        null;
     tree.replaceChildren(...rows.map(plan.row));
-    const places = new Map(rows.map((item) => [item, plan?.row(item)]));
+    const places = new Map(rows.map(item => [item, plan?.row(item)]));
     for (const [item, row] of places) {
-      const siblings = (item.parent?.children ?? plan.roots).filter((one) => places.has(one));
+      const siblings = (item.parent?.children ?? plan.roots).filter(one => places.has(one));
       row?.setAttribute("aria-setsize", String(siblings.length));
       row?.setAttribute("aria-posinset", String(siblings.indexOf(item) + 1));
       if (item.block) row?.setAttribute("aria-expanded", String(isOpen(item)));
@@ -181,7 +227,7 @@ export function networkSection() {
     for (const item of rows) {
       const row = plan.row(item);
       const target = isTarget(item);
-      const within = item.block !== null && !isOpen(item) && targetsNow().some((name) => inside(item, name));
+      const within = item.block !== null && !isOpen(item) && targetsNow().some(name => inside(item, name));
       row.classList.toggle("target", target);
       row.classList.toggle("within", within);
       row.classList.toggle("unused", !counts);
@@ -206,7 +252,8 @@ export function networkSection() {
     if (!plan || !active) return;
     about.replaceChildren(...aboutItem(plan.network, active));
     const at = String(rows.indexOf(active));
-    for (const one of picture.querySelectorAll("path")) one.classList.toggle("on", one.dataset.from === at || one.dataset.to === at);
+    for (const one of picture.querySelectorAll("path"))
+      one.classList.toggle("on", one.dataset.from === at || one.dataset.to === at);
   }
 
   /** @param {Item} item @param {boolean} focus */
@@ -223,7 +270,8 @@ export function networkSection() {
     const frame = /** @type {HTMLElement} */ (picture.parentElement);
     const head = heads.offsetHeight;
     if (offsetTop - head < frame.scrollTop) frame.scrollTop = offsetTop - head - 3 * offsetHeight;
-    else if (offsetTop + offsetHeight > frame.scrollTop + frame.clientHeight) frame.scrollTop = offsetTop + 4 * offsetHeight - frame.clientHeight;
+    else if (offsetTop + offsetHeight > frame.scrollTop + frame.clientHeight)
+      frame.scrollTop = offsetTop + 4 * offsetHeight - frame.clientHeight;
     tell();
   }
 
@@ -247,23 +295,23 @@ export function networkSection() {
   }
 
   /** @param {EventTarget | null} target @returns {Item | null} */
-  const itemAt = (target) => {
+  const itemAt = target => {
     const row = target instanceof Element ? target.closest(".net-row") : null;
-    return rows.find((item) => plan?.row(item) === row) ?? null;
+    return rows.find(item => plan?.row(item) === row) ?? null;
   };
 
-  tree.addEventListener("click", (event) => {
+  tree.addEventListener("click", event => {
     const item = itemAt(event.target);
     if (!item) return;
     goTo(item, true);
     if (item.block) fold(item);
     else choose(item, event.shiftKey || event.ctrlKey || event.metaKey);
   });
-  tree.addEventListener("focusin", (event) => {
+  tree.addEventListener("focusin", event => {
     const item = itemAt(event.target);
     if (item && item !== active) goTo(item, false);
   });
-  tree.addEventListener("keydown", (event) => {
+  tree.addEventListener("keydown", event => {
     if (!active || event.altKey || event.metaKey) return;
     const does = keyed(event.key, rows, active, isOpen(active));
     if (does && (!event.ctrlKey || event.key === "Enter")) {
@@ -312,7 +360,7 @@ export function networkSection() {
   }
 
   find.addEventListener("input", seek);
-  find.addEventListener("keydown", (event) => {
+  find.addEventListener("keydown", event => {
     if (event.key === "Escape" && find.value !== "") return leaveSearch(event);
     if (event.key === "ArrowDown" && active) {
       event.preventDefault();

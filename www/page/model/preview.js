@@ -12,7 +12,12 @@ const USUAL_SIZE = 224;
  * @param {() => Settings | null} settings as they are now
  */
 export function preview(settings) {
-  const canvas = el("canvas", { class: "model-sees", role: "img", "aria-label": "The photo as the model sees it", hidden: true });
+  const canvas = el("canvas", {
+    class: "model-sees",
+    role: "img",
+    "aria-label": "The photo as the model sees it",
+    hidden: true,
+  });
   const says = el("p", { class: "fine", "data-testid": "model-sees" });
   let turn = 0;
 
@@ -37,7 +42,10 @@ export function preview(settings) {
     context.fillRect(0, 0, width, height);
     context.drawImage(photo, ...place);
     const { low, high } = range(context.getImageData(0, 0, width, height).data, asked);
-    const odd = Math.max(-low, high) > 20 ? " That is far from what networks are trained on: mean and deviation are in units of 0 to 255." : "";
+    const odd =
+      Math.max(-low, high) > 20
+        ? " That is far from what networks are trained on: mean and deviation are in units of 0 to 255."
+        : "";
     says.textContent = `${width} x ${height} pixels, values from ${low.toFixed(2)} to ${high.toFixed(2)}.${odd}`;
   }
 
@@ -48,7 +56,10 @@ export function preview(settings) {
 async function load(src) {
   const image = new Image();
   image.src = src;
-  return image.decode().then(() => image, () => null);
+  return image.decode().then(
+    () => image,
+    () => null,
+  );
 }
 
 /**
@@ -62,7 +73,11 @@ function fit({ size, stride, geometry }, width, height) {
   const side = size ?? USUAL_SIZE;
   if (geometry === "crop") {
     const edge = Math.min(width, height);
-    return { width: side, height: side, place: [(width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, side, side] };
+    return {
+      width: side,
+      height: side,
+      place: [(width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, side, side],
+    };
   }
   if (geometry === "letterbox") {
     const scale = side / Math.max(width, height);
@@ -84,7 +99,7 @@ function range(data, { mean, std }) {
       low = Math.min(low, data[at]);
       high = Math.max(high, data[at]);
     }
-    return [low, high].map((value) => (value - mean[channel]) / std[channel]);
+    return [low, high].map(value => (value - mean[channel]) / std[channel]);
   });
   return { low: Math.min(...ends), high: Math.max(...ends) };
 }

@@ -30,8 +30,8 @@ const error = el("p", { class: "model-error", role: "alert", "data-testid": "mod
 const progress = el("p", { class: "fine model-progress", role: "status" });
 const facts = el("dl", { class: "facts" });
 const form = settingsForm({
-  use: (settings) => void attempt(() => take(settings)),
-  save: (settings) => void save(settings),
+  use: settings => void attempt(() => take(settings)),
+  save: settings => void save(settings),
   cancel() {
     given = null;
     fail(null);
@@ -39,19 +39,38 @@ const form = settingsForm({
   },
 });
 const network = networkSection();
-const picker = el("input", { class: "unseen", id: "model-input", type: "file", accept: ".onnx,.json,.bin", multiple: true, "data-testid": "model-input" });
+const picker = el("input", {
+  class: "unseen",
+  id: "model-input",
+  type: "file",
+  accept: ".onnx,.json,.bin",
+  multiple: true,
+  "data-testid": "model-input",
+});
 const bring = el(
   "div",
   { class: "model-bring" },
   el("label", { class: "button", for: "model-input" }, icon("plus"), "Bring your own", picker),
-  el("p", { class: "fine" }, "An .onnx file of a network for images, with its model.json if there is one. Choose it, or drop it anywhere on the page. It stays on this machine."),
+  el(
+    "p",
+    { class: "fine" },
+    "An .onnx file of a network for images, with its model.json if there is one. Choose it, or drop it anywhere on the page. It stays on this machine.",
+  ),
 );
 
 export function mountRoom() {
   panel = byId("model-panel", HTMLElement);
   panel.addEventListener("toggle", network.shown);
   panel.addEventListener("toggle", form.shown);
-  panel.append(rows, bring, error, progress, network.element, form.element, el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts));
+  panel.append(
+    rows,
+    bring,
+    error,
+    progress,
+    network.element,
+    form.element,
+    el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts),
+  );
   picker.addEventListener("change", () => {
     bringModel([...(picker.files ?? [])]);
     picker.value = "";
@@ -83,7 +102,10 @@ export async function bringModel(files, folder = null) {
   const find = (/** @type {RegExp} */ ending) => files.find(({ name }) => ending.test(name)) ?? null;
   const [onnx, json, statistics] = [find(/\.onnx$/i), find(/\.json$/i), find(/\.bin$/i)];
   if (files.length === 0) return;
-  if (!onnx) return fail(`The file ${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be exported to it first.`);
+  if (!onnx)
+    return fail(
+      `The file ${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be exported to it first.`,
+    );
   /** @type {Manifest | null} */
   let manifest = null;
   try {
@@ -136,11 +158,20 @@ async function take(settings) {
 async function save(settings) {
   const from = given ?? running().own;
   if (!from) return;
-  const manifest = manifestOf(settings, from.manifest, { file: from.file, bytes: from.onnx.size, statistics: from.statistics !== null });
+  const manifest = manifestOf(settings, from.manifest, {
+    file: from.file,
+    bytes: from.onnx.size,
+    statistics: from.statistics !== null,
+  });
   // Browsers give digests to secure pages only.
-  const digest = globalThis.crypto?.subtle ? new Uint8Array(await crypto.subtle.digest("SHA-256", await from.onnx.arrayBuffer())) : null;
-  const sha256 = digest ? Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") : "";
-  download(new Blob([`${JSON.stringify({ ...manifest, sha256 }, null, 2)}\n`], { type: "application/json" }), "model.json");
+  const digest = globalThis.crypto?.subtle
+    ? new Uint8Array(await crypto.subtle.digest("SHA-256", await from.onnx.arrayBuffer()))
+    : null;
+  const sha256 = digest ? Array.from(digest, byte => byte.toString(16).padStart(2, "0")).join("") : "";
+  download(
+    new Blob([`${JSON.stringify({ ...manifest, sha256 }, null, 2)}\n`], { type: "application/json" }),
+    "model.json",
+  );
 }
 
 function show() {
@@ -172,7 +203,11 @@ function row(entry) {
   const { id, name, says, own, key } = entry;
   const runs = id === models.running;
   const act = (/** @type {string} */ label, /** @type {() => void} */ run) =>
-    el("button", { type: "button", class: "link", "data-focus": `${label}-${id}`, "aria-label": `${label} ${name}`, onclick: run }, label);
+    el(
+      "button",
+      { type: "button", class: "link", "data-focus": `${label}-${id}`, "aria-label": `${label} ${name}`, onclick: run },
+      label,
+    );
   const title = el("span", { class: "model-title" }, name);
   const item = el(
     "li",
@@ -185,7 +220,19 @@ function row(entry) {
       own && key === null && act("Keep", () => void keep(entry)),
       own && act("Rename", () => edit(entry, title)),
       own && act("Remove", () => void attempt(async () => (await remove(entry), null))),
-      runs ? el("span", { class: "model-runs" }, "In use") : el("button", { type: "button", class: "button", "data-focus": `use-${id}`, "aria-label": `Use ${name}`, onclick: () => pick(entry) }, "Use"),
+      runs
+        ? el("span", { class: "model-runs" }, "In use")
+        : el(
+            "button",
+            {
+              type: "button",
+              class: "button",
+              "data-focus": `use-${id}`,
+              "aria-label": `Use ${name}`,
+              onclick: () => pick(entry),
+            },
+            "Use",
+          ),
     ),
   );
   return item;
@@ -199,7 +246,12 @@ function pick(entry) {
 
 /** Puts an input in place of the name. @param {Entry} entry @param {HTMLElement} title */
 function edit(entry, title) {
-  const input = el("input", { type: "text", value: entry.name, maxlength: "80", "aria-label": `New name of ${entry.name}` });
+  const input = el("input", {
+    type: "text",
+    value: entry.name,
+    maxlength: "80",
+    "aria-label": `New name of ${entry.name}`,
+  });
   let ended = false;
   const end = (/** @type {string} */ name) => {
     // Taking the input away takes the focus from it, which ends it too.
@@ -208,7 +260,7 @@ function edit(entry, title) {
     input.replaceWith(title);
     void rename(entry, name.trim());
   };
-  input.addEventListener("keydown", (event) => {
+  input.addEventListener("keydown", event => {
     if (event.key !== "Enter" && event.key !== "Escape") return;
     // Escape gives up the name and does not close the room.
     event.preventDefault();

@@ -12,12 +12,22 @@
  */
 
 /** @param {number[]} values in units of 0 to 1 @returns {Triple} */
-const bytes = (values) => /** @type {Triple} */ (values.map((value) => Number((value * 255).toFixed(4))));
+const bytes = values => /** @type {Triple} */ (values.map(value => Number((value * 255).toFixed(4))));
 
 /** How models are commonly fed; the first is the one to begin with. @type {Preset[]} */
 export const PRESETS = [
-  { id: "imagenet", label: "ImageNet (torchvision, timm, DINO)", mean: bytes([0.485, 0.456, 0.406]), std: bytes([0.229, 0.224, 0.225]) },
-  { id: "clip", label: "CLIP", mean: bytes([0.48145466, 0.4578275, 0.40821073]), std: bytes([0.26862954, 0.26130258, 0.27577711]) },
+  {
+    id: "imagenet",
+    label: "ImageNet (torchvision, timm, DINO)",
+    mean: bytes([0.485, 0.456, 0.406]),
+    std: bytes([0.229, 0.224, 0.225]),
+  },
+  {
+    id: "clip",
+    label: "CLIP",
+    mean: bytes([0.48145466, 0.4578275, 0.40821073]),
+    std: bytes([0.26862954, 0.26130258, 0.27577711]),
+  },
   { id: "signed", label: "-1 to 1", mean: [127.5, 127.5, 127.5], std: [127.5, 127.5, 127.5] },
   { id: "unit", label: "0 to 1", mean: [0, 0, 0], std: [255, 255, 255] },
   { id: "shipped", label: "As the models that come with famlens", mean: [127, 127, 127], std: [128, 128, 128] },
@@ -39,7 +49,8 @@ export const POOLINGS = [
 ];
 
 /** The preset with these numbers, if there is one. @param {Pick<Settings, "mean" | "std">} settings */
-export const presetOf = ({ mean, std }) => PRESETS.find((preset) => near(preset.mean, mean) && near(preset.std, std)) ?? null;
+export const presetOf = ({ mean, std }) =>
+  PRESETS.find(preset => near(preset.mean, mean) && near(preset.std, std)) ?? null;
 
 /** @param {Triple} a @param {Triple} b */
 const near = (a, b) => a.every((value, at) => Math.abs(value - b[at]) < 0.05);
@@ -68,7 +79,8 @@ export function settingsOf(file, manifest, folder = null) {
 }
 
 /** @param {unknown} value @returns {Triple | null} */
-const triple = (value) => (Array.isArray(value) && value.length === 3 && value.every(Number.isFinite) ? [value[0], value[1], value[2]] : null);
+const triple = value =>
+  Array.isArray(value) && value.length === 3 && value.every(Number.isFinite) ? [value[0], value[1], value[2]] : null;
 
 /**
  * The `model.json` of these settings.
@@ -80,15 +92,40 @@ const triple = (value) => (Array.isArray(value) && value.length === 3 && value.e
 export function manifestOf(settings, before, { file, bytes, statistics }) {
   const { name, size, stride, geometry, mean, std, target, pooling, weights } = settings;
   const { mean_embedding: embedding, class_specific: specific, weights: _, ...rest } = before ?? {};
-  const input = { ...rest.input, ...(size === null ? {} : { size, stride: Math.min(stride, size) }), geometry, mean, std };
+  const input = {
+    ...rest.input,
+    ...(size === null ? {} : { size, stride: Math.min(stride, size) }),
+    geometry,
+    mean,
+    std,
+  };
   /** @type {Manifest} */
-  const manifest = { format: 1, ...rest, name, file, bytes, input, ...(target ? { target } : {}), pooling, ...(weights === "stored" ? {} : { weights }) };
+  const manifest = {
+    format: 1,
+    ...rest,
+    name,
+    file,
+    bytes,
+    input,
+    ...(target ? { target } : {}),
+    pooling,
+    ...(weights === "stored" ? {} : { weights }),
+  };
   // Mean embedding and statistics are those of one layer and one way of feeding it: with others they would be wrong, and nobody would notice.
   const same = before !== null && JSON.stringify(whatItRestsOn(before)) === JSON.stringify(whatItRestsOn(manifest));
   if (embedding && same) manifest.mean_embedding = embedding;
-  if (specific) manifest.class_specific = statistics && same ? specific : { ...specific, statistics: undefined, sha256: undefined };
+  if (specific)
+    manifest.class_specific = statistics && same ? specific : { ...specific, statistics: undefined, sha256: undefined };
   return manifest;
 }
 
 /** @param {Manifest} manifest */
-const whatItRestsOn = ({ input, target, pooling = "gap", embedding }) => [input?.size, input?.geometry ?? "squash", input?.mean, input?.std, target, pooling, embedding];
+const whatItRestsOn = ({ input, target, pooling = "gap", embedding }) => [
+  input?.size,
+  input?.geometry ?? "squash",
+  input?.mean,
+  input?.std,
+  target,
+  pooling,
+  embedding,
+];

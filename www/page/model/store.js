@@ -13,7 +13,7 @@ const TABLE = "models";
  * @param {IDBRequest<T>} request
  * @returns {Promise<T>}
  */
-const done = (request) =>
+const done = request =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
@@ -39,7 +39,7 @@ async function withTable(mode, run) {
 /** What is kept, with its keys; nothing where the browser keeps nothing. @returns {Promise<{key: number, model: OwnModel}[]>} */
 export async function keptModels() {
   try {
-    return await withTable("readonly", async (table) => {
+    return await withTable("readonly", async table => {
       const [keys, models] = await Promise.all([done(table.getAllKeys()), done(table.getAll())]);
       return keys.map((key, at) => ({ key: Number(key), model: models[at] }));
     });
@@ -54,7 +54,8 @@ export async function keptModels() {
  * @param {number | null} key
  * @returns {Promise<number>} its key
  */
-export const keepModel = (model, key) => withTable("readwrite", async (table) => Number(await done(key === null ? table.add(model) : table.put(model, key))));
+export const keepModel = (model, key) =>
+  withTable("readwrite", async table => Number(await done(key === null ? table.add(model) : table.put(model, key))));
 
 /** @param {number} key @returns {Promise<void>} */
-export const dropModel = (key) => withTable("readwrite", async (table) => done(table.delete(key)));
+export const dropModel = key => withTable("readwrite", async table => done(table.delete(key)));

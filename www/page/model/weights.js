@@ -17,8 +17,16 @@ export function weightsField() {
   const box = el("input", { type: "checkbox", "data-testid": "model-int8" });
   const size = el("p", { class: "fine", "data-testid": "model-int8-size" });
   const says = el("p", { class: "fine", role: "status", "data-testid": "model-int8-cost" });
-  const measure = el("button", { type: "button", class: "link", "data-testid": "model-int8-measure", onclick: () => void run() }, "What does int8 cost on the photos here?");
-  const stop = el("button", { type: "button", class: "link", "data-testid": "model-int8-stop", hidden: true, onclick: () => stopping?.abort() }, "Stop");
+  const measure = el(
+    "button",
+    { type: "button", class: "link", "data-testid": "model-int8-measure", onclick: () => void run() },
+    "What does int8 cost on the photos here?",
+  );
+  const stop = el(
+    "button",
+    { type: "button", class: "link", "data-testid": "model-int8-stop", hidden: true, onclick: () => stopping?.abort() },
+    "Stop",
+  );
   const element = el(
     "div",
     { class: "model-weights" },
@@ -40,13 +48,19 @@ export function weightsField() {
     if (photos.length === 0) return void (says.textContent = "There are no photos in Few-shot or Pair yet.");
     const mine = (stopping = new AbortController());
     [measure.hidden, stop.hidden, told] = [true, false, lens];
-    const progress = (/** @type {number} */ done, /** @type {number} */ total) => void (says.textContent = `Comparing both forms: ${done} of ${total} photos.`);
+    const progress = (/** @type {number} */ done, /** @type {number} */ total) =>
+      void (says.textContent = `Comparing both forms: ${done} of ${total} photos.`);
     try {
-      const cost = await measureInt8(lens, photos.map(({ source }) => source), { signal: mine.signal, onProgress: progress });
+      const cost = await measureInt8(
+        lens,
+        photos.map(({ source }) => source),
+        { signal: mine.signal, onProgress: progress },
+      );
       says.textContent = told === lens && state.lens === lens ? costLine(cost, photos) : "";
     } catch (error) {
       says.textContent = mine.signal.aborted ? "Stopped." : "";
-      if (!mine.signal.aborted && state.lens === lens) notify({ kind: "error", text: sentence(error instanceof Error ? error.message : String(error)) });
+      if (!mine.signal.aborted && state.lens === lens)
+        notify({ kind: "error", text: sentence(error instanceof Error ? error.message : String(error)) });
     } finally {
       stopping = null;
       [measure.hidden, stop.hidden] = [false, true];
@@ -76,7 +90,7 @@ export function weightsField() {
 }
 
 /** @param {number} bytes */
-const megabytes = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const megabytes = bytes => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 /** @param {StoredWeights | null} stored */
 function sizeLine(stored) {
@@ -88,7 +102,10 @@ function sizeLine(stored) {
 /** @param {Int8Cost} cost @param {Photo[]} photos */
 function costLine({ stored, images, mean, least, worst, agreement }, photos) {
   if (stored.tensors === 0) return "The weights of this file are int8 already: there is nothing to compare.";
-  const nearest = agreement === null ? "" : ` The most similar other photo is the same one for ${Math.round(agreement * images)} of ${images}.`;
+  const nearest =
+    agreement === null
+      ? ""
+      : ` The most similar other photo is the same one for ${Math.round(agreement * images)} of ${images}.`;
   const sizes = `${megabytes(stored.bytesBefore)} as float, ${megabytes(stored.bytesAfter)} as int8.`;
   return `${sizes} Embedding cosine ${mean.toFixed(5)} on average over ${images} photos, ${least.toFixed(5)} at worst (${photos[worst].name}).${nearest}`;
 }

@@ -40,23 +40,51 @@ export function mountSide(side, { context, choose, light }) {
   const map = el("canvas", { class: "pair-map", hidden: true });
   const glow = el("canvas", { class: "pair-glow", hidden: true, "data-testid": `pair-glow-${side}` });
   const cells = el("canvas");
-  const shapes = svgEl("svg", { class: "shapes", viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });
-  const hint = el("p", { class: "unseen", id: `pair-keys-${side}` }, "Arrow keys choose a cell of this photo; Escape ends it.");
+  const shapes = svgEl("svg", {
+    class: "shapes",
+    viewBox: "0 0 1 1",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
+  const hint = el(
+    "p",
+    { class: "unseen", id: `pair-keys-${side}` },
+    "Arrow keys choose a cell of this photo; Escape ends it.",
+  );
   const frame = el(
     "div",
-    { class: "pair-frame", tabindex: 0, role: "group", "aria-label": `The ${which} photo`, "aria-describedby": `pair-keys-${side}`, "data-testid": `pair-${side}` },
-    image, view, map, glow,
+    {
+      class: "pair-frame",
+      tabindex: 0,
+      role: "group",
+      "aria-label": `The ${which} photo`,
+      "aria-describedby": `pair-keys-${side}`,
+      "data-testid": `pair-${side}`,
+    },
+    image,
+    view,
+    map,
+    glow,
   );
   frame.append(shapes);
   const empty = el("p", { class: "pair-empty" }, "Drop a photo here, or choose one.");
   const text = el("p", { class: "fine pair-text", "data-testid": `pair-text-${side}` });
-  const button = el("button", { type: "button", class: "button pair-choose", onclick: async () => choose(await context.pickFiles({ multiple: false })) }, "Choose photo");
+  const button = el(
+    "button",
+    {
+      type: "button",
+      class: "button pair-choose",
+      onclick: async () => choose(await context.pickFiles({ multiple: false })),
+    },
+    "Choose photo",
+  );
   const element = el(
     "section",
     { class: "pair-side", "data-side": side, "aria-label": `The ${which} photo` },
     el("div", { class: "pair-head" }, el("h2", {}, side === "a" ? "First" : "Second"), name, button),
     el("div", { class: "pair-stage" }, empty, frame),
-    text, hint,
+    text,
+    hint,
   );
 
   /** @type {{image: LensImage, map: LensMap, cells: [number, number] | null, grid: {x: number, y: number, width: number, height: number}} | null} */
@@ -113,7 +141,12 @@ export function mountSide(side, { context, choose, light }) {
 
   /** @param {HTMLElement} layer @param {{x: number, y: number, width: number, height: number}} grid */
   function place(layer, grid) {
-    Object.assign(layer.style, { left: `${100 * grid.x}%`, top: `${100 * grid.y}%`, width: `${100 * grid.width}%`, height: `${100 * grid.height}%` });
+    Object.assign(layer.style, {
+      left: `${100 * grid.x}%`,
+      top: `${100 * grid.y}%`,
+      width: `${100 * grid.width}%`,
+      height: `${100 * grid.height}%`,
+    });
   }
 
   async function draw() {
@@ -123,7 +156,11 @@ export function mountSide(side, { context, choose, light }) {
     const { opacity, ...look } = context.look();
     const { width, height } = now.image;
     const scale = Math.min(1, LONGEST / Math.max(width, height));
-    const drawn = await lens.render(now.image, now.map, { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)), ...look });
+    const drawn = await lens.render(now.image, now.map, {
+      width: Math.max(1, Math.round(width * scale)),
+      height: Math.max(1, Math.round(height * scale)),
+      ...look,
+    });
     if (mine !== drawing || !now) return;
     paint(map, drawn.image);
     map.style.opacity = String(opacity);
@@ -174,7 +211,12 @@ export function mountSide(side, { context, choose, light }) {
     if (!now?.cells) return;
     const [columns, rows] = now.cells;
     const { grid } = now;
-    const attributes = { x: grid.x + (grid.width * (at % columns)) / columns, y: grid.y + (grid.height * Math.floor(at / columns)) / rows, width: grid.width / columns, height: grid.height / rows };
+    const attributes = {
+      x: grid.x + (grid.width * (at % columns)) / columns,
+      y: grid.y + (grid.height * Math.floor(at / columns)) / rows,
+      width: grid.width / columns,
+      height: grid.height / rows,
+    };
     for (const layer of ["under", "over"]) shapes.append(svgEl("rect", { ...attributes, class: `${kind} ${layer}` }));
   }
 
@@ -190,7 +232,10 @@ export function mountSide(side, { context, choose, light }) {
   function cellAt(event) {
     if (!now?.cells) return null;
     const { left, top, width, height } = frame.getBoundingClientRect();
-    const { grid, cells: [columns, rows] } = now;
+    const {
+      grid,
+      cells: [columns, rows],
+    } = now;
     const x = ((event.clientX - left) / width - grid.x) / grid.width;
     const y = ((event.clientY - top) / height - grid.y) / grid.height;
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return null;
@@ -204,18 +249,23 @@ export function mountSide(side, { context, choose, light }) {
     light(at);
   }
 
-  frame.addEventListener("pointermove", (event) => point(cellAt(event)));
-  frame.addEventListener("pointerdown", (event) => point(cellAt(event)));
-  frame.addEventListener("pointerleave", (event) => {
+  frame.addEventListener("pointermove", event => point(cellAt(event)));
+  frame.addEventListener("pointerdown", event => point(cellAt(event)));
+  frame.addEventListener("pointerleave", event => {
     // A finger that is lifted leaves what it pointed at.
     if (event.pointerType === "mouse" && frame !== document.activeElement) point(null);
   });
   frame.addEventListener("blur", () => point(null));
-  frame.addEventListener("keydown", (event) => {
+  frame.addEventListener("keydown", event => {
     if (!now?.cells) return;
     const [columns, rows] = now.cells;
     if (event.key === "Escape") return point(null);
-    const step = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })[event.key];
+    const step = /** @type {Record<string, [number, number]>} */ ({
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    })[event.key];
     if (!step) return;
     event.preventDefault();
     const from = cell >= 0 ? cell : strongest();

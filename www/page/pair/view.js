@@ -84,11 +84,19 @@ export function mount(container, context) {
   const notes = el("ul", { class: "notes", "data-testid": "pair-notes" });
   const result = el("div", { class: "pair-result card" }, score, el("div", { class: "pair-words" }, says, notes));
   const sides = {
-    a: mountSide("a", { context, choose: (files) => put("a", files[0]), light: (cell) => light("a", cell) }),
-    b: mountSide("b", { context, choose: (files) => put("b", files[0]), light: (cell) => light("b", cell) }),
+    a: mountSide("a", { context, choose: files => put("a", files[0]), light: cell => light("a", cell) }),
+    b: mountSide("b", { context, choose: files => put("b", files[0]), light: cell => light("b", cell) }),
   };
-  const modes = el("div", { class: "segments", role: "radiogroup", "aria-label": "What is compared", "data-testid": "pair-mode" });
-  for (const [value, label] of [["photos", "Two photos"], ["views", "Two views of one"]]) {
+  const modes = el("div", {
+    class: "segments",
+    role: "radiogroup",
+    "aria-label": "What is compared",
+    "data-testid": "pair-mode",
+  });
+  for (const [value, label] of [
+    ["photos", "Two photos"],
+    ["views", "Two views of one"],
+  ]) {
     const input = el("input", { type: "radio", name: "pair-mode", value, class: "unseen", checked: value === mode });
     input.addEventListener("change", () => {
       mode = /** @type {"photos" | "views"} */ (value);
@@ -96,12 +104,29 @@ export function mount(container, context) {
     });
     modes.append(el("label", {}, input, el("span", {}, label)));
   }
-  const seedInput = el("input", { type: "number", min: 0, max: 4_000_000_000, step: 1, value: seed, "aria-label": "Seed of the first view", "data-testid": "pair-seed" });
+  const seedInput = el("input", {
+    type: "number",
+    min: 0,
+    max: 4_000_000_000,
+    step: 1,
+    value: seed,
+    "aria-label": "Seed of the first view",
+    "data-testid": "pair-seed",
+  });
   seedInput.addEventListener("change", () => {
     seed = Math.max(0, Math.min(4e9, Math.floor(seedInput.valueAsNumber) || 0));
     void compare();
   });
-  const again = el("button", { type: "button", class: "button", "data-testid": "pair-again", onclick: () => ((seed += 2), (seedInput.value = String(seed)), void compare()) }, "New views");
+  const again = el(
+    "button",
+    {
+      type: "button",
+      class: "button",
+      "data-testid": "pair-again",
+      onclick: () => ((seed += 2), (seedInput.value = String(seed)), void compare()),
+    },
+    "New views",
+  );
   const changes = el("div", { class: "pair-changes", role: "group", "aria-label": "What may be changed" });
   for (const { name, label } of CHANGES) {
     const input = el("input", { type: "checkbox", checked: true, "data-change": name });
@@ -111,7 +136,13 @@ export function mount(container, context) {
     });
     changes.append(el("label", { class: "tool switch" }, input, label));
   }
-  const views = el("div", { class: "pair-views", hidden: true }, again, el("label", { class: "tool" }, "Seed", seedInput), changes);
+  const views = el(
+    "div",
+    { class: "pair-views", hidden: true },
+    again,
+    el("label", { class: "tool" }, "Seed", seedInput),
+    changes,
+  );
   const choices = el("div", { class: "pair-choices" });
   const strip = el("ul", { class: "strip", "aria-label": "Photos that come with the page" });
   container.append(
@@ -134,7 +165,10 @@ export function mount(container, context) {
   async function subject(side) {
     const photo = /** @type {Photo} */ (mode === "views" ? photos.a : photos[side]);
     if (mode === "photos") return { photo, source: photo.source, image: null, text: "" };
-    const { image, view } = await /** @type {any} */ (context.lens).view(photo.source, { ...allowed, seed: seed + (side === "a" ? 0 : 1) });
+    const { image, view } = await /** @type {any} */ (context.lens).view(photo.source, {
+      ...allowed,
+      seed: seed + (side === "a" ? 0 : 1),
+    });
     return { photo, source: image, image, text: parametersText(view) };
   }
 
@@ -215,7 +249,8 @@ export function mount(container, context) {
 
   function showPhotos() {
     sides.a.show(photos.a && { photo: photos.a, source: photos.a.source, image: null, text: "" });
-    if (mode === "photos") sides.b.show(photos.b && { photo: photos.b, source: photos.b.source, image: null, text: "" });
+    if (mode === "photos")
+      sides.b.show(photos.b && { photo: photos.b, source: photos.b.source, image: null, text: "" });
   }
 
   /** @param {LensImage} a @param {LensImage} b */
@@ -226,12 +261,15 @@ export function mount(container, context) {
     score.dataset.similarity = String(pair.similarity);
     score.dataset.sum = cells ? String(cells.sum + cells.constant) : "";
     result.classList.remove("waiting");
-    notes.replaceChildren(...saidOnce(pair.notes).map((note) => el("li", {}, note)));
+    notes.replaceChildren(...saidOnce(pair.notes).map(note => el("li", {}, note)));
     score.title = `${milliseconds(pair.ms)} on the ${pair.backend === "cpu" ? "CPU" : "GPU"}`;
     rest();
     const geometry = context.lens?.info.model.geometry ?? "squash";
     const cellsOf = (/** @type {"a" | "b"} */ side) => cells?.[side] ?? null;
-    await Promise.all([sides.a.explain(a, pair.a.map, cellsOf("a"), geometry), sides.b.explain(b, pair.b.map, cellsOf("b"), geometry)]);
+    await Promise.all([
+      sides.a.explain(a, pair.a.map, cellsOf("a"), geometry),
+      sides.b.explain(b, pair.b.map, cellsOf("b"), geometry),
+    ]);
     context.say([`${pair.score} ${pair.similarity.toFixed(2)}.`, says.textContent, ...saidOnce(pair.notes)].join(" "));
   }
 
@@ -273,13 +311,14 @@ export function mount(container, context) {
     if (!lens || choices.childElementCount > 0) return;
     const all = await lens.choices();
     for (const kind of KINDS) {
-      const choice = all.find((one) => one.kind === kind);
+      const choice = all.find(one => one.kind === kind);
       if (!choice?.values || choices.querySelector(`[data-kind="${kind}"]`)) continue;
       const select = el("select", { "data-kind": kind, "data-testid": `pair-${kind}` });
       const standard = typeof choice.default === "string" ? choice.default : null;
       if (!standard) select.append(el("option", { value: "", selected: true }, "As the model has it"));
       for (const { name, label, sentence } of choice.values) {
-        if (!NEEDS_MORE.has(name)) select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
+        if (!NEEDS_MORE.has(name))
+          select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
       }
       select.addEventListener("change", () => {
         if (select.value) options[kind] = select.value;
@@ -293,12 +332,25 @@ export function mount(container, context) {
 
   async function mountExamples() {
     const found = await context.examples();
-    const files = new Set((found?.sets ?? []).flatMap((set) => [set.query, ...set.queries, ...set.classes.flatMap((one) => one.supports)]));
+    const files = new Set(
+      (found?.sets ?? []).flatMap(set => [set.query, ...set.queries, ...set.classes.flatMap(one => one.supports)]),
+    );
     for (const file of files) {
       const photo = context.examplePhoto(file);
       const use = (/** @type {"a" | "b"} */ side) => put(side, photo);
       const image = el("img", { src: photo.src, alt: "", loading: "lazy", draggable: "false" });
-      const button = el("button", { type: "button", class: "strip-photo", title: file, "aria-label": `Compare ${file}`, "data-testid": "pair-example", "data-file": file }, el("span", { class: "thumb" }, image));
+      const button = el(
+        "button",
+        {
+          type: "button",
+          class: "strip-photo",
+          title: file,
+          "aria-label": `Compare ${file}`,
+          "data-testid": "pair-example",
+          "data-file": file,
+        },
+        el("span", { class: "thumb" }, image),
+      );
       // The side that was changed longer ago gives way, so that two clicks make a pair.
       button.addEventListener("click", () => {
         const side = mode === "views" ? "a" : turn;
@@ -310,7 +362,7 @@ export function mount(container, context) {
     }
     opened = true;
     if (!photos.a && !photos.b && files.size > 0) {
-      const [a, b] = OPENING.map((file) => (files.has(file) ? file : [...files][0]));
+      const [a, b] = OPENING.map(file => (files.has(file) ? file : [...files][0]));
       photos.a = context.examplePhoto(a);
       photos.b = context.examplePhoto(b);
     }
@@ -334,14 +386,17 @@ export function mount(container, context) {
   return {
     isReady: () => answered === wanted,
     hide: () => light("a", null),
-    photos: () => [photos.a, photos.b].filter((photo) => photo !== null),
+    photos: () => [photos.a, photos.b].filter(photo => photo !== null),
     taker: {
       where(under) {
         const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
-        return { element: sides[side].element, label: side === "a" ? "Compare as the first photo" : "Compare as the second photo" };
+        return {
+          element: sides[side].element,
+          label: side === "a" ? "Compare as the first photo" : "Compare as the second photo",
+        };
       },
       take({ files, folders, photo }, under) {
-        const all = [...files, ...folders.flatMap((folder) => folder.files)];
+        const all = [...files, ...folders.flatMap(folder => folder.files)];
         const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
         if (photo) return put(side, photo);
         if (all.length > 1 && mode === "photos") {

@@ -16,10 +16,10 @@ export function ort(provider, model, input, shape) {
 
 /** One that runs in a worker made with worker.js: the first answer, and a function that times one more. */
 export async function contender(worker, start, input) {
-  const call = (message) =>
+  const call = message =>
     new Promise((resolve, reject) => {
       worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
-      worker.onerror = (event) => reject(new Error(event.message));
+      worker.onerror = event => reject(new Error(event.message));
       worker.postMessage(message);
     });
   const { output } = await call({ start, input });

@@ -10,7 +10,8 @@ self.serveContender(async ({ provider, model, dist, shape }, input) => {
   const session = await ort.InferenceSession.create(model, { executionProviders: [provider] });
   const [name] = session.outputNames;
   const [{ name: image, type, shape: declared }] = session.inputMetadata;
-  const { data, dims } = declared.at(-1) === 3 && declared[1] !== 3 ? channelsLast(input, shape) : { data: input, dims: shape };
+  const { data, dims } =
+    declared.at(-1) === 3 && declared[1] !== 3 ? channelsLast(input, shape) : { data: input, dims: shape };
   const typed = type === "float16" ? new Float16Array(data) : data;
   return async () => {
     // Making the input tensor and reading the embedding back are part of a pass, as they are for every contender.

@@ -11,11 +11,11 @@ import { normalise, ort, photo } from "./contenders.js";
 export async function own({ manifest, cut, shape, mean, std }) {
   const [, , height, width] = shape;
   const image = await photo(width, height);
-  const peer = (provider) => (_, input) => ort(provider, cut, input, shape);
+  const peer = provider => (_, input) => ort(provider, cut, input, shape);
   const contenders = [
-    { name: "famlens CPU", group: "cpu", make: (image) => lens(manifest, "cpu", image) },
+    { name: "famlens CPU", group: "cpu", make: image => lens(manifest, "cpu", image) },
     { name: "onnxruntime-web WASM", group: "cpu", reference: true, make: peer("wasm") },
-    { name: "famlens GPU", group: "gpu", make: (image) => lens(manifest, "webgpu", image) },
+    { name: "famlens GPU", group: "gpu", make: image => lens(manifest, "webgpu", image) },
     { name: "onnxruntime-web WebGPU", group: "gpu", reference: true, make: peer("webgpu") },
   ];
   return { contenders, image, input: normalise(image, mean, std) };

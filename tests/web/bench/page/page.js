@@ -29,8 +29,11 @@ window.bench = async ({ model, rounds, gpuRounds, only }) => {
       console.log(`${name}: FAILED: ${result.error}`);
     }
   }
-  for (const [group, count] of [["cpu", rounds], ["gpu", gpuRounds]]) {
-    const running = results.filter((result) => result.group === group && result.run);
+  for (const [group, count] of [
+    ["cpu", rounds],
+    ["gpu", gpuRounds],
+  ]) {
+    const running = results.filter(result => result.group === group && result.run);
     // One round that is not counted: just-in-time compilers and caches settle.
     for (let round = -1; round < count; round += 1) {
       for (const result of running) {

@@ -14,7 +14,7 @@ self.serveContender(async ({ provider, network, weights, scripts, wasm }, input)
   const steps = await (await fetch(network)).json();
   const all = new Float32Array(await (await fetch(weights)).arrayBuffer());
   const tensor = (offset, shape) => tf.tensor(all.slice(offset, offset + shape.reduce((a, b) => a * b)), shape);
-  for (const step of steps.filter((step) => step.weight !== undefined)) {
+  for (const step of steps.filter(step => step.weight !== undefined)) {
     step.filter = tensor(step.weight, step.shape);
     step.bias = tensor(step.bias, [step.channels]);
   }
@@ -43,7 +43,12 @@ function forward(tf, steps, image) {
       const convolve = step.op === "conv" ? tf.fused.conv2d : tf.fused.depthwiseConv2d;
       const activation = step.relu6 ? "relu6" : "linear";
       last = convolve({
-        x, filter: step.filter, strides: step.stride, pad: step.same ? "same" : "valid", bias: step.bias, activation,
+        x,
+        filter: step.filter,
+        strides: step.stride,
+        pad: step.same ? "same" : "valid",
+        bias: step.bias,
+        activation,
       });
     }
     values.set(step.output, last);

@@ -4,7 +4,7 @@
  * @param {(options: object, input: Float32Array) => Promise<() => Promise<Float32Array>>} start
  *   makes everything ready and returns the function that runs the model once
  */
-self.serveContender = (start) => {
+self.serveContender = start => {
   let run;
   self.onmessage = async ({ data }) => {
     try {
