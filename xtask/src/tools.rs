@@ -1,18 +1,17 @@
-//! The programs of the web build: used from PATH where their version is right, else installed for famlens alone.
+//! The programs of the web build and of fuzzing: used from PATH where their version is right, else installed for famlens alone.
 //!
 //! They go into `famlens-tools` in cargo's home, one folder a version: nothing that the user installed is replaced,
 //! `cargo clean` keeps them and all clones share them.
 
 use std::env;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{node, sh};
 
-const WASM: &str = "wasm32-unknown-unknown";
-const TRUNK: &str = "0.21.14";
+/// Rust's name of the target that browsers run.
+pub const WASM: &str = "wasm32-unknown-unknown";
 const CARGO_FUZZ: &str = "0.13.2";
 const BINARYEN: &str = "132.0.0";
 /// Version 108, which Debian 12 has, exports the function table where wasm-bindgen's table of references should be.
@@ -20,30 +19,17 @@ const OLDEST_BINARYEN: u32 = 120;
 
 /// What the web build runs with.
 pub struct Tools {
-    /// PATH with the tools in front.
-    pub path: OsString,
-    /// Whether wasm-opt is there; the build goes on without it and is some tens of kilobytes larger.
-    pub wasm_opt: bool,
+    /// The wasm-opt to call; the build goes on without it and is some tens of kilobytes larger.
+    pub wasm_opt: Option<PathBuf>,
 }
 
-/// Finds or installs the wasm target, Trunk, wasm-bindgen and, if it can be had, wasm-opt.
+/// Finds or installs the wasm target and, if it can be had, wasm-opt.
 ///
 /// # Errors
-/// If one of the first three can neither be found nor installed.
+/// If the wasm target can neither be found nor installed.
 pub fn ensure() -> Result<Tools> {
     wasm_target()?;
-    let bindgen = locked_version("wasm-bindgen")?;
-    let mut dirs = vec![
-        cargo_tool("trunk", "trunk", TRUNK, &["--locked", "--no-default-features"])?,
-        // Without --locked: the lock file of some releases asks for crates that no longer build.
-        cargo_tool("wasm-bindgen-cli", "wasm-bindgen", &bindgen, &["--bin", "wasm-bindgen"])?,
-    ];
-    let wasm_opt = wasm_opt();
-    dirs.extend(wasm_opt.clone());
-    let old = env::var_os("PATH").unwrap_or_default();
-    dirs.extend(env::split_paths(&old));
-    let path = env::join_paths(dirs).context("PATH holds a folder whose name cannot be in PATH")?;
-    Ok(Tools { path, wasm_opt: wasm_opt.is_some() })
+    Ok(Tools { wasm_opt: wasm_opt() })
 }
 
 /// Makes sure that Rust's standard library for wasm32 is there.
@@ -96,13 +82,13 @@ fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Res
     Ok(bin)
 }
 
-/// The folder that holds a wasm-opt, from PATH or from npm.
+/// The wasm-opt to call, from PATH or from npm.
 fn wasm_opt() -> Option<PathBuf> {
     if let Some(path) = sh::which("wasm-opt") {
         let said = sh::ask(sh::command(&path).arg("--version")).unwrap_or_default();
         let version = said.split_whitespace().find_map(|word| word.parse::<u32>().ok()).unwrap_or(0);
         if version >= OLDEST_BINARYEN {
-            return Some(path.parent().map(Path::to_path_buf).unwrap_or_default());
+            return Some(path);
         }
         println!("wasm-opt {version} on PATH is too old: it writes wasm that does not run");
     }
@@ -116,10 +102,10 @@ fn wasm_opt() -> Option<PathBuf> {
             install.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]).arg(&home);
             sh::run(install.arg(format!("binaryen@{BINARYEN}")))?;
         }
-        Ok(bin)
+        Ok(bin.join(if cfg!(windows) { "wasm-opt.cmd" } else { "wasm-opt" }))
     };
     match from_npm() {
-        Ok(dir) => Some(dir),
+        Ok(path) => Some(path),
         Err(error) => {
             println!("wasm-opt cannot be had ({error:#}); going on without it, the wasm will be larger");
             None
@@ -135,14 +121,4 @@ pub fn home() -> Result<PathBuf> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     Ok(home.context("neither CARGO_HOME nor a home folder is set")?.join("famlens-tools"))
-}
-
-/// The version of a package in Cargo.lock.
-fn locked_version(package: &str) -> Result<String> {
-    let lock = std::fs::read_to_string(sh::root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let name = format!("name = \"{package}\"");
-    let mut lines = lock.lines().skip_while(|line| *line != name);
-    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = \""));
-    let version = version.and_then(|line| line.strip_suffix('"'));
-    version.map(str::to_owned).with_context(|| format!("Cargo.lock names no {package}"))
 }

@@ -1,27 +1,109 @@
-//! The web build: Trunk with every tool at hand, so that it downloads nothing itself.
+//! The web build: what Trunk would do with index.html, done here with two crates instead of a tool that takes minutes to
+//! compile. `trunk build` reads the same lines and keeps working where Trunk is installed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
 
 use crate::{sh, tools};
 
 /// Builds the page in release into `dist` (relative to the root of the repository, or absolute).
 ///
+/// The new page is built beside the old one and takes its place when it is complete.
+///
 /// # Errors
-/// If a tool cannot be had or the build fails.
+/// If a tool cannot be had, index.html asks for something that this build does not know, or the build fails.
 pub fn build(dist: &Path) -> Result<()> {
+    let dist = &sh::root().join(dist);
+    let html = fs::read_to_string(sh::root().join("index.html")).context("cannot read index.html")?;
+    let (page, links) = directives(&html)?;
+    let stage = dist.with_extension("building");
+    if stage.exists() {
+        fs::remove_dir_all(&stage)?;
+    }
+    fs::create_dir_all(&stage)?;
+    fs::write(stage.join("index.html"), page)?;
+    for link in &links {
+        let target = stage.join(link.need("data-target-path")?);
+        match link.need("rel")? {
+            "rust" => wasm(link, &target)?,
+            "copy-dir" => copy(&sh::root().join(link.need("href")?), &target)?,
+            other => bail!("index.html: this build does not know data-trunk rel={other:?}"),
+        }
+    }
+    check(&stage)?;
+    if dist.exists() {
+        fs::remove_dir_all(dist)?;
+    }
+    fs::rename(&stage, dist).with_context(|| format!("cannot put the built page in {}", dist.display()))
+}
+
+/// A `<link data-trunk ...>` of index.html: its attributes in order.
+struct Link(Vec<(String, String)>);
+
+impl Link {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn need(&self, name: &str) -> Result<&str> {
+        self.get(name).with_context(|| format!("index.html: a data-trunk link without {name}"))
+    }
+}
+
+/// The page without its lines for Trunk, and what those lines ask for. Each link stands on a line of its own.
+fn directives(html: &str) -> Result<(String, Vec<Link>)> {
+    let mut page = String::new();
+    let mut links = Vec::new();
+    for line in html.lines() {
+        match line.trim().strip_prefix("<link data-trunk ").map(|rest| rest.strip_suffix('>')) {
+            Some(Some(attributes)) => links.push(Link(attributes.split_whitespace().map(attribute).collect())),
+            Some(None) => bail!("index.html: a data-trunk link must stand on one line: {line}"),
+            None => page.extend([line, "\n"]),
+        }
+    }
+    Ok((page, links))
+}
+
+fn attribute(text: &str) -> (String, String) {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    (name.to_owned(), value.trim_matches('"').to_owned())
+}
+
+/// Compiles the library for wasm32, makes its JavaScript bindings in `target` and optimises it if wasm-opt can be had.
+fn wasm(link: &Link, target: &Path) -> Result<()> {
     let tools = tools::ensure()?;
-    let mut trunk = sh::command("trunk");
-    trunk.env("PATH", &tools.path);
-    // Trunk takes any value but `true` or `false` here for an error, and the convention is that any value counts.
-    trunk.env_remove("NO_COLOR");
-    trunk.args(["build", "--offline", "--skip-version-check", "--public-url", "./", "--cargo-profile", "wasm-release"]);
-    trunk.arg("--dist").arg(sh::root().join(dist));
-    // What Trunk calls release is only whether wasm-opt runs; the optimised cargo profile is used either way.
-    trunk.arg(format!("--release={}", tools.wasm_opt));
-    sh::run(&mut trunk)?;
-    check(&sh::root().join(dist))
+    let name = link.need("data-target-name")?;
+    let mut cargo = sh::cargo();
+    cargo.args(["build", "--locked", "--lib", "--target", tools::WASM, "--profile", "wasm-release"]);
+    if link.get("data-cargo-no-default-features").is_some() {
+        cargo.arg("--no-default-features");
+    }
+    sh::run(&mut cargo)?;
+    let built = sh::target_dir().join(tools::WASM).join("wasm-release").join(format!("{name}.wasm"));
+    Bindgen::new().input_path(&built).web(true)?.typescript(false).generate(target)?;
+    let (Some(wasm_opt), Some(level)) = (&tools.wasm_opt, link.get("data-wasm-opt")) else { return Ok(()) };
+    let bound = target.join(format!("{name}_bg.wasm"));
+    let small = target.join(format!("{name}_bg.opt.wasm"));
+    sh::run(sh::command(wasm_opt).arg(format!("-O{level}")).arg(&bound).arg("--output").arg(&small))?;
+    Ok(fs::rename(small, bound)?)
+}
+
+/// Copies a folder and all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in from.read_dir().with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks that what the page cannot do without has been built.
@@ -33,7 +115,7 @@ fn check(dist: &Path) -> Result<()> {
     }
     let wasm = files(dist)?.into_iter().filter(|file| file.extension().is_some_and(|ext| ext == "wasm"));
     match wasm.collect::<Vec<_>>().as_slice() {
-        [wasm] => println!("{} is {} kB", wasm.display(), std::fs::metadata(wasm)?.len() / 1000),
+        [wasm] => println!("the wasm is {} kB", fs::metadata(wasm)?.len() / 1000),
         found => bail!("expected one wasm file in {}, found {}", dist.display(), found.len()),
     }
     Ok(())
@@ -50,4 +132,33 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_for_trunk_leave_the_page() -> Result<()> {
+        let html = "<head>\n  <link data-trunk rel=\"copy-dir\" href=\"www\" data-target-path=\"www\">\n</head>\n";
+        let (page, links) = directives(html)?;
+        assert_eq!(page, "<head>\n</head>\n");
+        assert_eq!(links.len(), 1);
+        assert_eq!(links[0].need("rel")?, "copy-dir");
+        assert_eq!(links[0].get("data-wasm-opt"), None);
+        assert!(directives("<link data-trunk rel=\"rust\"\n").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn every_line_of_the_real_page_is_known() -> Result<()> {
+        let html = fs::read_to_string(sh::root().join("index.html"))?;
+        let (page, links) = directives(&html)?;
+        assert!(!page.contains("data-trunk"), "a link that this build does not see");
+        for link in links {
+            assert!(["rust", "copy-dir"].contains(&link.need("rel")?), "{:?}", link.0);
+            link.need("data-target-path")?;
+        }
+        Ok(())
+    }
 }

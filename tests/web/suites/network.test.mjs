@@ -207,15 +207,13 @@ test("networks of one's own are drawn: a transformer's tokens, and a network wit
     ["vit_new", /Block 2[^]+Attention[^]+MLP/],
     ["densenet", /Block 1/],
   ]) {
-    await page
-      .getByTestId("model-input")
-      .setInputFiles([
-        {
-          name: `${name}.onnx`,
-          mimeType: "application/octet-stream",
-          buffer: await readFile(new URL(`${name}.onnx`, FAMILIES)),
-        },
-      ]);
+    await page.getByTestId("model-input").setInputFiles([
+      {
+        name: `${name}.onnx`,
+        mimeType: "application/octet-stream",
+        buffer: await readFile(new URL(`${name}.onnx`, FAMILIES)),
+      },
+    ]);
     await explained(page, () => page.getByTestId("model-apply").click());
     await until(
       page,

@@ -53,9 +53,9 @@ export function mountEditor(place) {
         item,
         item.boxes.filter(([x0, y0, x1, y1]) => x1 - x0 > LEAST * width && y1 - y0 > LEAST * height),
       );
-      /** @type {HTMLElement | null} */ (
-        canvas.querySelector(`[data-box="${old ? index : item.boxes.length - 1}"]`)
-      )?.focus();
+      /** @type {HTMLElement | null} */
+      const next = canvas.querySelector("[data-box]");
+      (next ?? byId("evaluate-add-box", HTMLElement)).focus();
     };
     canvas.addEventListener("pointermove", move);
     canvas.addEventListener("pointerup", end, { once: true });
@@ -72,9 +72,9 @@ export function mountEditor(place) {
         item,
         item.boxes.filter((_, place) => place !== index),
       );
-      /** @type {HTMLElement | null} */ (
-        (canvas.querySelector("[data-box]")) ?? byId("evaluate-add-box", HTMLElement)
-      ).focus();
+      /** @type {HTMLElement | null} */
+      const box = canvas.querySelector("[data-box]");
+      (box ?? byId("evaluate-add-box", HTMLElement)).focus();
       return event.preventDefault();
     }
     const by = /** @type {Record<string, [number, number]>} */ ({
