@@ -53,9 +53,9 @@ export function mountEditor(place) {
         item,
         item.boxes.filter(([x0, y0, x1, y1]) => x1 - x0 > LEAST * width && y1 - y0 > LEAST * height),
       );
-      /** @type {HTMLElement | null} */
-      const next = canvas.querySelector("[data-box]");
-      (next ?? byId("evaluate-add-box", HTMLElement)).focus();
+      /** @type {HTMLElement | null} */ (
+        canvas.querySelector(`[data-box="${old ? index : item.boxes.length - 1}"]`)
+      )?.focus();
     };
     canvas.addEventListener("pointermove", move);
     canvas.addEventListener("pointerup", end, { once: true });
