@@ -56,8 +56,14 @@ export class Channel {
       signal?.addEventListener("abort", abort, { once: true });
       const done = () => signal?.removeEventListener("abort", abort);
       this.#waiting.set(id, {
-        resolve: value => (done(), resolve(value)),
-        reject: reason => (done(), reject(reason)),
+        resolve(value) {
+          done();
+          resolve(value);
+        },
+        reject(reason) {
+          done();
+          reject(reason);
+        },
       });
       this.#worker.postMessage({ id, op, args, urgent: options.urgent ?? false }, options.transfer ?? []);
     });

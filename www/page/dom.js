@@ -94,7 +94,7 @@ export function roving(group, selector) {
   group.addEventListener("keydown", event => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key] ?? 0;
     const items = /** @type {HTMLElement[]} */ ([...group.querySelectorAll(selector)]);
-    const at = items.findIndex(item => item === document.activeElement);
+    const at = items.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     if (at < 0 || (!step && event.key !== "Home" && event.key !== "End")) return;
     event.preventDefault();
     const to =

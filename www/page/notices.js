@@ -13,6 +13,10 @@ export function notify({ kind = "info", text, action }) {
   for (const old of box.querySelectorAll(".notice"))
     if (old instanceof HTMLElement && old.dataset.text === text) old.remove();
   const close = () => notice.remove();
+  const act = () => {
+    close();
+    action?.run();
+  };
   const notice = el(
     "div",
     {
@@ -23,7 +27,7 @@ export function notify({ kind = "info", text, action }) {
     },
     icon(kind === "error" ? "alert" : "info"),
     el("p", {}, text),
-    action && el("button", { type: "button", class: "link", onclick: () => (close(), action.run()) }, action.label),
+    action && el("button", { type: "button", class: "link", onclick: act }, action.label),
     el(
       "button",
       { type: "button", class: "round small", "aria-label": "Close this message", onclick: close },

@@ -8,10 +8,7 @@ const ICONS = /** @type {const} */ ({ system: "screen", light: "sun", dark: "moo
 
 export function mountTheme() {
   const button = byId("theme-button", HTMLButtonElement);
-  let at = Math.max(
-    0,
-    ORDER.findIndex(name => name === recall("theme")),
-  );
+  let at = Math.max(0, ORDER.indexOf(/** @type {typeof ORDER[number]} */ (recall("theme"))));
   const show = () => {
     const now = ORDER[at];
     if (now === "system") delete document.documentElement.dataset.theme;

@@ -34,7 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy-wasm", title: "lints, wasm32", run: clippy_wasm },
     Step { name: "doc", title: "documentation, native and wasm32", run: doc },
     Step { name: "unit", title: "unit and suite tests, native", run: unit },
-    Step { name: "js", title: "types of the page's scripts", run: js },
+    Step { name: "js", title: "format, lints and types of the page's scripts", run: js },
     Step { name: "build", title: "web build", run: build },
     Step { name: "web", title: "the page in a real browser", run: browser_tests },
 ];
@@ -144,7 +144,9 @@ fn js() -> Result<Outcome> {
         return Ok(Outcome::Skipped(missing.to_string()));
     }
     node::ensure_packages(&suite())?;
-    sh::run(node::npm()?.current_dir(suite()).args(["run", "--silent", "types"]))?;
+    for script in ["format", "lint", "types"] {
+        sh::run(node::npm()?.current_dir(suite()).args(["run", "--silent", script]))?;
+    }
     Ok(Outcome::Passed)
 }
 

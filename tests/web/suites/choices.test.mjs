@@ -297,10 +297,9 @@ for (const { kind, option, value, name, says, good, wide, bad } of CASES) {
     const without = (await result(page)).maps[0].data;
     const channels = (await result(page)).channels;
     assert.ok(await place.isHidden());
-    const learned =
-      option === "similarity"
-        ? (await explained(page, () => choose(page, option, value))).classes
-        : (await choose(page, option, value), (await result(page)).classes);
+    if (option === "similarity") await explained(page, () => choose(page, option, value));
+    else await choose(page, option, value);
+    const learned = (await result(page)).classes;
     await place.waitFor();
 
     await pick(page, kind, `bad-${name}`, Buffer.from("no such file"));

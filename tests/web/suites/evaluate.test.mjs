@@ -149,7 +149,10 @@ test("several workers give the figures of one, in the order of the photos, and s
       const shipped = await evaluate(lens, { ...request, workers: 2 });
       const stop = new AbortController();
       const told = [];
-      const onProgress = ({ done }) => (told.push(done), done === 2 && stop.abort());
+      const onProgress = ({ done }) => {
+        told.push(done);
+        if (done === 2) stop.abort();
+      };
       const stopped = await evaluate(lens, { ...request, workers: 2, onProgress, signal: stop.signal }).then(
         () => "finished",
         error => error.name,

@@ -186,9 +186,10 @@ for (const backend of ["webgpu", "cpu"]) {
         watch.observe(score, { childList: true });
         // What is drawn of it may take longer than a wait that would be told.
         const { render } = lens;
-        lens.render = async (...given) => (
-          await new Promise(resolve => setTimeout(resolve, 500)), render.apply(lens, given)
-        );
+        lens.render = async (...given) => {
+          await new Promise(resolve => setTimeout(resolve, 500));
+          return render.apply(lens, given);
+        };
         document.querySelector("[data-testid=pair-again]").click();
         await new Promise(resolve => setTimeout(resolve, 1500));
         for (const name of [...Object.keys(atOnce), "render"]) delete lens[name];

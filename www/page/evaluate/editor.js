@@ -65,7 +65,7 @@ export function mountEditor(place) {
   canvas.addEventListener("keydown", event => {
     const item = current();
     const index = Number(/** @type {HTMLElement} */ (event.target).dataset.box ?? -1);
-    if (!item || !item.boxes[index]) return;
+    if (!item?.boxes[index]) return;
     const { width, height } = size();
     if (event.key === "Delete" || event.key === "Backspace") {
       setBoxes(

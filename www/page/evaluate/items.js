@@ -26,7 +26,9 @@ export function onItems(run) {
   run();
 }
 
-const tell = () => listeners.forEach(run => run());
+function tell() {
+  for (const run of listeners) run();
+}
 
 /** @param {Item[]} added */
 export function add(added) {

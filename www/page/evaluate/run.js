@@ -106,10 +106,11 @@ export function mountRun(side, results, context, showResults) {
         ...values.map(({ name, label, sentence }) => {
           const input = el("input", { type: "checkbox", class: "unseen", value: `${kind}:${name}` });
           input.checked = chosen.has(input.value);
-          input.addEventListener(
-            "change",
-            () => (input.checked ? chosen.add(input.value) : chosen.delete(input.value), ready()),
-          );
+          input.addEventListener("change", () => {
+            if (input.checked) chosen.add(input.value);
+            else chosen.delete(input.value);
+            ready();
+          });
           return el("label", { class: "pick", title: sentence }, input, el("span", {}, label));
         }),
       );

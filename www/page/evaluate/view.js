@@ -137,7 +137,11 @@ export function mount(container, context) {
   const thumbs = new Map();
   onItems(() => {
     boxesName.textContent = current()?.photo.name ?? "";
-    for (const [item, element] of thumbs) if (!all().includes(item)) element.remove(), thumbs.delete(item);
+    for (const [item, element] of thumbs) {
+      if (all().includes(item)) continue;
+      element.remove();
+      thumbs.delete(item);
+    }
     list.replaceChildren(
       ...[...groups()].map(([name, items]) =>
         el(
@@ -185,7 +189,10 @@ export function mount(container, context) {
         class: "eval-thumb",
         "data-testid": "evaluate-photo",
         title: item.photo.name,
-        onclick: () => (choose(item), show("boxes")),
+        onclick() {
+          choose(item);
+          show("boxes");
+        },
       },
       image,
     );

@@ -106,7 +106,7 @@ export function choose(kind, value) {
 }
 
 /** @param {string} kind */
-const valueOf = kind => (kind === "form" ? formNow() : (state.choices[kind] ?? entry(kind)?.default ?? null));
+const chosenOf = kind => (kind === "form" ? formNow() : (state.choices[kind] ?? entry(kind)?.default ?? null));
 
 function mountForms() {
   const group = byId("form", HTMLElement);
@@ -236,7 +236,7 @@ function control(one) {
     );
   }
   updates.set(kind, () => {
-    const value = valueOf(kind);
+    const value = chosenOf(kind);
     const on = (/** @type {unknown} */ one) => (many ? Array.isArray(value) && value.includes(one) : value === one);
     for (const [at, box] of inputs.entries()) box.checked = on(values[at].value);
     const labels = values.filter(one => on(one.value)).map(({ label }) => label);
@@ -258,7 +258,7 @@ function toggle({ kind, label, sentence }) {
     el("span", { class: "choice-says" }, sentence),
   );
   updates.set(kind, () => {
-    box.checked = valueOf(kind) === true;
+    box.checked = chosenOf(kind) === true;
     element.classList.toggle("changed", kind in state.choices);
   });
   return element;
@@ -285,7 +285,7 @@ function logits({ kind, label, sentence }) {
     el("span", { class: "choice-says" }, sentence, " Labels or numbers, with commas between them."),
   );
   updates.set(kind, () => {
-    const { logit = [] } = /** @type {{logit?: unknown}} */ (valueOf(kind) ?? {});
+    const { logit = [] } = /** @type {{logit?: unknown}} */ (chosenOf(kind) ?? {});
     box.value = [logit].flat().join(", ");
     element.classList.toggle("changed", kind in state.choices);
   });
@@ -307,7 +307,7 @@ function number({ kind, label, sentence, min, max, step }) {
     el("span", { class: "choice-says" }, sentence),
   );
   updates.set(kind, () => {
-    box.value = String(valueOf(kind) ?? "");
+    box.value = String(chosenOf(kind) ?? "");
     element.classList.toggle("changed", kind in state.choices);
   });
   return element;

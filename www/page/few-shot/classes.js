@@ -48,8 +48,16 @@ export function mountClasses() {
 function show() {
   const { classes } = state;
   const photos = new Set(classes.flatMap(one => one.photos.map(({ key }) => key)));
-  for (const [key, tile] of tiles) if (!photos.has(key)) tile.item.remove(), tiles.delete(key);
-  for (const [key, { card }] of cards) if (!classes.some(one => one.key === key)) card.remove(), cards.delete(key);
+  for (const [key, tile] of tiles) {
+    if (photos.has(key)) continue;
+    tile.item.remove();
+    tiles.delete(key);
+  }
+  for (const [key, { card }] of cards) {
+    if (classes.some(one => one.key === key)) continue;
+    card.remove();
+    cards.delete(key);
+  }
   for (const [place, item] of classes.entries()) {
     const parts = cards.get(item.key) ?? makeCard(item.key);
     cards.set(item.key, parts);

@@ -46,7 +46,9 @@ const ALL = /** @type {Kind[]} */ (Object.keys(KINDS));
 let wrong = {};
 /** How the controls are drawn again. @type {(() => void)[]} */
 const draws = [];
-const draw = () => draws.forEach(run => run());
+function draw() {
+  for (const run of draws) run();
+}
 
 /** The lens that has what was given. @type {Lens | null} */
 let of = null;

@@ -55,8 +55,11 @@ export function makeGrid(place, { caption = 66 } = {}) {
   return {
     /** Shows these, by key; the rest goes. @param {[string, Content][]} contents */
     show(contents) {
-      for (const [key, pane] of panes)
-        if (!contents.some(([name]) => name === key)) pane.element.remove(), panes.delete(key);
+      for (const [key, pane] of panes) {
+        if (contents.some(([name]) => name === key)) continue;
+        pane.element.remove();
+        panes.delete(key);
+      }
       for (const [place, [key, content]] of contents.entries()) {
         const pane = panes.get(key) ?? makePane(key, `overlay-${key}`, point);
         panes.set(key, pane);

@@ -256,7 +256,10 @@ function listen(overlay, element, start, pointed) {
   overlay.addEventListener("pointerdown", follow);
   overlay.addEventListener("pointerleave", () => pointed(null));
   overlay.addEventListener("focus", () => (place = start()));
-  overlay.addEventListener("blur", () => (element.classList.remove("by-keys"), pointed(null)));
+  overlay.addEventListener("blur", () => {
+    element.classList.remove("by-keys");
+    pointed(null);
+  });
   overlay.addEventListener("keydown", event => {
     const step = event.shiftKey ? 0.1 : 0.02;
     const by = /** @type {Record<string, [number, number]>} */ ({

@@ -20,7 +20,11 @@ export function mountStrip() {
 
 function show() {
   const { queries, query } = state;
-  for (const [key, item] of items) if (!queries.some(photo => photo.key === key)) item.remove(), items.delete(key);
+  for (const [key, item] of items) {
+    if (queries.some(photo => photo.key === key)) continue;
+    item.remove();
+    items.delete(key);
+  }
   for (const [place, photo] of queries.entries()) {
     const item = items.get(photo.key) ?? make(photo);
     items.set(photo.key, item);

@@ -49,7 +49,9 @@ export const models = {
 const listeners = [];
 /** @param {() => void} run */
 export const onModels = run => void listeners.push(run);
-const tell = () => listeners.forEach(run => run());
+function tell() {
+  for (const run of listeners) run();
+}
 
 export const running = () => models.entries.find(({ id }) => id === models.running) ?? SHIPPED[0];
 
@@ -191,13 +193,13 @@ export async function rename(entry, name) {
   tell();
 }
 
-/** Takes a model out of the list and out of this browser; if it runs, the one that comes with famlens goes on. @param {Entry} entry */
+/** Takes a model out of the list and out of this browser; if it runs, the one that comes with famlens goes on. @param {Entry} entry @returns {Promise<string | null>} why it cannot be */
 export async function remove(entry) {
   const { own, key } = entry;
-  if (!own) return;
+  if (!own) return null;
   if (models.running === entry.id) {
     const why = await use(SHIPPED[0]);
-    if (why) return notify({ kind: "error", text: why });
+    if (why) return why;
   }
   if (key !== null) await dropModel(key).catch(notKept);
   models.entries = models.entries.filter(({ id }) => id !== entry.id);
@@ -208,6 +210,7 @@ export async function remove(entry) {
     tell();
   };
   notify({ text: `${entry.name} removed.`, action: { label: "Undo", run: () => void back() } });
+  return null;
 }
 
 /** The settings of a model of the user's. @param {OwnModel} own */

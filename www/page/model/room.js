@@ -219,7 +219,7 @@ function row(entry) {
       { class: "model-acts" },
       own && key === null && act("Keep", () => void keep(entry)),
       own && act("Rename", () => edit(entry, title)),
-      own && act("Remove", () => void attempt(async () => (await remove(entry), null))),
+      own && act("Remove", () => void attempt(() => remove(entry))),
       runs
         ? el("span", { class: "model-runs" }, "In use")
         : el(

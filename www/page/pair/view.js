@@ -123,7 +123,11 @@ export function mount(container, context) {
       type: "button",
       class: "button",
       "data-testid": "pair-again",
-      onclick: () => ((seed += 2), (seedInput.value = String(seed)), void compare()),
+      onclick() {
+        seed += 2;
+        seedInput.value = String(seed);
+        void compare();
+      },
     },
     "New views",
   );
