@@ -18,7 +18,8 @@ try {
   if (!tsc("--project", join(WWW, "tsconfig.types.json"), "--outDir", folder)) process.exit(1);
   if (readFileSync(join(folder, "famlens.d.ts"), "utf8") !== readFileSync(join(WWW, "famlens.d.ts"), "utf8")) {
     console.error(
-      "www/famlens.d.ts is not what www/famlens.js declares; write it again, in tests/web:\n  npx tsc --project ../../www/tsconfig.types.json",
+      "www/famlens.d.ts is not what www/famlens.js declares; write it again, in tests/web:\n  npx tsc --project " +
+        "../../www/tsconfig.types.json",
     );
     process.exitCode = 1;
   }

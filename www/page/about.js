@@ -25,18 +25,22 @@ export async function mountAbout() {
       el(
         "p",
         {},
-        "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo belongs to the class whose examples have the most similar list. famlens shows which parts of the photo made them similar.",
+        "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo " +
+          "belongs to the class whose examples have the most similar list. famlens shows which parts of the photo " +
+          "made them similar.",
       ),
       el(
         "p",
         {},
-        "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is weighted by what it adds to the similarity, and the weighted channels are laid over the photo.",
+        "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is " +
+          "weighted by what it adds to the similarity, and the weighted channels are laid over the photo.",
       ),
       el("h3", {}, "Your images"),
       el(
         "p",
         {},
-        "Program and model come from the server that this page came from; everything is computed in this browser. No photo leaves this machine, and none is kept after the page is closed.",
+        "Program and model come from the server that this page came from; everything is computed in this browser. " +
+          "No photo leaves this machine, and none is kept after the page is closed.",
       ),
       el("h3", {}, "Model"),
       model,
@@ -64,7 +68,8 @@ export async function mountAbout() {
   on(["lens"], () => {
     const info = state.lens?.info.model;
     model.textContent = info
-      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, input ${info.inputSize} x ${info.inputSize} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
+      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, input ${info.inputSize} x ` +
+        `${info.inputSize} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
       : "Not loaded yet.";
   });
 }

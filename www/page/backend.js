@@ -72,7 +72,9 @@ function show() {
   say("webgpu", describe(of("webgpu")));
   say("cpu", describe(of("cpu")));
   const last = result
-    ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ${result.found.timings.mix < 0.05 ? "less than 0.1 ms" : milliseconds(result.found.timings.mix)} of it for the maps.`
+    ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ` +
+      `${result.found.timings.mix < 0.05 ? "less than 0.1 ms" : milliseconds(result.found.timings.mix)} of it for the ` +
+      `maps.`
     : "";
   byId("backend-says", HTMLElement).textContent =
     `Times are for one photo through ${info.model.name}, measured here.${last}`;

@@ -1,7 +1,8 @@
 // What a task's view gets from the page: the lens, the ways to speak to people, what is remembered, and files.
 //
-// A view is a module `<task>/view.js` that exports `mount(container, context)` and is loaded when its task is first chosen. It fills the container,
-// which is hidden and shown from outside, and gives back a {@link View}. The container and all that is in it stay when another task is shown.
+// A view is a module `<task>/view.js` that exports `mount(container, context)` and is loaded when its task is first
+// chosen. It fills the container, which is hidden and shown from outside, and gives back a {@link View}. The container
+// and all that is in it stay when another task is shown.
 
 import { pickFiles } from "./drop.js";
 import { trouble } from "./engine.js";
@@ -17,7 +18,8 @@ import { drawing, on, set, state } from "./state.js";
  *
  * @typedef {object} View
  * @property {Taker} [taker] what it does with files that are dropped, pasted or handed over while it is shown
- * @property {() => boolean} [isReady] whether what it shows is the answer to what was asked; true if it has nothing to compute
+ * @property {() => boolean} [isReady] whether what it shows is the answer to what was asked; true if it has nothing to
+ *   compute
  * @property {() => Photo[]} [photos] the photos that it is about, the one to show first at the front
  * @property {() => void} [show] called whenever it comes on screen, after `mount` too
  * @property {() => void} [hide] called whenever another task takes its place
@@ -26,13 +28,17 @@ import { drawing, on, set, state } from "./state.js";
  */
 
 export const context = {
-  /** The lens, or null while there is none: at the start and after a failure. Of all that is asked of it, one thing is done at a time. */
+  /**
+   * The lens, or null while there is none: at the start and after a failure. Of all that is asked of it, one thing is
+   * done at a time.
+   */
   get lens() {
     return state.lens;
   },
 
   /**
-   * Calls `run` with the lens, now or as soon as there is one, and again whenever it is another one or computes on another engine.
+   * Calls `run` with the lens, now or as soon as there is one, and again whenever it is another one or computes on
+   * another engine.
    * @param {(lens: Lens) => void} run
    */
   onLens(run) {
@@ -41,15 +47,18 @@ export const context = {
     });
   },
 
-  /** How maps are drawn (colours, fading, threshold), and `opacity`, which canvases over photos take as their CSS opacity. */
+  /**
+   * How maps are drawn (colours, fading, threshold), and `opacity`, which canvases over photos take as their CSS
+   * opacity.
+   */
   look: () => ({ ...drawing(), opacity: state.look.opacity }),
 
   /** Calls `run` now and whenever {@link context.look} changes. @param {() => void} run */
   onLook: run => on(["look"], run),
 
   /**
-   * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end; `inPlace` leaves the box away, where the view itself
-   * shows that it works.
+   * Shows the page's progress box, or hides it with null. `total` 0 is a bar without an end; `inPlace` leaves the box
+   * away, where the view itself shows that it works.
    * @param {{text: string, loaded: number, total: number, inPlace?: boolean} | null} progress
    */
   busy: progress =>

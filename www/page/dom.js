@@ -14,7 +14,8 @@ export function byId(id, kind) {
 }
 
 /**
- * Makes an element. Attributes are set as given; `false`, null and undefined leave one out; functions become listeners (`onclick`).
+ * Makes an element. Attributes are set as given; `false`, null and undefined leave one out; functions become listeners
+ * (`onclick`).
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Record<string, unknown>} [attributes]
@@ -44,7 +45,9 @@ export const scrolled = (label, ...children) =>
 const ICONS = {
   plus: "M12 5v14M5 12h14",
   close: "M6 6l12 12M18 6L6 18",
-  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600l1.400 1.400M17 17l1.400 1.400M18.400 5.600L17 7M7 17l-1.400 1.400",
+  sun:
+    "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600l1.400 1.400M17 17l1.400 " +
+    "1.400M18.400 5.600L17 7M7 17l-1.400 1.400",
   moon: "M20 14.500A8.500 8.500 0 0 1 9.500 4a8.500 8.500 0 1 0 10.500 10.500z",
   screen: "M4 5h16v11H4zM9 20h6M12 16v4",
   alert: "M12 4l9 16H3zM12 10v4M12 17v.5",

@@ -1,4 +1,5 @@
-// Files and folders by drag and drop, by paste and by file picker, for whichever task is shown. What they mean there is the task's to say.
+// Files and folders by drag and drop, by paste and by file picker, for whichever task is shown. What they mean there is
+// the task's to say.
 
 import { byId } from "./dom.js";
 import { notify } from "./notices.js";
@@ -10,17 +11,20 @@ const OWN = "application/x-famlens-photo";
 /**
  * @typedef {{name: string, files: File[]}} Folder
  *
- * What was dropped: loose images, folders with the images in each, files that are no images (`rest`), or a photo of the page itself.
+ * What was dropped: loose images, folders with the images in each, files that are no images (`rest`), or a photo of the
+ * page itself.
  * @typedef {{files: File[], folders: Folder[], rest: File[], photo: Photo | null}} Dropped
  *
- * What a task does with files. `under` is the element they are over, or that has the focus when they are pasted. Without `rest`, files that are no
- * images are left out and that is told.
+ * What a task does with files. `under` is the element they are over, or that has the focus when they are pasted.
+ * Without `rest`, files that are no images are left out and that is told.
  * @typedef {object} Taker
- * @property {(under: Element | null) => {element: HTMLElement, label: string}} where what a drop here would mean, and what is outlined
+ * @property {(under: Element | null) => {element: HTMLElement, label: string}} where what a drop here would mean, and
+ *   what is outlined
  * @property {(dropped: Dropped, under: Element | null) => void} take
  * @property {boolean} [rest] whether the task has a use for files that are no images, such as lists of boxes
  *
- * Takes a model, whatever task is shown, with the files that came along, and the name of the folder if it was dropped in one.
+ * Takes a model, whatever task is shown, with the files that came along, and the name of the folder if it was dropped
+ * in one.
  * @typedef {(files: File[], folder: string | null) => void} Model
  */
 
@@ -143,7 +147,9 @@ async function take(event, taker, model) {
 export function tellLeftOut(others, some) {
   if (others.length > 0 && some)
     notify({
-      text: `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ${others.length === 1 ? "was" : "were"} left out.`,
+      text:
+        `${others.length} file${others.length === 1 ? " is" : "s are"} not an image and ` +
+        `${others.length === 1 ? "was" : "were"} left out.`,
     });
   else if (others.length > 0)
     notify({

@@ -1,4 +1,5 @@
-// The one lens of the page: made at the start and again after a failure, put on another engine, and what went wrong with it.
+// The one lens of the page: made at the start and again after a failure, put on another engine, and what went wrong
+// with it.
 
 import { createLens, LensError } from "../famlens.js";
 import { notify, report, sentence } from "./notices.js";
@@ -62,7 +63,8 @@ function onInfo(info) {
 const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "center", "pooling", "form"]);
 
 /**
- * Goes on with another model. The one before is let go of once the other is there, so that one which cannot be loaded changes nothing.
+ * Goes on with another model. The one before is let go of once the other is there, so that one which cannot be loaded
+ * changes nothing.
  * @param {NonNullable<LensOptions["model"]> | null} model null for the one that comes with famlens
  * @returns {Promise<string | null>} why it cannot be
  */

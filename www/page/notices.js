@@ -5,7 +5,8 @@ import { byId, el, icon } from "./dom.js";
 const LASTS = 9000;
 
 /**
- * Shows a message. Errors stay until they are closed; three messages at most are shown, and others make room before errors do.
+ * Shows a message. Errors stay until they are closed; three messages at most are shown, and others make room before
+ * errors do.
  * @param {{kind?: "info" | "error", text: string, action?: {label: string, run: () => void}}} notice
  */
 export function notify({ kind = "info", text, action }) {

@@ -36,7 +36,8 @@ export function examplePhoto(file) {
 /**
  * @typedef {{name: string, classes: {name: string, supports: string[]}[], query: string, queries: string[]}} ExampleSet
  * @typedef {{sets: ExampleSet[], boxes: Record<string, [number, number, number, number]>,
- *   attributions: {file: string, title: string, author: string, licence: string, source: string, changes?: string}[]}} Examples
+ * attributions: {file: string, title: string, author: string, licence: string, source: string, changes?: string}[]}}
+ * Examples
  */
 
 /** @type {Promise<Examples | null> | null} */

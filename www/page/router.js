@@ -1,4 +1,5 @@
-// The task that is shown, by the address's hash (`#pair`, `#gallery?k=5`): so that it can be linked to and the Back button works.
+// The task that is shown, by the address's hash (`#pair`, `#gallery?k=5`): so that it can be linked to and the Back
+// button works.
 
 import { byId, el } from "./dom.js";
 import { context } from "./context.js";
@@ -9,7 +10,8 @@ import { on, set, state } from "./state.js";
  * @import { Context, View } from "./context.js"
  * @import { Photo } from "./state.js"
  *
- * @typedef {{id: string, label: string, load: () => Promise<{mount: (container: HTMLElement, context: Context) => View}>}} Task
+ * @typedef {{id: string, label: string, load: () => Promise<{mount: (container: HTMLElement, context: Context) =>
+ *   View}>}} Task
  */
 
 /** @type {Task[]} */

@@ -1,4 +1,5 @@
-// What the page knows. Views read `state` and listen with `on`; only `set` changes it, and listeners run once for all changes of one turn.
+// What the page knows. Views read `state` and listen with `on`; only `set` changes it, and listeners run once for all
+// changes of one turn.
 
 /**
  * @import { BackendChoice, Choice, Explanation, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
@@ -8,10 +9,13 @@
  * @typedef {{key: string, name: string, color: number, photos: Photo[]}} ClassItem
  * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, threshold: number}} Look
  *
- * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys, `options` what was asked for.
- * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options: Record<string, unknown>}} Result
+ * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their
+ * keys, `options` what was asked for.
+ * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options:
+ *   Record<string, unknown>}} Result
  *
- * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is left to the page.
+ * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is
+ * left to the page.
  * @typedef {Record<string, unknown>} Choices
  *
  * What is being worked on; `inPlace` if a view shows that itself.
@@ -113,7 +117,10 @@ export function published() {
   return state.beside && state.published?.query === state.query ? state.published : null;
 }
 
-/** The place, in a result, of the class whose map is shown: pointed at, picked, or the decision. @param {Result | null} [result] */
+/**
+ * The place, in a result, of the class whose map is shown: pointed at, picked, or the decision.
+ * @param {Result | null} [result]
+ */
 export function shownIndex(result = state.result) {
   if (!result) return -1;
   for (const key of [state.hovered, state.picked]) {

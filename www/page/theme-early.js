@@ -1,4 +1,5 @@
-// Runs before the first paint, so that a chosen theme does not flash the other one. Classic script: modules come too late.
+// Runs before the first paint, so that a chosen theme does not flash the other one. Classic script: modules come too
+// late.
 try {
   const chosen = localStorage.getItem("famlens.theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;

@@ -1,6 +1,6 @@
-// `cargo xtask bench`: famlens and its peers on the same network, the same weights and the same input, one after the other in one headless
-// Chromium. Without `--model` that is the model that ships, with onnxruntime-web and TensorFlow.js; with it a file of the user's, with
-// onnxruntime-web and in time and memory.
+// `cargo xtask bench`: famlens and its peers on the same network, the same weights and the same input, one after the
+// other in one headless Chromium. Without `--model` that is the model that ships, with onnxruntime-web and
+// TensorFlow.js; with it a file of the user's, with onnxruntime-web and in time and memory.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// A file of the user's, ended where famlens ends: at the mean over the cells of the target layer. So ONNX Runtime computes no more than
-// famlens does, and its answer can be compared with famlens' embedding.
+// A file of the user's, ended where famlens ends: at the mean over the cells of the target layer. So ONNX Runtime
+// computes no more than famlens does, and its answer can be compared with famlens' embedding.
 
 import { ATTRIBUTE_INT, FLOAT, INT64, Node, Sealed, Tensor, Value } from "./onnx.mjs";
 
@@ -8,7 +8,8 @@ const EXTERNAL = 1;
 
 /**
  * @param {Uint8Array} bytes an ONNX file
- * @param {{name: string, maps: [number, number, number], layout: string, tokens: [number, number]}} target the layer, as `lens.network()` describes it
+ * @param {{name: string, maps: [number, number, number], layout: string, tokens: [number, number]}} target the layer,
+ *   as `lens.network()` describes it
  * @returns {Uint8Array} the file with the embedding as its only output, without what only the rest of the network needs
  */
 export function endAt(bytes, target) {

@@ -1,4 +1,5 @@
-// How much memory the processes of a browser have taken at most. Linux tells it of every process; elsewhere nothing is measured.
+// How much memory the processes of a browser have taken at most. Linux tells it of every process; elsewhere nothing is
+// measured.
 
 import { readFile, readdir } from "node:fs/promises";
 
@@ -8,8 +9,8 @@ const KINDS = { page: "--type=renderer", gpu: "--type=gpu-process" };
 export const measurable = process.platform === "linux";
 
 /**
- * Peak resident bytes since their start of the page's process and of the GPU process of the browser that this process has started. To be
- * asked while one browser runs.
+ * Peak resident bytes since their start of the page's process and of the GPU process of the browser that this process
+ * has started. To be asked while one browser runs.
  *
  * @returns {Promise<{page: number, gpu: number}>}
  */

@@ -7,11 +7,13 @@ export function printOwn(report) {
   const [channels, height, width] = target.maps;
   printTimes(
     report,
-    `${name} (${megabytes(bytes)} MB), ${shape.join("x")} to the mean of ${target.name} (${channels}x${height}x${width}), milliseconds`,
+    `${name} (${megabytes(bytes)} MB), ${shape.join("x")} to the mean of ${target.name} ` +
+      `(${channels}x${height}x${width}), milliseconds`,
   );
   console.log("\nratio: to onnxruntime-web of the same kind; cosine: of the embedding, to onnxruntime-web WASM");
   console.log(
-    `Both end at the target layer, after ${fixed(100 * target.cost, 1)} % of the network's products: onnxruntime-web gets the file cut off there.`,
+    `Both end at the target layer, after ${fixed(100 * target.cost, 1)} % of the network's products: ` +
+      `onnxruntime-web gets the file cut off there.`,
   );
   console.log("The GPU is SwiftShader, Chromium's software adapter: compare its rows as ratios.");
   printMemory(report);
@@ -35,7 +37,8 @@ function printMemory({ memory, contenders }) {
     console.log(row([one.name, ...[one.page, one.gpu, both(one)].map(megabytes), fixed(ratio, 2)]));
   }
   console.log(
-    "\nResident memory of the page's process with its workers, and of the GPU process; a graphics card's own memory is not in it.",
+    "\nResident memory of the page's process with its workers, and of the GPU process; a graphics card's own memory " +
+      "is not in it.",
   );
 }
 

@@ -1,4 +1,5 @@
-// The benchmark on a file of the user's: time, in one browser and in turn, and memory, each contender in a browser of its own.
+// The benchmark on a file of the user's: time, in one browser and in turn, and memory, each contender in a browser of
+// its own.
 
 import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -8,7 +9,9 @@ import { measurable, peaks } from "./memory.mjs";
 import { printOwn } from "./own-report.mjs";
 import { summarise } from "./report.mjs";
 
-/** What a file without a description is fed with, as the page does: ImageNet's mean and deviation, in units of 0 to 255. */
+/**
+ * What a file without a description is fed with, as the page does: ImageNet's mean and deviation, in units of 0 to 255.
+ */
 const IMAGENET = { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
 
 /**
@@ -40,7 +43,10 @@ export async function benchOwn(at, file, how) {
   return { report, met: true };
 }
 
-/** The description of a file: the one beside it, or the least that famlens needs. Always with the mean as pooling, which the peers compute. */
+/**
+ * The description of a file: the one beside it, or the least that famlens needs. Always with the mean as pooling, which
+ * the peers compute.
+ */
 async function describe(file) {
   const name = basename(file);
   const text = await readFile(join(dirname(file), "model.json"), "utf8").catch(() => null);
@@ -50,7 +56,8 @@ async function describe(file) {
 }
 
 /**
- * Peak memory over that of a blank page while a contender is loaded and runs three passes, in a browser of its own, so that nothing is shared.
+ * Peak memory over that of a blank page while a contender is loaded and runs three passes, in a browser of its own, so
+ * that nothing is shared.
  *
  * @returns {Promise<{name: string, page: number, gpu: number}[]>} bytes
  */

@@ -21,8 +21,8 @@ export function summarise(measured) {
       // FAM on activation maps that are there already, against the pass that made them. On the GPU this counts a
       // submission and a readback of its own, which FAM in the same pass does not need: what it adds is less.
       famShare: medians["FAM alone"] === undefined ? null : medians["FAM alone"] / medians.forward,
-      // A discriminative explanation against a plain one: the median of the ratios of runs one after the other, so that a
-      // machine that is slow for a while is slow for both.
+      // A discriminative explanation against a plain one: the median of the ratios of runs one after the other, so that
+      // a machine that is slow for a while is slow for both.
       discriminative: paired(runs["discriminative, 224"], runs["forward + FAM"]),
       discriminativeLarge: paired(runs["discriminative, 320"], runs["forward + FAM"]),
       runs,

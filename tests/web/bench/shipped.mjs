@@ -1,4 +1,5 @@
-// The benchmark on the model that ships: every form of it that the contenders take, and the floors that this project has set itself.
+// The benchmark on the model that ships: every form of it that the contenders take, and the floors that this project
+// has set itself.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

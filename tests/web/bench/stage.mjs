@@ -1,4 +1,5 @@
-// Where the contenders meet: a server of the built page, the peers and the models, and Chromium on the benchmark's page.
+// Where the contenders meet: a server of the built page, the peers and the models, and Chromium on the benchmark's
+// page.
 
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";

@@ -25,8 +25,8 @@ export function serveDist() {
 }
 
 /**
- * Serves the built page and starts a browser before the tests of a suite, and ends both after them. To be called where hooks are; what it gives
- * is there once the tests run.
+ * Serves the built page and starts a browser before the tests of a suite, and ends both after them. To be called where
+ * hooks are; what it gives is there once the tests run.
  *
  * @param {"software" | "none"} webgpu
  * @returns {{server: Awaited<ReturnType<typeof serveDist>>, browser: import("playwright-core").Browser}}
@@ -75,7 +75,8 @@ export async function open(browser, url, options = {}, early) {
  *
  * @param {import("playwright-core").Browser} browser
  * @param {string} origin
- * @param {{backend?: "auto" | "webgpu" | "gpu" | "cpu", hash?: string, options?: import("playwright-core").BrowserContextOptions, early?: () => void}} [how]
+ * @param {{backend?: "auto" | "webgpu" | "gpu" | "cpu", hash?: string, options?:
+ *   import("playwright-core").BrowserContextOptions, early?: () => void}} [how]
  */
 export async function openLens(browser, origin, { backend = "auto", hash = "", options, early } = {}) {
   const opened = await open(browser, `${origin}${SUB_PATH}?backend=${backend}${hash}`, options, early);
@@ -127,13 +128,15 @@ async function describe(page) {
   const texts = await page.locator("[data-testid=app], [data-testid=message], [data-testid=prediction]").all();
   const lines = texts.map(
     async one =>
-      `${await one.getAttribute("data-testid")} ${(await one.getAttribute("data-state")) ?? ""} ${(await one.innerText()).slice(0, 200)}`,
+      `${await one.getAttribute("data-testid")} ${(await one.getAttribute("data-state")) ?? ""} ` +
+      `${(await one.innerText()).slice(0, 200)}`,
   );
   return (await Promise.all(lines)).join("\n");
 }
 
 /**
- * The last result as plain data: floats as arrays. `which` is `"published"` for FAM as the paper has it, which is shown beside it.
+ * The last result as plain data: floats as arrays. `which` is `"published"` for FAM as the paper has it, which is shown
+ * beside it.
  */
 export function result(page, which = "result") {
   return page.evaluate(which => {

@@ -41,34 +41,37 @@ test("each has a control, each value its sentence and its source", async () => {
   assert.deepEqual(lens.errors, []);
 });
 
-test("one that is chosen changes the decision's figures, goes into address and export, and outlasts a reload", async () => {
-  const page = await show("#few-shot?form=fam");
-  const before = await result(page);
-  const similarity = await control(page, "similarity");
-  const dot = await explained(page, () => similarity.locator("input[value=dot]").check());
-  assert.notEqual(dot.score, before.score);
-  assert.notDeepEqual(
-    dot.classes.map(one => one.similarity),
-    before.classes.map(one => one.similarity),
-  );
-  assert.equal(dot.embedded, 0, "another similarity runs no backbone");
-  assert.match(page.url(), /#few-shot\?.*similarity=dot/);
-  assert.match(await page.getByTestId("choices-open").textContent(), /1 changed/);
+test(
+  "one that is chosen changes the decision's figures, goes into address and export, and outlasts a " + "reload",
+  async () => {
+    const page = await show("#few-shot?form=fam");
+    const before = await result(page);
+    const similarity = await control(page, "similarity");
+    const dot = await explained(page, () => similarity.locator("input[value=dot]").check());
+    assert.notEqual(dot.score, before.score);
+    assert.notDeepEqual(
+      dot.classes.map(one => one.similarity),
+      before.classes.map(one => one.similarity),
+    );
+    assert.equal(dot.embedded, 0, "another similarity runs no backbone");
+    assert.match(page.url(), /#few-shot\?.*similarity=dot/);
+    assert.match(await page.getByTestId("choices-open").textContent(), /1 changed/);
 
-  await page.getByRole("button", { name: "Close the choices" }).click();
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId("save-json").click()]);
-  const data = JSON.parse(await readFile(await download.path(), "utf8"));
-  assert.deepEqual(data.options, { form: "fam", similarity: "dot" });
-  assert.equal(data.score, dot.score);
+    await page.getByRole("button", { name: "Close the choices" }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId("save-json").click()]);
+    const data = JSON.parse(await readFile(await download.path(), "utf8"));
+    assert.deepEqual(data.options, { form: "fam", similarity: "dot" });
+    assert.equal(data.score, dot.score);
 
-  await page.reload();
-  await ready(page);
-  assert.deepEqual((await result(page)).classes, dot.classes);
+    await page.reload();
+    await ready(page);
+    assert.deepEqual((await result(page)).classes, dot.classes);
 
-  await page.getByTestId("choices-open").click();
-  await explained(page, () => page.getByTestId("choices-reset").click());
-  assert.doesNotMatch(page.url(), /similarity/);
-});
+    await page.getByTestId("choices-open").click();
+    await explained(page, () => page.getByTestId("choices-reset").click());
+    assert.doesNotMatch(page.url(), /similarity/);
+  },
+);
 
 test("one that cannot change the map is said to, and the contributions leave nothing out", async () => {
   const page = await show("#few-shot?form=fam");
@@ -142,7 +145,8 @@ const NUMBERS = {
 /** What can be tried of a choice, as the control takes it. */
 function trials({ kind, input, values, default: usual }, targets, classes) {
   if (input === "one")
-    return values.map(({ name }) => name).filter(name => name !== usual && `${kind} ${name}` !== "pooling gap"); // that is the model's own
+    // The mean of the cells is the model's own pooling.
+    return values.map(({ name }) => name).filter(name => name !== usual && `${kind} ${name}` !== "pooling gap");
   if (input === "switch") return [!usual];
   if (input === "number") return NUMBERS[kind];
   if (input === "numbers") return ["0.75", "1.25"];
@@ -291,7 +295,7 @@ const CASES = [
   },
 ];
 for (const { kind, option, value, name, says, good, wide, bad } of CASES) {
-  test(`the file of ${option} ${value} is chosen or dropped, told, refused by what is wrong with it, and removed`, async () => {
+  test(`the file of ${option} ${value} is chosen or dropped, told, refused with a reason, and removed`, async () => {
     const page = await show("#few-shot?form=fam&beside=false");
     const place = page.getByTestId("choices").getByTestId(`given-${kind}`);
     const without = (await result(page)).maps[0].data;

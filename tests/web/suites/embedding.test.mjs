@@ -37,7 +37,8 @@ before(async () => {
   browser = await launch("none");
   await writeFile(
     join(folder, "calls.html"),
-    `<!doctype html><canvas></canvas><script type="module">${PRELUDE} Object.assign(window, { lens, classes, photo, file });</script>`,
+    `<!doctype html><canvas></canvas><script type="module">${PRELUDE} Object.assign(window, { lens, classes, photo, ` +
+      `file });</script>`,
   );
   ({ page: tab } = await open(browser, `${server.origin}/calls.html`));
   await tab.waitForFunction(() => window.lens !== undefined);
@@ -63,7 +64,8 @@ for (const [at, code] of snippets.entries()) {
   test(`snippet ${at + 1} runs`, async () => {
     await writeFile(
       join(folder, "snippet.html"),
-      `<!doctype html><canvas></canvas><p id="done"></p><script type="module">${PRELUDE}${code}; document.querySelector("#done").textContent = canvas.width + " done";</script>`,
+      `<!doctype html><canvas></canvas><p id="done"></p><script type="module">${PRELUDE}${code}; ` +
+        `document.querySelector("#done").textContent = canvas.width + " done";</script>`,
     );
     const { page: own, errors, context } = await open(browser, `${server.origin}/snippet.html`);
     await own.locator("#done", { hasText: "done" }).waitFor();

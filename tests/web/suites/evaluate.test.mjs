@@ -110,80 +110,83 @@ test("boxes are drawn with the mouse, changed with the keyboard, saved, and read
   );
 });
 
-test("several workers give the figures of one, in the order of the photos, and stop when they are told to", async () => {
-  lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
-  page = lens.page;
-  const { sets, boxes } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
-  const found = await page.evaluate(
-    async ({ classes, boxes }) => {
-      const { evaluate } = await import(new URL("www/famlens.js", location.href).href);
-      const { lens } = window.famlens;
-      const url = file => new URL(`www/examples/${file}`, location.href).href;
-      const request = {
-        classes: classes.map(({ name, supports }) => ({
-          name,
-          photos: supports.map(file => ({ image: url(file), path: file, boxes: boxes[file] ? [boxes[file]] : [] })),
-        })),
-        variants: [
-          { name: "fam" },
-          { name: "discriminative", options: { form: "discriminative" } },
-          { name: "whitening", options: { head: "whitening" } },
-        ],
-        shots: 3,
-      };
-      // A photo that cannot be opened is told once, whoever evaluates.
-      request.classes[0].photos.splice(1, 0, {
-        image: new Blob(["no photo"], { type: "image/png" }),
-        path: "broken.png",
-      });
-      const bytes = (
-        await lens.adaptStatistics(
-          request.classes
-            .flatMap(({ photos }) => photos)
-            .flatMap(({ image }) => (typeof image === "string" ? [image] : [])),
-        )
-      ).bytes;
-      const runs = [];
-      for (const workers of [0, 2, 3]) runs.push(await evaluate(lens, { ...request, workers }));
-      await lens.setStatistics(null);
-      const shipped = await evaluate(lens, { ...request, workers: 2 });
-      const stop = new AbortController();
-      const told = [];
-      const onProgress = ({ done }) => {
-        told.push(done);
-        if (done === 2) stop.abort();
-      };
-      const stopped = await evaluate(lens, { ...request, workers: 2, onProgress, signal: stop.signal }).then(
-        () => "finished",
-        error => error.name,
-      );
-      // What is left of the lens still answers.
-      const again = await evaluate(lens, { ...request, classes: request.classes.slice(0, 2), workers: 2 });
-      return { runs, shipped, stopped, told, again: again.rows.length, adapted: bytes.length };
-    },
-    { classes: sets[0].classes, boxes },
-  );
-  const [one, two, three] = found.runs;
-  assert.ok(one.rows.length > 20);
-  assert.deepEqual(two, one);
-  assert.deepEqual(three, one);
-  assert.deepEqual(
-    one.skipped.map(({ photo }) => photo),
-    ["broken.png"],
-  );
-  const photos = [...new Set(one.rows.map(({ image }) => image))];
-  assert.deepEqual(
-    photos,
-    sets[0].classes.flatMap(({ supports }) => supports),
-  );
-  const of = (run, variant) => run.rows.filter(row => row.variant === variant);
-  assert.deepEqual(of(found.shipped, "fam"), of(one, "fam"));
-  assert.notDeepEqual(
-    of(found.shipped, "discriminative"),
-    of(one, "discriminative"),
-    "workers use the lens's own statistics",
-  );
-  assert.equal(found.stopped, "AbortError");
-  assert.ok(found.told.length < photos.length && found.told.every((done, at) => done === at + 1), `${found.told}`);
-  assert.ok(found.again > 5);
-});
+test(
+  "several workers give the figures of one, in the order of the photos, and stop when they are told " + "to",
+  async () => {
+    lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
+    page = lens.page;
+    const { sets, boxes } = JSON.parse(await readFile(`${EXAMPLES}examples.json`, "utf8"));
+    const found = await page.evaluate(
+      async ({ classes, boxes }) => {
+        const { evaluate } = await import(new URL("www/famlens.js", location.href).href);
+        const { lens } = window.famlens;
+        const url = file => new URL(`www/examples/${file}`, location.href).href;
+        const request = {
+          classes: classes.map(({ name, supports }) => ({
+            name,
+            photos: supports.map(file => ({ image: url(file), path: file, boxes: boxes[file] ? [boxes[file]] : [] })),
+          })),
+          variants: [
+            { name: "fam" },
+            { name: "discriminative", options: { form: "discriminative" } },
+            { name: "whitening", options: { head: "whitening" } },
+          ],
+          shots: 3,
+        };
+        // A photo that cannot be opened is told once, whoever evaluates.
+        request.classes[0].photos.splice(1, 0, {
+          image: new Blob(["no photo"], { type: "image/png" }),
+          path: "broken.png",
+        });
+        const bytes = (
+          await lens.adaptStatistics(
+            request.classes
+              .flatMap(({ photos }) => photos)
+              .flatMap(({ image }) => (typeof image === "string" ? [image] : [])),
+          )
+        ).bytes;
+        const runs = [];
+        for (const workers of [0, 2, 3]) runs.push(await evaluate(lens, { ...request, workers }));
+        await lens.setStatistics(null);
+        const shipped = await evaluate(lens, { ...request, workers: 2 });
+        const stop = new AbortController();
+        const told = [];
+        const onProgress = ({ done }) => {
+          told.push(done);
+          if (done === 2) stop.abort();
+        };
+        const stopped = await evaluate(lens, { ...request, workers: 2, onProgress, signal: stop.signal }).then(
+          () => "finished",
+          error => error.name,
+        );
+        // What is left of the lens still answers.
+        const again = await evaluate(lens, { ...request, classes: request.classes.slice(0, 2), workers: 2 });
+        return { runs, shipped, stopped, told, again: again.rows.length, adapted: bytes.length };
+      },
+      { classes: sets[0].classes, boxes },
+    );
+    const [one, two, three] = found.runs;
+    assert.ok(one.rows.length > 20);
+    assert.deepEqual(two, one);
+    assert.deepEqual(three, one);
+    assert.deepEqual(
+      one.skipped.map(({ photo }) => photo),
+      ["broken.png"],
+    );
+    const photos = [...new Set(one.rows.map(({ image }) => image))];
+    assert.deepEqual(
+      photos,
+      sets[0].classes.flatMap(({ supports }) => supports),
+    );
+    const of = (run, variant) => run.rows.filter(row => row.variant === variant);
+    assert.deepEqual(of(found.shipped, "fam"), of(one, "fam"));
+    assert.notDeepEqual(
+      of(found.shipped, "discriminative"),
+      of(one, "discriminative"),
+      "workers use the lens's own statistics",
+    );
+    assert.equal(found.stopped, "AbortError");
+    assert.ok(found.told.length < photos.length && found.told.every((done, at) => done === at + 1), `${found.told}`);
+    assert.ok(found.again > 5);
+  },
+);

@@ -1,5 +1,5 @@
-// Networks of the families that people bring, as small variants of what the recipes export: dropped in with nothing said about them, the
-// target layer is found and a pair is explained, on both engines alike.
+// Networks of the families that people bring, as small variants of what the recipes export: dropped in with nothing
+// said about them, the target layer is found and a pair is explained, on both engines alike.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -191,62 +191,64 @@ for (const backend of ["webgpu", "cpu"]) {
       assert.ok(found.items && found.more.embedded + found.more.known === 10);
     });
 
-    test("the search for near-duplicates tells how far it is, lets a ranking in between, and can be stopped", async () => {
-      const found = await page.evaluate(async () => {
-        const { createGallery } = await import(new URL("www/famlens.js", location.href).href);
-        const url = name => new URL(`www/examples/${name}`, location.href).href;
-        const gallery = await createGallery(window.famlens.lens, { keep: false, workers: 0 });
-        // Rows of numbers that repeat each other in threes, as files that the gallery reads.
-        const [rows, channels] = [1500, gallery.origin.channels];
-        const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${channels}), }\n`;
-        let state = 1;
-        const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-        const values = new Float32Array(rows * channels);
-        for (let at = 0; at < values.length; at += 1) values[at] = Math.max(0, random() - 0.6);
-        for (let row = 0; row < rows; row += 3)
-          values.copyWithin((row + 1) * channels, row * channels, (row + 1) * channels);
-        const npy = new Blob(
-          ["\x93NUMPY"]
-            .map(text => Uint8Array.from(text, c => c.charCodeAt(0)))
-            .concat([Uint8Array.of(1, 0, header.length & 255, header.length >> 8)], [header, values]),
-        );
-        const first = (await (await gallery.export()).csv.text()).trim();
-        const csv = new Blob([
-          `${first}\n${Array.from({ length: rows }, (_, row) => `${row}.jpg,content ${row},${row.toString(16).padStart(16, "0")},8,8`).join("\n")}\n`,
-        ]);
-        await gallery.import({ npy, csv });
-        await gallery.rank(url("owl.jpg"), { top: 1 });
-        const told = [];
-        let ranked = null;
-        const onProgress = ({ done, total }) => {
-          told.push([done, total]);
-          ranked ??= gallery.rank(url("owl.jpg"), { top: 1 }).then(() => told.length);
-        };
-        const groups = await gallery.duplicates({ onProgress });
-        const whileSearching = await ranked;
-        const stop = new AbortController();
-        let steps = 0;
-        const stopped = await gallery
-          .duplicates({ signal: stop.signal, onProgress: () => (steps += 1) === 2 && stop.abort() })
-          .then(
-            () => "finished",
-            error => error.name,
+    test(
+      "the search for near-duplicates tells how far it is, lets a ranking in between, and can be " + "stopped",
+      async () => {
+        const found = await page.evaluate(async () => {
+          const { createGallery } = await import(new URL("www/famlens.js", location.href).href);
+          const url = name => new URL(`www/examples/${name}`, location.href).href;
+          const gallery = await createGallery(window.famlens.lens, { keep: false, workers: 0 });
+          // Rows of numbers that repeat each other in threes, as files that the gallery reads.
+          const [rows, channels] = [1500, gallery.origin.channels];
+          const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows}, ${channels}), }\n`;
+          let state = 1;
+          const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+          const values = new Float32Array(rows * channels);
+          for (let at = 0; at < values.length; at += 1) values[at] = Math.max(0, random() - 0.6);
+          for (let row = 0; row < rows; row += 3)
+            values.copyWithin((row + 1) * channels, row * channels, (row + 1) * channels);
+          const npy = new Blob(
+            ["\x93NUMPY"]
+              .map(text => Uint8Array.from(text, c => c.charCodeAt(0)))
+              .concat([Uint8Array.of(1, 0, header.length & 255, header.length >> 8)], [header, values]),
           );
-        await gallery.remove([0]);
-        const after = await gallery.duplicates();
-        await gallery.dispose();
-        return { groups: groups.length, first: groups[0], told, whileSearching, stopped, steps, after: after.length };
-      });
-      assert.deepEqual([found.groups, found.first, found.after], [500, [0, 1], 499]);
-      assert.ok(
-        found.told.length > 2 &&
-          found.told.every(([done, total], at) => total === 1500 && (at === 0 || done > found.told[at - 1][0])),
-        JSON.stringify(found.told),
-      );
-      assert.equal(found.told.at(-1)[0], 1500);
-      assert.ok(found.whileSearching < found.told.length, "the ranking was answered before the search was over");
-      assert.deepEqual([found.stopped, found.steps], ["AbortError", 2]);
-    });
+          const first = (await (await gallery.export()).csv.text()).trim();
+          const line = row => `${row}.jpg,content ${row},${row.toString(16).padStart(16, "0")},8,8`;
+          const csv = new Blob([[first, ...Array.from({ length: rows }, (_, row) => line(row)), ""].join("\n")]);
+          await gallery.import({ npy, csv });
+          await gallery.rank(url("owl.jpg"), { top: 1 });
+          const told = [];
+          let ranked = null;
+          const onProgress = ({ done, total }) => {
+            told.push([done, total]);
+            ranked ??= gallery.rank(url("owl.jpg"), { top: 1 }).then(() => told.length);
+          };
+          const groups = await gallery.duplicates({ onProgress });
+          const whileSearching = await ranked;
+          const stop = new AbortController();
+          let steps = 0;
+          const stopped = await gallery
+            .duplicates({ signal: stop.signal, onProgress: () => (steps += 1) === 2 && stop.abort() })
+            .then(
+              () => "finished",
+              error => error.name,
+            );
+          await gallery.remove([0]);
+          const after = await gallery.duplicates();
+          await gallery.dispose();
+          return { groups: groups.length, first: groups[0], told, whileSearching, stopped, steps, after: after.length };
+        });
+        assert.deepEqual([found.groups, found.first, found.after], [500, [0, 1], 499]);
+        assert.ok(
+          found.told.length > 2 &&
+            found.told.every(([done, total], at) => total === 1500 && (at === 0 || done > found.told[at - 1][0])),
+          JSON.stringify(found.told),
+        );
+        assert.equal(found.told.at(-1)[0], 1500);
+        assert.ok(found.whileSearching < found.told.length, "the ranking was answered before the search was over");
+        assert.deepEqual([found.stopped, found.steps], ["AbortError", 2]);
+      },
+    );
 
     test("the page looks for near-duplicates and shows their groups", async () => {
       await page.getByTestId("gallery-all").click();

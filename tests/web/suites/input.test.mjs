@@ -69,7 +69,8 @@ describe("a photo of one's own", () => {
 
   test("in a format that only the browser reads", async () => {
     const text =
-      '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200"><circle cx="150" cy="100" r="60" fill="red"/></svg>';
+      '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200"><circle cx="150" cy="100" r="60" ' +
+      'fill="red"/></svg>';
     const file = { name: "circle.svg", mimeType: "image/svg+xml", buffer: Buffer.from(text) };
     const found = await explained(page, () => page.getByTestId("query-input").setInputFiles(file));
     assert.deepEqual(found.query, { width: 300, height: 200 });

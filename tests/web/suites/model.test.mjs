@@ -170,39 +170,42 @@ test("a file that is no network gives one message, and the page goes on as it wa
   assert.deepEqual(lens.errors, []);
 });
 
-test("a network that is called model.onnx is named after the folder it is dropped in, or by its model.json", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "famlens-"));
-  try {
-    const inner = join(folder, "resnet-mini");
-    await mkdir(inner);
-    await copyFile(NETWORK, join(inner, "model.onnx"));
-    const page = await open();
-    await page.keyboard.press("Escape");
-    const session = await page.context().newCDPSession(page);
-    const drop = async () => {
-      for (const type of ["dragEnter", "dragOver", "drop"])
-        await session.send("Input.dispatchDragEvent", {
-          type,
-          x: 640,
-          y: 450,
-          data: { items: [], files: [inner], dragOperationsMask: 1 },
-        });
-    };
-    const named = name =>
-      until(page, name => document.querySelector("[data-testid=model-set-name]").value === name, name);
-    await drop();
-    await named("resnet-mini");
-    await page.keyboard.press("Escape");
-    await writeFile(join(inner, "model.json"), JSON.stringify({ format: 1, name: "Said in the settings" }));
-    await drop();
-    await named("Said in the settings");
-    await bring(page, file("model.onnx", await readFile(NETWORK)));
-    await named("model");
-    assert.deepEqual(lens.errors, []);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+test(
+  "a network that is called model.onnx is named after the folder it is dropped in, or by its " + "model.json",
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "famlens-"));
+    try {
+      const inner = join(folder, "resnet-mini");
+      await mkdir(inner);
+      await copyFile(NETWORK, join(inner, "model.onnx"));
+      const page = await open();
+      await page.keyboard.press("Escape");
+      const session = await page.context().newCDPSession(page);
+      const drop = async () => {
+        for (const type of ["dragEnter", "dragOver", "drop"])
+          await session.send("Input.dispatchDragEvent", {
+            type,
+            x: 640,
+            y: 450,
+            data: { items: [], files: [inner], dragOperationsMask: 1 },
+          });
+      };
+      const named = name =>
+        until(page, name => document.querySelector("[data-testid=model-set-name]").value === name, name);
+      await drop();
+      await named("resnet-mini");
+      await page.keyboard.press("Escape");
+      await writeFile(join(inner, "model.json"), JSON.stringify({ format: 1, name: "Said in the settings" }));
+      await drop();
+      await named("Said in the settings");
+      await bring(page, file("model.onnx", await readFile(NETWORK)));
+      await named("model");
+      assert.deepEqual(lens.errors, []);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
+);
 
 test("a network dropped on the page opens its settings, which axe-core finds nothing wrong with", async () => {
   for (const options of [{ colorScheme: "light" }, { colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {

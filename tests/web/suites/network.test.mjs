@@ -1,4 +1,5 @@
-// The picture of the network in the model room: drawn, folded, searched, walked with the keyboard, and moving the target.
+// The picture of the network in the model room: drawn, folded, searched, walked with the keyboard, and moving the
+// target.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -61,29 +62,32 @@ test("the network of the model is described: layers, blocks, costs, and what fol
   assert.match(await page.getByTestId("net-after").innerText(), /global average pooling.+Linear 1280 → 1000.+affine/s);
 });
 
-test("the way to the target is unfolded and little else; blocks fold and unfold, and skip connections are drawn", async () => {
-  const page = await show();
-  assert.equal((await marked(page)).length, 1, "the target is marked");
-  const before = await page.locator(".net-row").count();
-  assert.ok(before >= 10 && before < 30, `${before} rows`);
-  assert.equal(await row(page, "blocks").getAttribute("aria-expanded"), "true");
-  await row(page, "blocks").click();
-  assert.equal(await row(page, "blocks").getAttribute("aria-expanded"), "false");
-  assert.equal(await row(page, "blocks.15").count(), 0);
-  await row(page, "blocks").click();
-  assert.equal(await row(page, "blocks.15").count(), 1);
-  await row(page, "blocks.4").click();
-  assert.equal(await row(page, "add").count(), 1);
-  assert.ok((await page.locator(".net-skip").count()) >= 1, "the residual sum's second input");
-  await row(page, "blocks").click();
-  assert.equal(await row(page, "blocks.15").count(), 0);
-  await tool(page, "Unfold all");
-  const { layers } = await network(page);
-  assert.equal(await page.getByTestId("net-layer").count(), layers.length);
-  assert.ok((await page.locator(".net-skip").count()) >= 9, "one for each residual block");
-  await tool(page, "Fold all");
-  assert.ok((await page.locator(".net-row").count()) < 10);
-});
+test(
+  "the way to the target is unfolded and little else; blocks fold and unfold, and skip connections are " + "drawn",
+  async () => {
+    const page = await show();
+    assert.equal((await marked(page)).length, 1, "the target is marked");
+    const before = await page.locator(".net-row").count();
+    assert.ok(before >= 10 && before < 30, `${before} rows`);
+    assert.equal(await row(page, "blocks").getAttribute("aria-expanded"), "true");
+    await row(page, "blocks").click();
+    assert.equal(await row(page, "blocks").getAttribute("aria-expanded"), "false");
+    assert.equal(await row(page, "blocks.15").count(), 0);
+    await row(page, "blocks").click();
+    assert.equal(await row(page, "blocks.15").count(), 1);
+    await row(page, "blocks.4").click();
+    assert.equal(await row(page, "add").count(), 1);
+    assert.ok((await page.locator(".net-skip").count()) >= 1, "the residual sum's second input");
+    await row(page, "blocks").click();
+    assert.equal(await row(page, "blocks.15").count(), 0);
+    await tool(page, "Unfold all");
+    const { layers } = await network(page);
+    assert.equal(await page.getByTestId("net-layer").count(), layers.length);
+    assert.ok((await page.locator(".net-skip").count()) >= 9, "one for each residual block");
+    await tool(page, "Fold all");
+    assert.ok((await page.locator(".net-row").count()) < 10);
+  },
+);
 
 test("a click on a layer moves the target: the map follows, and is another one", async () => {
   const page = await show();
@@ -198,35 +202,38 @@ test("the keyboard does it all: arrows, ends, letters, folding, and Enter for th
   assert.deepEqual(lens.errors, []);
 });
 
-test("networks of one's own are drawn: a transformer's tokens, and a network without names by its structure", async () => {
-  const page = await show();
-  for (const [name, says] of [
-    ["vit_new", /Block 2.+Attention.+MLP/s],
-    ["densenet", /Block 1/],
-  ]) {
-    await page.getByTestId("model-input").setInputFiles([
-      {
-        name: `${name}.onnx`,
-        mimeType: "application/octet-stream",
-        buffer: await readFile(new URL(`${name}.onnx`, FAMILIES)),
-      },
-    ]);
-    await explained(page, () => page.getByTestId("model-apply").click());
-    await until(
-      page,
-      () => document.querySelector(".net-row.target") !== null && !document.querySelector(".net-body").hidden,
-    );
-    await tool(page, "Unfold all");
-    assert.match(await page.getByTestId("net-tree").innerText(), says);
-    await tool(page, "Target");
-    const about = await page.getByTestId("net-about").innerText();
-    if (name === "vit_new") {
-      assert.match(about, /as tokens after the class token/);
-      assert.match(await page.getByTestId("net-after").innerText(), /the class token.+Not taken as pooling/s);
-    } else assert.match(about, /16 channels of \d+ × \d+ cells/);
-  }
-  assert.deepEqual(lens.errors, []);
-});
+test(
+  "networks of one's own are drawn: a transformer's tokens, and a network without names by its " + "structure",
+  async () => {
+    const page = await show();
+    for (const [name, says] of [
+      ["vit_new", /Block 2.+Attention.+MLP/s],
+      ["densenet", /Block 1/],
+    ]) {
+      await page.getByTestId("model-input").setInputFiles([
+        {
+          name: `${name}.onnx`,
+          mimeType: "application/octet-stream",
+          buffer: await readFile(new URL(`${name}.onnx`, FAMILIES)),
+        },
+      ]);
+      await explained(page, () => page.getByTestId("model-apply").click());
+      await until(
+        page,
+        () => document.querySelector(".net-row.target") !== null && !document.querySelector(".net-body").hidden,
+      );
+      await tool(page, "Unfold all");
+      assert.match(await page.getByTestId("net-tree").innerText(), says);
+      await tool(page, "Target");
+      const about = await page.getByTestId("net-about").innerText();
+      if (name === "vit_new") {
+        assert.match(about, /as tokens after the class token/);
+        assert.match(await page.getByTestId("net-after").innerText(), /the class token.+Not taken as pooling/s);
+      } else assert.match(about, /16 channels of \d+ × \d+ cells/);
+    }
+    assert.deepEqual(lens.errors, []);
+  },
+);
 
 test("axe-core finds nothing wrong with it, and it fits a phone", async () => {
   for (const options of [{ colorScheme: "light" }, { colorScheme: "dark", viewport: { width: 390, height: 844 } }]) {

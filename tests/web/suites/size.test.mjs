@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { code } from "../harness/sizes.mjs";
 import { DIST } from "../harness/page.mjs";
 
-// Three tasks, fourteen methods with the gradients they need, whole transformers on both engines, and the measures doubled what one task and
-// three forms took (556 kB); since then the picture of the network (38 kB), weights as int8 on load,
-// galleries with near-duplicates, and the model's own embedding carried back to a layer (23 kB).
+// Three tasks, fourteen methods with the gradients they need, whole transformers on both engines, and the measures
+// doubled what one task and three forms took (556 kB); since then the picture of the network (38 kB), weights as int8
+// on load, galleries with near-duplicates, and the model's own embedding carried back to a layer (23 kB).
 const MOST = 1_185_000;
 
 test("wasm and scripts are at most 1185 kB gzipped", async () => {

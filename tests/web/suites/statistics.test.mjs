@@ -1,4 +1,5 @@
-// "Adapt to my images": what the class-specific forms know of images in general, from the user's own, kept with the model until it is taken back.
+// "Adapt to my images": what the class-specific forms know of images in general, from the user's own, kept with the
+// model until it is taken back.
 
 import assert from "node:assert/strict";
 import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
@@ -24,50 +25,54 @@ after(async () => {
 
 const says = page => page.getByTestId("statistics").innerText();
 
-test("the page adapts to a folder, says to how many images, keeps that with the model over a reload, and forgets it when told to", async () => {
-  const { page, context, errors } = await openLens(at.browser, at.server.origin, {
-    backend: "cpu",
-    hash: "#few-shot?form=discriminative",
-  });
-  const shipped = await result(page);
-  const before = await says(page);
-  assert.match(before, /\d{2,} other photos/);
-  assert.ok(await page.getByTestId("adapt-back").isHidden());
+test(
+  "the page adapts to a folder, says to how many images, keeps that with the model over a reload, and forgets it " +
+    "when told to",
+  async () => {
+    const { page, context, errors } = await openLens(at.browser, at.server.origin, {
+      backend: "cpu",
+      hash: "#few-shot?form=discriminative",
+    });
+    const shipped = await result(page);
+    const before = await says(page);
+    assert.match(before, /\d{2,} other photos/);
+    assert.ok(await page.getByTestId("adapt-back").isHidden());
 
-  const adapted = await explained(page, async () => {
-    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByTestId("adapt").click()]);
-    await chooser.setFiles(folder);
-  });
-  await page
-    .getByTestId("message")
-    .filter({ hasText: `Adapted to ${photos.length} images` })
-    .waitFor();
-  assert.match(await says(page), new RegExp(`${photos.length} of your images \\(famlens-holiday-`));
-  assert.notDeepEqual(adapted.maps[0].data, shipped.maps[0].data);
-  const info = await page.evaluate(() => window.famlens.lens.statistics());
-  assert.deepEqual([info.images, info.adapted], [photos.length, true]);
+    const adapted = await explained(page, async () => {
+      const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.getByTestId("adapt").click()]);
+      await chooser.setFiles(folder);
+    });
+    await page
+      .getByTestId("message")
+      .filter({ hasText: `Adapted to ${photos.length} images` })
+      .waitFor();
+    assert.match(await says(page), new RegExp(`${photos.length} of your images \\(famlens-holiday-`));
+    assert.notDeepEqual(adapted.maps[0].data, shipped.maps[0].data);
+    const info = await page.evaluate(() => window.famlens.lens.statistics());
+    assert.deepEqual([info.images, info.adapted], [photos.length, true]);
 
-  await page.reload();
-  await ready(page);
-  await until(
-    page,
-    count => document.querySelector("[data-testid=statistics]").textContent.includes(`${count} of your images`),
-    photos.length,
-  );
-  await until(page, () => window.famlens.result !== null);
-  await ready(page);
-  assert.deepEqual((await result(page)).maps[0].data, adapted.maps[0].data);
+    await page.reload();
+    await ready(page);
+    await until(
+      page,
+      count => document.querySelector("[data-testid=statistics]").textContent.includes(`${count} of your images`),
+      photos.length,
+    );
+    await until(page, () => window.famlens.result !== null);
+    await ready(page);
+    assert.deepEqual((await result(page)).maps[0].data, adapted.maps[0].data);
 
-  const back = await explained(page, () => page.getByTestId("adapt-back").click());
-  assert.deepEqual(back.maps[0].data, shipped.maps[0].data);
-  assert.equal(await says(page), before);
-  await page.reload();
-  await ready(page);
-  assert.equal(await says(page), before);
-  assert.deepEqual((await result(page)).maps[0].data, shipped.maps[0].data);
-  assert.deepEqual(errors, []);
-  await context.close();
-});
+    const back = await explained(page, () => page.getByTestId("adapt-back").click());
+    assert.deepEqual(back.maps[0].data, shipped.maps[0].data);
+    assert.equal(await says(page), before);
+    await page.reload();
+    await ready(page);
+    assert.equal(await says(page), before);
+    assert.deepEqual((await result(page)).maps[0].data, shipped.maps[0].data);
+    assert.deepEqual(errors, []);
+    await context.close();
+  },
+);
 
 test("another model has statistics of its own, and those of the first one come back with it", async () => {
   const { page, context } = await openLens(at.browser, at.server.origin, { backend: "cpu" });

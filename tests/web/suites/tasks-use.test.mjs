@@ -1,4 +1,5 @@
-// Whether everybody can use the pair and gallery views: screen readers (axe-core's rules), narrow screens, light and dark.
+// Whether everybody can use the pair and gallery views: screen readers (axe-core's rules), narrow screens, light and
+// dark.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

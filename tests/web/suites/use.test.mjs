@@ -1,4 +1,5 @@
-// Whether everybody can use it: with a keyboard, with a screen reader (axe-core's rules), on a narrow screen, light and dark.
+// Whether everybody can use it: with a keyboard, with a screen reader (axe-core's rules), on a narrow screen, light and
+// dark.
 
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";

@@ -22,23 +22,27 @@ async function show(mode) {
 const pane = key => page.locator(`[data-pane="${key}"]`);
 const picture = key => page.getByTestId(`overlay-${key}`).evaluate(canvas => canvas.toDataURL());
 
-test("methods side by side: each with its own map, time, passes and memory; one more is added without the others running again", async () => {
-  await show("methods");
-  for (const key of ["fam", "cam", "grad-cam", "layer-cam"]) {
-    await page.getByTestId(`overlay-${key}`).waitFor();
-    assert.match(await pane(key).locator("figcaption").innerText(), /\d ?m?s, .*pass.*, [\d.]+ [kM]B/);
-  }
-  assert.match(await pane("grad-cam").innerText(), /1 backward pass|3 backward passes/);
-  assert.notEqual(await picture("fam"), await picture("grad-cam"));
-  await page.locator('.mode-methods input[value="eigen-cam"]').check({ force: true });
-  await page.getByTestId("overlay-eigen-cam").waitFor();
-  assert.equal(await page.locator(".mode-methods [data-testid=pane]").count(), 5);
+test(
+  "methods side by side: each with its own map, time, passes and memory; one more is added without the others " +
+    "running again",
+  async () => {
+    await show("methods");
+    for (const key of ["fam", "cam", "grad-cam", "layer-cam"]) {
+      await page.getByTestId(`overlay-${key}`).waitFor();
+      assert.match(await pane(key).locator("figcaption").innerText(), /\d ?m?s, .*pass.*, [\d.]+ [kM]B/);
+    }
+    assert.match(await pane("grad-cam").innerText(), /1 backward pass|3 backward passes/);
+    assert.notEqual(await picture("fam"), await picture("grad-cam"));
+    await page.locator('.mode-methods input[value="eigen-cam"]').check({ force: true });
+    await page.getByTestId("overlay-eigen-cam").waitFor();
+    assert.equal(await page.locator(".mode-methods [data-testid=pane]").count(), 5);
 
-  const before = await picture("fam");
-  await page.getByTestId("class-chip").nth(1).hover();
-  await until(page, before => document.querySelector("[data-testid=overlay-fam]").toDataURL() !== before, before);
-  assert.deepEqual(await violations(page), []);
-});
+    const before = await picture("fam");
+    await page.getByTestId("class-chip").nth(1).hover();
+    await until(page, before => document.querySelector("[data-testid=overlay-fam]").toDataURL() !== before, before);
+    assert.deepEqual(await violations(page), []);
+  },
+);
 
 test("a mosaic shows that the discriminative form lights the own tile, and plain FAM does not", async () => {
   await show("mosaic");

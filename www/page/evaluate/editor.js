@@ -119,7 +119,8 @@ export function mountEditor(place) {
       });
       element.setAttribute(
         "aria-label",
-        `Box ${index + 1}: ${box.map(Math.round).join(", ")}. Arrow keys move it, with Shift they resize it, Delete removes it.`,
+        `Box ${index + 1}: ${box.map(Math.round).join(", ")}. Arrow keys move it, with Shift they resize it, Delete ` +
+          `removes it.`,
       );
     }
   }
@@ -167,7 +168,14 @@ const within = ([x0, y0, x1, y1], width, height) => [
   Math.min(height, y1),
 ];
 
-/** @param {Box} box @param {number} dx @param {number} dy @param {number} width @param {number} height @returns {Box} */
+/**
+ * @param {Box} box
+ * @param {number} dx
+ * @param {number} dy
+ * @param {number} width
+ * @param {number} height
+ * @returns {Box}
+ */
 function moved([x0, y0, x1, y1], dx, dy, width, height) {
   const x = Math.min(Math.max(dx, -x0), width - x1);
   const y = Math.min(Math.max(dy, -y0), height - y1);

@@ -86,7 +86,8 @@ export function mountRun(side, results, context, showResults) {
       el(
         "p",
         { class: "fine" },
-        "Each photo is explained for its own class, with the other photos of each class as supports. Faithfulness takes dozens of passes a photo.",
+        "Each photo is explained for its own class, with the other photos of each class as supports. Faithfulness " +
+          "takes dozens of passes a photo.",
       ),
     ),
     el("section", { class: "card" }, hint, start, bar, far),
@@ -125,7 +126,9 @@ export function mountRun(side, results, context, showResults) {
     if (all().length === 0) hint.textContent = "Add photos in two or more classes.";
     else if (groups().size < 2) hint.textContent = "Two classes at least are needed.";
     else
-      hint.textContent = `${all().length} photos in ${groups().size} classes; ${boxed} have boxes${boxed === 0 ? ", so only accuracy can be measured" : ""}.`;
+      hint.textContent =
+        `${all().length} photos in ${groups().size} classes; ${boxed} have ` +
+        `boxes${boxed === 0 ? ", so only accuracy can be measured" : ""}.`;
   }
   onItems(ready);
   on(["lens"], ready);
@@ -244,7 +247,8 @@ function tables({ aggregates, differences, measures, skipped, rows }) {
   const note = el(
     "p",
     { class: "fine" },
-    "Means in per cent with 95 % bootstrap intervals over photos. A dot marks a mean that differs from the first row's beyond chance on the same photos.",
+    "Means in per cent with 95 % bootstrap intervals over photos. A dot marks a mean that differs from the first " +
+      "row's beyond chance on the same photos.",
   );
   const left =
     skipped.length > 0
@@ -327,8 +331,12 @@ const signed = part => `${part > 0 ? "+" : ""}${percent(part)}`;
 /** @param {Evaluation} found */
 function csv({ rows, measures }) {
   const columns = measures.map(({ name }) => name).filter(name => rows.some(({ values }) => name in values));
-  const quoted = (/** @type {unknown} */ cell) =>
-    /[",\n]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell);
+  const head = ["table", "setting", "variant", "image", "class", "size", ...columns];
+  const quoted = (/** @type {unknown} */ cell) => {
+    // A name must not become a formula in whatever opens the table.
+    const text = typeof cell === "string" && /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : String(cell);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
   const lines = rows.map(({ table, setting, variant, image, class: name, size, values }) => [
     table,
     setting,
@@ -338,5 +346,5 @@ function csv({ rows, measures }) {
     size ?? "",
     ...columns.map(column => values[column] ?? ""),
   ]);
-  return `${[["table", "setting", "variant", "image", "class", "size", ...columns], ...lines].map(line => line.map(quoted).join(",")).join("\n")}\n`;
+  return `${[head, ...lines].map(line => line.map(quoted).join(",")).join("\n")}\n`;
 }

@@ -30,7 +30,8 @@ export function mount(container, context) {
     el(
       "p",
       {},
-      "Drop a folder here: its sub-folders are the classes. The boxes around the objects come along as Pascal VOC, COCO, CUB-200-2011 or a table, or you draw them here.",
+      "Drop a folder here: its sub-folders are the classes. The boxes around the objects come along as Pascal VOC, " +
+        "COCO, CUB-200-2011 or a table, or you draw them here.",
     ),
     el(
       "button",

@@ -18,7 +18,8 @@ export function mount(container) {
   const says = el(
     "p",
     { class: "says" },
-    "Each photo of a class is taken out in turn, and the others say which class it is. What they get wrong is worth a look: a wrong label, a class that is too mixed, or two classes that are too alike.",
+    "Each photo of a class is taken out in turn, and the others say which class it is. What they get wrong is worth " +
+      "a look: a wrong label, a class that is too mixed, or two classes that are too alike.",
   );
   const table = scrolled("How many photos of each class the others put into which class");
   const wrong = el("ul", { class: "check-photos" });
@@ -67,7 +68,8 @@ export function mount(container) {
                   "span",
                   {},
                   el("strong", {}, photo.name),
-                  ` is in ${found.classes[own]}; the others say ${found.classes[predicted]}${margin === null ? "" : `, by ${Math.abs(margin).toFixed(3)}`}.`,
+                  ` is in ${found.classes[own]}; the others say ` +
+                    `${found.classes[predicted]}${margin === null ? "" : `, by ${Math.abs(margin).toFixed(3)}`}.`,
                 ),
               ),
             ),

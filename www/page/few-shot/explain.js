@@ -179,7 +179,8 @@ function announce() {
   const order = [...found.classes].sort((a, b) => b.similarity - a.similarity);
   const rest = order.slice(1).map(({ name, similarity }) => `${name} ${similarity.toFixed(2)}`);
   say(
-    `${query.name}: most like ${order[0].name}, ${found.score} ${order[0].similarity.toFixed(2)}.${rest.length ? ` Then ${rest.join(", ")}.` : ""}`,
+    `${query.name}: most like ${order[0].name}, ${found.score} ` +
+      `${order[0].similarity.toFixed(2)}.${rest.length ? ` Then ${rest.join(", ")}.` : ""}`,
   );
 }
 

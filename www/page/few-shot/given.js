@@ -22,7 +22,9 @@ const KINDS = {
     of: "head",
     accept: ".safetensors",
     label: "Transformation module",
-    none: "No file yet, so there is no transformation module. Choose a .safetensors file, or drop it here: the state of a torch nn.Sequential of Linear and BatchNorm1d.",
+    none:
+      "No file yet, so there is no transformation module. Choose a .safetensors file, or drop it here: the " +
+      "state of a torch nn.Sequential of Linear and BatchNorm1d.",
     wanted: () => state.choices.head === "file",
     want: () => choose("head", "file"),
     /** @param {Lens} lens @param {Uint8Array | null} bytes */
@@ -32,7 +34,9 @@ const KINDS = {
     of: "similarity",
     accept: ".npy",
     label: "Matrix of the similarity",
-    none: "Learned from the images in play. To use your own, choose a .npy file, or drop it here: a symmetric matrix with a row for each value of an embedding.",
+    none:
+      "Learned from the images in play. To use your own, choose a .npy file, or drop it here: a symmetric " +
+      "matrix with a row for each value of an embedding.",
     wanted: () => LEARNED.has(String(state.choices.similarity)),
     want: () => LEARNED.has(String(state.choices.similarity)) || choose("similarity", "bilinear"),
     /** @param {Lens} lens @param {Uint8Array | null} bytes @returns {Promise<string | void>} */

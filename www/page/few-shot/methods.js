@@ -128,7 +128,9 @@ export function mount(container) {
           },
         ]),
     );
-    says.textContent = `All explain the same number, the ${found.score} to ${name}, at the layer ${found.layer}. Time and memory are for all classes, beside one forward pass that all share.`;
+    says.textContent =
+      `All explain the same number, the ${found.score} to ${name}, at the layer ${found.layer}. ` +
+      `Time and memory are for all classes, beside one forward pass that all share.`;
   }
 
   // What another lens found, or what rests on another file, is no answer any more.
@@ -148,7 +150,10 @@ function cost({ cost: { own, passes, bytes } }) {
     count(backward, "backward pass", "backward passes"),
     count(tail, "pass of the tail", "passes of the tail"),
   ].filter(part => part);
-  return `${milliseconds(own)}, ${of.length > 0 ? of.join(", ") : "no further pass"}, ${bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1000))} kB`}.`;
+  return (
+    `${milliseconds(own)}, ${of.length > 0 ? of.join(", ") : "no further pass"}, ` +
+    `${bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1000))} kB`}.`
+  );
 }
 
 /** @param {number} n @param {string} one @param {string} many */

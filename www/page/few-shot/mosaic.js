@@ -25,7 +25,8 @@ let shown = null;
 let running = null;
 
 const SAYS =
-  "Do the maps tell your classes apart? One photo of each class is put on one picture. A map that is about its class lights that class's tile and no other.";
+  "Do the maps tell your classes apart? One photo of each class is put on one picture. A map that is about its " +
+  "class lights that class's tile and no other.";
 
 /** @param {HTMLElement} container */
 export function mount(container) {

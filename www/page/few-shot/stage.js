@@ -82,7 +82,10 @@ function fill(pane, result, form, name) {
 function where(map, result) {
   if (!map?.peak || !result) return "";
   const { width, height } = result.found.query;
-  return ` Strongest at ${Math.round((100 * map.peak[0]) / width)} percent from the left and ${Math.round((100 * map.peak[1]) / height)} percent from the top.`;
+  return (
+    ` Strongest at ${Math.round((100 * map.peak[0]) / width)} percent from the left and ` +
+    `${Math.round((100 * map.peak[1]) / height)} percent from the top.`
+  );
 }
 
 /** Side by side or one over the other: whichever shows the photos larger. */

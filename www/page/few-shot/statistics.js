@@ -50,7 +50,9 @@ export function mountStatistics() {
       const { bytes, ...found } = await lens.adaptStatistics(files, { source: folder, signal: adapting.signal });
       await store(lens.info.model.identity, bytes);
       notify({
-        text: `Adapted to ${found.images} images of ${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}`,
+        text:
+          `Adapted to ${found.images} images of ` +
+          `${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}`,
       });
       again();
     } catch (error) {

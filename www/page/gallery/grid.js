@@ -1,4 +1,5 @@
-// The photos of a gallery as tiles: all of them, those found for a query with their similarity, or groups of near-duplicates.
+// The photos of a gallery as tiles: all of them, those found for a query with their similarity, or groups of
+// near-duplicates.
 
 import { el } from "../dom.js";
 import { drawThumb } from "../thumb.js";
@@ -20,7 +21,8 @@ const MAPS = 12;
 const unseen = text => el("span", { class: "unseen" }, text);
 
 /**
- * @param {{context: Context, ask: (photo: Photo) => void, gallery: () => Gallery | null, query: () => Photo | null}} how
+ * @param {{context: Context, ask: (photo: Photo) => void, gallery: () => Gallery | null, query: () => Photo | null}}
+ *   how
  */
 export function mountGrid({ context, ask, gallery, query }) {
   const list = el("ol", { class: "tiles", "data-testid": "gallery-grid" });

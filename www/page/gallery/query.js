@@ -12,7 +12,8 @@ import { el, paint } from "../dom.js";
 const LONGEST = 480;
 
 /**
- * @param {{context: Context, ask: (photo: Photo, brought?: boolean) => void, unask: () => void, gallery: () => Gallery | null}} how
+ * @param {{context: Context, ask: (photo: Photo, brought?: boolean) => void, unask: () => void, gallery: () => Gallery
+ *   | null}} how
  */
 export function mountQuery({ context, ask, unask, gallery }) {
   const picture = (/** @type {string} */ label, /** @type {string} */ id) => {
@@ -77,7 +78,12 @@ export function mountQuery({ context, ask, unask, gallery }) {
   let shown = [null, null];
   let address = "";
 
-  /** @param {{overlay: HTMLCanvasElement}} one @param {ImageLike} source @param {LensMap} map @param {AbortSignal} signal */
+  /**
+   * @param {{overlay: HTMLCanvasElement}} one
+   * @param {ImageLike} source
+   * @param {LensMap} map
+   * @param {AbortSignal} signal
+   */
   async function draw({ overlay }, source, map, signal) {
     const { lens } = context;
     if (!lens) return;
@@ -116,7 +122,9 @@ export function mountQuery({ context, ask, unask, gallery }) {
     hit.name.textContent = found.item.name;
     hit.frame.hidden = source === null;
     if (source === null) {
-      says.textContent = `Cosine ${found.similarity.toFixed(3)}. Its photo is not here, only its embedding; add it to see the maps.`;
+      says.textContent =
+        `Cosine ${found.similarity.toFixed(3)}. Its photo is not here, only its embedding; add it ` +
+        `to see the maps.`;
       return;
     }
     if (source instanceof Blob) address = URL.createObjectURL(source);

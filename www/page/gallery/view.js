@@ -102,7 +102,8 @@ export function mount(container, context) {
     el(
       "p",
       {},
-      "Up to 10,000 photos. They stay on this machine; this browser keeps their embeddings, so that the next visit computes nothing again.",
+      "Up to 10,000 photos. They stay on this machine; this browser keeps their embeddings, so that the next visit " +
+        "computes nothing again.",
     ),
     button("Take the photos that come with the page", "examples", addExamples),
   );
@@ -160,7 +161,9 @@ export function mount(container, context) {
     } catch (error) {
       if (signal.aborted)
         context.notify({
-          text: `Stopped. ${to.items.length - before} photos were added; add the folder again to go on where it stopped.`,
+          text:
+            `Stopped. ${to.items.length - before} photos were added; add the folder again to go on where it ` +
+            `stopped.`,
         });
       else context.trouble(error);
     } finally {
@@ -207,7 +210,11 @@ export function mount(container, context) {
     await add([...files].map(file => context.examplePhoto(file).src));
   }
 
-  /** Asks what is most like a photo; null shows all again. @param {Photo | null} photo @param {boolean} [own] whether nothing else shows it */
+  /**
+   * Asks what is most like a photo; null shows all again.
+   * @param {Photo | null} photo
+   * @param {boolean} [own] whether nothing else shows it
+   */
   function ask(photo, own = false) {
     if (brought && brought !== photo) context.letGo(brought);
     brought = own ? photo : brought === photo ? brought : null;
@@ -313,12 +320,15 @@ export function mount(container, context) {
     const csv = files.find(file => file.name.endsWith(".csv"));
     if (!npy || !csv)
       throw new Error(
-        "Choose both files of a gallery, embeddings.npy and images.csv: the one holds the embeddings, the other says which images they are of.",
+        "Choose both files of a gallery, embeddings.npy and images.csv: the one holds the embeddings, the other " +
+          "says which images they are of.",
       );
     const to = await own();
     const added = await to.import({ npy, csv });
     context.notify({
-      text: `${added} embedding${added === 1 ? "" : "s"} imported. Add the folder with the photos to see them too; nothing is embedded again.`,
+      text:
+        `${added} embedding${added === 1 ? "" : "s"} imported. Add the folder with the photos to see them too; ` +
+        `nothing is embedded again.`,
     });
     await refresh();
   }
@@ -343,7 +353,8 @@ export function mount(container, context) {
   panel.show(null, null);
   context.onLens(lens => {
     if (!gallery || of === lens) return;
-    // Another model, or the same one in a new worker: the embeddings of the same model are known, those of another are made anew.
+    // Another model, or the same one in a new worker: the embeddings of the same model are known, those of another are
+    // made anew.
     const again = sources;
     making = null;
     comparing?.abort();

@@ -1,4 +1,5 @@
-// The models that can be chosen: those that come with famlens, and the user's own, for this visit or kept in this browser.
+// The models that can be chosen: those that come with famlens, and the user's own, for this visit or kept in this
+// browser.
 
 import { chooseModel, start } from "../engine.js";
 import { notify } from "../notices.js";
@@ -13,7 +14,8 @@ import { dropModel, keepModel, keptModels } from "./store.js";
  * @import { OwnModel } from "./store.js"
  *
  * `own` is the user's file with its settings; `key` is where this browser keeps it.
- * @typedef {{id: string, name: string, says: string, url: string | null, own: OwnModel | null, key: number | null}} Entry
+ * @typedef {{id: string, name: string, says: string, url: string | null, own: OwnModel | null, key: number | null}}
+ *   Entry
  */
 
 /** @param {string} folder */
@@ -193,7 +195,11 @@ export async function rename(entry, name) {
   tell();
 }
 
-/** Takes a model out of the list and out of this browser; if it runs, the one that comes with famlens goes on. @param {Entry} entry @returns {Promise<string | null>} why it cannot be */
+/**
+ * Takes a model out of the list and out of this browser; if it runs, the one that comes with famlens goes on.
+ * @param {Entry} entry
+ * @returns {Promise<string | null>} why it cannot be
+ */
 export async function remove(entry) {
   const { own, key } = entry;
   if (!own) return null;

@@ -23,7 +23,8 @@ export function aboutItem(network, item) {
     !block && layer.maps && ["Memory", `${bytes(layer.bytes)} of maps an image`],
     [
       "Cost",
-      `${percent(layer.cost)} of the network up to here${own > 0 ? `, ${percent(own)} of it ${block ? "in this block" : "in this layer"}` : ""}`,
+      `${percent(layer.cost)} of the network up to ` +
+        `here${own > 0 ? `, ${percent(own)} of it ${block ? "in this block" : "in this layer"}` : ""}`,
     ],
     sum("parameters") > 0 && ["Weights", sum("parameters").toLocaleString("en")],
     sum("multiplyAdds") > 0 && ["Products", `${count(sum("multiplyAdds"))} a forward pass`],
@@ -82,9 +83,11 @@ export function aboutItem(network, item) {
 /** @param {AfterTarget} after @returns {Node[]} */
 export function aboutAfter({ steps, module, whyNot }) {
   const chips = steps.map(({ says, kind }) => el("li", { class: `net-step ${kind}` }, typeset(says)));
-  const reads =
-    module &&
-    `famlens takes this as pooling (${module.pooling}) and ${module.head === "none" ? "no transformation module" : `transformation module (${typeset(module.head)}), ${module.affine ? "affine: contributions are exact" : "not affine: what is lost is shown as residual"}`}${module.stoppedAt ? `, up to ${module.stoppedAt}` : ""}.`;
+  const exact = module?.affine ? "affine: contributions are exact" : "not affine: what is lost is shown as residual";
+  const head = module?.head === "none" ? "no transformation module" : "transformation module";
+  const what = !module || module.head === "none" ? "" : ` (${typeset(module.head)}), ${exact}`;
+  const end = module?.stoppedAt ? `, up to ${module.stoppedAt}` : "";
+  const reads = module && `famlens takes this as pooling (${module.pooling}) and ${head}${what}${end}.`;
   return [
     el(
       "ol",

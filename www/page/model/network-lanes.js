@@ -43,7 +43,10 @@ export function edges(network, rows, isOpen) {
   return { leaves, follows, skips: skips.sort((a, b) => a.from - b.from) };
 }
 
-/** A lane for each skip, so that those in one lane do not meet; what is too much shares the outermost. @param {Skip[]} skips */
+/**
+ * A lane for each skip, so that those in one lane do not meet; what is too much shares the outermost.
+ * @param {Skip[]} skips
+ */
 export function assignLanes(skips) {
   const most = mostLanes();
   // Short ones nearest.

@@ -1,11 +1,13 @@
-// A network as a tree of blocks and layers: what is unfolded, what is found, what is in focus. The picture is made of what this says.
+// A network as a tree of blocks and layers: what is unfolded, what is found, what is in focus. The picture is made of
+// what this says.
 
 import { operator } from "./network-words.js";
 
 /**
  * @import { Network, NetworkBlock, NetworkLayer } from "../../lens/types.js"
  *
- * A block, or a layer. `first` and `last` are places of layers: the same one twice for a layer. `text` is what is searched.
+ * A block, or a layer. `first` and `last` are places of layers: the same one twice for a layer. `text` is what is
+ * searched.
  * @typedef {object} Item
  * @property {string} id
  * @property {string} label
@@ -25,7 +27,13 @@ export function plant(network) {
   const items = [];
   /** @type {Item[]} */
   const ofLayer = [];
-  /** @param {NetworkBlock[]} blocks @param {number} from @param {number} to @param {Item | null} parent @returns {Item[]} */
+  /**
+   * @param {NetworkBlock[]} blocks
+   * @param {number} from
+   * @param {number} to
+   * @param {Item | null} parent
+   * @returns {Item[]}
+   */
   const grow = (blocks, from, to, parent) => {
     /** @type {Item[]} */
     const found = [];
@@ -92,7 +100,8 @@ export function search(items, query) {
 }
 
 /**
- * What a key does in a tree (WAI-ARIA Authoring Practices, tree view): the item to go to, or what to do with the present one.
+ * What a key does in a tree (WAI-ARIA Authoring Practices, tree view): the item to go to, or what to do with the
+ * present one.
  * @param {string} key
  * @param {Item[]} rows those in sight
  * @param {Item} item the present one
@@ -131,7 +140,12 @@ export function keyed(key, rows, item, open) {
   }
 }
 
-/** The next item in sight whose label begins with what was typed. @param {Item[]} rows @param {Item} item @param {string} typed */
+/**
+ * The next item in sight whose label begins with what was typed.
+ * @param {Item[]} rows
+ * @param {Item} item
+ * @param {string} typed
+ */
 export function typedAhead(rows, item, typed) {
   const at = rows.indexOf(item);
   // One letter goes on to the next; more letters stay where they fit.

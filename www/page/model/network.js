@@ -1,5 +1,5 @@
-// The picture of the network in the model room: blocks and layers from top to bottom, with shapes, weights and cost; a click on a layer moves
-// the target there.
+// The picture of the network in the model room: blocks and layers from top to bottom, with shapes, weights and cost; a
+// click on a layer moves the target there.
 
 import { el, icon } from "../dom.js";
 import { report } from "../notices.js";
@@ -16,7 +16,8 @@ import { count } from "./network-words.js";
  * @import { Network } from "../../lens/types.js"
  * @import { Item } from "./network-tree.js"
  *
- * @typedef {{network: Network, roots: Item[], items: Item[], ofLayer: Item[], byName: Map<string, Item>, row: (item: Item) => HTMLElement}} Plan
+ * @typedef {{network: Network, roots: Item[], items: Item[], ofLayer: Item[], byName: Map<string, Item>, row: (item:
+ *   Item) => HTMLElement}} Plan
  */
 
 /** Fewer rows than this are no picture of a network. */
@@ -121,7 +122,9 @@ export function networkSection() {
       return report(error);
     }
     const { network } = plan;
-    says.textContent = `${network.layers.length} layers, ${count(network.parameters)} weights, ${count(network.multiplyAdds)} products a forward pass, input ${network.input.slice(1).join(" × ")}`;
+    says.textContent =
+      `${network.layers.length} layers, ${count(network.parameters)} weights, ` +
+      `${count(network.multiplyAdds)} products a forward pass, input ${network.input.slice(1).join(" × ")}`;
     find.value = "";
     found = [];
     filtered = new Set();

@@ -54,7 +54,8 @@ const bring = el(
   el(
     "p",
     { class: "fine" },
-    "An .onnx file of a network for images, with its model.json if there is one. Choose it, or drop it anywhere on the page. It stays on this machine.",
+    "An .onnx file of a network for images, with its model.json if there is one. Choose it, or drop it anywhere on " +
+      "the page. It stays on this machine.",
   ),
 );
 
@@ -104,7 +105,8 @@ export async function bringModel(files, folder = null) {
   if (files.length === 0) return;
   if (!onnx)
     return fail(
-      `The file ${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be exported to it first.`,
+      `The file ${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be ` +
+        `exported to it first.`,
     );
   /** @type {Manifest | null} */
   let manifest = null;
@@ -128,7 +130,10 @@ function fail(text) {
   if (text !== null) error.scrollIntoView({ block: "nearest" });
 }
 
-/** Loads a model and tells what is wrong with it; the page goes on with the one it had. @param {() => Promise<string | null>} load */
+/**
+ * Loads a model and tells what is wrong with it; the page goes on with the one it had.
+ * @param {() => Promise<string | null>} load
+ */
 async function attempt(load) {
   if (loading) return;
   loading = true;

@@ -5,7 +5,8 @@
  * @typedef {{id: string, label: string, mean: Triple, std: Triple}} Preset
  *
  * `size` null is that of the file, an empty `target` the best layer that the library finds.
- * @typedef {{name: string, size: number | null, stride: number, geometry: string, mean: Triple, std: Triple, target: string, pooling: string, weights: string}} Settings
+ * @typedef {{name: string, size: number | null, stride: number, geometry: string, mean: Triple, std: Triple, target:
+ *   string, pooling: string, weights: string}} Settings
  *
  * A model.json as an object. What the page does not ask about stays as it was.
  * @typedef {Record<string, any>} Manifest
@@ -56,7 +57,8 @@ export const presetOf = ({ mean, std }) =>
 const near = (a, b) => a.every((value, at) => Math.abs(value - b[at]) < 0.05);
 
 /**
- * What to begin with for a file, by the `model.json` that came with it. A file that is called what every export calls it says less than its folder.
+ * What to begin with for a file, by the `model.json` that came with it. A file that is called what every export calls
+ * it says less than its folder.
  * @param {string} file
  * @param {Manifest | null} manifest
  * @param {string | null} [folder] the name of the one it came in, if that is known
@@ -111,7 +113,8 @@ export function manifestOf(settings, before, { file, bytes, statistics }) {
     pooling,
     ...(weights === "stored" ? {} : { weights }),
   };
-  // Mean embedding and statistics are those of one layer and one way of feeding it: with others they would be wrong, and nobody would notice.
+  // Mean embedding and statistics are those of one layer and one way of feeding it: with others they would be wrong,
+  // and nobody would notice.
   const same = before !== null && JSON.stringify(whatItRestsOn(before)) === JSON.stringify(whatItRestsOn(manifest));
   if (embedding && same) manifest.mean_embedding = embedding;
   if (specific)

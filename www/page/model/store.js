@@ -36,7 +36,10 @@ async function withTable(mode, run) {
   }
 }
 
-/** What is kept, with its keys; nothing where the browser keeps nothing. @returns {Promise<{key: number, model: OwnModel}[]>} */
+/**
+ * What is kept, with its keys; nothing where the browser keeps nothing.
+ * @returns {Promise<{key: number, model: OwnModel}[]>}
+ */
 export async function keptModels() {
   try {
     return await withTable("readonly", async table => {

@@ -107,5 +107,8 @@ function costLine({ stored, images, mean, least, worst, agreement }, photos) {
       ? ""
       : ` The most similar other photo is the same one for ${Math.round(agreement * images)} of ${images}.`;
   const sizes = `${megabytes(stored.bytesBefore)} as float, ${megabytes(stored.bytesAfter)} as int8.`;
-  return `${sizes} Embedding cosine ${mean.toFixed(5)} on average over ${images} photos, ${least.toFixed(5)} at worst (${photos[worst].name}).${nearest}`;
+  return (
+    `${sizes} Embedding cosine ${mean.toFixed(5)} on average over ${images} photos, ${least.toFixed(5)} at ` +
+    `worst (${photos[worst].name}).${nearest}`
+  );
 }

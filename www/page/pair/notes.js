@@ -3,8 +3,8 @@
 const NUMBER = /\d+(?:\.\d+)?/g;
 
 /**
- * Both sides of a pair are explained, and what holds for both is noted for both, if with a figure of each. Notes that differ in figures alone become
- * one with the figures of all: "60 and 46 % of the weight".
+ * Both sides of a pair are explained, and what holds for both is noted for both, if with a figure of each. Notes that
+ * differ in figures alone become one with the figures of all: "60 and 46 % of the weight".
  * @param {string[]} notes
  * @returns {string[]}
  */

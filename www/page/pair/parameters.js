@@ -5,7 +5,8 @@ export function parametersText({ crop, flip, jitter, grey, blur }) {
   const parts = [];
   if (crop)
     parts.push(
-      `crop ${Math.round(crop[2] - crop[0])} × ${Math.round(crop[3] - crop[1])} at ${Math.round(crop[0])}, ${Math.round(crop[1])}`,
+      `crop ${Math.round(crop[2] - crop[0])} × ${Math.round(crop[3] - crop[1])} at ${Math.round(crop[0])}, ` +
+        `${Math.round(crop[1])}`,
     );
   if (flip) parts.push("flipped");
   if (jitter) {

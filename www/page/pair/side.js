@@ -87,7 +87,10 @@ export function mountSide(side, { context, choose, light }) {
     hint,
   );
 
-  /** @type {{image: LensImage, map: LensMap, cells: [number, number] | null, grid: {x: number, y: number, width: number, height: number}} | null} */
+  /**
+   * @type {{image: LensImage, map: LensMap, cells: [number, number] | null, grid: {x: number, y: number, width: number,
+   *   height: number}} | null}
+   */
   let now = null;
   let cell = -1;
   let drawing = 0;

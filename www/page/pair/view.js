@@ -1,4 +1,5 @@
-// Pair: what makes two photos, or two random views of one, alike; and which part of one accounts for which part of the other.
+// Pair: what makes two photos, or two random views of one, alike; and which part of one accounts for which part of the
+// other.
 
 import { el, icon, milliseconds } from "../dom.js";
 import { dragOut } from "../drop.js";
@@ -36,8 +37,8 @@ const NOTICEABLE = 300;
 const OPENING = ["kingfisher.jpg", "scarlet-macaw.jpg"];
 
 /**
- * Where to where, or why there is none: what the network makes of the cells itself is no sum over pairs of them, and early layers have too
- * many. The maps are there all the same.
+ * Where to where, or why there is none: what the network makes of the cells itself is no sum over pairs of them, and
+ * early layers have too many. The maps are there all the same.
  * @param {Lens} lens
  * @param {Parameters<Lens["whereToWhere"]>[0]} request
  * @returns {Promise<{cells: CellPairs | null, why: string}>}
@@ -224,7 +225,11 @@ export function mount(container, context) {
     }
   }
 
-  /** What stands there is not of what is compared now, nor of this model; where the answer comes at once nobody sees that. @param {string} model */
+  /**
+   * What stands there is not of what is compared now, nor of this model; where the answer comes at once nobody sees
+   * that.
+   * @param {string} model
+   */
   function wait(model) {
     clearScore();
     score.append(el("progress", { "aria-label": "Comparing" }));
@@ -287,7 +292,9 @@ export function mount(container, context) {
     }
     const count = cells.terms.length.toLocaleString("en");
     const constant = cells.constant === 0 ? "" : ` and the constant ${cells.constant.toFixed(3)}`;
-    says.textContent = `It is the sum of ${count} pairs of cells${constant}. Point at a cell of one photo to see where in the other its part comes from.`;
+    says.textContent =
+      `It is the sum of ${count} pairs of cells${constant}. Point at a cell of one photo to see ` +
+      `where in the other its part comes from.`;
   }
 
   /** A cell is pointed at, or none any more. @param {"a" | "b"} side @param {number | null} cell */
@@ -307,7 +314,10 @@ export function mount(container, context) {
     const [column, row] = [(cell % cells[side][0]) + 1, Math.floor(cell / cells[side][0]) + 1];
     const share = cells.sum === 0 ? 0 : (100 * sum) / cells.sum;
     const [toColumn, toRow] = [(best % cells[other][0]) + 1, Math.floor(best / cells[other][0]) + 1];
-    says.textContent = `Column ${column}, row ${row} of the ${side === "a" ? "first" : "second"} carries ${share.toFixed(1)} % of the similarity${sum > 0 ? `; ${((100 * Math.max(0, terms[best])) / sum).toFixed(0)} % of that with column ${toColumn}, row ${toRow} of the other` : ""}.`;
+    const part = ((100 * Math.max(0, terms[best])) / sum).toFixed(0);
+    const most = sum > 0 ? `; ${part} % of that with column ${toColumn}, row ${toRow} of the other` : "";
+    const which = side === "a" ? "first" : "second";
+    says.textContent = `Column ${column}, row ${row} of the ${which} carries ${share.toFixed(1)} % of the similarity${most}.`;
   }
 
   async function mountChoices() {

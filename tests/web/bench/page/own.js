@@ -31,7 +31,10 @@ export async function describe(manifest) {
   return { name: made.info.model.name, shape: input, target: { name, maps, layout, tokens, cost } };
 }
 
-/** famlens as a page uses it. One run embeds the photo as if it were new; its time is the worker's, without making the input of the pixels. */
+/**
+ * famlens as a page uses it. One run embeds the photo as if it were new; its time is the worker's, without making the
+ * input of the pixels.
+ */
 async function lens(model, backend, image) {
   const { createLens } = await import("/dist/www/famlens.js");
   const made = await createLens({ model, backend });

@@ -8,8 +8,8 @@ import { shipped } from "./shipped.js";
 window.describe = describe;
 
 /**
- * Measures everything, on the model that ships or on one of the user's; called by bench.mjs. `only` is what the names of the contenders
- * must match.
+ * Measures everything, on the model that ships or on one of the user's; called by bench.mjs. `only` is what the names
+ * of the contenders must match.
  */
 window.bench = async ({ model, rounds, gpuRounds, only }) => {
   const { contenders, image, input } = await (model ? own(model) : shipped());
