@@ -7,14 +7,17 @@
 //! [`session`] is the facade over all of it.
 #![warn(missing_docs)]
 
+pub mod backbone;
 pub mod choice;
 pub mod engine;
 mod error;
+pub mod explain;
 pub mod fam;
 pub mod graph;
 pub mod image;
 pub mod methods;
 pub mod metrics;
+pub mod model;
 pub mod onnx;
 pub mod overlay;
 pub mod quant;

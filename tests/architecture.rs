@@ -19,15 +19,24 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("quant", &["error", "choice", "tensor", "graph", "onnx"]),
     ("engine", &["error", "tensor", "graph", "quant"]),
     ("fam", &["error", "choice", "tensor", "engine"]),
+    ("model", &["error", "choice", "tensor", "image", "graph", "onnx", "quant", "fam"]),
+    ("backbone", &["error", "tensor", "image", "graph", "engine", "fam", "model"]),
     ("methods", &["error", "choice", "tensor", "engine", "fam"]),
     ("tasks", &["error", "choice", "tensor", "engine", "fam"]),
     ("overlay", &["error", "choice", "tensor", "image"]),
     ("metrics", &["error", "choice", "tensor", "image", "engine", "fam", "overlay"]),
     (
+        "explain",
+        &[
+            "error", "choice", "tensor", "image", "graph", "engine", "fam", "model", "backbone", "methods", "tasks",
+            "overlay", "metrics",
+        ],
+    ),
+    (
         "session",
         &[
-            "error", "choice", "tensor", "image", "graph", "onnx", "quant", "engine", "fam", "methods", "tasks",
-            "metrics", "overlay",
+            "error", "choice", "tensor", "image", "graph", "onnx", "quant", "engine", "fam", "model", "backbone",
+            "methods", "tasks", "metrics", "overlay", "explain",
         ],
     ),
     ("web", &["error", "choice", "image", "engine", "fam", "methods", "tasks", "metrics", "overlay", "session"]),

@@ -27,3 +27,5 @@ pub use normalise::Norm;
 pub use pooling::PoolingChoice;
 pub use similarity::{Similarity, centred_cosine, cosine, dot, norm, prototype};
 pub use space::{ChannelWeights, Space, contrast};
+
+pub use crate::engine::Pooling;

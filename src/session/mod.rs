@@ -23,44 +23,33 @@
 
 mod bench;
 mod calibration;
-mod catalogue;
 mod cells;
-mod engines;
 mod evaluate;
 mod explain;
-mod manifest;
-mod map;
 mod methods;
-mod model;
 mod mosaic;
-mod network;
-mod options;
 mod pair;
 mod pooled;
 mod retrieval;
-mod signs;
 mod supports;
-mod tail;
 
 pub use bench::Benchmark;
 pub use calibration::Calibration;
-pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
-pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
 pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
-pub use manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
-pub use map::Map;
-pub use methods::{
-    Against, ClassifierOutput, ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going,
-};
-pub use model::Model;
+pub use methods::{ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going};
 pub use mosaic::{Mosaic, MosaicForm, Tile};
-pub use network::{AfterStep, AfterTarget, Network, NetworkBlock, NetworkLayer, TransformationModule};
-pub use options::{ExplainOptions, Finer};
 pub use pair::{CellPairs, PairExplanation};
 pub use supports::{SupportCheck, SupportResult};
-pub use tail::Tail;
 
+pub use crate::backbone::{EngineChoice, EngineKind, EngineReport};
+pub use crate::explain::{
+    Against, CatalogueEntry, CatalogueInput, ClassifierOutput, ExplainOptions, Finer, Map, catalogue, catalogue_json,
+};
+pub use crate::model::{
+    AfterStep, AfterTarget, ClassSpecificSpec, EmbeddingHead, InputSpec, Manifest, Model, Network, NetworkBlock,
+    NetworkLayer, TransformationModule, Weights,
+};
 pub use crate::quant::StoredWeights;
 
 use std::collections::HashMap;
@@ -68,13 +57,14 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
+use crate::backbone::{Engines, milliseconds};
 use crate::engine::{Features, Mix, Pooling};
 use crate::error::{Error, Result};
 use crate::fam::Inverse;
 use crate::fam::head::Head;
 use crate::image::{Geometry, Photo, prepare};
+use crate::model::not_spatial;
 use crate::tensor::Tensor;
-use engines::Engines;
 
 /// Names one image of a [`Session`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, serde::Serialize)]
@@ -191,6 +181,16 @@ impl Session {
         self.engines.choose(choice).await?;
         self.forget_other_engines();
         Ok(())
+    }
+
+    /// Measures both engines on an image that is already in the session, warm, and takes the faster one. A GPU that is
+    /// missing or lost is no error: the CPU is taken. What has been embedded stays, on the engine that did it.
+    ///
+    /// # Errors
+    /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.
+    pub async fn calibrate(&mut self, image: ImageId) -> Result<EngineKind> {
+        let entry = self.images.get(&image).ok_or_else(|| unknown(image))?;
+        self.engines.calibrate(&self.model, &entry.input, entry.geometry.input_size()).await
     }
 
     /// Loses the GPU, as a driver reset would: for tests of what happens then.
@@ -329,12 +329,4 @@ impl Session {
 
 fn unknown(id: ImageId) -> Error {
     Error::argument("image", format!("there is no image {}; it may have been removed", id.0))
-}
-
-fn not_spatial(target: &str) -> Error {
-    Error::argument("target", format!("{target:?} is not an activation map [1, C, H, W]"))
-}
-
-fn milliseconds(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
 }

@@ -32,7 +32,7 @@ impl Session {
         let mut rows = self.with_recovery(async |s: &mut Self| s.pooled(id, &layers, pooling).await).await?;
         let mut values = rows.swap_remove(0);
         if self.own_pooling(options) && !own {
-            values = self.model.tail(&layers[0])?.head.forward(&values)?.into();
+            values = self.model.embedding_head(&layers[0])?.head.forward(&values)?.into();
         }
         Ok(Embedding { values, cached, milliseconds: if cached { 0.0 } else { milliseconds(started) } })
     }
@@ -94,7 +94,7 @@ impl Session {
         let own = asked || (options.head == HeadChoice::Model && options.pooling.is_none());
         // What is no pooling with a head behind it is compared where it ends, if that is one vector.
         if own
-            && self.model.whole_tail(&layers[0]).is_none()
+            && self.model.whole_head(&layers[0]).is_none()
             && let Some(value) = self.model.own_vector()?
         {
             return Ok(Place { layers: vec![value.to_owned()], pooling: Pooling::Average, own });
@@ -110,7 +110,7 @@ impl Session {
             other => other,
         };
         let pooling = match options.pooling {
-            _ if asked => self.model.tail(&layers[0]).map_err(unclear)?.pooling,
+            _ if asked => self.model.embedding_head(&layers[0]).map_err(unclear)?.pooling,
             None => self.model.manifest().pooling(),
             Some(pooling) => pooling.of(options.gem_exponent)?,
         };
@@ -127,7 +127,7 @@ impl Session {
         let own = || match layer == self.model.own_embedding() {
             // Nothing comes after it.
             true => Ok(Some(Head::none())),
-            false => Ok(Some(self.model.tail(layer)?.head.clone())),
+            false => Ok(Some(self.model.embedding_head(layer)?.head.clone())),
         };
         match options.head {
             HeadChoice::File => match &self.head {
@@ -226,5 +226,17 @@ impl Session {
             }
         }
         Ok(rows)
+    }
+
+    /// Whether an image has negative activations at a layer. The image must have been embedded there.
+    pub(super) async fn is_signed(&mut self, id: ImageId, layer: &str) -> Result<bool> {
+        if self.model.is_non_negative(layer) {
+            return Ok(false);
+        }
+        if self.cached(id, layer)?.is_some_and(|known| known.embedding.iter().any(|&f| f < 0.0)) {
+            return Ok(true);
+        }
+        let activations = self.activations(id, layer).await?;
+        Ok(activations.data().iter().any(|&a| a < 0.0))
     }
 }

@@ -85,10 +85,10 @@ fn a_head_from_a_file_decides_and_shows_its_residual() -> Result<()> {
 }
 
 #[test]
-fn the_models_own_tail_is_recognised() -> Result<()> {
+fn the_models_own_head_is_recognised() -> Result<()> {
     let mut bench = bench();
-    let tail = bench.session.model().tail("features")?;
-    assert_eq!((tail.head.describe().as_str(), tail.output.as_str()), ("Linear 1280 -> 1000", "logits"));
+    let head = bench.session.model().embedding_head("features")?;
+    assert_eq!((head.head.describe().as_str(), head.output.as_str()), ("Linear 1280 -> 1000", "logits"));
     let by_head = bench.explain(&ExplainOptions { head: HeadChoice::Model, ..base() });
     let by_pooling = bench.explain(&ExplainOptions { pooling: Some(PoolingChoice::Model), ..base() });
     assert_eq!(by_head.classes, by_pooling.classes);
@@ -97,7 +97,10 @@ fn the_models_own_tail_is_recognised() -> Result<()> {
         assert!((sum(row) + class.constant - class.similarity).abs() < 1e-3, "an affine head is exact");
     }
     let signed = signed_layer(&bench.session);
-    assert!(matches!(bench.session.model().tail(&signed), Err(Error::Argument { .. })), "a convolution follows");
+    assert!(
+        matches!(bench.session.model().embedding_head(&signed), Err(Error::Argument { .. })),
+        "a convolution follows"
+    );
     Ok(())
 }
 

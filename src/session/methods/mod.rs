@@ -2,12 +2,10 @@
 //!
 //! The backbone runs once for all methods that read activations and gradients; those that need more passes run them.
 
-mod against;
 mod cost;
 mod gather;
 mod scorer;
 
-pub use against::{Against, Output as ClassifierOutput};
 pub use cost::{Cost, Passes};
 
 use serde::Serialize;

@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::Model;
-use crate::engine::Pooling;
+use super::{Model, not_spatial};
 use crate::error::{Error, Result};
+use crate::fam::Pooling;
 use crate::fam::head::{Activation as HeadActivation, Head, Layer};
 use crate::graph::{Activation, BinaryOp, Graph, Node, Op, PoolKind, ReduceKind, ValueId};
 
 /// The network after a target layer.
 #[derive(Clone, Debug)]
-pub struct Tail {
+pub struct EmbeddingHead {
     /// How the target layer is pooled.
     pub pooling: Pooling,
     /// What follows, as far as it was recognised; none if nothing follows.
@@ -29,24 +29,24 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown layer; [`Error::Argument`] naming the operation that is no such thing.
-    pub fn tail(&self, target: &str) -> Result<Arc<Tail>> {
-        if let Some(Some(tail)) = self.known_tail(target) {
-            return Ok(tail);
+    pub fn embedding_head(&self, target: &str) -> Result<Arc<EmbeddingHead>> {
+        if let Some(Some(head)) = self.known_head(target) {
+            return Ok(head);
         }
-        let tail = self.recognised(target).map(Arc::new);
-        let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        tails.insert(target.to_owned(), tail.as_ref().ok().cloned());
-        tail
+        let head = self.recognised(target).map(Arc::new);
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.insert(target.to_owned(), head.as_ref().ok().cloned());
+        head
     }
 
     /// What comes after a layer, if it is a pooling with a head or none behind it and nothing else up to the model's own embedding.
-    pub(super) fn whole_tail(&self, target: &str) -> Option<Arc<Tail>> {
-        let tail = self.known_tail(target).unwrap_or_else(|| self.tail(target).ok());
-        tail.filter(|tail| tail.is_whole)
+    pub(crate) fn whole_head(&self, target: &str) -> Option<Arc<EmbeddingHead>> {
+        let head = self.known_head(target).unwrap_or_else(|| self.embedding_head(target).ok());
+        head.filter(|head| head.is_whole)
     }
 
-    fn known_tail(&self, target: &str) -> Option<Option<Arc<Tail>>> {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
+    fn known_head(&self, target: &str) -> Option<Option<Arc<EmbeddingHead>>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
     }
 
     /// Name of the value that is the model's own embedding: the one that `model.json` names as `"embedding"`, or the file's first output.
@@ -55,28 +55,28 @@ impl Model {
         named.or_else(|| self.outputs().first().map(String::as_str)).unwrap_or_default()
     }
 
-    fn recognised(&self, target: &str) -> Result<Tail> {
+    fn recognised(&self, target: &str) -> Result<EmbeddingHead> {
         let side = self.manifest().input.size as u32;
         let kept: Vec<String> = std::iter::once(target.to_owned()).chain(self.manifest().embedding.clone()).collect();
         let graph = self.graph_for((side, side), &kept)?;
-        let start = graph.find(target).ok_or_else(|| super::not_spatial(target))?;
+        let start = graph.find(target).ok_or_else(|| not_spatial(target))?;
         let embedding = self.manifest().embedding.as_deref();
-        let tail = recognise(&graph, start, embedding)?;
+        let head = recognise(&graph, start, embedding)?;
         match embedding {
-            Some(embedding) if tail.output != embedding => {
-                let stopped = tail.stopped_at.as_deref().unwrap_or(&tail.output);
+            Some(embedding) if head.output != embedding => {
+                let stopped = head.stopped_at.as_deref().unwrap_or(&head.output);
                 let reason = format!(
                     "what lies between {target:?} and the embedding {embedding:?} is not only pooling, linear layers and activations: {stopped} is something else"
                 );
                 Err(Error::argument("pooling", reason))
             }
-            _ => Ok(tail),
+            _ => Ok(head),
         }
     }
 }
 
 /// Up to the value named `end`, or the first output of the file, or what is not recognised.
-pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Result<Tail> {
+pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Result<EmbeddingHead> {
     let (mut at, mut pooling, mut stopped_at, mut cells, mut is_whole) = (start, None, None, Cells::Maps, false);
     let mut layers = Vec::new();
     while let [node] = consumers(graph, at)[..] {
@@ -113,7 +113,7 @@ pub(super) fn recognise(graph: &Graph, start: ValueId, end: Option<&str>) -> Res
         let reason = format!("after {:?} comes {next}, which is no global pooling", graph.value(start).name);
         return Err(Error::argument("pooling", reason));
     };
-    Ok(Tail { pooling, head: Head::new(layers)?, output: graph.value(at).name.clone(), stopped_at, is_whole })
+    Ok(EmbeddingHead { pooling, head: Head::new(layers)?, output: graph.value(at).name.clone(), stopped_at, is_whole })
 }
 
 fn consumers(graph: &Graph, value: ValueId) -> Vec<&Node> {
@@ -252,11 +252,11 @@ mod tests {
         let scale = graph.add_constant("s", Tensor::new([3], vec![2.0, 1.0, 0.5])?);
         let scaled = graph.add_node("scaled", Op::Binary(BinaryOp::Mul), vec![hidden, scale])?;
         graph.add_node("softmax", Op::Softmax { axis: 1 }, vec![scaled])?;
-        let tail = recognise(&graph, maps, None)?;
-        assert_eq!(tail.pooling, Pooling::Average);
-        assert_eq!(tail.head.describe(), "Linear 2 -> 3, ReLU, BatchNormalization");
-        assert_eq!(tail.head.forward(&[1.0, 3.0])?, [2.0, 3.5, 0.0]);
-        assert_eq!((tail.output.as_str(), tail.stopped_at.as_deref()), ("scaled", Some("Softmax \"softmax\"")));
+        let head = recognise(&graph, maps, None)?;
+        assert_eq!(head.pooling, Pooling::Average);
+        assert_eq!(head.head.describe(), "Linear 2 -> 3, ReLU, BatchNormalization");
+        assert_eq!(head.head.forward(&[1.0, 3.0])?, [2.0, 3.5, 0.0]);
+        assert_eq!((head.output.as_str(), head.stopped_at.as_deref()), ("scaled", Some("Softmax \"softmax\"")));
         let short = recognise(&graph, maps, Some("hidden"))?;
         assert_eq!((short.head.describe().as_str(), short.stopped_at), ("Linear 2 -> 3, ReLU", None));
         // The same of a layer that the file has channels last.

@@ -2,22 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ImageId, Result, Session};
 use crate::graph::{Activation, BinaryOp, Graph, Node, Op, ReduceKind, ValueId};
-
-impl Session {
-    /// Whether an image has negative activations at a layer. The image must have been embedded there.
-    pub(super) async fn is_signed(&mut self, id: ImageId, layer: &str) -> Result<bool> {
-        if self.model.is_non_negative(layer) {
-            return Ok(false);
-        }
-        if self.cached(id, layer)?.is_some_and(|known| known.embedding.iter().any(|&f| f < 0.0)) {
-            return Ok(true);
-        }
-        let activations = self.activations(id, layer).await?;
-        Ok(activations.data().iter().any(|&a| a < 0.0))
-    }
-}
 
 /// Names of the values that the ops that compute them make zero or more for every image.
 pub(super) fn non_negative(graph: &Graph) -> HashSet<String> {
@@ -70,6 +55,7 @@ fn keeps(activation: Activation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Result;
 
     #[test]
     fn signs_follow_from_the_ops() -> Result<()> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::session::Manifest;
+use crate::model::Manifest;
 
 /// One output of the classifier, by its label or its index.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl Against {
     ///
     /// # Errors
     /// [`Error::Argument`] if the model has no classifier, for an unknown label, or without outputs.
-    pub(super) fn resolve(&self, manifest: &Manifest) -> Result<(String, Vec<(usize, String)>)> {
+    pub(crate) fn resolve(&self, manifest: &Manifest) -> Result<(String, Vec<(usize, String)>)> {
         let logits = manifest.logits.clone().ok_or_else(|| {
             Error::argument(
                 "against",

@@ -143,7 +143,7 @@ impl ExplainOptions {
     ///
     /// # Errors
     /// [`Error::Argument`] if `target` and `targets` disagree or a layer is named twice.
-    pub(super) fn layers(&self, default: &str) -> Result<Vec<String>> {
+    pub(crate) fn layers(&self, default: &str) -> Result<Vec<String>> {
         let layers = match (&self.target, self.targets.is_empty()) {
             (None, true) => vec![default.to_owned()],
             (Some(one), true) => vec![one.clone()],
@@ -163,7 +163,7 @@ impl ExplainOptions {
     ///
     /// # Errors
     /// [`Error::Argument`] naming the option.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if !(0.0..=1.0).contains(&self.shrinkage) {
             return Err(Error::argument("shrinkage", format!("{} is not within 0 to 1", self.shrinkage)));
         }

@@ -1,4 +1,13 @@
-//! A model: its description and its network.
+//! A model: its description and its network. Nothing here changes once it is read, and nothing here runs it.
+
+mod head;
+mod manifest;
+mod network;
+mod signs;
+
+pub use head::EmbeddingHead;
+pub use manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
+pub use network::{AfterStep, AfterTarget, Network, NetworkBlock, NetworkLayer, TransformationModule};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -9,8 +18,6 @@ use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
 use crate::onnx;
 
-use super::Tail;
-use super::manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
 use crate::quant::{StoredWeights, store_as_int8};
 
 /// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
@@ -31,10 +38,10 @@ pub struct Model {
     /// What storing weights as int8 changed, where `model.json` asks for it.
     stored: Option<StoredWeights>,
     /// What follows a layer, once it has been asked for: finding it means lowering the network.
-    pub(super) tails: Mutex<HashMap<String, Option<Arc<Tail>>>>,
+    heads: Mutex<HashMap<String, Option<Arc<EmbeddingHead>>>>,
     own_is_vector: OnceLock<bool>,
     /// The part of the network's products behind the target layer, where that was found and lies early.
-    pub(super) behind_target: Option<f64>,
+    pub(crate) behind_target: Option<f64>,
 }
 
 /// A target layer that is found and has more than this part of the products behind it is told of: the layers between were not followed.
@@ -84,7 +91,7 @@ impl Model {
         }
         let constants = graph.values.iter().filter_map(|v| v.constant.as_ref());
         let parameters = constants.map(|c| c.shape().len()).sum();
-        let non_negative = super::signs::non_negative(&graph);
+        let non_negative = signs::non_negative(&graph);
         let (random, statistics) = (None, None);
         let model = Self {
             manifest,
@@ -96,7 +103,7 @@ impl Model {
             random,
             statistics,
             stored,
-            tails: Default::default(),
+            heads: Default::default(),
             own_is_vector: OnceLock::new(),
             behind_target,
         };
@@ -149,7 +156,7 @@ impl Model {
     }
 
     /// Whether these are the bytes of the ONNX file that the model was read from.
-    pub(super) fn was_read_from(&self, onnx: &[u8]) -> bool {
+    pub(crate) fn was_read_from(&self, onnx: &[u8]) -> bool {
         xxhash_rust::xxh64::xxh64(onnx, 0) == self.fingerprint
     }
 
@@ -185,7 +192,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Argument`] saying what is different.
-    pub(super) fn check_statistics(&self, statistics: &Statistics) -> Result<()> {
+    pub(crate) fn check_statistics(&self, statistics: &Statistics) -> Result<()> {
         let (origin, spec) = (statistics.origin(), self.manifest.class_specific.as_ref());
         let layer = spec.map_or(&self.manifest.target, |spec| &spec.layer);
         let head = spec.and_then(|spec| spec.head.as_deref());
@@ -216,7 +223,7 @@ impl Model {
     }
 
     /// The same, where there is no doing without it.
-    pub(super) fn required_mean_embedding(&self, target: &str) -> Result<&[f32]> {
+    pub(crate) fn required_mean_embedding(&self, target: &str) -> Result<&[f32]> {
         let missing = || {
             let reason = format!("it needs a mean embedding, and model.json has none for the layer {target:?}");
             Error::argument("form", format!("{reason}; use another one"))
@@ -233,7 +240,7 @@ impl Model {
     }
 
     /// The same for an input of another size.
-    pub(super) fn geometry_of_size(&self, size: usize, width: u32, height: u32) -> Result<Geometry> {
+    pub(crate) fn geometry_of_size(&self, size: usize, width: u32, height: u32) -> Result<Geometry> {
         let input = &self.manifest.input;
         Geometry::new(input.geometry, (width, height), size as u32, input.stride as u32)
     }
@@ -248,7 +255,7 @@ impl Model {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
-        (self.tails, self.own_is_vector) = Default::default();
+        (self.heads, self.own_is_vector) = Default::default();
         Ok(self)
     }
 
@@ -312,7 +319,7 @@ impl Model {
     }
 
     /// The optimised network for images of the usual size, with every named value kept as it lies in the file.
-    pub(super) fn graph_as_it_lies(&self, names: &[&str]) -> Result<Graph> {
+    pub(crate) fn graph_as_it_lies(&self, names: &[&str]) -> Result<Graph> {
         let side = self.manifest.input.size as u32;
         self.build((side, side), names, 0)
     }
@@ -333,7 +340,7 @@ impl Model {
     }
 
     /// The network, or only what the named values need where what comes after them is not supported.
-    pub(super) fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
+    pub(crate) fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
         match self.onnx.to_graph(height, width) {
             Err(Error::Unsupported { nodes }) => {
                 self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })
@@ -348,7 +355,7 @@ impl Model {
     }
 
     /// The value that is the model's own embedding, if it is one vector for the image.
-    pub(super) fn own_vector(&self) -> Result<Option<&str>> {
+    pub(crate) fn own_vector(&self) -> Result<Option<&str>> {
         let name = self.own_embedding();
         if let Some(&known) = self.own_is_vector.get() {
             return Ok(known.then_some(name));
@@ -364,7 +371,7 @@ impl Model {
         graph.find(name).ok_or_else(|| self.unknown_target(name))
     }
 
-    pub(super) fn check_target(&self, target: &str) -> Result<()> {
+    pub(crate) fn check_target(&self, target: &str) -> Result<()> {
         match self.targets.iter().any(|t| t == target) {
             true => Ok(()),
             false => Err(self.unknown_target(target)),
@@ -379,4 +386,8 @@ impl Model {
         let id = graph.maps(&self.manifest.target).ok()?;
         graph.value(id).shape.chw().map(|(c, _, _)| c)
     }
+}
+
+pub(crate) fn not_spatial(target: &str) -> Error {
+    Error::argument("target", format!("{target:?} is not an activation map [1, C, H, W]"))
 }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::layers::NetworkLayer;
-use crate::engine::Pooling;
 use crate::error::Result;
+use crate::fam::Pooling;
 use crate::graph::{Graph, TargetLayout, passes};
-use crate::session::tail;
+use crate::model::head;
 
 /// What follows the target layer.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -33,7 +33,7 @@ pub struct AfterStep {
     pub kind: &'static str,
 }
 
-/// Pooling and transformation module, as [`crate::session::Tail`] recognises them.
+/// Pooling and transformation module, as [`crate::model::EmbeddingHead`] recognises them.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TransformationModule {
@@ -61,7 +61,7 @@ pub(super) fn module(
     let mut recognise = || -> Result<TransformationModule> {
         let id = graph.maps(target)?;
         let optimised = passes::optimize(std::mem::take(&mut graph), &[id])?;
-        let found = tail::recognise(&optimised, id, None)?;
+        let found = head::recognise(&optimised, id, None)?;
         let pooling = match found.pooling {
             Pooling::Max => "global max pooling",
             _ => "global average pooling",

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::choice::{self, choice};
-use crate::engine::Pooling;
 use crate::error::{Error, Result};
-use crate::fam::PoolingChoice;
+use crate::fam::{Pooling, PoolingChoice};
 use crate::image::{GeometryMode, Normalization};
 
 /// GeM's exponent where `model.json` asks for it (the initial value of arXiv 1711.02512).

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::{ImageId, Model, Session, milliseconds};
+use super::milliseconds;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{GpuEngine, GpuOptions};
 use crate::engine::{Engine, Mix, Program};
 use crate::error::{Error, Result};
+use crate::model::{Model, not_spatial};
 use crate::tensor::Tensor;
 
 /// What the user asks for.
@@ -47,7 +48,7 @@ pub struct EngineReport {
     pub reason: Option<String>,
     /// Whether it is a GPU engine on a software adapter.
     pub software: bool,
-    /// Milliseconds of one warm forward pass with its explanation, once [`Session::calibrate`] has measured it.
+    /// Milliseconds of one warm forward pass with its explanation, once [`Session::calibrate`](crate::session::Session::calibrate) has measured it.
     pub milliseconds: Option<f64>,
 }
 
@@ -68,7 +69,7 @@ struct Key {
 /// More input sizes than this are compiled again when they come back (only the `aspect` geometry has several).
 const MAX_PROGRAMS: usize = 8;
 
-pub(super) struct Engines {
+pub(crate) struct Engines {
     active: EngineKind,
     cpu: CpuEngine,
     gpu: Gpu,
@@ -80,7 +81,7 @@ pub(super) struct Engines {
 }
 
 impl Engines {
-    pub(super) async fn new(choice: EngineChoice) -> Result<Self> {
+    pub(crate) async fn new(choice: EngineChoice) -> Result<Self> {
         let cpu = CpuEngine::new();
         let (active, gpu) = (EngineKind::Cpu, Gpu::Untried);
         let mut engines =
@@ -89,15 +90,15 @@ impl Engines {
         Ok(engines)
     }
 
-    pub(super) fn active(&self) -> EngineKind {
+    pub(crate) fn active(&self) -> EngineKind {
         self.active
     }
 
-    pub(super) fn note(&self) -> Option<&str> {
+    pub(crate) fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    pub(super) async fn choose(&mut self, choice: EngineChoice) -> Result<()> {
+    pub(crate) async fn choose(&mut self, choice: EngineChoice) -> Result<()> {
         self.active = match choice {
             EngineChoice::Cpu => EngineKind::Cpu,
             EngineChoice::Auto => match self.measured {
@@ -132,7 +133,7 @@ impl Engines {
     }
 
     /// After a lost GPU: rebuilt once; the second time the CPU takes over and the note says so.
-    pub(super) async fn recover(&mut self, reason: &str) {
+    pub(crate) async fn recover(&mut self, reason: &str) {
         self.gpu_losses += 1;
         self.programs.retain(|(key, _)| key.engine != EngineKind::Gpu);
         self.gpu = Gpu::Untried;
@@ -147,19 +148,19 @@ impl Engines {
     }
 
     /// Loses the GPU as a driver reset would.
-    pub(super) fn lose_gpu(&self) {
+    pub(crate) fn lose_gpu(&self) {
         if let Gpu::Ready(gpu) = &self.gpu {
             gpu.lose_device();
         }
     }
 
     /// The program of the active engine for that input size and target layer.
-    pub(super) fn program(&mut self, model: &Model, size: (u32, u32), target: &str) -> Result<&mut dyn Program> {
+    pub(crate) fn program(&mut self, model: &Model, size: (u32, u32), target: &str) -> Result<&mut dyn Program> {
         self.program_on(self.active, model, size, target)
     }
 
     /// The program of the active engine for that input size and several target layers in one forward pass.
-    pub(super) fn program_for(
+    pub(crate) fn program_for(
         &mut self,
         model: &Model,
         size: (u32, u32),
@@ -169,7 +170,7 @@ impl Engines {
     }
 
     /// The program of one engine for that input size and target layer.
-    pub(super) fn program_on(
+    pub(crate) fn program_on(
         &mut self,
         engine: EngineKind,
         model: &Model,
@@ -180,7 +181,7 @@ impl Engines {
     }
 
     /// The program of one engine for that input size and several target layers.
-    pub(super) fn program_of(
+    pub(crate) fn program_of(
         &mut self,
         engine: EngineKind,
         model: &Model,
@@ -205,7 +206,7 @@ impl Engines {
 
     fn compile(&self, on: EngineKind, model: &Model, size: (u32, u32), targets: &[String]) -> Result<Box<dyn Program>> {
         let graph = model.graph_for(size, targets)?;
-        let find = |target: &String| graph.find(target).ok_or_else(|| super::not_spatial(target));
+        let find = |target: &String| graph.find(target).ok_or_else(|| not_spatial(target));
         let ids = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
         let engine: &dyn Engine = match (on, &self.gpu) {
             (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
@@ -215,7 +216,7 @@ impl Engines {
         engine.compile(&graph, &ids)
     }
 
-    pub(super) fn reports(&self) -> Vec<EngineReport> {
+    pub(crate) fn reports(&self) -> Vec<EngineReport> {
         let cpu = EngineReport {
             kind: EngineKind::Cpu,
             describe: self.cpu.describe(),
@@ -234,31 +235,27 @@ impl Engines {
     }
 }
 
-impl Session {
-    /// Measures both engines on an image that is already in the session, warm, and takes the faster one. A GPU that is
-    /// missing or lost is no error: the CPU is taken. What has been embedded stays, on the engine that did it.
+impl Engines {
+    /// Measures both engines on an input, warm, and takes the faster one. A GPU that is missing or lost is no error: the
+    /// CPU is taken.
     ///
     /// # Errors
-    /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.
-    pub async fn calibrate(&mut self, image: ImageId) -> Result<EngineKind> {
-        let entry = self.entry(image)?;
-        let (input, size) = (entry.input.clone(), entry.geometry.input_size());
-        self.engines.active = EngineKind::Cpu;
-        let cpu = self.engines.measure(&self.model, &input, size, f64::INFINITY).await?;
-        self.engines.measured = [Some(cpu), None];
-        if self.engines.start_gpu().await.is_ok() {
-            self.engines.active = EngineKind::Gpu;
-            match self.engines.measure(&self.model, &input, size, cpu).await {
-                Ok(gpu) => self.engines.measured[1] = Some(gpu),
-                Err(error) => self.engines.gpu = Gpu::Unavailable(error.to_string()),
+    /// The CPU engine's errors.
+    pub(crate) async fn calibrate(&mut self, model: &Model, input: &Tensor, size: (u32, u32)) -> Result<EngineKind> {
+        self.active = EngineKind::Cpu;
+        let cpu = self.measure(model, input, size, f64::INFINITY).await?;
+        self.measured = [Some(cpu), None];
+        if self.start_gpu().await.is_ok() {
+            self.active = EngineKind::Gpu;
+            match self.measure(model, input, size, cpu).await {
+                Ok(gpu) => self.measured[1] = Some(gpu),
+                Err(error) => self.gpu = Gpu::Unavailable(error.to_string()),
             }
         }
-        self.engines.choose(EngineChoice::Auto).await?;
-        Ok(self.engines.active)
+        self.choose(EngineChoice::Auto).await?;
+        Ok(self.active)
     }
-}
 
-impl Engines {
     /// Best of three warm forward passes with the mix of an explanation of two classes, in milliseconds. Stops early if
     /// the first takes longer than `limit`: the user is waiting for the engine that this one holds up.
     async fn measure(&mut self, model: &Model, input: &Tensor, size: (u32, u32), limit: f64) -> Result<f64> {
