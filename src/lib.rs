@@ -5,7 +5,6 @@
 //! [`image`] decodes, resizes and normalises; [`onnx`] reads a model into a [`graph`]; an [`engine`] runs it and keeps
 //! the activation maps; [`fam`] turns embeddings into channel weights and maps; [`overlay`] colours a map;
 //! [`session`] is the facade over all of it.
-#![warn(missing_docs)]
 
 pub mod backbone;
 pub mod choice;

@@ -228,7 +228,7 @@ fn methods_are_compared_with_their_cost() {
 /// The folder of a small network of one's own, with a model.json that leaves the target layer open.
 fn brought(family: &str) -> String {
     let model = folder(family);
-    std::fs::copy(common::root(&format!("tests/families/{family}.onnx")), model.join("model.onnx")).expect("a copy");
+    std::fs::copy(root(&format!("tests/families/{family}.onnx")), model.join("model.onnx")).expect("a copy");
     let manifest =
         r#"{"format": 1, "name": "small", "input": {"mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}"#;
     std::fs::write(model.join("model.json"), manifest).expect("a file");
@@ -247,7 +247,7 @@ fn a_target_that_is_found_early_is_told_of() {
 
 #[test]
 fn one_level_of_rounding_more_or_less_is_no_difference() {
-    let network = common::root("tests/families/dynamic_vit.onnx");
+    let network = root("tests/families/dynamic_vit.onnx");
     let compared = stdout(&famlens(&["compare", network.to_str().expect("a path")]));
     assert!(compared.contains("largest difference") && !compared.contains("the first that differs"), "{compared}");
 }

@@ -154,7 +154,7 @@ mod tests {
         let mut graph = Graph::default();
         let mut value = graph.add_input("image", [1, 2, 3, 3]);
         for i in 0..7 {
-            let op = crate::graph::Op::Activation(crate::graph::Activation::Clip(0.1 * i as f32, 9.0));
+            let op = Op::Activation(Activation::Clip(0.1 * i as f32, 9.0));
             value = graph.add_node(format!("clip{i}"), op, vec![value])?;
         }
         let input = Tensor::new([1, 2, 3, 3], (0..18).map(|i| i as f32 / 18.0).collect())?;

@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// One forward pass over the class-specific layers; what it found is kept.
-    async fn run_cells(&mut self, id: ImageId, readout: &CellReadout) -> Result<crate::engine::CellMaps> {
+    async fn run_cells(&mut self, id: ImageId, readout: &CellReadout) -> Result<CellMaps> {
         let (look, engine) = (self.cell_look(), self.engines.active());
         let (input, size) = (self.cell_tensor(id)?, self.cell_size(self.entry(id)?));
         let program = self.engines.program_of(engine, &self.model, size, look.layers)?;

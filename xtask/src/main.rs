@@ -4,6 +4,7 @@
 mod bench;
 mod browser;
 mod conformance;
+mod deny;
 mod fuzz;
 mod node;
 mod results;
@@ -65,6 +66,8 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Check licences, bans, duplicates and sources of the dependencies against deny.toml.
+    Deny,
     /// Measure again what docs/results.md shows and write its tables; with names, only those blocks.
     Results {
         /// Blocks to measure; all of them if none is named.
@@ -111,6 +114,7 @@ fn main() -> ExitCode {
         Command::Serve { port, no_build } => serve::run(port, no_build),
         Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
         Command::Results { blocks, list, program } => results::run(&blocks, list, program.as_deref()),
+        Command::Deny => deny::run(),
         Command::Conformance { words, write } => conformance::run(&words, write),
         Command::Test { steps, list } => test::run(&steps, list),
         Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),

@@ -13,6 +13,7 @@ use crate::{node, sh};
 /// Rust's name of the target that browsers run.
 pub const WASM: &str = "wasm32-unknown-unknown";
 const CARGO_FUZZ: &str = "0.13.2";
+const CARGO_DENY: &str = "0.20.2";
 const BINARYEN: &str = "132.0.0";
 /// Version 108, which Debian 12 has, exports the function table where wasm-bindgen's table of references should be.
 const OLDEST_BINARYEN: u32 = 120;
@@ -58,6 +59,14 @@ pub fn cargo_fuzz() -> Result<PathBuf> {
     cargo_tool("cargo-fuzz", "cargo-fuzz", CARGO_FUZZ, &["--locked"])
 }
 
+/// Finds or installs cargo-deny; the folder that holds it.
+///
+/// # Errors
+/// If it can neither be found nor installed.
+pub fn cargo_deny() -> Result<PathBuf> {
+    cargo_tool("cargo-deny", "cargo-deny", CARGO_DENY, &["--locked"])
+}
+
 /// The folder that holds `program` in exactly this version.
 fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Result<PathBuf> {
     let is_right = |path: &Path| {
@@ -67,7 +76,7 @@ fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Res
     if let Some(path) = sh::which(program).filter(|path| is_right(path)) {
         return Ok(path.parent().map(Path::to_path_buf).unwrap_or_default());
     }
-    let home = self::home()?.join(format!("{program}-{version}"));
+    let home = home()?.join(format!("{program}-{version}"));
     let bin = home.join("bin");
     if is_right(&bin.join(program).with_extension(env::consts::EXE_EXTENSION)) {
         return Ok(bin);
@@ -93,7 +102,7 @@ fn wasm_opt() -> Option<PathBuf> {
         println!("wasm-opt {version} on PATH is too old: it writes wasm that does not run");
     }
     let from_npm = || -> Result<PathBuf> {
-        let home = self::home()?.join(format!("binaryen-{BINARYEN}"));
+        let home = home()?.join(format!("binaryen-{BINARYEN}"));
         let bin = home.join("node_modules/.bin");
         if !bin.join("wasm-opt").is_file() {
             println!("installing wasm-opt {BINARYEN} into {}", home.display());

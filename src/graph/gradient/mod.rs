@@ -126,7 +126,7 @@ impl Tail {
 
     /// The multiplications of convolutions and products, to judge what a pass costs.
     pub fn multiplications(&self) -> usize {
-        self.graph.nodes.iter().map(|node| ops::multiplications(node, &self.graph)).sum()
+        self.graph.nodes.iter().map(|node| multiplications(node, &self.graph)).sum()
     }
 
     /// Bytes of all its activations together: what a [`Trace`] holds.

@@ -340,7 +340,7 @@ impl Session {
         }
         let mut setups = Vec::with_capacity(layers.len());
         for (layer, supports) in layers.iter().zip(&supports) {
-            let gallery = match setup::needs_gallery(options) {
+            let gallery = match needs_gallery(options) {
                 true => self.gallery(query, layer, pooling).await?,
                 false => Gallery::default(),
             };
