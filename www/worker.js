@@ -1,5 +1,6 @@
 // The worker: owns the wasm, the device and the session. One request at a time, since the session is one machine.
 
+import { inTime, setStall, stallSeconds } from "./lens/download.js";
 import { galleryOperations } from "./lens/gallery-worker.js";
 import { Library } from "./lens/library.js";
 import { loadModel } from "./lens/model.js";
@@ -10,7 +11,7 @@ import { topChannels } from "./lens/top.js";
 
 /**
  * @import { WasmExplanation, WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
- * @import { Progress } from "./famlens.js"
+ * @import { Progress } from "./lens/types.js"
  */
 
 /** @type {WasmLens | null} */
@@ -23,13 +24,20 @@ let specific = null;
 let galleries = null;
 /** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
 let unmeasured = false;
+/** Size of the model's file. */
+let modelBytes = 0;
 /** @type {number | null} */
 let lastQuery = null;
 
 /** @param {Progress} progress */
-const report = progress => postMessage({ id: 0, progress });
+function report(progress) {
+  queue.progress();
+  postMessage({ id: 0, progress });
+}
 
-/** @returns {{lens: WasmLens, library: Library, specific: Specific, galleries: import("./lens/wasm.js").WasmGalleries}} */
+/**
+ * @returns {{lens: WasmLens, library: Library, specific: Specific, galleries: import("./lens/wasm.js").WasmGalleries}}
+ */
 function session() {
   if (!lens || !library || !specific || !galleries) throw new Failure("argument", "The model has not been loaded yet.");
   return { lens, library, specific, galleries };
@@ -45,6 +53,7 @@ function info() {
   const found = session().lens.info();
   return {
     ...found,
+    model: { ...found.model, bytes: modelBytes },
     backend: found.backend && { ...found.backend, kind: publicKind(found.backend.kind) },
     engines: found.engines.map(engine => ({ ...engine, kind: publicKind(engine.kind) })),
   };
@@ -55,13 +64,16 @@ function info() {
  * @type {Record<string, (args: any, cancelled: () => boolean) => unknown>}
  */
 const operations = {
-  async create({ model, backend }) {
+  async create({ model, backend, patience }) {
+    if (patience?.download) setStall(patience.download);
+    if (patience?.call) queue.patience = patience.call;
     report({ phase: "code", loaded: 0, total: 0 });
     const [wasm, files] = await Promise.all([
       loadWasm(),
       loadModel(model, (loaded, total) => report({ phase: "model", loaded, total })),
     ]);
     report({ phase: "compile", loaded: 0, total: 0 });
+    modelBytes = files.bytes.length;
     lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
     library = new Library(lens);
     specific = new Specific(lens, files.statistics);
@@ -271,15 +283,15 @@ function publicExplanation(found, { width, height }) {
   };
 }
 
-/** What was last told of the engine in use. */
-let told = "";
+/** The engine in use and its note, as the page knows them. */
+let engineOnPage = "";
 
 /** Tells the page when another engine has taken over, or there is something new to say. */
 function tellChange() {
   const now = info();
   const text = `${now.backend?.kind} ${now.note}`;
-  if (text !== told && told !== "") postMessage({ id: 0, info: now });
-  told = text;
+  if (text !== engineOnPage && engineOnPage !== "") postMessage({ id: 0, info: now });
+  engineOnPage = text;
 }
 
 /** Compares the engines on an image and goes on with the faster one. @param {number} id */
@@ -315,22 +327,54 @@ function calibrateWhenQuiet() {
 
 /** @returns {Promise<WasmModule>} */
 async function loadWasm() {
+  const silent =
+    `The program could not be loaded: nothing arrived for ${stallSeconds()} seconds. Check the connection and try ` +
+    "again.";
   try {
-    const module = /** @type {WasmModule} */ (await import(new URL("./wasm/famlens.js", import.meta.url).href));
-    await module.default();
+    const module = /** @type {WasmModule} */ (
+      await inTime(import(new URL("./wasm/famlens.js", import.meta.url).href), silent)
+    );
+    await module.default({ module_or_path: await fetchProgram(silent) });
     return module;
   } catch (error) {
+    if (error instanceof Failure || error instanceof WebAssembly.RuntimeError || error instanceof RangeError)
+      throw error;
     if (error instanceof WebAssembly.CompileError) {
       throw new Failure(
         "network",
-        `This browser could not read the program (${error.message}). Try again; if it stays so, use a current Chrome, Edge, Firefox or Safari.`,
+        `This browser could not read the program (${error.message}). Try again; if it stays so, use a current ` +
+          "Chrome, Edge, Firefox or Safari.",
       );
     }
     throw new Failure(
       "network",
-      `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection and try again.`,
+      `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection ` +
+        "and try again.",
     );
   }
+}
+
+/**
+ * The program as a response that is still arriving, so that it is compiled meanwhile. A copy of it is read along, only
+ * to see that it does arrive.
+ * @param {string} silent what to say if it does not
+ */
+async function fetchProgram(silent) {
+  const url = new URL("./wasm/famlens_bg.wasm", import.meta.url).href;
+  const ender = new AbortController();
+  const response = await inTime(fetch(url, { signal: ender.signal }), silent);
+  if (!response.ok)
+    throw new Failure("network", `The program is not at ${url} (the server answered ${response.status}).`);
+  const copy = response.clone().body?.getReader();
+  void (async () => {
+    try {
+      while (copy && !(await inTime(copy.read(), silent)).done);
+    } catch (error) {
+      // Whoever compiles it gets this error, or their own for a connection that was cut.
+      ender.abort(error);
+    }
+  })();
+  return response;
 }
 
 /**
@@ -361,6 +405,16 @@ function tick() {
 
 const queue = new Queue();
 
+/** What takes many passes of the model and tells of none of them. */
+const OF_MANY_STEPS = new Set(["bench", "checkSupports", "evaluateImage", "mosaic", "setBackend"]);
+
+/** Requests under way, and how the page is told now and then that the worker is there while it waits for something. */
+let underWay = 0;
+const HEARTBEAT = 5000;
+setInterval(() => {
+  if (underWay > 0) postMessage({ id: 0 });
+}, HEARTBEAT);
+
 /**
  * @param {{id: number, op: string, args: any, urgent?: boolean}} request
  * @returns {Promise<any>}
@@ -370,16 +424,24 @@ async function answer({ id, op, args, urgent }) {
   if (op === "open") return session().library.open(args.name, args.source, run => queue.push({ id, run }));
   if (op === "view")
     return session().library.view(args.name, args.source, args.seed, args.allowed, run => queue.push({ id, run }));
-  return queue.push({ id, urgent, run: cancelled => operations[op](args, cancelled) });
+  const steps = OF_MANY_STEPS.has(op);
+  return queue.push({ id, urgent, steps, run: cancelled => operations[op](args, cancelled) });
 }
 
 addEventListener("message", async ({ data }) => {
   if (data.op === "cancel") return queue.cancel(data.id);
+  if (data.op === "alive") return postMessage({ id: 0 });
+  underWay += 1;
   try {
     postMessage({ id: data.id, value: await answer(data) });
   } catch (error) {
     if (error instanceof Failure && error.code === "cancelled") return;
     postMessage({ id: data.id, error: plain(error) });
+  } finally {
+    underWay -= 1;
   }
   if (unmeasured && lastQuery !== null) calibrateWhenQuiet();
 });
+
+// The page knows by this that the scripts have been loaded.
+postMessage({ id: 0 });

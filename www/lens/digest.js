@@ -9,3 +9,12 @@ export async function sha256(bytes) {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(hash, byte => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/**
+ * What a content is known by: its digest or, where there are no digests, a name of its own, so that equal images are
+ * simply held twice.
+ * @param {BufferSource} bytes
+ */
+export async function contentKey(bytes) {
+  return (await sha256(bytes)) ?? `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+}

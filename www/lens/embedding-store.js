@@ -1,71 +1,79 @@
-// Embeddings that the browser keeps between visits, by what made them and by the image's content. The images themselves are not kept.
+// Embeddings that the browser keeps between visits, by what made them and by the image's content. The images
+// themselves are not kept.
 
-import { done, openDatabase } from "./idb.js";
+import { EMBEDDINGS, countRows, deleteDatabase, readRow, withTable } from "./storage.js";
 
 /** @import { Row } from "./pool.js" */
 
-const DATABASE = "famlens-embeddings";
-const TABLE = "rows";
-
 export class EmbeddingStore {
   #key;
-  #database;
+  #channels;
+  #keep;
+  /** Why nothing is kept any more on this visit; null while all goes well. @type {string | null} */
+  failure = null;
 
   /**
-   * @param {string} key of what makes the embeddings
+   * @param {{key: string, channels: number}} origin what makes the embeddings
    * @param {boolean} keep whether anything is kept at all
    */
-  constructor(key, keep) {
+  constructor({ key, channels }, keep) {
     this.#key = key;
-    // Where the browser keeps nothing this is as good as an empty one.
-    this.#database = keep
-      ? Promise.resolve()
-          .then(() => openDatabase(DATABASE, TABLE))
-          .catch(() => null)
-      : Promise.resolve(null);
+    this.#channels = channels;
+    this.#keep = keep;
   }
 
   /**
    * @param {string} content
-   * @returns {Promise<Row | null>}
+   * @returns {Promise<Row | null>} null as well for a row that is damaged, which is made anew, and where the browser
+   *   keeps nothing
    */
   async get(content) {
-    const table = await this.#table("readonly");
-    if (!table) return null;
-    return (await done(table.get([this.#key, content])).catch(() => null)) ?? null;
+    if (!this.#keep || this.failure !== null) return null;
+    try {
+      const row = await readRow(EMBEDDINGS, [this.#key, content]);
+      return this.#isWhole(row, content) ? row : null;
+    } catch (error) {
+      // One row that cannot be read says nothing of the others; storage that does not answer does.
+      const { message, cause } = /** @type {import("./errors.js").LensError} */ (error);
+      if (!(cause instanceof DOMException)) this.failure = message;
+      return null;
+    }
   }
 
-  /** @param {Row[]} rows */
+  /**
+   * Keeps rows, all or none of them. Where that fails, `failure` says why, and it costs the memory of this visit only.
+   * @param {Row[]} rows
+   */
   async put(rows) {
-    const table = await this.#table("readwrite");
-    if (!table) return;
-    // A full disk costs the memory of this visit and nothing else.
-    await Promise.all(rows.map(row => done(table.put(row, [this.#key, row.item.content])).catch(() => {})));
+    if (!this.#keep || this.failure !== null) return;
+    try {
+      await withTable(EMBEDDINGS, "readwrite", table => {
+        for (const row of rows) table.put(row, [this.#key, row.item.content]);
+      });
+    } catch (error) {
+      this.failure = /** @type {Error} */ (error).message;
+    }
   }
 
   /** How many embeddings are kept, of all models together. */
-  async count() {
-    const table = await this.#table("readonly");
-    return table ? done(table.count()).catch(() => 0) : 0;
+  count() {
+    return this.#keep ? countRows(EMBEDDINGS) : Promise.resolve(0);
   }
 
-  /** Forgets all embeddings, of every model. */
+  /** Forgets all embeddings, of every model, readable or not. */
   async clear() {
-    const table = await this.#table("readwrite");
-    if (table) await done(table.clear());
+    await deleteDatabase(EMBEDDINGS.database);
+    this.failure = null;
   }
 
-  async close() {
-    (await this.#database)?.close();
-  }
-
-  /** @param {IDBTransactionMode} mode */
-  async #table(mode) {
-    const database = await this.#database;
-    try {
-      return database?.transaction(TABLE, mode).objectStore(TABLE) ?? null;
-    } catch {
-      return null;
-    }
+  /** @param {any} row @param {string} content */
+  #isWhole(row, content) {
+    return (
+      row?.item?.content === content &&
+      [row.item.name, row.item.picture].every(text => typeof text === "string") &&
+      [row.item.width, row.item.height].every(Number.isInteger) &&
+      row.embedding instanceof Float32Array &&
+      row.embedding.length === this.#channels
+    );
   }
 }

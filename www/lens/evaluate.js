@@ -1,12 +1,15 @@
-// Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. The figures are the wasm's; this
+// Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. The
+// figures are the wasm's; this
 // gives it one photo after the other, so that a page can show how far it is and stop it.
 
+import { LensError, bounded } from "./errors.js";
 import { FEW, Pool, isOfWorker, poolSize, sendable } from "./pool.js";
 import { isHandle } from "./sources.js";
 
 /**
- * @import { CallOptions, ExplainOptions, ImageLike, Lens, LensImage } from "../famlens.js"
- * @import { Hand } from "./pool.js"
+ * @import { Lens } from "./lens.js"
+ * @import { PoolWorker } from "./pool.js"
+ * @import { CallOptions, ExplainOptions, ImageLike, LensImage } from "./types.js"
  *
  * A photo that could be opened: its number in the lens, its class, and what a worker can be sent.
  * @typedef {{id: number, at: number, path: string, boxes: Box[], source: Blob | string | null}} Known
@@ -15,7 +18,8 @@ import { isHandle } from "./sources.js";
 /** @typedef {[number, number, number, number]} Box left, top, right and bottom in pixels of the photo */
 
 /**
- * A photo of a class. Boxes that are given here, drawn by hand say, come before those of files; `path` finds the photo in files of boxes and is
+ * A photo of a class. Boxes that are given here, drawn by hand say, come before those of files; `path` finds the photo
+ * in files of boxes and is
  * a file's own path by default.
  * @typedef {{image: ImageLike, path?: string, boxes?: Box[]}} EvaluatePhoto
  */
@@ -23,28 +27,38 @@ import { isHandle } from "./sources.js";
 /**
  * @typedef {object} EvaluateRequest
  * @property {{name: string, photos: EvaluatePhoto[]}[]} classes
- * @property {(File | {name: string, text: string})[]} [boxes] Pascal VOC XML, COCO JSON, CUB-200-2011's text files or tables
- * @property {{name: string, options?: ExplainOptions}[]} [variants] ways to explain; the others are compared with the first one. FAM by default
+ * @property {(File | {name: string, text: string})[]} [boxes] Pascal VOC XML, COCO JSON, CUB-200-2011's text files or
+ *   tables
+ * @property {{name: string, options?: ExplainOptions}[]} [variants] ways to explain; the others are compared with the
+ *   first one. FAM by default
  * @property {number} [shots] how many other photos of each class are its supports; 5 by default
  * @property {number} [against] how many other classes are in each explanation; 19 by default
  * @property {number} [threshold] share of a map's range from which a pixel counts as the object; 0.2 by default
- * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null} [faithfulness] takes dozens of
+ * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null}
+ *   [faithfulness] takes dozens of
  *   passes a photo and variant
- * @property {number} [workers] how many workers share the photos; by default what cores and memory allow, and none where a GPU computes
+ * @property {number} [workers] how many workers share the photos; by default what cores and memory allow, and none
+ *   where a GPU computes
  * @property {(progress: {done: number, total: number, secondsLeft: number}) => void} [onProgress]
  * @property {AbortSignal} [signal]
  */
 
-/** @typedef {{mean: number, low: number, high: number, n: number}} Interval a mean with its 95 % bootstrap interval over `n` photos */
+/**
+ * @typedef {{mean: number, low: number, high: number, n: number}} Interval a mean with its 95 % bootstrap interval
+ *   over `n` photos
+ */
 
 /**
  * @typedef {object} Evaluation
- * @property {{table: string, setting: string, variant: string, image: string, class: string, size?: "small" | "medium" | "large",
+ * @property {{table: string, setting: string, variant: string, image: string, class: string, size?: "small" | "medium"
+ *   | "large",
  *   values: Record<string, number>}[]} rows one for each photo and variant, floor or control
- * @property {{table: string, setting: string, variant: string, size: string | null, values: Record<string, Interval>}[]} aggregates
+ * @property {{table: string, setting: string, variant: string, size: string | null, values: Record<string,
+ *   Interval>}[]} aggregates
  * @property {{table: string, setting: string, variant: string, baseline: string,
  *   values: Record<string, {difference: Interval, wins: number, losses: number}>}[]} differences
- * @property {{name: string, label: string, sentence: string, source: string, more_is_better: boolean | null}[]} measures what the figures mean
+ * @property {{name: string, label: string, sentence: string, source: string, more_is_better: boolean | null}[]}
+ *   measures what the figures mean
  * @property {{photo: string, reason: string}[]} skipped photos that could not be measured
  */
 
@@ -57,23 +71,36 @@ import { isHandle } from "./sources.js";
  * @returns {Promise<{photos: ({file: string, size: [number, number] | null,
  *   objects: {label: string | null, box: Box, difficult: boolean}[]} | null)[], annotated: number}>}
  */
-export async function readBoxes(lens, files, paths, options = {}) {
-  const texts = await Promise.all(
-    files.map(async file =>
-      file instanceof File ? { name: file.webkitRelativePath || file.name, text: await file.text() } : file,
-    ),
-  );
-  return lens.ask("readBoxes", { files: texts, paths }, options);
+export function readBoxes(lens, files, paths, options = {}) {
+  return bounded([options], async () => {
+    const texts = await Promise.all(
+      files.map(async file =>
+        file instanceof File ? { name: file.webkitRelativePath || file.name, text: await file.text() } : file,
+      ),
+    );
+    return lens.ask("readBoxes", { files: texts, paths }, options);
+  });
 }
 
 /**
- * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with its floors, and
- * faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are those that one would give.
+ * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with
+ * its floors, and
+ * faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are those that one
+ * would give.
  * @param {Lens} lens
  * @param {EvaluateRequest} request
  * @returns {Promise<Evaluation>}
  */
-export async function evaluate(lens, request) {
+export function evaluate(lens, request) {
+  return bounded([request], () => lens.whileUsing(() => measureAll(lens, request)));
+}
+
+/**
+ * @param {Lens} lens
+ * @param {EvaluateRequest} request
+ * @returns {Promise<Evaluation>}
+ */
+async function measureAll(lens, request) {
   const { shots = 5, against = 19, signal } = request;
   const all = request.classes.flatMap(({ name, photos }, at) =>
     photos.map(photo => ({ ...photo, at, name, path: pathOf(photo) })),
@@ -121,7 +148,10 @@ export async function evaluate(lens, request) {
   const pool = new Pool(lens, workersFor(lens, request.workers, known));
   const end = () => pool.end();
   signal?.addEventListener("abort", end, { once: true });
-  /** What each photo came to, in the order of the photos whoever is done first. @type {({rows: any[]} | {reason: string})[]} */
+  /**
+   * What each photo came to, in the order of the photos whoever is done first.
+   * @type {({rows: any[]} | {reason: string})[]}
+   */
   const found = [];
   let done = 0;
   const begun = performance.now();
@@ -180,10 +210,13 @@ export async function evaluate(lens, request) {
 function workersFor(lens, asked, known) {
   if (known.some(({ source }) => source === null)) return 0;
   if (asked !== undefined) return asked;
-  return lens.info.backend.kind === "cpu" && known.length > FEW ? poolSize() : 0;
+  return lens.info.backend.kind === "cpu" && known.length > FEW ? poolSize(lens.info.model.bytes) : 0;
 }
 
-/** The photos that a worker has open, by their number in the lens. @type {WeakMap<Hand, Map<number, Promise<number>>>} */
+/**
+ * The photos that a worker has open, by their number in the lens.
+ * @type {WeakMap<PoolWorker, Map<number, Promise<number>>>}
+ */
 const opened = new WeakMap();
 
 /**
@@ -203,15 +236,15 @@ async function measured(lens, pool, photo, own, classes, options, signal) {
     return lens.ask("evaluateImage", { id: photo.id, own, classes: ids, boxes: photo.boxes, options }, { signal });
   };
   if (pool.width === 1) return alone();
-  const work = async (/** @type {Hand} */ hand) => {
-    const known = opened.get(hand) ?? new Map();
-    opened.set(hand, known);
+  const work = async (/** @type {PoolWorker} */ worker) => {
+    const known = opened.get(worker) ?? new Map();
+    opened.set(worker, known);
     /** @param {Known} photo @returns {Promise<number>} */
     const open = ({ id, path, source }) => {
       if (!known.has(id))
         known.set(
           id,
-          hand.ask("open", { name: path, source }).then(image => image.id),
+          worker.ask("open", { name: path, source }).then(image => image.id),
         );
       return known.get(id);
     };
@@ -220,12 +253,12 @@ async function measured(lens, pool, photo, own, classes, options, signal) {
     const isSupport = known.has(photo.id);
     const id = await open(photo);
     try {
-      return await hand.ask("evaluateImage", { id, own, classes: ids, boxes: photo.boxes, options });
+      return await worker.ask("evaluateImage", { id, own, classes: ids, boxes: photo.boxes, options });
     } finally {
       // Supports come again, other photos do not.
       if (!isSupport) {
         known.delete(photo.id);
-        hand.release(id);
+        worker.release(id);
       }
     }
   };
@@ -258,8 +291,10 @@ const supportsOf = (known, at, query, shots) =>
   known.filter(photo => photo.at === at && photo.id !== query).slice(0, shots);
 
 /**
- * The boxes that count, in pixels of the photo as it is: those of the class where they say so, none that is marked as difficult.
- * @param {{size: [number, number] | null, objects: {label: string | null, box: Box, difficult: boolean}[]} | null | undefined} annotated
+ * The boxes that count, in pixels of the photo as it is: those of the class where they say so, none that is marked as
+ * difficult.
+ * @param {{size: [number, number] | null, objects: {label: string | null, box: Box, difficult: boolean}[]} | null |
+ *   undefined} annotated
  * @param {string} name
  * @param {LensImage} photo
  * @returns {Box[]}
@@ -270,7 +305,7 @@ function fitted(annotated, name, { width, height }) {
   const [w, h] = annotated?.size ?? [width, height];
   const [sx, sy] = [width / w, height / h];
   if (counting.length > 0 && Math.abs(sx / sy - 1) > 0.02) {
-    throw new Error(`It is ${width} x ${height} pixels and its boxes are for ${w} x ${h}.`);
+    throw new LensError("argument", `It is ${width} x ${height} pixels and its boxes are for ${w} x ${h}.`);
   }
   return (own.length > 0 ? own : counting).map(({ box: [x0, y0, x1, y1] }) => [x0 * sx, y0 * sy, x1 * sx, y1 * sy]);
 }

@@ -23,6 +23,14 @@ export function plain(error) {
       message: `The engine stopped unexpectedly (${error.message}). Start it again; your images are kept.`,
     };
   }
+  if (error instanceof RangeError) {
+    // The browser, and not the program, refuses memory this way.
+    return {
+      name: "LensError",
+      code: "too_large",
+      message: `This browser has no memory left for that (${error.message}).`,
+    };
+  }
   if (!(error instanceof Error)) return { name: "LensError", code: "engine", message: String(error) };
   const code = /** @type {any} */ (error).code;
   return { name: "LensError", code: typeof code === "string" ? code : "engine", message: error.message };

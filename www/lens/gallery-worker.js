@@ -7,7 +7,10 @@ import { Failure } from "./failure.js";
  * @import { Origin, WasmDuplicates, WasmGalleries, WasmGallery, WasmItem, WasmLens } from "./wasm.js"
  */
 
-/** About how many comparisons are made before others get their turn, some tenths of a second's; adding an image counts as so many. */
+/**
+ * About how many comparisons are made before others get their turn, some tenths of a second's; adding an image counts
+ * as so many.
+ */
 const AT_ONCE = 2_000_000;
 const OF_AN_IMAGE = 5000;
 
@@ -18,7 +21,10 @@ const OF_AN_IMAGE = 5000;
 export function galleryOperations(session) {
   /** @type {Map<number, {gallery: WasmGallery, origin: Origin}>} */
   const open = new Map();
-  /** Searches for near-duplicates under way. @type {Map<number, {gallery: number, search: WasmDuplicates, done: number}>} */
+  /**
+   * Searches for near-duplicates under way.
+   * @type {Map<number, {gallery: number, search: WasmDuplicates, done: number}>}
+   */
   const searches = new Map();
   let made = 0;
 

@@ -1,11 +1,15 @@
 // Image retrieval: many images, embedded by several workers and ranked by their similarity to one.
 
+import { contentKey } from "./digest.js";
+import { download } from "./download.js";
 import { EmbeddingStore } from "./embedding-store.js";
-import { digest } from "./library.js";
+import { LensError, bounded, boundMethods } from "./errors.js";
+import { absolute, nameOf } from "./host.js";
 import { Pool, poolSize } from "./pool.js";
 
 /**
- * @import { CallOptions, ExplainOptions, ImageLike, Lens } from "../famlens.js"
+ * @import { Lens } from "./lens.js"
+ * @import { CallOptions, ExplainOptions, ImageLike } from "./types.js"
  * @import { Pair } from "./pair.js"
  * @import { Row } from "./pool.js"
  * @import { Origin, WasmHit } from "./wasm.js"
@@ -13,11 +17,13 @@ import { Pool, poolSize } from "./pool.js";
  * An image of a gallery. `source` is the image itself, null after an import until it is added again.
  * @typedef {{name: string, content: string, width: number, height: number, source: ImageLike | null}} GalleryItem
  *
- * @typedef {{index: number, name: string, similarity: number, duplicate: WasmHit["duplicate"], item: GalleryItem}} GalleryHit
+ * @typedef {{index: number, name: string, similarity: number, duplicate: WasmHit["duplicate"], item: GalleryItem}}
+ *   GalleryHit
  *
  * @typedef {{done: number, total: number, embedded: number, known: number, failed: number}} GalleryProgress
  *
- * When two images count as near-duplicates: their cosine reaches `cosine` (0.95), or it reaches `confirmed` (0.85) and the difference hashes of the
+ * When two images count as near-duplicates: their cosine reaches `cosine` (0.95), or it reaches `confirmed` (0.85) and
+ * the difference hashes of the
  * pictures differ in at most `bits` (8) of 64 bits, or the files are the same.
  * @typedef {{cosine?: number, confirmed?: number, bits?: number}} DuplicateRule
  *
@@ -25,8 +31,10 @@ import { Pool, poolSize } from "./pool.js";
  * @property {string | null} [target] the layer whose pooled activation maps are the embeddings; the model's by default
  * @property {string | null} [pooling]
  * @property {number} [gemExponent]
- * @property {number} [workers] how many embed at once; by default what cores and memory allow, 0 for none beside the lens
- * @property {boolean} [keep] whether the browser keeps the embeddings (not the images) for the next visit; true by default
+ * @property {number} [workers] how many embed at once; by default what cores and memory allow, 0 for none beside the
+ *   lens
+ * @property {boolean} [keep] whether the browser keeps the embeddings (not the images) for the next visit; true by
+ *   default
  */
 
 /** More images than this make searching and drawing slow. */
@@ -41,12 +49,14 @@ const BATCH = 16;
  * @param {GalleryOptions} [options]
  * @returns {Promise<Gallery>}
  */
-export async function createGallery(lens, options = {}) {
-  const { workers = poolSize(), keep = true, ...choices } = options;
-  const { gallery, origin } = await lens.ask("galleryCreate", { options: choices });
-  // Without digests (a page that is not secure) nothing can be known again.
-  const store = new EmbeddingStore(origin.key, keep && globalThis.crypto?.subtle !== undefined);
-  return new Gallery(lens, gallery, origin, new Pool(lens, workers), store);
+export function createGallery(lens, options = {}) {
+  return bounded([options], async () => {
+    const { workers = poolSize(lens.info.model.bytes), keep = true, ...choices } = options;
+    const { gallery, origin } = await lens.ask("galleryCreate", { options: choices });
+    // Without digests (a page that is not secure) nothing can be known again.
+    const store = new EmbeddingStore(origin, keep && globalThis.crypto?.subtle !== undefined);
+    return new Gallery(lens, gallery, origin, new Pool(lens, workers), store);
+  });
 }
 
 /** Many embedded images. Made by {@link createGallery}. */
@@ -67,6 +77,7 @@ export class Gallery {
   #places = new Map();
 
   /**
+   * @internal
    * @param {Lens} lens
    * @param {number} gallery
    * @param {Origin} origin
@@ -82,19 +93,29 @@ export class Gallery {
   }
 
   /**
-   * Adds images. What was embedded before, in this visit or an earlier one, is not embedded again. After an abort what is done stays.
+   * Adds images. What was embedded before, in this visit or an earlier one, is not embedded again. After an abort what
+   * is done stays.
    * @param {Iterable<File | Blob | string>} images
    * @param {{names?: string[], onProgress?: (progress: GalleryProgress) => void} & CallOptions} [options]
-   * @returns {Promise<{embedded: number, known: number, failed: {name: string, message: string}[]}>}
+   * @returns {Promise<{embedded: number, known: number, failed: {name: string, message: string}[], notKept: string |
+   *   null}>} `notKept` says why the browser
+   *   does not keep these embeddings for the next visit, where it should and cannot
    */
   async add(images, { names, onProgress, signal } = {}) {
     const list = [...images];
     if (this.items.length + list.length > MOST_IMAGES) {
-      throw new RangeError(
-        `A gallery holds at most ${MOST_IMAGES} images; there are ${this.items.length}, and ${list.length} more do not fit.`,
+      throw new LensError(
+        "argument",
+        `A gallery holds at most ${MOST_IMAGES} images; there are ${this.items.length}, and ${list.length} more do ` +
+          "not fit.",
       );
     }
-    const result = { embedded: 0, known: 0, failed: /** @type {{name: string, message: string}[]} */ ([]) };
+    const result = {
+      embedded: 0,
+      known: 0,
+      failed: /** @type {{name: string, message: string}[]} */ ([]),
+      notKept: /** @type {string | null} */ (null),
+    };
     /** @type {{row: Row, source: ImageLike, isNew: boolean}[]} */
     let ready = [];
     let next = 0;
@@ -129,7 +150,8 @@ export class Gallery {
         } catch (error) {
           if (signal?.aborted) return;
           const { code, message } = /** @type {any} */ (error);
-          if (code === "disposed") throw error;
+          // The lens has ended, and no other image fares better.
+          if (code === "disposed" || code === "crashed") throw error;
           result.failed.push({ name, message });
         }
         if (ready.length >= BATCH) await flush();
@@ -155,6 +177,7 @@ export class Gallery {
       }
     }
     signal?.throwIfAborted();
+    result.notKept = this.#store.failure;
     return result;
   }
 
@@ -165,12 +188,11 @@ export class Gallery {
    * @returns {Promise<{hits: GalleryHit[], ms: {embed: number, rank: number}}>}
    */
   async rank(query, { top = 50, rule, signal } = {}) {
-    const { id } = await this.#lens.open(query);
-    const { hits, ms } = await this.#lens.ask(
-      "galleryRank",
-      { gallery: this.#gallery, query: id, top, rule: rule ?? null },
-      { signal },
-    );
+    const { hits, ms } = await this.#lens.whileUsing(async () => {
+      const { id } = await this.#lens.open(query, { signal });
+      const args = { gallery: this.#gallery, query: id, top, rule: rule ?? null };
+      return this.#lens.ask("galleryRank", args, { signal });
+    });
     return {
       ms,
       hits: hits.map((/** @type {WasmHit} */ hit) => ({
@@ -182,19 +204,19 @@ export class Gallery {
   }
 
   /**
-   * What makes a query and an image of the gallery alike, on both sides. The image has to be there, not only its embedding.
+   * What makes a query and an image of the gallery alike, on both sides. The image has to be there, not only its
+   * embedding.
    * @param {ImageLike} query
    * @param {number} index
    * @param {ExplainOptions & CallOptions} [options]
    * @returns {Promise<Pair>}
    */
-  explain(query, index, options = {}) {
+  async explain(query, index, options = {}) {
     const item = this.items[index];
     if (!item?.source)
-      return Promise.reject(
-        new RangeError(
-          `${item?.name ?? `Image ${index}`} is not here, only its embedding: add the image to see its map.`,
-        ),
+      throw new LensError(
+        "argument",
+        `${item?.name ?? `Image ${index}`} is not here, only its embedding: add the image to see its map.`,
       );
     // Compared as the gallery ranks: by its own pooling, at its own layer.
     const [pooling, parameter] = this.origin.pooling.split(/\((.*)\)$/s);
@@ -207,8 +229,10 @@ export class Gallery {
   }
 
   /**
-   * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images, during which the gallery can be asked other things.
-   * @param {{rule?: DuplicateRule, onProgress?: (progress: {done: number, total: number}) => void} & CallOptions} [options] `onProgress` is told
+   * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images, during which the gallery
+   * can be asked other things.
+   * @param {{rule?: DuplicateRule, onProgress?: (progress: {done: number, total: number}) => void} & CallOptions}
+   *   [options] `onProgress` is told
    *   how many images have been compared with all before them
    * @returns {Promise<number[][]>}
    */
@@ -239,7 +263,8 @@ export class Gallery {
   }
 
   /**
-   * Adds what {@link Gallery.export} or `famlens index` wrote. Embeddings of another model, layer or pooling are refused.
+   * Adds what {@link Gallery.export} or `famlens index` wrote. Embeddings of another model, layer or pooling are
+   * refused.
    * @param {{npy: Blob, csv: Blob}} files
    * @returns {Promise<number>} how many images are new
    */
@@ -252,7 +277,8 @@ export class Gallery {
     });
     const fresh = rows.filter(({ item }) => !this.#places.has(item.content));
     if (this.items.length + fresh.length > MOST_IMAGES)
-      throw new RangeError(
+      throw new LensError(
+        "argument",
         `A gallery holds at most ${MOST_IMAGES} images, and these would make it ${this.items.length + fresh.length}.`,
       );
     for (let from = 0; from < fresh.length; from += 256)
@@ -275,19 +301,18 @@ export class Gallery {
   }
 
   /** How many embeddings this browser keeps, of all models together. */
-  kept() {
+  async kept() {
     return this.#store.count();
   }
 
   /** Forgets the embeddings that the browser keeps; this gallery stays. */
-  forgetKept() {
+  async forgetKept() {
     return this.#store.clear();
   }
 
   /** Ends its workers and frees its memory. */
   async dispose() {
     this.#pool.end();
-    await this.#store.close();
     await this.#lens.ask("galleryClose", { gallery: this.#gallery }).catch(() => {});
   }
 
@@ -330,22 +355,20 @@ export class Gallery {
   }
 }
 
-/** @param {File | Blob | string} image */
-function nameOf(image) {
-  if (image instanceof File) return image.webkitRelativePath || image.name;
-  return typeof image === "string" ? decodeURIComponent(image.split(/[?#]/)[0].split("/").pop() || image) : "image";
-}
+boundMethods(Gallery);
 
 /** The SHA-256 of a file, as `famlens index` computes it. @param {File | Blob | string} image */
 async function contentOf(image) {
-  if (typeof image === "string") {
-    const response = await fetch(image);
-    if (!response.ok) throw new Error(`${image} is not there (the server answered ${response.status}).`);
-    return digest(new Uint8Array(await response.arrayBuffer()));
-  }
+  const bytes =
+    typeof image === "string" ? (await download(absolute(image), { what: "image" })).bytes : await read(image);
+  return contentKey(bytes);
+}
+
+/** @param {Blob} file */
+async function read(file) {
   try {
-    return await digest(new Uint8Array(await image.arrayBuffer()));
-  } catch {
-    throw new Error("It can no longer be read: it was moved or changed since it was chosen.");
+    return new Uint8Array(await file.arrayBuffer());
+  } catch (error) {
+    throw new LensError("file", "It can no longer be read: it was moved or changed since it was chosen.", error);
   }
 }

@@ -1,21 +1,34 @@
 // What int8 weights cost on images of one's own: the model once with its weights as the file has them and once as int8.
 
-import { createLens } from "../famlens.js";
+import { LensError, bounded } from "./errors.js";
+import { createLens } from "./lens.js";
 
 /**
- * @import { CallOptions, ImageLike, Int8Cost, Lens } from "../famlens.js"
+ * @import { Lens } from "./lens.js"
+ * @import { CallOptions, ImageLike, Int8Cost, LensImage } from "./types.js"
  */
 
 /**
- * Compares the embeddings of images under the weights as the file has them and under int8 weights. The lens itself is one side; a second one,
+ * Compares the embeddings of images under the weights as the file has them and under int8 weights. The lens itself is
+ * one side; a second one,
  * on the CPU, is the other and is gone afterwards. Stops at a `signal`.
  * @param {Lens} lens
- * @param {Exclude<ImageLike, import("../famlens.js").LensImage>[]} images
+ * @param {Exclude<ImageLike, LensImage>[]} images
  * @param {{onProgress?: (done: number, total: number) => void} & CallOptions} [options]
  * @returns {Promise<Int8Cost>}
  */
-export async function measureInt8(lens, images, { onProgress, signal } = {}) {
-  if (!lens.model) throw new Error("This lens has no model.");
+export function measureInt8(lens, images, options = {}) {
+  return bounded([options], () => compare(lens, images, options));
+}
+
+/**
+ * @param {Lens} lens
+ * @param {Exclude<ImageLike, LensImage>[]} images
+ * @param {{onProgress?: (done: number, total: number) => void} & CallOptions} options
+ * @returns {Promise<Int8Cost>}
+ */
+async function compare(lens, images, { onProgress, signal }) {
+  if (!lens.model) throw new LensError("argument", "This lens has no model.");
   signal?.throwIfAborted();
   onProgress?.(0, images.length);
   const isInt8 = lens.info.model.storedWeights !== null;
@@ -23,6 +36,9 @@ export async function measureInt8(lens, images, { onProgress, signal } = {}) {
     model: /** @type {any} */ (lens.model),
     backend: "cpu",
     weights: isInt8 ? "stored" : "int8",
+    worker: lens.options.worker,
+    patience: lens.options.patience,
+    signal,
   });
   /** @type {Float32Array[][]} */
   const found = [[], []];

@@ -1,6 +1,7 @@
 // The images a session holds: each content once, counted by how many sources hold it.
 
-import { sha256 } from "./digest.js";
+import { contentKey } from "./digest.js";
+import { download } from "./download.js";
 import { Failure } from "./failure.js";
 
 /**
@@ -121,7 +122,8 @@ export class Library {
 
 /**
  * @typedef {<T>(run: () => Promise<T>) => Promise<T>} InTurn
- * @typedef {{key: string, add: () => Promise<WasmImage>, view: (seed: number, allowed: object, inTurn: InTurn) => Promise<WasmView>}} Content
+ * @typedef {{key: string, add: () => Promise<WasmImage>, view: (seed: number, allowed: object, inTurn: InTurn) =>
+ *   Promise<WasmView>}} Content
  *
  * @param {WasmLens} lens
  * @param {string} name
@@ -135,10 +137,10 @@ async function read(lens, name, source) {
     source.close();
     return pixels(lens, name, data);
   }
-  const blob = typeof source === "string" ? await fetchImage(source, name) : source;
-  const bytes = new Uint8Array(await readBlob(blob, name));
+  const bytes =
+    typeof source === "string" ? (await download(source, { what: "image" })).bytes : await readBlob(source, name);
   return {
-    key: await digest(bytes),
+    key: await contentKey(bytes),
     add: () =>
       orByBrowser(
         () => lens.addImage(name, bytes),
@@ -164,7 +166,7 @@ async function read(lens, name, source) {
       return ours();
     } catch (error) {
       if (!(/** @type {any} */ (error).browserCanTry)) throw error;
-      return theirs(await decodeByBrowser(blob, name));
+      return theirs(await decodeByBrowser(source instanceof Blob ? source : new Blob([bytes]), name));
     }
   }
 }
@@ -176,7 +178,7 @@ async function read(lens, name, source) {
  * @returns {Promise<Content>}
  */
 async function pixels(lens, name, { width, height, data }) {
-  const content = await digest(data);
+  const content = await contentKey(/** @type {BufferSource} */ (data));
   return {
     key: `${width}x${height}:${content}`,
     add: async () => lens.addPixels(name, width, height, data),
@@ -185,27 +187,12 @@ async function pixels(lens, name, { width, height, data }) {
 }
 
 /**
- * @param {string} url
- * @param {string} name
- */
-async function fetchImage(url, name) {
-  const response = await fetch(url).catch(() => null);
-  if (!response)
-    throw new Failure(
-      "network",
-      `${name} could not be fetched from ${url}. Check the connection, and that its server lets other pages read it.`,
-    );
-  if (!response.ok) throw new Failure("network", `${name} is not at ${url} (the server answered ${response.status}).`);
-  return response.blob();
-}
-
-/**
  * @param {Blob} blob
  * @param {string} name
  */
 async function readBlob(blob, name) {
   try {
-    return await blob.arrayBuffer();
+    return new Uint8Array(await blob.arrayBuffer());
   } catch {
     throw new Failure(
       "image",
@@ -215,7 +202,8 @@ async function readBlob(blob, name) {
 }
 
 /**
- * AVIF and the like, by the browser's own decoder. What only an <img> element reads is left to the page: code "element".
+ * AVIF and the like, by the browser's own decoder. What only an <img> element reads is left to the page: code
+ * "element".
  * @param {Blob} blob
  * @param {string} name
  */
@@ -247,13 +235,4 @@ function draw(name, bitmap) {
   );
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, width, height);
-}
-
-/** @param {Uint8Array<ArrayBuffer> | ImageDataArray} bytes */
-export async function digest(bytes) {
-  // Without digests equal images are simply held twice.
-  return (
-    (await sha256(/** @type {BufferSource} */ (bytes))) ??
-    `unnamed ${crypto.getRandomValues(new Uint32Array(4)).join("-")}`
-  );
 }

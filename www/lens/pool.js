@@ -1,27 +1,43 @@
 // Several workers with a session of their own on the CPU, for work on many images.
 
-import { absolute, startWorker } from "./host.js";
+import { Channel } from "./channel.js";
+import { LensError } from "./errors.js";
+import { absolute } from "./host.js";
 import { isHandle } from "./sources.js";
 
 /**
- * @import { ImageLike, Lens } from "../famlens.js"
+ * @import { Lens } from "./lens.js"
+ * @import { ImageLike } from "./types.js"
  * @import { WasmItem } from "./wasm.js"
  *
  * @typedef {{item: WasmItem, embedding: Float32Array}} Row
  */
 
-/** Memory of a worker in gigabytes: the model, its work space and a large photo. */
-const GIGABYTES = 0.25;
+/**
+ * Memory of a worker in bytes: the program with a large photo, and so many times the model's file while that is read
+ * (measured: docs/reliability.md).
+ */
+const PROGRAM = 120e6;
+const TIMES_THE_FILE = 3.5;
+/** The part of the machine's memory that the workers and the lens may take together. */
+const PART = 1 / 4;
 const MOST = 8;
 /** So few images are embedded sooner than a worker has started. */
 export const FEW = 6;
 
-/** How many workers this machine has room for; one core is left to the page. */
-export function poolSize() {
+/**
+ * How many workers this machine has room for besides the lens; one core is left to the page. None where the model is
+ * too large for two of it.
+ * @param {number} modelBytes size of the model's file
+ * @returns {number}
+ */
+export function poolSize(modelBytes) {
   const cores = (navigator.hardwareConcurrency || 2) - 1;
+  const device = /** @type {Navigator & {deviceMemory?: number}} */ (navigator);
   // Browsers that do not tell the memory have four gigabytes or more of it nowadays; phones do tell.
-  const memory = /** @type {any} */ (navigator).deviceMemory || 4;
-  return Math.max(1, Math.min(cores, MOST, Math.floor(memory / 2 / GIGABYTES)));
+  const memory = (device.deviceMemory || 4) * 1e9 * PART;
+  const each = PROGRAM + TIMES_THE_FILE * modelBytes;
+  return Math.max(0, Math.min(Math.max(1, cores), MOST, Math.floor((memory - each) / each)));
 }
 
 /**
@@ -34,35 +50,26 @@ export function sendable(image) {
   return typeof image === "string" || image instanceof URL ? absolute(image) : null;
 }
 
-/** Whether a worker's failure says nothing of the image: only a page can read some kinds, and a worker may die. @param {unknown} error */
+/**
+ * Whether a worker's failure says nothing of the image: only a page can read some kinds, and a worker may die.
+ * @param {unknown} error
+ */
 export const isOfWorker = error => ["element", "crashed"].includes(/** @type {any} */ (error)?.code);
 
-/** One worker that answers one request at a time. */
-export class Hand {
-  #worker = startWorker();
-  #next = 1;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (reason: unknown) => void}>} */
-  #waiting = new Map();
+/**
+ * A worker with the lens's model on the CPU, and with all that the lens was given besides, so that both answer alike.
+ */
+export class PoolWorker {
+  #channel;
   /** @type {Promise<unknown>} */
   #ready;
 
   /** @param {Lens} lens */
   constructor(lens) {
-    this.#worker.addEventListener("message", ({ data }) => {
-      const waiting = this.#waiting.get(data.id);
-      this.#waiting.delete(data.id);
-      if (data.error) waiting?.reject(Object.assign(new Error(data.error.message), { code: data.error.code }));
-      else waiting?.resolve(data.value);
-    });
-    this.#worker.addEventListener("error", event => {
-      event.preventDefault();
-      this.#fail(
-        Object.assign(new Error(`A worker stopped unexpectedly (${event.message ?? ""}).`), { code: "crashed" }),
-      );
-    });
-    // With all that the lens was given besides, so that both answer alike.
-    const begin = [["create", { model: lens.model, backend: "cpu" }], ...lens.given.values()];
-    this.#ready = Promise.all(begin.map(([op, args]) => this.#send(/** @type {string} */ (op), args)));
+    const { worker, patience } = lens.options;
+    this.#channel = new Channel({ worker: worker ? absolute(worker) : null, patience });
+    const begin = [["create", { model: lens.model, backend: "cpu", patience }], ...lens.given.values()];
+    this.#ready = Promise.all(begin.map(([op, args]) => this.#channel.ask(/** @type {string} */ (op), Object(args))));
     this.#ready.catch(() => {});
   }
 
@@ -73,36 +80,16 @@ export class Hand {
    */
   async ask(op, args) {
     await this.#ready;
-    return this.#send(op, args);
+    return this.#channel.ask(op, args);
   }
 
   /** Lets go of an image; nobody waits for that. @param {number} id */
   release(id) {
-    this.#worker.postMessage({ id: 0, op: "release", args: { id } });
+    this.#channel.release(id);
   }
 
   end() {
-    this.#worker.terminate();
-    this.#fail(Object.assign(new Error("The worker was ended."), { code: "disposed" }));
-  }
-
-  /** @param {unknown} error */
-  #fail(error) {
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
-  }
-
-  /**
-   * @param {string} op
-   * @param {unknown} args
-   * @returns {Promise<any>}
-   */
-  #send(op, args) {
-    const id = this.#next++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ id, op, args });
-    });
+    this.#channel.end(new LensError("disposed", "The worker was ended."));
   }
 }
 
@@ -110,11 +97,11 @@ export class Hand {
 export class Pool {
   #lens;
   #most;
-  /** @type {Hand[]} */
+  /** @type {PoolWorker[]} */
   #free = [];
-  /** @type {Set<Hand>} */
+  /** @type {Set<PoolWorker>} */
   #all = new Set();
-  /** @type {((hand: Hand | null) => void)[]} */
+  /** @type {((worker: PoolWorker | null) => void)[]} */
   #queue = [];
   #started = 0;
 
@@ -142,19 +129,20 @@ export class Pool {
    */
   async row(name, image, content, origin) {
     this.#started += 1;
-    const alone = async () => {
-      const { id } = await this.#lens.open(image, { name });
-      return this.#lens.ask("galleryRow", { id, content, origin });
-    };
+    const alone = () =>
+      this.#lens.whileUsing(async () => {
+        const { id } = await this.#lens.open(image, { name });
+        return this.#lens.ask("galleryRow", { id, content, origin });
+      });
     const source = isHandle(image) ? null : sendable(image);
     if (source === null || this.#started <= FEW || this.#most < 1) return alone();
     try {
-      const work = async (/** @type {Hand} */ hand) => {
-        const { id } = await hand.ask("open", { name, source });
+      const work = async (/** @type {PoolWorker} */ worker) => {
+        const { id } = await worker.ask("open", { name, source });
         try {
-          return await hand.ask("galleryRow", { id, content, origin });
+          return await worker.ask("galleryRow", { id, content, origin });
         } finally {
-          hand.release(id);
+          worker.release(id);
         }
       };
       return await this.use(work, alone);
@@ -167,46 +155,64 @@ export class Pool {
   /**
    * Does a piece of work on the next worker that is free, or another one in its place if the pool has been ended.
    * @template T
-   * @param {(hand: Hand) => Promise<T>} work
+   * @param {(worker: PoolWorker) => Promise<T>} work
    * @param {() => Promise<T>} otherwise
    * @returns {Promise<T>}
    */
   async use(work, otherwise) {
-    const hand = await this.#take();
-    if (!hand) return otherwise();
+    const worker = await this.#take();
+    if (!worker) return otherwise();
+    let dead = false;
     try {
-      return await work(hand);
+      return await work(worker);
+    } catch (error) {
+      dead = /** @type {any} */ (error)?.code === "crashed";
+      throw error;
     } finally {
-      this.#give(hand);
+      if (dead) this.#bury(worker);
+      else this.#give(worker);
     }
   }
 
   /** Ends all workers; the next request starts new ones. */
   end() {
-    for (const hand of this.#all) hand.end();
+    for (const worker of this.#all) worker.end();
     this.#all.clear();
     this.#free = [];
     this.#started = 0;
     for (const waiting of this.#queue.splice(0)) waiting(null);
   }
 
-  /** @returns {Promise<Hand | null>} */
+  /** @returns {Promise<PoolWorker | null>} */
   #take() {
     const free = this.#free.pop();
     if (free) return Promise.resolve(free);
-    if (this.#all.size < this.#most) {
-      const hand = new Hand(this.#lens);
-      this.#all.add(hand);
-      return Promise.resolve(hand);
-    }
+    if (this.#all.size < this.#most) return Promise.resolve(this.#add());
     return new Promise(resolve => this.#queue.push(resolve));
   }
 
-  /** @param {Hand} hand */
-  #give(hand) {
-    if (!this.#all.has(hand)) return;
+  #add() {
+    const worker = new PoolWorker(this.#lens);
+    this.#all.add(worker);
+    return worker;
+  }
+
+  /** @param {PoolWorker} worker */
+  #give(worker) {
+    if (!this.#all.has(worker)) return;
     const waiting = this.#queue.shift();
-    if (waiting) waiting(hand);
-    else this.#free.push(hand);
+    if (waiting) waiting(worker);
+    else this.#free.push(worker);
+  }
+
+  /**
+   * A worker that has crashed does nothing any more; another one takes its place if anything waits.
+   * @param {PoolWorker} worker
+   */
+  #bury(worker) {
+    worker.end();
+    if (!this.#all.delete(worker)) return;
+    const waiting = this.#queue.shift();
+    waiting?.(this.#add());
   }
 }

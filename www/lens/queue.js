@@ -1,12 +1,23 @@
 import { Failure } from "./failure.js";
 
 /**
- * A piece of work; `run` is told how to ask whether anybody still waits.
- * @typedef {{id: number, urgent?: boolean, run: (cancelled: () => boolean) => unknown}} Job
+ * A piece of work; `run` is told how to ask whether anybody still waits. `steps` says that it has many steps and tells
+ * of none.
+ * @typedef {{id: number, urgent?: boolean, steps?: boolean, run: (cancelled: () => boolean) => unknown}} Job
  */
 
-/** Runs requests one after another. Urgent ones (what the pointer waits for) overtake; cancelled ones are dropped. */
+/** So much longer may a job of many steps take without a sign. */
+const STEPS = 10;
+
+/**
+ * Runs requests one after another. Urgent ones (what the pointer waits for) overtake; cancelled ones are dropped, and
+ * stuck ones are given up.
+ */
 export class Queue {
+  /** How many seconds a job may wait for something, a GPU say, without a sign that it gets on. */
+  patience = 120;
+  /** How many seconds the running job has waited. */
+  #waited = 0;
   /** @type {{job: Job, resolve: (value: unknown) => void, reject: (reason: unknown) => void}[]} */
   #jobs = [];
   #running = 0;
@@ -40,6 +51,39 @@ export class Queue {
     entry.reject(new Failure("cancelled", "Nobody waits for this any more."));
   }
 
+  /** The running job has got on. */
+  progress() {
+    this.#waited = 0;
+  }
+
+  /**
+   * Gives a job up that only waits. Ticks are counted and not the time, since nothing ticks while the job computes or
+   * the machine sleeps.
+   * @template T
+   * @param {number} limit
+   * @param {() => Promise<T>} run
+   * @returns {Promise<T>}
+   */
+  #inTime(limit, run) {
+    this.#waited = 0;
+    /** @type {ReturnType<typeof setInterval>} */
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setInterval(() => {
+        this.#waited += 1;
+        if (this.#waited < limit) return;
+        reject(
+          new Failure(
+            "crashed",
+            `The engine has waited for an answer for ${limit} seconds and was ended. Start it again; your images ` +
+              "are kept.",
+          ),
+        );
+      }, 1000);
+    });
+    return Promise.race([run(), /** @type {Promise<T>} */ (late)]).finally(() => clearInterval(timer));
+  }
+
   async #drain() {
     if (this.#busy) return;
     this.#busy = true;
@@ -47,7 +91,8 @@ export class Queue {
       const { id, run } = entry.job;
       this.#running = id;
       try {
-        entry.resolve(await run(() => this.#cancelled.has(id)));
+        const limit = this.patience * (entry.job.steps ? STEPS : 1);
+        entry.resolve(await this.#inTime(limit, async () => run(() => this.#cancelled.has(id))));
       } catch (error) {
         entry.reject(error);
       }

@@ -1,4 +1,5 @@
-// Whitened and discriminative FAM in the worker: their statistics, fetched when they are first needed or counted from the user's own images, and mosaics.
+// Whitened and discriminative FAM in the worker: their statistics, fetched when they are first needed or counted from
+// the user's own images, and mosaics.
 
 import { fetchFile } from "./model.js";
 import { Failure } from "./failure.js";

@@ -1,12 +1,61 @@
 // The types of options and answers of the public module: comments only, which famlens.js passes on.
 
 /**
- * @import { BackendChoice, ChannelShare, ClassScore, Form, LensImage } from "../famlens.js"
+ * An image in any form that a page has one in. Strings and URLs are fetched by the worker.
+ * @typedef {File | Blob | string | URL | ImageBitmap | ImageData | HTMLCanvasElement | OffscreenCanvas |
+ *   HTMLImageElement | LensImage} ImageLike
  */
 
 /**
- * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index of the class that the
- * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target` names a single one.
+ * An image that a lens has decoded: what {@link Lens.open} gives. `width` and `height` are those of the upright photo.
+ * @typedef {{id: number, name: string, width: number, height: number}} LensImage
+ */
+
+/** @typedef {"auto" | "webgpu" | "cpu"} BackendChoice */
+
+/**
+ * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link
+ * Lens.choices} says
+ * what each is.
+ * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
+ */
+
+/**
+ * One class: its name and the support images that define it.
+ * @typedef {{name: string, supports: ImageLike[]}} ClassSpec
+ */
+
+/**
+ * A channel and the part of a class's similarity that it carries; `share` is its part of all positive contributions.
+ * @typedef {{channel: number, contribution: number, share: number}} ChannelShare
+ */
+
+/**
+ * A class and how similar the query is to it. `constant` is the part of what is explained that no channel carries by
+ * construction, `residual`
+ * what the contributions and the constant miss of it.
+ * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
+ */
+
+/**
+ * A call with a `signal` rejects with the signal's reason when it is aborted.
+ * @typedef {{signal?: AbortSignal}} CallOptions
+ */
+
+/**
+ * How many seconds may pass without a sign before something is given up with a message: `start` until the worker's
+ * scripts run (60), `download` between
+ * two pieces of a download (30), `call` between two steps of a call (120; ten times as much for calls of many steps,
+ * such as the evaluation of a photo), and
+ * `silence` in which a worker that computes says nothing at all (300).
+ * @typedef {{start?: number, download?: number, call?: number, silence?: number}} Patience
+ */
+
+/**
+ * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index
+ * of the class that the
+ * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target`
+ * names a single one.
  * @typedef {object} ExplainOptions
  * @property {Form} [form]
  * @property {number | null} [rival]
@@ -31,21 +80,27 @@
  * @property {"mean" | "product" | "max"} [fusion]
  * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
  * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
- * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's classifier to explain
+ * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's
+ *   classifier to explain
  * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
- * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number, stride?: number}} [methodOptions]
+ * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number,
+ *   stride?: number}} [methodOptions]
  */
 
 /**
- * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share, `bytes` an estimate.
- * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost: {milliseconds: number, own: number,
+ * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all
+ * share, `bytes` an estimate.
+ * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost:
+ *   {milliseconds: number, own: number,
  *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
- * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods: MethodResult[],
+ * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods:
+ *   MethodResult[],
  *   backend: "webgpu" | "cpu"}} Comparison
  */
 
 /**
- * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs, and its values.
+ * One thing that can be chosen: a field of {@link ExplainOptions} (a dot leads into an object), what control it needs,
+ * and its values.
  * @typedef {object} Choice
  * @property {string} kind
  * @property {string} label
@@ -59,7 +114,8 @@
  */
 
 /**
- * The network as people draw it, at the model's input size: layers in an order that they can run in, and blocks as ranges of layers. `target` is the
+ * The network as people draw it, at the model's input size: layers in an order that they can run in, and blocks as
+ * ranges of layers. `target` is the
  * place of the target layer.
  * @typedef {object} Network
  * @property {number[]} input `[1, C, H, W]`
@@ -72,20 +128,28 @@
  */
 
 /**
- * One layer. `name` is what the option `target` takes, if `whyNot` is null. `maps` are channels, height and width; `tokens` those before and
- * after the grid of cells; `cost` the part (0 to 1) of the network's products that a pass up to this layer takes; `bytes` its output's size for one
+ * One layer. `name` is what the option `target` takes, if `whyNot` is null. `maps` are channels, height and width;
+ * `tokens` those before and
+ * after the grid of cells; `cost` the part (0 to 1) of the network's products that a pass up to this layer takes;
+ * `bytes` its output's size for one
  * image; `inputs` the places of the layers that it reads.
- * @typedef {{name: string, label: string, op: string, detail: string, shape: number[], parameters: number, multiplyAdds: number, cost: number,
- *   bytes: number, inputs: number[], maps: [number, number, number] | null, layout: "channels first" | "channels last" | "tokens" | null,
+ * @typedef {{name: string, label: string, op: string, detail: string, shape: number[], parameters: number,
+ *   multiplyAdds: number, cost: number,
+ *   bytes: number, inputs: number[], maps: [number, number, number] | null, layout: "channels first" | "channels last"
+ *   | "tokens" | null,
  *   tokens: [number, number], whyNot: string | null}} NetworkLayer
- * @typedef {{label: string, kind: "transformer" | "attention" | "mlp" | "residual" | "gate" | "branches" | "dense" | "branch" | "layers", first: number,
+ * @typedef {{label: string, kind: "transformer" | "attention" | "mlp" | "residual" | "gate" | "branches" | "dense" |
+ *   "branch" | "layers", first: number,
  *   count: number, blocks: NetworkBlock[]}} NetworkBlock
  */
 
 /**
- * What follows the target layer. `module` is all of it as pooling and transformation module, where it is that, and `whyNot` says why it is not.
- * @typedef {{says: string, steps: {layer: number | null, says: string, kind: "pooling" | "linear" | "normalisation" | "activation" | "layers"}[],
- *   module: {pooling: string, head: string, affine: boolean, stoppedAt: string | null} | null, whyNot: string | null}} AfterTarget
+ * What follows the target layer. `module` is all of it as pooling and transformation module, where it is that, and
+ * `whyNot` says why it is not.
+ * @typedef {{says: string, steps: {layer: number | null, says: string, kind: "pooling" | "linear" | "normalisation" |
+ *   "activation" | "layers"}[],
+ *   module: {pooling: string, head: string, affine: boolean, stoppedAt: string | null} | null, whyNot: string | null}}
+ *   AfterTarget
  */
 
 /**
@@ -93,13 +157,16 @@
  * @property {ClassScore[]} classes in the order they were given
  * @property {number} predicted index of the most similar class
  * @property {Form} form
- * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so on
- * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero everywhere, and why
+ * @property {string} score what `similarity` is, and so what ranks the classes: `"cosine"`, `"centred cosine"` and so
+ *   on
+ * @property {string[]} notes plain sentences about the choices: that one cannot change the map, that a map is zero
+ *   everywhere, and why
  * @property {LensMap} map the map of the predicted class
  * @property {LensMap[]} maps one for every class
  * @property {Float32Array[]} contributions for every class, what each channel adds to its score
  * @property {Float32Array[]} weights for every class, what the activation maps were multiplied with
- * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target layers, the maps
+ * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target
+ *   layers, the maps
  *   before they were fused
  * @property {number} passes how many forward passes of the query the maps are made of
  * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
@@ -108,7 +175,8 @@
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
  * @property {{width: number, height: number}} query size of the query photo
  * @property {string} target the layer whose channels `contributions` are of
- * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the whole call, the
+ * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the
+ *   whole call, the
  *   network on new support images, the network on the query, weights and maps, and the further looks of a finer map
  * @property {number} embedded how many images went through the network for this call
  * @property {"webgpu" | "cpu"} backend
@@ -116,12 +184,15 @@
  */
 
 /**
- * The leave-one-out check of a support set. `confusion` has a row for the class an image was put in and a column for the class that the others
- * say it is. An image that is the only one of its class has no `predicted`; a negative `margin` is an image that is not recognised.
+ * The leave-one-out check of a support set. `confusion` has a row for the class an image was put in and a column for
+ * the class that the others
+ * say it is. An image that is the only one of its class has no `predicted`; a negative `margin` is an image that is
+ * not recognised.
  * @typedef {object} SupportCheck
  * @property {string[]} classes
  * @property {number[][]} confusion
- * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number | null}[]} images class by
+ * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number |
+ *   null}[]} images class by
  *   class, in the order given
  * @property {number | null} accuracy
  * @property {string} score
@@ -129,15 +200,20 @@
  */
 
 /**
- * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at which layer and input size.
+ * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at
+ * which layer and input size.
  * `adapted` says that they are not those that came with the model.
- * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted: boolean}} StatisticsInfo
+ * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted:
+ *   boolean}} StatisticsInfo
  */
 
 /**
- * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each class, the part of the
- * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies in tile t (null if the
- * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there, and `auc[k]` how well
+ * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each
+ * class, the part of the
+ * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies
+ * in tile t (null if the
+ * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there,
+ * and `auc[k]` how well
  * the map's values tell its tile from the rest (0.5 by chance).
  * @typedef {object} Mosaic
  * @property {LensImage} image to draw maps on with `lens.render`; `lens.forget` it when it is no longer shown
@@ -146,12 +222,15 @@
  * @property {{class: number, image: number}[]} tiles
  * @property {number[]} chance
  * @property {string[]} notes
- * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]} forms
+ * @property {(Explanation & {energy: (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]})[]}
+ *   forms
  */
 
 /**
- * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest region over
- * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no peak.
+ * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest
+ * region over
+ * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no
+ * peak.
  * @typedef {object} LensMap
  * @property {Float32Array} data
  * @property {number} width
@@ -183,9 +262,12 @@
  */
 
 /**
- * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded; `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with passes as the numbers.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number, method?: string}} Progress
+ * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded;
+ * `total` is 0 if unknown.
+ * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with
+ * passes as the numbers.
+ * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number,
+ *   method?: string}} Progress
  */
 
 /**
@@ -205,35 +287,50 @@
  * @property {number[]} forward forward passes that end at the embedding
  * @property {number[]} explain forward passes with the maps of three classes in the same go
  * @property {number[]} fam the maps of three classes alone, on activation maps that are already there
- * @property {number[]} discriminative forward passes with discriminative FAM of three classes, at the model's input size; empty without statistics
+ * @property {number[]} discriminative forward passes with discriminative FAM of three classes, at the model's input
+ *   size; empty without statistics
  * @property {number[]} discriminative_large the same at the input size of the class-specific forms
  */
 
 /**
  * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
+ * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?:
+ *   ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
  *   `model.json`, or both files' content; the model that comes with famlens by default
- * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what `model.json` says by default
- * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the first explanation and
+ * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what
+ *   `model.json` says by default
+ * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the
+ *   first explanation and
  *   goes on with the faster one
  * @property {(progress: Progress) => void} [onProgress]
- * @property {(info: LensInfo) => void} [onInfo] called when `lens.info` changes by itself, after the engines were measured
+ * @property {(info: LensInfo) => void} [onInfo] called when `lens.info` changes by itself, after the engines were
+ *   measured
+ * @property {AbortSignal} [signal] ends the loading
+ * @property {Patience} [patience]
+ * @property {string | URL} [worker] address of the worker's module, where it is not `worker.js` beside this one: in a
+ *   bundle
  */
 
 /**
- * What storing the weights as int8 changed: how many weights were float, their bytes then and now. `tensors` 0 is a model whose weights were int8.
+ * What storing the weights as int8 changed: how many weights were float, their bytes then and now. `tensors` 0 is a
+ * model whose weights were int8.
  * @typedef {{tensors: number, bytesBefore: number, bytesAfter: number}} StoredWeights
  */
 
 /**
- * What int8 weights cost on some images, against the weights as the file has them. `agreement` is the part of the images whose most similar
- * other image is the same one under both, null with fewer than three images; `worst` is the image with the least cosine.
- * @typedef {{stored: StoredWeights, images: number, mean: number, least: number, worst: number, agreement: number | null}} Int8Cost
+ * What int8 weights cost on some images, against the weights as the file has them. `agreement` is the part of the
+ * images whose most similar
+ * other image is the same one under both, null with fewer than three images; `worst` is the image with the least
+ * cosine.
+ * @typedef {{stored: StoredWeights, images: number, mean: number, least: number, worst: number, agreement: number |
+ *   null}} Int8Cost
  */
 
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string, targets: string[], parameters: number, pooling: string, hasMeanEmbedding: boolean, hasStatistics: boolean, storedWeights: StoredWeights | null}} model
+ * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string,
+ *   targets: string[], parameters: number, bytes: number, pooling: string, hasMeanEmbedding: boolean, hasStatistics:
+ *   boolean, storedWeights: StoredWeights | null}} model
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

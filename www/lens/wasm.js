@@ -1,12 +1,15 @@
-// The face of the wasm module, as types. It is built later than the page is checked, so it is written down here; src/web is the other side.
+// The face of the wasm module, as types. It is built later than the page is checked, so it is written down here;
+// src/web is the other side.
 
 /**
- * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number, number, number] | null,
+ * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number,
+ *   number, number] | null,
  *   peak: [number, number] | null, constant: boolean}} WasmMap
  * @typedef {{id: number, width: number, height: number}} WasmImage
  * @typedef {{name: string, supports: number[]}} WasmClass
  *
- * @typedef {{kind: string, describe: string, available: boolean | null, reason: string | null, software: boolean, milliseconds: number | null}} WasmEngine
+ * @typedef {{kind: string, describe: string, available: boolean | null, reason: string | null, software: boolean,
+ *   milliseconds: number | null}} WasmEngine
  *
  * @typedef {object} WasmExplanation
  * @property {string} form
@@ -26,8 +29,10 @@
  * @property {string} backend
  * @property {string | null} note
  *
- * @typedef {{id: number, width: number, height: number, side: number, rgba: Uint8ClampedArray<ArrayBuffer>, tiles: {class: number, image: number}[],
- *   chance: number[], notes: string[], forms: {explanation: WasmExplanation, energy: (number[] | null)[], own: (number | null)[], hits: boolean[],
+ * @typedef {{id: number, width: number, height: number, side: number, rgba: Uint8ClampedArray<ArrayBuffer>, tiles:
+ *   {class: number, image: number}[],
+ *   chance: number[], notes: string[], forms: {explanation: WasmExplanation, energy: (number[] | null)[], own: (number
+ *   | null)[], hits: boolean[],
  *   auc: number[]}[]}} WasmMosaic
  *
  * @typedef {object} WasmLens
@@ -42,42 +47,59 @@
  * @property {(backend: string) => Promise<unknown>} setBackend
  * @property {(id: number) => Promise<unknown>} calibrate
  * @property {(name: string, bytes: Uint8Array) => WasmImage} addImage
- * @property {(name: string, width: number, height: number, rgba: Uint8ClampedArray | Uint8Array) => WasmImage} addPixels
+ * @property {(name: string, width: number, height: number, rgba: Uint8ClampedArray | Uint8Array) => WasmImage}
+ *   addPixels
  * @property {(id: number) => void} removeImage
  * @property {(id: number, options?: object) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
  * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
- * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done: number, total: number) =>
- *   Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[], predicted: number, layer: string,
- *   methods: {method: string, label: string, maps: WasmMap[], weights: Float32Array[], notes: string[], cost: any}[], backend: string}>} compareMethods
- * @property {(id: number, index: number, classes: WasmClass[], options: object) => Promise<{map: WasmMap, similarity: number}>} explainSupport
- * @property {(id: number, indices: Uint32Array, target?: string) => Promise<{width: number, height: number, data: Float32Array<ArrayBuffer>}>} channels
- * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number, height: number,
- *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null, peak: [number, number] | null}} render
- * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null} valueAt
+ * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done:
+ *   number, total: number) =>
+ *   Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[], predicted: number, layer:
+ *   string,
+ *   methods: {method: string, label: string, maps: WasmMap[], weights: Float32Array[], notes: string[], cost: any}[],
+ *   backend: string}>} compareMethods
+ * @property {(id: number, index: number, classes: WasmClass[], options: object) => Promise<{map: WasmMap, similarity:
+ *   number}>} explainSupport
+ * @property {(id: number, indices: Uint32Array, target?: string) => Promise<{width: number, height: number, data:
+ *   Float32Array<ArrayBuffer>}>} channels
+ * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number,
+ *   height: number,
+ *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null,
+ *   peak: [number, number] | null}} render
+ * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null}
+ *   valueAt
  * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
- * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows: object[]}>} evaluateImage
+ * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows:
+ *   object[]}>} evaluateImage
  * @property {(rows: object[], bootstrap?: object) => object} summarise
  * @property {(id: number, runs: number) => Promise<import("./types.js").Benchmark>} bench
  * @property {(id: number, options: object) => Promise<{ms: number, cached: boolean}>} prepare
- * @property {() => {layer: string, channels: number, width: number, height: number, images: number, cells: number, source: string} | null} statistics
+ * @property {() => {layer: string, channels: number, width: number, height: number, images: number, cells: number,
+ *   source: string} | null} statistics
  * @property {(bytes: Uint8Array) => void} setStatistics
  * @property {() => void} startCounting
  * @property {(id: number) => Promise<void>} count
  * @property {(source: string) => Uint8Array} finishCounting
  * @property {(classes: WasmClass[], options: object[], side: number) => Promise<WasmMosaic>} mosaic
- * @property {(a: number, b: number, options: object) => Promise<{similarity: number, a: WasmExplanation, b: WasmExplanation}>} pair
+ * @property {(a: number, b: number, options: object) => Promise<{similarity: number, a: WasmExplanation, b:
+ *   WasmExplanation}>} pair
  * @property {(a: number, b: number, options: object) => Promise<import("./pair.js").CellPairs>} whereToWhere
  * @property {(name: string, bytes: Uint8Array, seed: number, allowed: object) => WasmView} view
- * @property {(width: number, height: number, rgba: Uint8ClampedArray | Uint8Array, seed: number, allowed: object) => WasmView} viewPixels
+ * @property {(width: number, height: number, rgba: Uint8ClampedArray | Uint8Array, seed: number, allowed: object) =>
+ *   WasmView} viewPixels
  * @property {(options: object) => Origin} origin
- * @property {(id: number, content: string, origin: object) => Promise<{item: WasmItem, embedding: Float32Array}>} galleryRow
+ * @property {(id: number, content: string, origin: object) => Promise<{item: WasmItem, embedding: Float32Array}>}
+ *   galleryRow
  * @property {() => void} loseGpu
  * @property {() => void} free
  *
- * @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>, view: import("./pair.js").ViewParameters}} WasmView
- * @typedef {{model: string, weights: string, input: string, target: string, pooling: string, channels: number, key: string}} Origin
+ * @typedef {{width: number, height: number, rgba: Uint8ClampedArray<ArrayBuffer>, view:
+ *   import("./pair.js").ViewParameters}} WasmView
+ * @typedef {{model: string, weights: string, input: string, target: string, pooling: string, channels: number, key:
+ *   string}} Origin
  * @typedef {{name: string, content: string, picture: string, width: number, height: number}} WasmItem
- * @typedef {{index: number, similarity: number, duplicate: {of: "sameFile" | "query"} | {of: "hit", rank: number} | null}} WasmHit
+ * @typedef {{index: number, similarity: number, duplicate: {of: "sameFile" | "query"} | {of: "hit", rank: number} |
+ *   null}} WasmHit
  *
  * @typedef {object} WasmGallery
  * @property {() => number} len
@@ -91,11 +113,14 @@
  * @property {() => string} toCsv
  * @property {() => void} free
  *
- * @typedef {{step: (gallery: WasmGallery, images: number) => number, groups: () => number[][], free: () => void}} WasmDuplicates
+ * @typedef {{step: (gallery: WasmGallery, images: number) => number, groups: () => number[][], free: () => void}}
+ *   WasmDuplicates
  *
- * @typedef {{create: (origin: Origin) => WasmGallery, fromFiles: (npy: Uint8Array, csv: string, origin: Origin) => WasmGallery}} WasmGalleries
+ * @typedef {{create: (origin: Origin) => WasmGallery, fromFiles: (npy: Uint8Array, csv: string, origin: Origin) =>
+ *   WasmGallery}} WasmGalleries
  *
- * @typedef {{default: () => Promise<unknown>, LensGallery: WasmGalleries, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}} WasmModule
+ * @typedef {{default: (from: {module_or_path: Response}) => Promise<unknown>, LensGallery: WasmGalleries, Lens:
+ *   {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}} WasmModule
  */
 
 export {};

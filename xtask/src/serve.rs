@@ -67,12 +67,23 @@ fn answer(mut stream: &TcpStream, dist: &Path) -> Result<()> {
     write!(
         stream,
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\ncache-control: no-cache\r\n\
-         etag: {tag}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+         etag: {tag}\r\nx-content-type-options: nosniff\r\n{}connection: close\r\n\r\n",
+        policy(dist)
     )?;
     if method != "HEAD" {
         stream.write_all(&body)?;
     }
     Ok(stream.flush()?)
+}
+
+/// The page's own policy as a header for every file, with what only a header can say: nobody may frame the page. The
+/// header binds a worker that is loaded from its file, too. Empty for a folder without a page.
+fn policy(dist: &Path) -> String {
+    let page = fs::read_to_string(dist.join("index.html")).unwrap_or_default();
+    let content = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"");
+    content.and_then(|(_, rest)| rest.split_once('"')).map_or_else(String::new, |(policy, _)| {
+        format!("content-security-policy: {policy}; frame-ancestors 'none'\r\nreferrer-policy: no-referrer\r\n")
+    })
 }
 
 /// The file that a request names; `None` if there is none or it is not under `dist`.
@@ -148,6 +159,15 @@ mod tests {
         assert!(again.starts_with("HTTP/1.1 304 Not Modified\r\n") && again.ends_with("\r\n\r\n"), "{again}");
         assert!(request("If-None-Match: \"other\"\r\n")?.starts_with("HTTP/1.1 200 OK\r\n"));
         Ok(())
+    }
+
+    #[test]
+    fn the_policy_of_the_page_goes_out_as_a_header() {
+        let header = policy(&sh::root());
+        assert!(header.starts_with("content-security-policy: default-src 'none'; script-src 'self'"), "{header}");
+        assert!(header.contains("; worker-src 'self' blob:;") && header.contains("; frame-ancestors 'none'\r\n"), "{header}");
+        assert_eq!(header.matches("\r\n").count(), 2, "two whole lines: {header}");
+        assert_eq!(policy(&sh::root().join("xtask")), "");
     }
 
     /// The answer to a request for this file.

@@ -20,11 +20,12 @@ const TYPES = {
 /**
  * Starts a server on a free port of the loopback interface.
  *
- * @param {{mounts: Record<string, string>, headers?: Record<string, string>}} options
- *   `mounts` maps URL prefixes, such as `/some/where/`, to folders; `headers` go out with every response.
+ * @param {{mounts: Record<string, string>, headers?: Record<string, string>, policy?: boolean}} options
+ *   `mounts` maps URL prefixes, such as `/some/where/`, to folders; `headers` go out with every response; `policy` says
+ *   that the policy of a folder's index.html goes out as a header with all its files, as `cargo xtask serve` does it.
  * @returns the origin, the paths asked for, and what a test can do to responses
  */
-export async function serve({ mounts, headers = {} }) {
+export async function serve({ mounts, headers = {}, policy = false }) {
   /** @type {string[]} */
   const requests = [];
   /** @type {Map<string, {after: number, times: number}>} */
@@ -45,6 +46,7 @@ export async function serve({ mounts, headers = {} }) {
       // So that a request which the page makes is a request that the test sees.
       "cache-control": "no-store",
       ...headers,
+      ...(policy && (await policyOf(path, mounts))),
     });
     const cut = [...cuts].find(([ending]) => path.endsWith(ending))?.[1];
     if (cut && cut.times > 0) {
@@ -69,6 +71,13 @@ export async function serve({ mounts, headers = {} }) {
       return new Promise(resolve => server.close(resolve));
     },
   };
+}
+
+async function policyOf(path, mounts) {
+  const mount = Object.keys(mounts).find(prefix => path.startsWith(prefix));
+  const page = await readFile(join(mounts[mount], "index.html"), "utf8").catch(() => "");
+  const policy = page.match(/http-equiv="Content-Security-Policy" content="([^"]*)"/)?.[1];
+  return policy && { "content-security-policy": `${policy}; frame-ancestors 'none'` };
 }
 
 async function locate(path, mounts) {

@@ -1,6 +1,6 @@
 // What is measured, the run with its progress, and the tables it comes to.
 
-import { evaluate } from "../../lens/evaluate.js";
+import { evaluate } from "../../famlens.js";
 import { download, el, scrolled } from "../dom.js";
 import { valuesOf } from "../catalogue.js";
 import { on, state } from "../state.js";
@@ -8,7 +8,7 @@ import { all, groups, onItems } from "./items.js";
 
 /**
  * @import { Context } from "../context.js"
- * @import { Evaluation, Interval } from "../../lens/evaluate.js"
+ * @import { Evaluation, Interval } from "../../famlens.js"
  */
 
 /** What is compared at first; what the library does not have is left out. */

@@ -1,6 +1,6 @@
 // Evaluate: how well maps point and classes are told apart, on the user's own photos with boxes.
 
-import { readBoxes } from "../../lens/evaluate.js";
+import { readBoxes } from "../../famlens.js";
 import { download, el, icon } from "../dom.js";
 import { byPath } from "../drop.js";
 import { mountEditor } from "./editor.js";

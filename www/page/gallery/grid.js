@@ -5,7 +5,7 @@ import { el } from "../dom.js";
 import { drawThumb } from "../thumb.js";
 
 /**
- * @import { Gallery, GalleryHit, GalleryItem } from "../../lens/gallery.js"
+ * @import { Gallery, GalleryHit, GalleryItem } from "../../famlens.js"
  * @import { Context } from "../context.js"
  * @import { Photo } from "../state.js"
  *
@@ -63,7 +63,7 @@ export function mountGrid({ context, ask, gallery, query }) {
           overlay,
         )
       : el("span", { class: "thumb missing" }, "embedding only");
-    /** @type {import("../../lens/gallery.js").GalleryHit["duplicate"]} */
+    /** @type {import("../../famlens.js").GalleryHit["duplicate"]} */
     const duplicate = hit?.duplicate ?? null;
     const mark =
       duplicate === null

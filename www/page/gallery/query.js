@@ -3,7 +3,7 @@
 import { el, paint } from "../dom.js";
 
 /**
- * @import { Gallery, GalleryHit } from "../../lens/gallery.js"
+ * @import { Gallery, GalleryHit } from "../../famlens.js"
  * @import { ImageLike, LensMap } from "../../famlens.js"
  * @import { Context } from "../context.js"
  * @import { Photo } from "../state.js"

@@ -6,7 +6,7 @@ import { mountGrid } from "./grid.js";
 import { mountQuery } from "./query.js";
 
 /**
- * @import { Gallery, GalleryHit, GalleryProgress } from "../../lens/gallery.js"
+ * @import { Gallery, GalleryHit, GalleryProgress } from "../../famlens.js"
  * @import { Context, View } from "../context.js"
  * @import { Photo } from "../state.js"
  */

@@ -8,7 +8,7 @@ import { bytes, count, mapsInWords, operator, percent, shape, typeset } from "./
 import { chooseTargets, targetsCount, targetsNow, toggleTarget } from "./network-target.js";
 
 /**
- * @import { AfterTarget, Network } from "../../lens/types.js"
+ * @import { AfterTarget, Network } from "../../famlens.js"
  * @import { Item } from "./network-tree.js"
  */
 

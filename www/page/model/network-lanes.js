@@ -4,7 +4,7 @@ import { svgEl } from "../dom.js";
 import { family } from "./network-words.js";
 
 /**
- * @import { Network } from "../../lens/types.js"
+ * @import { Network } from "../../famlens.js"
  * @import { Item } from "./network-tree.js"
  *
  * @typedef {{from: number, to: number[]}} Skip places among the rows: where it begins, and where it is read

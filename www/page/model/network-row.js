@@ -4,7 +4,7 @@ import { el, svgEl } from "../dom.js";
 import { KINDS, count, operator, percent, shape } from "./network-words.js";
 
 /**
- * @import { Network } from "../../lens/types.js"
+ * @import { Network } from "../../famlens.js"
  * @import { Item } from "./network-tree.js"
  */
 

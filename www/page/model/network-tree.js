@@ -4,7 +4,7 @@
 import { operator } from "./network-words.js";
 
 /**
- * @import { Network, NetworkBlock, NetworkLayer } from "../../lens/types.js"
+ * @import { Network, NetworkBlock, NetworkLayer } from "../../famlens.js"
  *
  * A block, or a layer. `first` and `last` are places of layers: the same one twice for a layer. `text` is what is
  * searched.

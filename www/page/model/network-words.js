@@ -1,6 +1,6 @@
 // Figures of a network in few letters.
 
-/** @import { NetworkLayer } from "../../lens/types.js" */
+/** @import { NetworkLayer } from "../../famlens.js" */
 
 /** A count: 9472 is 9.5 k. @param {number} value */
 export function count(value) {

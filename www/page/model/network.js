@@ -13,7 +13,7 @@ import { count } from "./network-words.js";
 
 /**
  * @import { Lens } from "../../famlens.js"
- * @import { Network } from "../../lens/types.js"
+ * @import { Network } from "../../famlens.js"
  * @import { Item } from "./network-tree.js"
  *
  * @typedef {{network: Network, roots: Item[], items: Item[], ofLayer: Item[], byName: Map<string, Item>, row: (item:

@@ -1,6 +1,6 @@
 // What a random view did to a photo, in words.
 
-/** @param {import("../../lens/pair.js").ViewParameters} view */
+/** @param {import("../../famlens.js").ViewParameters} view */
 export function parametersText({ crop, flip, jitter, grey, blur }) {
   const parts = [];
   if (crop)

@@ -1,10 +1,10 @@
 // One side of a pair: the picture, its map, and the cells that light up when one of the other side is pointed at.
 
 import { el, paint, svgEl } from "../dom.js";
-import { termsOf } from "../../lens/pair.js";
+import { termsOf } from "../../famlens.js";
 
 /**
- * @import { CellPairs } from "../../lens/pair.js"
+ * @import { CellPairs } from "../../famlens.js"
  * @import { LensImage, LensMap } from "../../famlens.js"
  * @import { Context } from "../context.js"
  * @import { Subject } from "./view.js"

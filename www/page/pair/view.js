@@ -8,7 +8,7 @@ import { parametersText } from "./parameters.js";
 import { mountSide } from "./side.js";
 
 /**
- * @import { CellPairs, Pair, ViewOptions } from "../../lens/pair.js"
+ * @import { CellPairs, Pair, ViewOptions } from "../../famlens.js"
  * @import { ImageLike, Lens, LensError, LensImage } from "../../famlens.js"
  * @import { Context, View } from "../context.js"
  * @import { Photo } from "../state.js"
