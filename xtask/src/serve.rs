@@ -165,7 +165,10 @@ mod tests {
     fn the_policy_of_the_page_goes_out_as_a_header() {
         let header = policy(&sh::root());
         assert!(header.starts_with("content-security-policy: default-src 'none'; script-src 'self'"), "{header}");
-        assert!(header.contains("; worker-src 'self' blob:;") && header.contains("; frame-ancestors 'none'\r\n"), "{header}");
+        assert!(
+            header.contains("; worker-src 'self' blob:;") && header.contains("; frame-ancestors 'none'\r\n"),
+            "{header}"
+        );
         assert_eq!(header.matches("\r\n").count(), 2, "two whole lines: {header}");
         assert_eq!(policy(&sh::root().join("xtask")), "");
     }
