@@ -40,11 +40,11 @@ export function mountBackend() {
       ),
     );
   }
-  on(["lens", "info", "measuring", "backend", "busy", "failed", "result"], show);
+  on(["lens", "info", "measuring", "backend", "busy", "failed", "took"], show);
 }
 
 function show() {
-  const { info, measuring, backend, busy, failed, result } = state;
+  const { info, measuring, backend, busy, failed, took } = state;
   const name = byId("backend-name", HTMLElement);
   const button = byId("backend-button", HTMLButtonElement);
   button.dataset.state = failed ? "failed" : !info || busy || measuring ? "busy" : "ready";
@@ -63,7 +63,7 @@ function show() {
     seenOn = state.lens;
     seen.clear();
   }
-  if (result && result.found.timings.forward > 0) seen.set(result.found.backend, result.found.timings.forward);
+  if (took && took.forward > 0) seen.set(took.backend, took.forward);
   const ms = of(used.kind)?.milliseconds ?? seen.get(used.kind) ?? null;
   name.dataset.backend = used.kind;
   name.textContent = ms === null ? labelOf(used.kind) : `${labelOf(used.kind)} · ${milliseconds(ms)}`;
@@ -71,11 +71,8 @@ function show() {
   say("auto", measuring ? "Measuring both …" : "Measures both and takes the faster one");
   say("webgpu", describe(of("webgpu")));
   say("cpu", describe(of("cpu")));
-  const last = result
-    ? ` The last explanation took ${milliseconds(result.found.timings.total)}, ` +
-      `${result.found.timings.mix < 0.05 ? "less than 0.1 ms" : milliseconds(result.found.timings.mix)} of it for the ` +
-      `maps.`
-    : "";
+  const mix = took && (took.mix < 0.05 ? "less than 0.1 ms" : milliseconds(took.mix));
+  const last = took ? ` The last explanation took ${milliseconds(took.total)}, ${mix} of it for the maps.` : "";
   byId("backend-says", HTMLElement).textContent =
     `Times are for one photo through ${info.model.name}, measured here.${last}`;
 }

@@ -21,6 +21,7 @@ import { drawing, on, set, state } from "./state.js";
  * @property {() => boolean} [isReady] whether what it shows is the answer to what was asked; true if it has nothing to
  *   compute
  * @property {() => Photo[]} [photos] the photos that it is about, the one to show first at the front
+ * @property {() => Record<string, unknown>} [tells] what it shows, for programs that drive the page (`window.famlens`)
  * @property {() => void} [show] called whenever it comes on screen, after `mount` too
  * @property {() => void} [hide] called whenever another task takes its place
  *

@@ -44,6 +44,9 @@ export const scrolled = (label, ...children) =>
 /** Outlines of the icons, 24 units square. */
 const ICONS = {
   plus: "M12 5v14M5 12h14",
+  upload: "M12 16V4M7 9l5-5 5 5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3",
+  download: "M12 4v11M7 10.500l5 5 5-5M5 20h14",
+  folder: "M3 7a1 1 0 0 1 1-1h5l2 2.500h9a1 1 0 0 1 1 1V18a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1z",
   close: "M6 6l12 12M18 6L6 18",
   sun:
     "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 3v2M12 19v2M3 12h2M19 12h2M5.600 5.600l1.400 1.400M17 17l1.400 " +

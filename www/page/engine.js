@@ -62,6 +62,11 @@ function onInfo(info) {
 /** What names parts of one model, or needs what only that model has; it means nothing for another one. */
 const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "center", "pooling", "form"]);
 
+/** @type {(() => void)[]} */
+const leaving = [];
+/** Calls `run` when another model takes over, in the same turn, for what was only true of the one before. @param {() => void} run */
+export const onNewModel = run => void leaving.push(run);
+
 /**
  * Goes on with another model. The one before is let go of once the other is there, so that one which cannot be loaded
  * changes nothing.
@@ -87,11 +92,8 @@ export async function chooseModel(model) {
       busy: null,
       measuring: false,
       choices,
-      result: null,
-      published: null,
-      channel: null,
-      channelMaps: [],
     });
+    for (const run of leaving) run();
     tell(lens.info.note);
     return null;
   } catch (error) {

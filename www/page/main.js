@@ -9,10 +9,11 @@ import { mountModel } from "./model/button.js";
 import { startRemembered } from "./model/models.js";
 import { bringModel, roomTaker } from "./model/room.js";
 import { mountProgress } from "./progress.js";
-import { mountRouter, view } from "./router.js";
+import { mountRouter } from "./router.js";
 import { recall } from "./settings.js";
-import { on, shownClass, state } from "./state.js";
+import { on, state } from "./state.js";
 import { mountTheme } from "./theme.js";
+import { mounted, view } from "./views.js";
 
 /** @import { BackendChoice } from "../famlens.js" */
 
@@ -29,7 +30,9 @@ mountModel();
 mountProgress();
 followCatalogue();
 mountDrop(() => roomTaker() ?? view()?.taker ?? null, bringModel);
-on(["lens", "busy", "failed", "result", "query", "classes", "choices", "beside", "view"], tellState);
+on(["lens", "busy", "failed", "view", "explained"], tellState);
+/** What the few-shot view shows. @returns {Record<string, unknown>} */
+const fewShot = () => mounted.get("few-shot")?.tells?.() ?? {};
 // For the console, and for programs that drive the page.
 Object.defineProperty(window, "famlens", {
   value: {
@@ -38,23 +41,16 @@ Object.defineProperty(window, "famlens", {
     },
     /** What was chosen. */
     get result() {
-      return state.result?.found ?? null;
+      return fewShot().result ?? null;
     },
     /** FAM as the paper has it, if that is shown beside it. */
     get published() {
-      return state.published?.found ?? null;
+      return fewShot().published ?? null;
     },
     get state() {
-      const { view, query, classes, choices, look, backend } = state;
-      return {
-        view,
-        query: query?.name ?? null,
-        classes: classes.map(({ name, photos }) => ({ name, supports: photos.map(photo => photo.name) })),
-        target: shownClass()?.name ?? null,
-        choices,
-        look,
-        backend,
-      };
+      const { view, choices, look, backend } = state;
+      const { result: _, published: _published, ...shown } = fewShot();
+      return { view, choices, look, backend, ...shown };
     },
   },
 });

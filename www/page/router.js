@@ -1,14 +1,15 @@
 // The task that is shown, by the address's hash (`#pair`, `#gallery?k=5`): so that it can be linked to and the Back
 // button works.
 
-import { byId, el } from "./dom.js";
+import { namedTask } from "./address.js";
 import { context } from "./context.js";
+import { byId, el } from "./dom.js";
 import { notify } from "./notices.js";
 import { on, set, state } from "./state.js";
+import { mounted, view } from "./views.js";
 
 /**
  * @import { Context, View } from "./context.js"
- * @import { Photo } from "./state.js"
  *
  * @typedef {{id: string, label: string, load: () => Promise<{mount: (container: HTMLElement, context: Context) =>
  *   View}>}} Task
@@ -22,41 +23,12 @@ const TASKS = [
   { id: "evaluate", label: "Evaluate", load: () => import("./evaluate/view.js") },
 ];
 
-/** Views that have been mounted, by task. @type {Map<string, View>} */
-const mounted = new Map();
-
-/** The view on screen, once it is loaded. */
-export const view = () => mounted.get(state.view) ?? null;
-
-/** The photos on the page, each once: those of the view on screen first. @returns {Photo[]} */
-export function photosOnPage() {
-  const all = [view(), ...mounted.values()].flatMap(one => one?.photos?.() ?? []);
-  return [...new Map(all.map(photo => [photo.key, photo])).values()];
-}
-
-/** The part of the hash after the task: what the task keeps in the address. */
-export function parameters() {
-  return new URLSearchParams(location.hash.split("?")[1] ?? "");
-}
-
-/**
- * Keeps a task's parameters in the address, without a step in the history. Nothing happens while another task is shown.
- * @param {string} task
- * @param {URLSearchParams} values
- */
-export function keepParameters(task, values) {
-  if (state.view !== task) return;
-  const text = values.toString();
-  if (!text && !location.hash) return;
-  history.replaceState(history.state, "", `#${task}${text ? `?${text}` : ""}`);
-}
-
 /** @param {string} id */
 const container = id => byId(`view-${id}`, HTMLElement);
 
 /** The task that the address names; the one that is shown if it names none. */
 function asked() {
-  const named = location.hash.slice(1).split("?")[0];
+  const named = namedTask();
   return TASKS.find(({ id }) => id === named) ?? TASKS.find(({ id }) => id === state.view) ?? TASKS[0];
 }
 

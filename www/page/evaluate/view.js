@@ -19,9 +19,6 @@ import { mountRun } from "./run.js";
  * @returns {View}
  */
 export function mount(container, context) {
-  document.head.append(
-    el("link", { rel: "stylesheet", href: new URL("../../style/evaluate.css", import.meta.url).href }),
-  );
   const list = el("div", { class: "eval-list", "data-testid": "evaluate-photos" });
   const empty = el(
     "div",

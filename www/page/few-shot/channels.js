@@ -1,22 +1,22 @@
 // The channels that contribute most to the shown class, each with its own activation map.
 
-import { byId, el, roving } from "../dom.js";
-import { on, set, shownClass, shownIndex, state } from "../state.js";
+import { el, roving } from "../dom.js";
+import { on, set, shownClass, shownIndex, state } from "./state.js";
 import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
-
-const list = byId("channels", HTMLElement);
+import { state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 /** @type {AbortController | null} */
 let drawing = null;
 let drawn = "";
 
 export function mountChannels() {
-  roving(list, "button");
+  roving(parts.channels, "button");
   on(["result", "picked"], show);
   on(["channelMaps"], () => void draw());
   on(["look"], () => {
-    list.style.setProperty("--map-opacity", String(Math.max(0.55, state.look.opacity)));
+    parts.channels.style.setProperty("--map-opacity", String(Math.max(0.55, page.look.opacity)));
     if (drawnLook() !== drawn) void draw();
   });
   on(["channel"], mark);
@@ -25,12 +25,12 @@ export function mountChannels() {
 function show() {
   const { result } = state;
   const shown = shownClass();
-  const says = byId("channels-says", HTMLElement);
+  const says = parts.channelsSays;
   // Forms that weigh cells and not channels have none.
   const top = result?.found.top[shownIndex()] ?? [];
-  byId("channels-card", HTMLElement).hidden = top.length === 0;
+  parts.channelsCard.hidden = top.length === 0;
   if (!result || !shown || top.length === 0) {
-    list.replaceChildren();
+    parts.channels.replaceChildren();
     says.textContent = "";
     return;
   }
@@ -40,7 +40,7 @@ function show() {
     el("strong", {}, percent(carried)),
     result.found.form === "fam" ? ` of the similarity to ${shown.name}.` : ` of what speaks for ${shown.name}.`,
   );
-  list.replaceChildren(
+  parts.channels.replaceChildren(
     ...top.map(({ channel, share }, place) => {
       const { box } = thumb(result.query.src, "");
       const button = el(
@@ -64,7 +64,7 @@ function show() {
 }
 
 function mark() {
-  for (const [place, button] of list.querySelectorAll("button").entries()) {
+  for (const [place, button] of parts.channels.querySelectorAll("button").entries()) {
     button.setAttribute("aria-pressed", String(place === state.channel));
     if (state.channel !== null) button.tabIndex = place === state.channel ? 0 : -1;
   }
@@ -77,7 +77,7 @@ async function draw() {
   if (!result || channelMaps.length === 0) return;
   drawing = new AbortController();
   const { signal } = drawing;
-  const canvases = list.querySelectorAll("canvas");
+  const canvases = parts.channels.querySelectorAll("canvas");
   try {
     for (const [place, map] of channelMaps.entries())
       if (canvases[place]) await drawThumb(canvases[place], result.query.source, map, signal);
@@ -86,7 +86,7 @@ async function draw() {
   }
 }
 
-const drawnLook = () => `${state.look.colormap} ${state.look.fade}`;
+const drawnLook = () => `${page.look.colormap} ${page.look.fade}`;
 
 /** @param {number} share */
 const percent = share => `${(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)} %`;

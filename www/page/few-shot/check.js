@@ -2,10 +2,11 @@
 
 import { el, scrolled } from "../dom.js";
 import { trouble } from "../engine.js";
-import { on, state } from "../state.js";
+import { on, state } from "./state.js";
 import { thumb } from "../thumb.js";
 import { ask } from "./inputs.js";
 import { filled, optionsNow } from "./options.js";
+import { state as page } from "../state.js";
 
 /** @import { SupportCheck } from "../../famlens.js" */
 
@@ -28,7 +29,8 @@ export function mount(container) {
 
   on(["mode", "lens", "classes", "choices"], async () => {
     running?.abort();
-    const { lens, classes } = state;
+    const { lens } = page;
+    const { classes } = state;
     const used = filled(classes);
     if (state.mode !== "check" || !lens) return;
     if (used.length < 2) {

@@ -1,12 +1,15 @@
-// Every choice about an explanation, made from the library's own catalogue: the forms for everybody, the rest for who opens it.
+// Every choice about an explanation, made from the library's own catalogue: the forms for everybody, the rest for who
+// opens it.
 
-import { byId, el } from "../dom.js";
-import { keepParameters, parameters } from "../router.js";
+import { el } from "../dom.js";
+import { keepParameters, parameters } from "../address.js";
 import { recall, remember } from "../settings.js";
-import { on, set, state } from "../state.js";
+import { on, set, state } from "./state.js";
 import { entry, formOf, valuesOf } from "../catalogue.js";
 import { controlOf, givenFor } from "./given.js";
-import { filled, formNow } from "./options.js";
+import { choose, filled, formNow } from "./options.js";
+import { set as setPage, state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 /**
  * @import { Choice } from "../../famlens.js"
@@ -19,7 +22,10 @@ const NEED_TWO = new Set(["contrastive", "discriminative"]);
 /** The forms in sight; the rest is among all choices, and in sight once chosen. */
 const FIRST = new Set(["fam", "contrastive", "whitened", "discriminative"]);
 
-/** Which choices belong together, in the order of the way from image to map; what is in none comes last. @type {[string, string[]][]} */
+/**
+ * Which choices belong together, in the order of the way from image to map; what is in none comes last.
+ * @type {[string, string[]][]}
+ */
 const GROUPS = [
   [
     "The map",
@@ -36,28 +42,28 @@ const updates = new Map();
 export function mountChoices() {
   restore();
   mountForms();
-  const panel = byId("choices", HTMLElement);
-  const open = byId("choices-open", HTMLButtonElement);
+  const panel = parts.choices;
+  const open = parts.choicesOpen;
   const show = (/** @type {boolean} */ opened) => {
     panel.hidden = !opened;
-    byId("result", HTMLElement).classList.toggle("choosing", opened);
+    parts.result.classList.toggle("choosing", opened);
     open.setAttribute("aria-expanded", String(opened));
-    (opened ? byId("choices-close", HTMLButtonElement) : open).focus();
+    (opened ? parts.choicesClose : open).focus();
   };
   open.addEventListener("click", () => show(true));
-  byId("choices-close", HTMLButtonElement).addEventListener("click", () => show(false));
+  parts.choicesClose.addEventListener("click", () => show(false));
   panel.addEventListener("keydown", event => {
     if (event.key === "Escape") show(false);
   });
-  byId("choices-reset", HTMLButtonElement).addEventListener("click", () => set({ choices: {}, channel: null }));
-  const beside = byId("beside", HTMLInputElement);
+  parts.choicesReset.addEventListener("click", () => setPage({ choices: {} }));
+  const beside = parts.beside;
   beside.addEventListener("change", () => set({ beside: beside.checked }));
   on(["catalogue", "info", "classes"], build);
   on(["choices", "beside", "classes", "catalogue"], () => {
     beside.checked = state.beside;
-    const count = Object.keys(state.choices).filter(kind => kind !== "form").length;
-    byId("choices-count", HTMLElement).textContent = count ? ` (${count} changed)` : "";
-    byId("choices-reset", HTMLButtonElement).disabled = Object.keys(state.choices).length === 0;
+    const count = Object.keys(page.choices).filter(kind => kind !== "form").length;
+    parts.choicesCount.textContent = count ? ` (${count} changed)` : "";
+    parts.choicesReset.disabled = Object.keys(page.choices).length === 0;
     for (const update of updates.values()) update();
   });
   on(["choices", "beside", "view"], keep);
@@ -68,7 +74,8 @@ function restore() {
   const fromAddress = Object.fromEntries([...parameters()].map(([name, text]) => [name, parse(text)]));
   const { beside, ...choices } =
     Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
-  set({ choices: typeof choices === "object" ? choices : {}, beside: beside !== false });
+  setPage({ choices: typeof choices === "object" ? choices : {} });
+  set({ beside: beside !== false });
 }
 
 /** @param {string} text */
@@ -81,7 +88,8 @@ function parse(text) {
 }
 
 function keep() {
-  const { choices, beside } = state;
+  const { choices } = page;
+  const { beside } = state;
   const all = beside ? choices : { ...choices, beside };
   remember("choices", Object.keys(all).length > 0 ? JSON.stringify(all) : null);
   keepParameters(
@@ -92,24 +100,11 @@ function keep() {
   );
 }
 
-/**
- * Chooses a value; the default is no choice at all.
- * @param {string} kind
- * @param {unknown} value
- */
-export function choose(kind, value) {
-  const { [kind]: _, ...rest } = state.choices;
-  const usual = entry(kind)?.default;
-  // What form is best depends on the classes, so a form that has been chosen stays chosen.
-  const isDefault = kind !== "form" && (value === usual || JSON.stringify(value) === JSON.stringify(usual));
-  set({ choices: isDefault ? rest : { ...rest, [kind]: value }, channel: null });
-}
-
 /** @param {string} kind */
-const chosenOf = kind => (kind === "form" ? formNow() : (state.choices[kind] ?? entry(kind)?.default ?? null));
+const chosenOf = kind => (kind === "form" ? formNow() : (page.choices[kind] ?? entry(kind)?.default ?? null));
 
 function mountForms() {
-  const group = byId("form", HTMLElement);
+  const group = parts.form;
   on(["catalogue"], () => {
     group.replaceChildren(
       ...valuesOf("form").map(({ name, label, sentence }) => {
@@ -123,13 +118,13 @@ function mountForms() {
     const few = state.classes.length > 0 && filled(state.classes).length < 2;
     const form = formNow();
     // Against other classes, of which there are none.
-    if (few && NEED_TWO.has(form) && state.choices.form) return choose("form", "fam");
+    if (few && NEED_TWO.has(form) && page.choices.form) return choose("form", "fam");
     for (const input of group.querySelectorAll("input")) {
       input.checked = input.value === form;
       input.disabled = few && NEED_TWO.has(input.value);
       /** @type {HTMLElement} */ (input.parentElement).hidden = !input.checked && !FIRST.has(input.value);
     }
-    byId("form-says", HTMLElement).textContent = formOf(form).sentence;
+    parts.formSays.textContent = formOf(form).sentence;
   });
 }
 
@@ -147,20 +142,16 @@ const files = new Map();
 let built = "";
 
 function build() {
-  const made = JSON.stringify([
-    state.catalogue.length,
-    state.info?.model.targets,
-    state.classes.map(({ name }) => name),
-  ]);
+  const made = JSON.stringify([page.catalogue.length, page.info?.model.targets, state.classes.map(({ name }) => name)]);
   if (made === built) return;
   built = made;
   updates.clear();
-  const body = byId("choices-body", HTMLElement);
+  const body = parts.choicesBody;
   const opened = new Set(
     [...body.querySelectorAll("details[open]")].map(one => /** @type {HTMLElement} */ (one).dataset.kind),
   );
   const known = new Set(GROUPS.flatMap(([, kinds]) => kinds));
-  const rest = state.catalogue.map(({ kind }) => kind).filter(kind => !known.has(kind));
+  const rest = page.catalogue.map(({ kind }) => kind).filter(kind => !known.has(kind));
   body.replaceChildren(
     ...[...GROUPS, /** @type {[string, string[]]} */ (["More", rest])].flatMap(([title, kinds]) => {
       const controls = kinds
@@ -202,10 +193,10 @@ function control(one) {
         : input === "layer"
           ? [
               { value: null, label: "The target layer", words: [] },
-              ...(state.info?.model.targets ?? []).map(layer => ({ value: layer, label: layer, words: [] })),
+              ...(page.info?.model.targets ?? []).map(layer => ({ value: layer, label: layer, words: [] })),
             ]
           : input === "layers"
-            ? (state.info?.model.targets ?? []).map(layer => ({ value: layer, label: layer, words: [] }))
+            ? (page.info?.model.targets ?? []).map(layer => ({ value: layer, label: layer, words: [] }))
             : [0.75, 1.25, 1.5].map(scale => ({ value: scale, label: `${scale} x`, words: [] }));
   const many = input === "layers" || input === "numbers";
   /** @type {HTMLInputElement[]} */
@@ -240,8 +231,8 @@ function control(one) {
     const on = (/** @type {unknown} */ one) => (many ? Array.isArray(value) && value.includes(one) : value === one);
     for (const [at, box] of inputs.entries()) box.checked = on(values[at].value);
     const labels = values.filter(one => on(one.value)).map(({ label }) => label);
-    now.textContent = labels.join(", ") || (input === "layers" ? (state.info?.model.target ?? "") : "None");
-    details.classList.toggle("changed", kind in state.choices);
+    now.textContent = labels.join(", ") || (input === "layers" ? (page.info?.model.target ?? "") : "None");
+    details.classList.toggle("changed", kind in page.choices);
   });
   return details;
 }
@@ -259,7 +250,7 @@ function toggle({ kind, label, sentence }) {
   );
   updates.set(kind, () => {
     box.checked = chosenOf(kind) === true;
-    element.classList.toggle("changed", kind in state.choices);
+    element.classList.toggle("changed", kind in page.choices);
   });
   return element;
 }
@@ -287,7 +278,7 @@ function logits({ kind, label, sentence }) {
   updates.set(kind, () => {
     const { logit = [] } = /** @type {{logit?: unknown}} */ (chosenOf(kind) ?? {});
     box.value = [logit].flat().join(", ");
-    element.classList.toggle("changed", kind in state.choices);
+    element.classList.toggle("changed", kind in page.choices);
   });
   return element;
 }
@@ -308,7 +299,7 @@ function number({ kind, label, sentence, min, max, step }) {
   );
   updates.set(kind, () => {
     box.value = String(chosenOf(kind) ?? "");
-    element.classList.toggle("changed", kind in state.choices);
+    element.classList.toggle("changed", kind in page.choices);
   });
   return element;
 }

@@ -1,20 +1,24 @@
 // The classes: names, supports under their own maps, and what can be done to them.
 
-import { byId, el, icon, scoreDecimals } from "../dom.js";
+import { el, icon, scoreDecimals } from "../dom.js";
 import { addClass, addSupports, nextClassName, removeClass, removeSupport, renameClass, startEmpty } from "./inputs.js";
-import { on, set, shownClass, state } from "../state.js";
+import { on, set, shownClass, state } from "./state.js";
 import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
 import { showWhilePointedAt } from "./switch.js";
+import { state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 /**
- * @import { ClassItem, Photo } from "../state.js"
+ * @import { ClassItem } from "./state.js"
+ * @import { Photo } from "../state.js"
  * @import { LensMap } from "../../famlens.js"
  */
 
-const list = byId("class-list", HTMLElement);
-
-/** @typedef {{card: HTMLElement, name: HTMLInputElement, score: HTMLElement, grid: HTMLElement, add: HTMLElement, input: HTMLInputElement, remove: HTMLButtonElement}} Card */
+/**
+ * @typedef {{card: HTMLElement, name: HTMLInputElement, score: HTMLElement, grid: HTMLElement, add: HTMLElement, input:
+ *   HTMLInputElement, remove: HTMLButtonElement}} Card
+ */
 /** @typedef {{item: HTMLElement, overlay: HTMLCanvasElement, remove: HTMLButtonElement}} Tile */
 
 /** @type {Map<string, Card>} */
@@ -34,15 +38,15 @@ export function mountClasses() {
     void drawMaps();
   });
   on(["look"], () => {
-    list.style.setProperty("--map-opacity", String(state.look.opacity));
+    parts.classList.style.setProperty("--map-opacity", String(page.look.opacity));
     if (drawnLook() !== lastLook) void drawMaps();
   });
-  byId("class-add", HTMLButtonElement).addEventListener("click", () => {
+  parts.classAdd.addEventListener("click", () => {
     const added = addClass(nextClassName(), []);
     // The card is made when the state has been told.
     setTimeout(() => cards.get(added.key)?.name.select());
   });
-  byId("clear", HTMLButtonElement).addEventListener("click", startEmpty);
+  parts.clear.addEventListener("click", startEmpty);
 }
 
 function show() {
@@ -59,10 +63,11 @@ function show() {
     cards.delete(key);
   }
   for (const [place, item] of classes.entries()) {
-    const parts = cards.get(item.key) ?? makeCard(item.key);
-    cards.set(item.key, parts);
-    fill(parts, item);
-    if (list.children[place] !== parts.card) list.insertBefore(parts.card, list.children[place] ?? null);
+    const shown = cards.get(item.key) ?? makeCard(item.key);
+    cards.set(item.key, shown);
+    fill(shown, item);
+    const { children } = parts.classList;
+    if (children[place] !== shown.card) parts.classList.insertBefore(shown.card, children[place] ?? null);
   }
 }
 
@@ -80,7 +85,7 @@ function keepFocus(element, siblings, inside, remove) {
   const had = element.contains(document.activeElement);
   remove();
   if (!had) return;
-  const next = neighbour?.querySelector(inside) ?? byId("class-add", HTMLElement);
+  const next = neighbour?.querySelector(inside) ?? parts.classAdd;
   if (next instanceof HTMLElement) next.focus();
 }
 
@@ -145,7 +150,7 @@ function makeCard(key) {
 }
 
 /**
- * @param {Card} parts
+ * @param {Card} shown
  * @param {ClassItem} item
  */
 function fill({ card, name, grid, input, remove }, item) {
@@ -201,14 +206,15 @@ function showScores() {
   }
 }
 
-const drawnLook = () => `${state.look.colormap} ${state.look.fade}`;
+const drawnLook = () => `${page.look.colormap} ${page.look.fade}`;
 let lastLook = drawnLook();
 
 /** Each support under the map of its own class: first the maps, which need the engine, then the colours. */
 async function drawMaps() {
   drawing?.abort();
   lastLook = drawnLook();
-  const { lens, result } = state;
+  const { lens } = page;
+  const { result } = state;
   if (!lens || !result) {
     for (const { overlay } of tiles.values()) overlay.hidden = true;
     return;

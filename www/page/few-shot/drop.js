@@ -1,11 +1,12 @@
-// What files mean here: loose photos are asked about, folders become classes, and whatever is dropped on a class belongs to it.
+// What files mean here: loose photos are asked about, folders become classes, and whatever is dropped on a class
+// belongs to it.
 
-import { byId } from "../dom.js";
 import { byPath, tellLeftOut } from "../drop.js";
 import { notify } from "../notices.js";
-import { set, state } from "../state.js";
+import { set, state } from "./state.js";
 import { give, givenAmong } from "./given.js";
 import { addClass, addPhotos, addQueries, addSupports, nextClassName } from "./inputs.js";
+import { parts } from "./markup.js";
 
 /** @import { Folder, Taker } from "../drop.js" */
 
@@ -31,7 +32,7 @@ export const taker = {
         label: `Add to ${state.classes.find(({ key }) => key === classKey)?.name ?? "this class"}`,
       };
     if (classes) return { element: classes, label: "Make a new class" };
-    return { element: byId("stage", HTMLElement), label: "Explain this photo, or turn folders into classes" };
+    return { element: parts.stage, label: "Explain this photo, or turn folders into classes" };
   },
 
   take({ files, folders, rest, photo }, under) {
@@ -58,12 +59,12 @@ export const taker = {
 };
 
 export function mountPickers() {
-  const queries = byId("query-input", HTMLInputElement);
+  const queries = parts.queryInput;
   queries.addEventListener("change", () => {
     addQueries([...(queries.files ?? [])]);
     queries.value = "";
   });
-  const folder = byId("folder-input", HTMLInputElement);
+  const folder = parts.folderInput;
   folder.addEventListener("change", () => {
     addFolders(byPath([...(folder.files ?? [])]));
     folder.value = "";

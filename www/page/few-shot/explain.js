@@ -1,16 +1,18 @@
 // From the state to the lens and back: explains whenever an input changed, and drops what nobody waits for.
 
 import { LensError } from "../../famlens.js";
-import { tell, trouble } from "../engine.js";
+import { onNewModel, tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
-import { PUBLISHED, filled, optionsNow, same } from "./options.js";
+import { PUBLISHED, filled, formNow, optionsNow, same } from "./options.js";
 import { notify, report, say, sentence } from "../notices.js";
 import { letGo } from "../photo.js";
-import { COLORS, on, set, shownIndex, state } from "../state.js";
+import { COLORS, on, set, shownIndex, state } from "./state.js";
+import { set as setPage, state as page } from "../state.js";
 
 /**
  * @import { Lens } from "../../famlens.js"
- * @import { ClassItem, Photo, Result } from "../state.js"
+ * @import { ClassItem, Result } from "./state.js"
+ * @import { Explained, Photo } from "../state.js"
  */
 
 /** @type {AbortController | null} */
@@ -22,14 +24,15 @@ let lastGood = null;
 
 async function explain() {
   explaining?.abort();
-  const { lens, query, classes } = state;
+  const { lens } = page;
+  const { query, classes } = state;
   const used = filled(classes);
   if (!lens) return;
-  if (!query || used.length === 0) return set({ result: null, published: null, busy: null });
+  if (!query || used.length === 0) return end({ result: null, published: null });
   explaining = new AbortController();
   const { signal } = explaining;
   // Nothing is said about short work: a flash of it would only unsettle.
-  const slow = setTimeout(() => set({ busy: state.busy ?? { phase: "embed", loaded: 0, total: 0 } }), 250);
+  const slow = setTimeout(() => setPage({ busy: page.busy ?? { phase: "embed", loaded: 0, total: 0 } }), 250);
   const options = optionsNow();
   /** @param {Record<string, unknown>} options @returns {Promise<Result>} */
   const ask = async options => {
@@ -52,7 +55,7 @@ async function explain() {
       tellUnreadable(unread);
       const hopeless = unread.filter(({ error }) => error.code === "image" || error.code === "too_large");
       // What could not be fetched may come another time, so it stays.
-      if (hopeless.length === 0) return set({ result: null, published: null, busy: null });
+      if (hopeless.length === 0) return end({ result: null, published: null });
       return dropUnreadable(new Set(hopeless.map(({ photo }) => photo.key)), lastGood);
     }
     if (state.beside && !same(options, PUBLISHED) && !isOf(state.published, lens)) {
@@ -64,40 +67,52 @@ async function explain() {
     const result = await ask(options);
     if (signal.aborted) return;
     lastGood = query;
-    lastChoices = state.choices;
-    set({ result, channelMaps: [], busy: null, ...(same(options, PUBLISHED) ? { published: null } : {}) });
+    lastChoices = page.choices;
+    const { backend, timings } = result.found;
+    setPage({ took: { backend, forward: timings.forward, mix: timings.mix, total: timings.total } });
+    end({ result, channelMaps: [], ...(same(options, PUBLISHED) ? { published: null } : {}) });
     tell(result.found.note);
   } catch (error) {
     if (signal.aborted) return;
     refused = { query, classes, options };
-    set({ busy: null, result: null });
+    end({ result: null });
     refuse(error);
   } finally {
     clearTimeout(slow);
   }
 }
 
+/** Nothing is being worked on any more. @param {Parameters<typeof set>[0]} patch */
+function end(patch) {
+  setPage({ busy: null });
+  set(patch);
+}
+
 /** What was asked last and cannot be answered. @type {{query: Photo, classes: ClassItem[], options: object} | null} */
 let refused = null;
 /** The choices that were answered last. */
-let lastChoices = state.choices;
+let lastChoices = page.choices;
 
 /** Tells what is wrong; a choice that cannot be is taken back by a click. @param {unknown} error */
 function refuse(error) {
   const back = lastChoices;
-  if (!(error instanceof LensError) || (error.code !== "argument" && error.code !== "target") || back === state.choices)
+  if (!(error instanceof LensError) || (error.code !== "argument" && error.code !== "target") || back === page.choices)
     return trouble(error);
   notify({
     kind: "error",
     text: sentence(error.message),
-    action: { label: "Take it back", run: () => set({ choices: back }) },
+    action: { label: "Take it back", run: () => setPage({ choices: back }) },
   });
 }
 
 /** The lens that gave each result. @type {WeakMap<Result, Lens>} */
 const asked = new WeakMap();
 
-/** Whether a result is of what is asked now: nothing but the choices has changed. @param {Result | null} result @param {Lens} lens */
+/**
+ * Whether a result is of what is asked now: nothing but the choices has changed.
+ * @param {Result | null} result
+ * @param {Lens} lens
+ */
 function isOf(result, lens) {
   return result !== null && result.query === state.query && result.of === state.classes && asked.get(result) === lens;
 }
@@ -124,7 +139,7 @@ async function unreadable(photos) {
   const failed = [];
   await Promise.all(
     photos.map(photo =>
-      state.lens?.open(photo.source, { name: photo.name }).catch(error => {
+      page.lens?.open(photo.source, { name: photo.name }).catch(error => {
         failed.push({ photo, error });
       }),
     ),
@@ -154,7 +169,8 @@ function tellUnreadable(failed) {
 /** The activation maps of the strongest channels of the class that is shown. */
 async function readChannels() {
   reading?.abort();
-  const { lens, result } = state;
+  const { lens } = page;
+  const { result } = state;
   const top = result?.found.top[shownIndex()];
   if (!lens || !result || !top) return;
   reading = new AbortController();
@@ -203,14 +219,32 @@ function sweep() {
     for (const [source, photo] of given) {
       if (still.has(source) || source === state.result?.query.source) continue;
       given.delete(source);
-      void state.lens?.forget(source);
+      void page.lens?.forget(source);
       letGo(photo);
     }
   }, SWEEP);
 }
 
+/** What the rest of the page may know of all this. @returns {Explained} */
+function explained() {
+  const { query, classes, result } = state;
+  const used = filled(classes);
+  const at = shownIndex();
+  const shown = result && {
+    photo: result.query,
+    map: result.found.maps[at],
+    name: result.classes[at]?.name ?? "",
+    ...result.found.query,
+  };
+  const target = result?.found.target ?? null;
+  return { form: formNow(), several: used.length > 1, idle: !query || used.length === 0, target, shown };
+}
+
 export function follow() {
   on(["queries", "classes"], sweep);
+  onNewModel(() => set({ result: null, published: null, channel: null, channelMaps: [] }));
+  on(["choices", "classes", "query", "result", "picked", "info"], () => setPage({ explained: explained() }));
+  on(["choices"], () => set({ channel: null }));
   on(["backend"], () => explaining?.abort());
   // What another engine or model gave is no answer any more.
   on(["lens"], () => set({ published: null }));

@@ -1,16 +1,16 @@
-// What a choice needs from a file: the transformation module of `head: "file"`, and the matrix of a learned similarity. A control for each appears
-// where such a choice is made.
+// What a choice needs from a file: the transformation module of `head: "file"`, and the matrix of a learned similarity.
+// A control for each appears where such a choice is made.
 
 import { el, icon } from "../dom.js";
 import { pickFiles } from "../drop.js";
 import { sentence } from "../notices.js";
-import { on, set, state } from "../state.js";
-import { choose } from "./choices.js";
-import { filled, optionsNow } from "./options.js";
+import { on, set, state } from "./state.js";
+import { choose, filled, optionsNow } from "./options.js";
+import { set as setPage, state as page } from "../state.js";
 
 /**
  * @import { Lens } from "../../famlens.js"
- * @import { GivenFile } from "../state.js"
+ * @import { GivenFile } from "./state.js"
  *
  * @typedef {keyof typeof KINDS} Kind
  */
@@ -25,7 +25,7 @@ const KINDS = {
     none:
       "No file yet, so there is no transformation module. Choose a .safetensors file, or drop it here: the " +
       "state of a torch nn.Sequential of Linear and BatchNorm1d.",
-    wanted: () => state.choices.head === "file",
+    wanted: () => page.choices.head === "file",
     want: () => choose("head", "file"),
     /** @param {Lens} lens @param {Uint8Array | null} bytes */
     load: (lens, bytes) => lens.loadHead(bytes),
@@ -37,8 +37,8 @@ const KINDS = {
     none:
       "Learned from the images in play. To use your own, choose a .npy file, or drop it here: a symmetric " +
       "matrix with a row for each value of an embedding.",
-    wanted: () => LEARNED.has(String(state.choices.similarity)),
-    want: () => LEARNED.has(String(state.choices.similarity)) || choose("similarity", "bilinear"),
+    wanted: () => LEARNED.has(String(page.choices.similarity)),
+    want: () => LEARNED.has(String(page.choices.similarity)) || choose("similarity", "bilinear"),
     /** @param {Lens} lens @param {Uint8Array | null} bytes @returns {Promise<string | void>} */
     load: (lens, bytes) => (bytes ? lens.loadMatrix(bytes) : lens.setMatrix(null)),
   },
@@ -57,12 +57,15 @@ function draw() {
 /** The lens that has what was given. @type {Lens | null} */
 let of = null;
 
-/** The controls beside the choices' own; `place` is a part of the page that is always there. @param {HTMLElement} place */
+/**
+ * The controls beside the choices' own; `place` is a part of the page that is always there.
+ * @param {HTMLElement} place
+ */
 export function mountGiven(place) {
   for (const kind of ALL) place.append(controlOf(kind));
   on(["given", "choices"], draw);
   on(["lens"], () => {
-    const { lens } = state;
+    const { lens } = page;
     if (!lens || lens === of) return;
     // A lens that was started again gets them again; another model has no use for them.
     const same = of?.info.model.identity === lens.info.model.identity;
@@ -132,7 +135,7 @@ export function controlOf(kind) {
  * @param {File} file
  */
 export async function give(kind, file) {
-  const { lens } = state;
+  const { lens } = page;
   const { load, want } = KINDS[kind];
   wrong = { ...wrong, [kind]: undefined };
   if (!lens) return;
@@ -171,12 +174,18 @@ async function tried(lens, kind) {
 
 /** @param {Kind} kind */
 async function remove(kind) {
-  const { lens } = state;
+  const { lens } = page;
   const { [kind]: _, ...rest } = state.given;
   wrong = { ...wrong, [kind]: undefined };
   if (lens) await KINDS[kind].load(lens, null).catch(() => {});
   given(rest);
 }
 
-/** Explains again: the choices are the same, what they rest on is not. @param {Partial<Record<Kind, GivenFile>>} next */
-const given = next => set({ given: next, result: null, choices: { ...state.choices } });
+/**
+ * Explains again: the choices are the same, what they rest on is not.
+ * @param {Partial<Record<Kind, GivenFile>>} next
+ */
+function given(next) {
+  set({ given: next, result: null });
+  setPage({ choices: { ...page.choices } });
+}

@@ -1,9 +1,10 @@
 // Panes in a grid that fills its place: what methods and forms side by side are shown in.
 
 import { el, paint } from "../dom.js";
-import { on, state } from "../state.js";
+import { on } from "./state.js";
 import { makePane } from "./pane.js";
 import { fit, scrolling } from "./stage.js";
+import { state as page } from "../state.js";
 
 /** @import { Content, Pane } from "./pane.js" */
 
@@ -38,10 +39,10 @@ export function makeGrid(place, { caption = 66 } = {}) {
 
   async function ramps() {
     const first = [...panes.values()].find(({ content }) => content?.map)?.content;
-    if (!state.lens || !first) return;
-    const { colormap, threshold } = state.look;
+    if (!page.lens || !first) return;
+    const { colormap, threshold } = page.look;
     const data = Float32Array.from({ length: 64 }, (_, i) => i / 63);
-    const drawn = await state.lens
+    const drawn = await page.lens
       .render(
         first.photo.source,
         { data, width: 64, height: 1, min: 0, max: 1 },

@@ -1,12 +1,14 @@
-// Everything the user can do to photos and classes. Each action makes new lists, so that an old state can be taken back.
+// Everything the user can do to photos and classes. Each action makes new lists, so that an old state can be taken
+// back.
 
 import { notify } from "../notices.js";
 import { examplePhoto, key, photoOf } from "../photo.js";
-import { COLORS, set, state } from "../state.js";
+import { COLORS, set, state } from "./state.js";
 
 /**
  * @import { ExampleSet } from "../photo.js"
- * @import { ClassItem, Photo } from "../state.js"
+ * @import { ClassItem } from "./state.js"
+ * @import { Photo } from "../state.js"
  */
 
 /** The first colour that no class has. @param {ClassItem[]} classes */

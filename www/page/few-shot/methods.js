@@ -2,14 +2,16 @@
 
 import { el, milliseconds } from "../dom.js";
 import { trouble } from "../engine.js";
-import { on, set, shownIndex, state } from "../state.js";
+import { on, shownIndex, state } from "./state.js";
 import { valuesOf } from "../catalogue.js";
 import { makeGrid } from "./grid.js";
 import { filled, optionsNow, same } from "./options.js";
+import { set as setPage, state as page } from "../state.js";
 
 /**
  * @import { Comparison, MethodResult } from "../../famlens.js"
- * @import { ClassItem, Photo } from "../state.js"
+ * @import { ClassItem } from "./state.js"
+ * @import { Photo } from "../state.js"
  */
 
 const [LEAST, MOST] = [2, 6];
@@ -58,7 +60,8 @@ export function mount(container) {
   }
 
   async function run() {
-    const { lens, query, classes } = state;
+    const { lens } = page;
+    const { query, classes } = state;
     const used = filled(classes);
     const { form, method: _, ...options } = optionsNow();
     if (state.mode !== "methods" || !lens || !query || used.length === 0) return;
@@ -99,7 +102,7 @@ export function mount(container) {
     } finally {
       if (running?.signal === signal) {
         stop.hidden = true;
-        set({ busy: null });
+        setPage({ busy: null });
       }
     }
   }

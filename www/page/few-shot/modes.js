@@ -1,11 +1,14 @@
-// What the middle of the page shows: the maps of the query, or one of the wider looks, each loaded when it is first chosen.
+// What the middle of the page shows: the maps of the query, or one of the wider looks, each loaded when it is first
+// chosen.
 
-import { byId, el } from "../dom.js";
+import { el } from "../dom.js";
 import { notify } from "../notices.js";
-import { on, set, state } from "../state.js";
+import { on, set, state } from "./state.js";
+import { parts } from "./markup.js";
 
 /**
- * A wider look. `of` says which parts of the page belong to it: the switch for the class, the tools of the picture, the row of photos.
+ * A wider look. `of` says which parts of the page belong to it: the switch for the class, the tools of the picture, the
+ * row of photos.
  * @typedef {{id: string, label: string, of: {classes?: boolean, tools?: boolean, strip?: boolean},
  *   load: () => Promise<{mount: (container: HTMLElement) => void}>}} Mode
  */
@@ -26,7 +29,7 @@ const MODES = [
 const containers = new Map();
 
 export function mountModes() {
-  const group = byId("modes", HTMLElement);
+  const group = parts.modes;
   group.hidden = MODES.length === 0;
   for (const { id, label } of [{ id: "maps", label: "Maps" }, ...MODES]) {
     group.append(
@@ -47,14 +50,14 @@ export function mountModes() {
 
 function show() {
   const mode = MODES.find(({ id }) => id === state.mode) ?? null;
-  const parts = mode ? mode.of : { classes: true, tools: true, strip: true };
-  for (const button of byId("modes", HTMLElement).children)
+  const shown = mode ? mode.of : { classes: true, tools: true, strip: true };
+  for (const button of parts.modes.children)
     button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.mode === state.mode));
-  byId("stage", HTMLElement).hidden = mode !== null;
-  byId("mode", HTMLElement).hidden = mode === null;
-  byId("class-row", HTMLElement).hidden = !parts.classes || !state.result || state.result.keys.length < 2;
-  byId("tools", HTMLElement).hidden = !parts.tools;
-  byId("strip-row", HTMLElement).hidden = !parts.strip;
+  parts.stage.hidden = mode !== null;
+  parts.mode.hidden = mode === null;
+  parts.classRow.hidden = !shown.classes || !state.result || state.result.keys.length < 2;
+  parts.tools.hidden = !shown.tools;
+  parts.stripRow.hidden = !shown.strip;
   for (const [id, container] of containers) container.hidden = id !== state.mode;
   if (mode && !containers.has(mode.id)) void load(mode);
 }
@@ -63,7 +66,7 @@ function show() {
 async function load(mode) {
   const container = el("div", { class: `mode-body mode-${mode.id}` });
   containers.set(mode.id, container);
-  byId("mode", HTMLElement).append(container);
+  parts.mode.append(container);
   try {
     const { mount } = await mode.load();
     mount(container);

@@ -1,16 +1,19 @@
-// Do the maps tell the classes apart? One photo of each class on one picture, and how much of each class's map lies in its own tile, by form.
+// Do the maps tell the classes apart? One photo of each class on one picture, and how much of each class's map lies in
+// its own tile, by form.
 
 import { el, scrolled } from "../dom.js";
 import { trouble } from "../engine.js";
-import { on, shownIndex, state } from "../state.js";
+import { on, shownIndex, state } from "./state.js";
 import { thumb } from "../thumb.js";
 import { formOf, valuesOf } from "../catalogue.js";
 import { makeGrid } from "./grid.js";
 import { filled, optionsNow } from "./options.js";
+import { state as page } from "../state.js";
 
 /**
  * @import { Form, Lens, Mosaic } from "../../famlens.js"
- * @import { ClassItem, Photo } from "../state.js"
+ * @import { ClassItem } from "./state.js"
+ * @import { Photo } from "../state.js"
  */
 
 /** What is compared at first: the paper's form, and what promises to be better. */
@@ -92,7 +95,8 @@ export function mount(container) {
 
   async function run() {
     running?.abort();
-    const { lens, classes } = state;
+    const { lens } = page;
+    const { classes } = state;
     const used = filled(classes);
     if (state.mode !== "mosaic" || !lens) return;
     const fits = used.length >= 2 && used.length <= 16;
@@ -162,10 +166,13 @@ export function mount(container) {
   on(["result", "picked", "hovered"], show);
 }
 
-/** A mosaic that is not shown any more. A lens that was replaced has taken its images with it. @param {typeof shown} old */
+/**
+ * A mosaic that is not shown any more. A lens that was replaced has taken its images with it.
+ * @param {typeof shown} old
+ */
 function letGo(old) {
   if (!old) return;
-  if (old.lens === state.lens) void old.lens.forget(old.found.image);
+  if (old.lens === page.lens) void old.lens.forget(old.found.image);
   URL.revokeObjectURL(old.src);
 }
 

@@ -1,8 +1,13 @@
 // From what the user has chosen to what the lens is asked for.
 
-import { state } from "../state.js";
+import { state } from "./state.js";
+import { entry } from "../catalogue.js";
+import { set as setPage, state as page } from "../state.js";
 
-/** @import { Choices, ClassItem } from "../state.js" */
+/**
+ * @import { ClassItem } from "./state.js"
+ * @import { Choices } from "../state.js"
+ */
 
 /** FAM as its paper has it: what stands beside everything else. */
 export const PUBLISHED = { form: "fam" };
@@ -13,21 +18,21 @@ export const filled = classes => classes.filter(({ photos }) => photos.length > 
 /** The form that tells these classes apart best, for who has chosen none. */
 export function bestForm() {
   const several = filled(state.classes).length > 1;
-  const model = state.info?.model;
+  const model = page.info?.model;
   if (model?.hasStatistics) return several ? "discriminative" : "whitened";
   if (several) return "contrastive";
   return model?.hasMeanEmbedding ? "centred" : "fam";
 }
 
 /** The form that is asked for. */
-export const formNow = () => String(state.choices.form ?? bestForm());
+export const formNow = () => String(page.choices.form ?? bestForm());
 
 /**
  * What the lens is asked for: the choices, with names such as `"finer.flip"` as objects.
  * @returns {Record<string, unknown>}
  */
 export function optionsNow() {
-  const { rival, ...choices } = state.choices;
+  const { rival, ...choices } = page.choices;
   // Until there is a file there is no module.
   if (choices.head === "file" && !state.given.head) delete choices.head;
   // Chosen by its name; the library counts the classes that it is given.
@@ -58,3 +63,16 @@ const order = options =>
       ...Object.values(options).flatMap(one => (one && typeof one === "object" ? Object.keys(one) : [])),
     ]),
   ].sort();
+
+/**
+ * Chooses a value; the default is no choice at all.
+ * @param {string} kind
+ * @param {unknown} value
+ */
+export function choose(kind, value) {
+  const { [kind]: _, ...rest } = page.choices;
+  const usual = entry(kind)?.default;
+  // What form is best depends on the classes, so a form that has been chosen stays chosen.
+  const isDefault = kind !== "form" && (value === usual || JSON.stringify(value) === JSON.stringify(usual));
+  setPage({ choices: isDefault ? rest : { ...rest, [kind]: value } });
+}

@@ -4,16 +4,19 @@ import { el, ends, figure, paint, svgEl } from "../dom.js";
 import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
 import { showWhilePointedAt } from "./switch.js";
-import { drawing as how, on, set, state } from "../state.js";
+import { drawing as how, state as page } from "../state.js";
+import { on, set } from "./state.js";
 
 /**
  * @import { ImageLike, LensMap, Rendered } from "../../famlens.js"
- * @import { Result } from "../state.js"
+ * @import { Result } from "./state.js"
  *
  * @typedef {{src: string, name: string, source: ImageLike}} Picture
  *
- * What a pane shows. `size` is that of the photo; without a map the photo is bare. `label` says it in words for who does not see it.
- * @typedef {{name: string, says: string, note: string, photo: Picture, size: {width: number, height: number} | null, map: LensMap | null, label: string}} Content
+ * What a pane shows. `size` is that of the photo; without a map the photo is bare. `label` says it in words for who
+ * does not see it.
+ * @typedef {{name: string, says: string, note: string, photo: Picture, size: {width: number, height: number} | null,
+ *   map: LensMap | null, label: string}} Content
  *
  * `key` tells panes apart, `pointed` is called with the place that is pointed at in parts of the photo, or null.
  * @typedef {ReturnType<typeof makePane>} Pane
@@ -22,7 +25,10 @@ import { drawing as how, on, set, state } from "../state.js";
 /** Longest side of the overlay in pixels: a map of a few cells has no detail that more would show. */
 const LONGEST = 768;
 
-/** What has been drawn, so that going from class to class and back draws nothing twice. @type {WeakMap<LensMap, {look: string, drawn: Rendered}>} */
+/**
+ * What has been drawn, so that going from class to class and back draws nothing twice.
+ * @type {WeakMap<LensMap, {look: string, drawn: Rendered}>}
+ */
 const drawings = new WeakMap();
 
 /**
@@ -125,7 +131,7 @@ export function makePane(key, testid, pointed) {
     const look = JSON.stringify(how());
     if (!small || classes.hidden || look === smallLook) return;
     smallLook = look;
-    classes.style.setProperty("--map-opacity", String(Math.max(0.55, state.look.opacity)));
+    classes.style.setProperty("--map-opacity", String(Math.max(0.55, page.look.opacity)));
     drawing?.abort();
     const { signal } = (drawing = new AbortController());
     try {
@@ -138,14 +144,14 @@ export function makePane(key, testid, pointed) {
 
   async function draw() {
     rendering?.abort();
-    const { lens } = state;
+    const { lens } = page;
     if (!element.isConnected) return;
     if (!lens || !content?.map || !content.size) {
       overlay.hidden = true;
       shapes.replaceChildren();
       return;
     }
-    overlay.style.opacity = String(state.look.opacity);
+    overlay.style.opacity = String(page.look.opacity);
     rendering = new AbortController();
     const { signal } = rendering;
     const { map, photo, size } = content;
@@ -172,11 +178,15 @@ export function makePane(key, testid, pointed) {
     }
   }
 
-  /** Shows the map's value at a place. Only the last place asked for is answered. @param {[number, number] | null} place @param {boolean} own whether the pointer is here */
+  /**
+   * Shows the map's value at a place. Only the last place asked for is answered.
+   * @param {[number, number] | null} place
+   * @param {boolean} own whether the pointer is here
+   */
   async function probe(place, own) {
     probing?.abort();
     element.classList.toggle("probing", place !== null && !own);
-    if (!place || !state.lens || !content?.map || !content.size) {
+    if (!place || !page.lens || !content?.map || !content.size) {
       readout.hidden = mark.hidden = true;
       return;
     }
@@ -186,7 +196,7 @@ export function makePane(key, testid, pointed) {
     const { signal } = probing;
     const { map, size } = content;
     try {
-      const value = await state.lens.valueAt(content.photo.source, map, place[0] * size.width, place[1] * size.height, {
+      const value = await page.lens.valueAt(content.photo.source, map, place[0] * size.width, place[1] * size.height, {
         signal,
       });
       if (signal.aborted) return;
@@ -284,15 +294,20 @@ function listen(overlay, element, start, pointed) {
 function drawShapes(shapes, { contour, box, peak }, { width, height }) {
   shapes.setAttribute("viewBox", `0 0 ${width} ${height}`);
   shapes.replaceChildren();
-  /** Every line twice, dark under light, so that it shows on any photo. @param {"path" | "rect" | "circle"} tag @param {Record<string, string | number>} attributes @param {string} kind */
+  /**
+   * Every line twice, dark under light, so that it shows on any photo.
+   * @param {"path" | "rect" | "circle"} tag
+   * @param {Record<string, string | number>} attributes
+   * @param {string} kind
+   */
   const line = (tag, attributes, kind) => {
     for (const layer of ["under", "over"]) shapes.append(svgEl(tag, { ...attributes, class: `${kind} ${layer}` }));
   };
-  if (state.look.contour) {
+  if (page.look.contour) {
     const d = contour.map(points => `M${pairs(points).join("L")}Z`).join("");
     if (d) line("path", { d }, "contour");
   }
-  if (state.look.box && box) {
+  if (page.look.box && box) {
     const [x0, y0, x1, y1] = box;
     line(
       "rect",
@@ -300,7 +315,7 @@ function drawShapes(shapes, { contour, box, peak }, { width, height }) {
       "box",
     );
   }
-  if (peak && (state.look.box || state.look.contour))
+  if (peak && (page.look.box || page.look.contour))
     line("circle", { cx: peak[0], cy: peak[1], r: Math.max(width, height) / 110 }, "peak");
 }
 

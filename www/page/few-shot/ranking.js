@@ -1,14 +1,14 @@
 // The decision: classes by similarity.
 
-import { byId, el, milliseconds, roving, scoreDecimals } from "../dom.js";
-import { current, on, published, shownIndex, state } from "../state.js";
+import { el, milliseconds, roving, scoreDecimals } from "../dom.js";
+import { current, on, published, shownIndex, state } from "./state.js";
 import { pick } from "./classes.js";
 import { showWhilePointedAt } from "./switch.js";
-
-const list = byId("ranking", HTMLElement);
+import { state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 export function mountRanking() {
-  roving(list, "button");
+  roving(parts.ranking, "button");
   on(["result", "published", "picked", "query", "classes", "failed"], show);
   // Pointing at a class changes nothing but which one is marked, so that what is pointed at stays where it is.
   on(["hovered"], mark);
@@ -16,15 +16,15 @@ export function mountRanking() {
 
 function show() {
   const { result, query, classes } = state;
-  const prediction = byId("prediction", HTMLElement);
+  const prediction = parts.prediction;
   if (!result || !query || !classes.length) {
     prediction.textContent = hint();
-    list.replaceChildren();
-    for (const id of ["timings", "other-decision", "notes"]) byId(id, HTMLElement).replaceChildren();
+    parts.ranking.replaceChildren();
+    for (const part of [parts.timings, parts.otherDecision, parts.notes]) part.replaceChildren();
     return;
   }
   // Between a change of photo and its result the list is still that of the one before, and looks so.
-  byId("result", HTMLElement).classList.toggle("stale", current() === null);
+  parts.result.classList.toggle("stale", current() === null);
   const { found, keys } = result;
   const order = found.classes.map((one, at) => ({ ...one, at })).sort((a, b) => b.similarity - a.similarity);
   // Similarities below nought need room to the left.
@@ -41,10 +41,10 @@ function show() {
   const text = [el("strong", {}, order[0].name), el("span", { class: "ahead" }, ahead)];
   prediction.replaceChildren(...text);
   prediction.dataset.color = String(result.classes[order[0].at].color);
-  const focused = list.contains(document.activeElement)
+  const focused = parts.ranking.contains(document.activeElement)
     ? /** @type {HTMLElement} */ (document.activeElement).dataset.key
     : null;
-  list.replaceChildren(
+  parts.ranking.replaceChildren(
     ...order.map(({ name, similarity, at }) => {
       const shown = at === shownIndex();
       const bar = el("span", { class: "bar-fill" });
@@ -72,7 +72,7 @@ function show() {
       return el("li", {}, button);
     }),
   );
-  if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-key="${focused}"]`))?.focus();
+  if (focused) /** @type {HTMLElement | null} */ (parts.ranking.querySelector(`[data-key="${focused}"]`))?.focus();
   const { timings, embedded, score, notes } = found;
   const { residual = 0, constant = 0 } = found.classes[shownIndex()] ?? {};
   const through =
@@ -80,31 +80,31 @@ function show() {
       ? "no photo had to go through the network"
       : `${embedded} photo${embedded === 1 ? "" : "s"} through the network`;
   // A figure is only worth its room where it shows.
-  const parts = [
+  const outside = [
     constant && Math.abs(constant) >= 5e-4 ? `a constant of ${constant.toFixed(3)}` : "",
     Math.abs(residual) >= 5e-4 ? `a rest of ${residual.toFixed(3)}` : "",
   ].filter(part => part);
   const beyond =
-    parts.length > 0
-      ? ` ${parts.join(" and ")} of it ${parts.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A")
+    outside.length > 0
+      ? ` ${outside.join(" and ")} of it ${outside.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A")
       : "";
-  byId("timings", HTMLElement).textContent = `Ranked by ${score}.${beyond} ${milliseconds(timings.total)}; ${through}.`;
-  byId("notes", HTMLElement).replaceChildren(...notes.map(note => el("li", {}, note)));
+  parts.timings.textContent = `Ranked by ${score}.${beyond} ${milliseconds(timings.total)}; ${through}.`;
+  parts.notes.replaceChildren(...notes.map(note => el("li", {}, note)));
   const other = published();
   const differs = other && other.keys[other.found.predicted] !== keys[order[0].at];
-  byId("other-decision", HTMLElement).textContent = differs
+  parts.otherDecision.textContent = differs
     ? `FAM as published decides by ${other.found.score}: ${other.classes[other.found.predicted].name}.`
     : "";
 }
 
 function mark() {
   const shown = state.result?.keys[shownIndex()];
-  for (const button of list.querySelectorAll("button"))
+  for (const button of parts.ranking.querySelectorAll("button"))
     button.setAttribute("aria-pressed", String(button.dataset.key === shown));
 }
 
 function hint() {
-  if (state.failed) return "The model is not loaded.";
+  if (page.failed) return "The model is not loaded.";
   if (!state.query) return "Choose a photo to ask about.";
   if (!state.classes.some(({ photos }) => photos.length > 0)) return "Add a few photos to each class.";
   return "Working …";

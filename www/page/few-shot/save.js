@@ -1,8 +1,10 @@
 // Saving what is on the screen: the photo under its map as PNG, everything as JSON.
 
-import { byId, download } from "../dom.js";
+import { download } from "../dom.js";
 import { trouble } from "../engine.js";
-import { current, drawing, on, shownClass, shownIndex, shownMap, state } from "../state.js";
+import { current, on, shownClass, shownIndex, shownMap, state } from "./state.js";
+import { drawing, state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 /** @import { LensMap } from "../../famlens.js" */
 
@@ -10,8 +12,8 @@ import { current, drawing, on, shownClass, shownIndex, shownMap, state } from ".
 const LONGEST = 4096;
 
 export function mountSave() {
-  const png = byId("save-png", HTMLButtonElement);
-  const json = byId("save-json", HTMLButtonElement);
+  const png = parts.savePng;
+  const json = parts.saveJson;
   png.addEventListener("click", () => void savePng().catch(trouble));
   json.addEventListener("click", () => saveJson());
   on(["result", "query"], () => {
@@ -23,7 +25,7 @@ export function mountSave() {
 const stem = name => name.replace(/\.[^.]+$/, "");
 
 async function savePng() {
-  const { lens, look } = state;
+  const { lens, look } = page;
   const result = current();
   const map = shownMap();
   if (!lens || !result || !map) return;
@@ -55,14 +57,14 @@ function drawShapes(context, { contour, box }, scale) {
   const { width, height } = context.canvas;
   const thick = Math.max(width, height) / 400;
   const path = new Path2D();
-  if (state.look.contour) {
+  if (page.look.contour) {
     for (const points of contour) {
       path.moveTo(points[0] * scale, points[1] * scale);
       for (let i = 2; i + 1 < points.length; i += 2) path.lineTo(points[i] * scale, points[i + 1] * scale);
       path.closePath();
     }
   }
-  if (state.look.box && box)
+  if (page.look.box && box)
     path.rect(box[0] * scale, box[1] * scale, (box[2] - box[0]) * scale, (box[3] - box[1]) * scale);
   context.lineJoin = "round";
   for (const [style, line] of /** @type {const} */ ([
@@ -76,7 +78,7 @@ function drawShapes(context, { contour, box }, scale) {
 }
 
 function saveJson() {
-  const { lens } = state;
+  const { lens } = page;
   const result = current();
   if (!lens || !result) return;
   const { found, query, classes } = result;

@@ -1,18 +1,19 @@
 // The photo in the middle under its maps: FAM as the paper has it, and what was chosen.
 
-import { byId, paint } from "../dom.js";
-import { current, on, published, shownClass, shownIndex, shownMap, state } from "../state.js";
+import { paint } from "../dom.js";
+import { current, on, published, shownClass, shownIndex, shownMap, state } from "./state.js";
 import { formNow, PUBLISHED, same } from "./options.js";
 import { formOf } from "../catalogue.js";
 import { makePane } from "./pane.js";
+import { state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 /**
  * @import { LensMap } from "../../famlens.js"
- * @import { Result } from "../state.js"
+ * @import { Result } from "./state.js"
  * @import { Pane } from "./pane.js"
  */
 
-const stage = byId("stage", HTMLElement);
 export const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
 
 /** Room for name and sentence under each photo, for its maps of all classes, and between panes, in pixels. */
@@ -25,10 +26,10 @@ const beside = makePane("published", "overlay-published", point);
 const chosen = makePane("chosen", "overlay", point);
 
 export function mountStage() {
-  byId("panes", HTMLElement).append(beside.element, chosen.element);
+  parts.panes.append(beside.element, chosen.element);
   on(["query", "result", "published", "beside", "choices", "picked", "hovered", "channel", "channelMaps"], show);
   on(["look", "result", "published"], () => void drawRamps());
-  new ResizeObserver(arrange).observe(stage);
+  new ResizeObserver(arrange).observe(parts.stage);
   for (const { image } of [beside, chosen]) image.addEventListener("load", arrange);
 }
 
@@ -39,10 +40,10 @@ function point(place) {
 
 function show() {
   const { query } = state;
-  byId("stage-empty", HTMLElement).hidden = query !== null;
-  byId("panes", HTMLElement).hidden = query === null;
-  byId("query-name", HTMLElement).textContent = query?.name ?? "";
-  beside.element.hidden = !state.beside || same({ ...state.choices, form: formNow() }, PUBLISHED);
+  parts.stageEmpty.hidden = query !== null;
+  parts.panes.hidden = query === null;
+  parts.queryName.textContent = query?.name ?? "";
+  beside.element.hidden = !state.beside || same({ ...page.choices, form: formNow() }, PUBLISHED);
   if (!query) return;
   const shown = shownClass();
   chosen.element.dataset.color = beside.element.dataset.color = String(shown?.color ?? 7);
@@ -92,13 +93,14 @@ function where(map, result) {
 function arrange() {
   const { naturalWidth, naturalHeight } = chosen.image;
   const count = beside.element.hidden ? 1 : 2;
-  const { clientWidth } = stage;
-  // Where the page scrolls as a whole the stage is as high as it has to be, and that is to leave room for what is below.
-  const clientHeight = scrolling.matches ? 0.72 * innerHeight : stage.clientHeight;
+  const { clientWidth } = parts.stage;
+  // Where the page scrolls as a whole the stage is as high as it has to be, and that is to leave room for what is
+  // below.
+  const clientHeight = scrolling.matches ? 0.72 * innerHeight : parts.stage.clientHeight;
   if (!naturalWidth || !clientWidth) return;
   const ratio = naturalWidth / naturalHeight;
   const [columns, width] = fit(count, ratio, clientWidth, clientHeight);
-  const panes = byId("panes", HTMLElement);
+  const panes = parts.panes;
   panes.style.setProperty("--columns", String(columns));
   panes.style.setProperty("--photo", `${Math.floor(width)}px`);
   panes.style.setProperty("--ratio", String(ratio));
@@ -130,7 +132,7 @@ export function fit(count, ratio, width, height, caption = CAPTION) {
 
 /** Ramps from the lowest to the highest value, coloured as the maps are. */
 async function drawRamps() {
-  const { lens, look } = state;
+  const { lens, look } = page;
   const result = state.result ?? state.published;
   if (!lens || !result) return;
   const data = Float32Array.from({ length: 64 }, (_, i) => i / 63);
@@ -144,6 +146,5 @@ async function drawRamps() {
       threshold: look.threshold,
     })
     .catch(() => null);
-  if (drawn && look.colormap === state.look.colormap)
-    for (const pane of [beside, chosen]) paint(pane.ramp, drawn.image);
+  if (drawn && look.colormap === page.look.colormap) for (const pane of [beside, chosen]) paint(pane.ramp, drawn.image);
 }

@@ -1,11 +1,13 @@
-// What the class-specific forms know of images in general, and "adapt to my images": the same, computed from the user's own.
+// What the class-specific forms know of images in general, and "adapt to my images": the same, computed from the user's
+// own.
 
-import { byId } from "../dom.js";
 import { pickFiles } from "../drop.js";
 import { trouble } from "../engine.js";
 import { notify } from "../notices.js";
-import { on, set, state } from "../state.js";
+import { on, set } from "./state.js";
 import { formNow } from "./options.js";
+import { set as setPage, state as page } from "../state.js";
+import { parts } from "./markup.js";
 
 /** @import { StatisticsInfo } from "../../famlens.js" */
 
@@ -17,14 +19,14 @@ const STEADY = 100;
 let adapting = null;
 
 export function mountStatistics() {
-  const says = byId("statistics-says", HTMLElement);
-  const adapt = byId("adapt", HTMLButtonElement);
-  const back = byId("adapt-back", HTMLButtonElement);
+  const says = parts.statisticsSays;
+  const adapt = parts.adapt;
+  const back = parts.adaptBack;
   on(["choices", "classes", "catalogue"], () => {
-    byId("statistics", HTMLElement).hidden = !FORMS.has(formNow());
+    parts.statistics.hidden = !FORMS.has(formNow());
   });
   on(["lens"], async () => {
-    const { lens } = state;
+    const { lens } = page;
     const bytes = lens && (await stored(lens.info.model.identity));
     // Statistics of another version of the model are not for this one.
     if (lens && bytes)
@@ -34,13 +36,13 @@ export function mountStatistics() {
         .catch(error => (error.code === "argument" ? store(lens.info.model.identity, null) : undefined));
   });
   on(["lens", "result"], async () => {
-    const found = await state.lens?.statistics().catch(() => null);
+    const found = await page.lens?.statistics().catch(() => null);
     says.textContent = found ? words(found) : "";
     back.hidden = !found?.adapted;
   });
   adapt.addEventListener("click", async () => {
     if (adapting) return adapting.abort();
-    const { lens } = state;
+    const { lens } = page;
     const files = (await pickFiles({ folder: true })).filter(({ type }) => type.startsWith("image/"));
     if (!lens || files.length === 0) return;
     adapting = new AbortController();
@@ -60,11 +62,11 @@ export function mountStatistics() {
     } finally {
       adapting = null;
       adapt.textContent = "Adapt to my images";
-      set({ busy: null });
+      setPage({ busy: null });
     }
   });
   back.addEventListener("click", async () => {
-    const { lens } = state;
+    const { lens } = page;
     if (!lens) return;
     await lens.setStatistics(null).catch(trouble);
     await store(lens.info.model.identity, null);
@@ -73,7 +75,10 @@ export function mountStatistics() {
 }
 
 /** Explains again: the options are the same, what they rest on is not. */
-const again = () => set({ result: null, choices: { ...state.choices } });
+function again() {
+  set({ result: null });
+  setPage({ choices: { ...page.choices } });
+}
 
 /** @param {StatisticsInfo} found */
 const words = ({ images, source, adapted }) =>
@@ -81,7 +86,11 @@ const words = ({ images, source, adapted }) =>
     ? `It knows ${images} of your images (${source}).`
     : `It knows ${images} other photos, which came with the model.`;
 
-/** Where adapted statistics are kept, by the identity of the model. Browsers have it on secure pages only; elsewhere they last for this visit. @param {string} model */
+/**
+ * Where adapted statistics are kept, by the identity of the model. Browsers have it on secure pages only; elsewhere
+ * they last for this visit.
+ * @param {string} model
+ */
 const address = model => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;
 
 /** @param {string} model @returns {Promise<Uint8Array | null>} */

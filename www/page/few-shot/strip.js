@@ -1,12 +1,11 @@
 // The row of photos to ask about: examples and the user's own.
 
-import { byId, el, icon, roving } from "../dom.js";
+import { el, icon, roving } from "../dom.js";
 import { ask, removeQuery } from "./inputs.js";
-import { on, set, state } from "../state.js";
+import { on, set, state } from "./state.js";
 import { dragOut } from "../drop.js";
 import { thumb } from "../thumb.js";
-
-const strip = byId("strip", HTMLElement);
+import { parts } from "./markup.js";
 
 /** @import { Photo } from "../state.js" */
 
@@ -14,7 +13,7 @@ const strip = byId("strip", HTMLElement);
 const items = new Map();
 
 export function mountStrip() {
-  roving(strip, ".strip-photo");
+  roving(parts.strip, ".strip-photo");
   on(["queries", "query"], show);
 }
 
@@ -32,7 +31,7 @@ function show() {
     button.setAttribute("aria-pressed", String(photo === query));
     // One stop of the Tab key for the whole row; arrows go on from there.
     button.tabIndex = photo === query || (!query && place === 0) ? 0 : -1;
-    if (strip.children[place] !== item) strip.insertBefore(item, strip.children[place] ?? null);
+    if (parts.strip.children[place] !== item) parts.strip.insertBefore(item, parts.strip.children[place] ?? null);
   }
 }
 

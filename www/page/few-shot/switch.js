@@ -1,9 +1,8 @@
 // The switch for the class that is explained, over the stage: a row of the classes with their scores.
 
-import { byId, el } from "../dom.js";
-import { on, set, shownIndex, state } from "../state.js";
-
-const group = byId("class-switch", HTMLElement);
+import { el } from "../dom.js";
+import { on, set, shownIndex, state } from "./state.js";
+import { parts } from "./markup.js";
 
 export function mountSwitch() {
   on(["result", "picked", "hovered", "query"], show);
@@ -31,7 +30,7 @@ function show() {
   const names = JSON.stringify(result.classes.map(({ key, name, color }) => [key, name, color]));
   if (names !== made) {
     made = names;
-    group.replaceChildren(
+    parts.classSwitch.replaceChildren(
       ...result.classes.map(({ key, name, color }) => {
         const input = el("input", { type: "radio", name: "class-shown", value: key, class: "unseen" });
         input.addEventListener("change", () => set({ picked: key, channel: null }));
@@ -47,5 +46,5 @@ function show() {
     );
   }
   const shown = result.keys[shownIndex()];
-  for (const input of group.querySelectorAll("input")) input.checked = input.value === shown;
+  for (const input of parts.classSwitch.querySelectorAll("input")) input.checked = input.value === shown;
 }

@@ -1,8 +1,9 @@
 // How maps are shown.
 
-import { byId, el } from "../dom.js";
+import { el } from "../dom.js";
 import { recall, remember } from "../settings.js";
 import { on, set, state } from "../state.js";
+import { parts } from "./markup.js";
 
 /** @import { Look } from "../state.js" */
 
@@ -25,12 +26,12 @@ function look(patch) {
 
 export function mountTools() {
   restore();
-  const opacity = byId("opacity", HTMLInputElement);
-  const threshold = byId("threshold", HTMLInputElement);
-  const colormap = byId("colormap", HTMLSelectElement);
-  const contour = byId("contour", HTMLInputElement);
-  const box = byId("box", HTMLInputElement);
-  const fade = byId("fade", HTMLInputElement);
+  const opacity = parts.opacity;
+  const threshold = parts.threshold;
+  const colormap = parts.colormap;
+  const contour = parts.contour;
+  const box = parts.box;
+  const fade = parts.fade;
   colormap.append(...Object.entries(COLORMAPS).map(([value, label]) => el("option", { value }, label)));
   opacity.addEventListener("input", () => look({ opacity: opacity.valueAsNumber / 100 }));
   threshold.addEventListener("input", () => look({ threshold: threshold.valueAsNumber / 100 }));
@@ -42,7 +43,7 @@ export function mountTools() {
     const now = state.look;
     opacity.value = String(Math.round(100 * now.opacity));
     threshold.value = String(Math.round(100 * now.threshold));
-    byId("threshold-value", HTMLOutputElement).textContent = `${threshold.value} %`;
+    parts.thresholdValue.textContent = `${threshold.value} %`;
     colormap.value = now.colormap;
     contour.checked = now.contour;
     box.checked = now.box;

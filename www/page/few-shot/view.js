@@ -1,9 +1,7 @@
 // Few-shot: which class a photo is most like, and which parts of it say so.
 
-import { byId, el } from "../dom.js";
-import { notify } from "../notices.js";
-import { examples } from "../photo.js";
-import { on, state } from "../state.js";
+import { el } from "../dom.js";
+import { on, shownClass, state } from "./state.js";
 import { mountChannels } from "./channels.js";
 import { mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
@@ -19,16 +17,20 @@ import { mountStatistics } from "./statistics.js";
 import { mountStrip } from "./strip.js";
 import { mountSwitch } from "./switch.js";
 import { mountTools } from "./tools.js";
+import { mountMarkup, parts } from "./markup.js";
 
-/** @import { View } from "../context.js" */
+/** @import { Context, View } from "../context.js" */
 
 /**
+ * @param {HTMLElement} container
+ * @param {Context} context
  * @returns {View}
  */
-export function mount() {
+export function mount(container, context) {
+  mountMarkup(container);
   mountTools();
   mountChoices();
-  mountGiven(byId("given", HTMLElement));
+  mountGiven(parts.given);
   mountStatistics();
   mountSwitch();
   mountModes();
@@ -40,7 +42,7 @@ export function mount() {
   mountSave();
   mountPickers();
   follow();
-  void mountExamples();
+  void mountExamples(context);
   return {
     taker,
     isReady: isExplained,
@@ -49,14 +51,25 @@ export function mount() {
       ...state.queries,
       ...state.classes.flatMap(({ photos }) => photos),
     ],
+    tells: () => ({
+      result: state.result?.found ?? null,
+      published: state.published?.found ?? null,
+      query: state.query?.name ?? null,
+      classes: state.classes.map(({ name, photos }) => ({ name, supports: photos.map(photo => photo.name) })),
+      target: shownClass()?.name ?? null,
+    }),
   };
 }
 
-async function mountExamples() {
-  const found = await examples();
+/** @param {Context} context */
+async function mountExamples(context) {
+  const found = await context.examples();
   if (!found)
-    return notify({ kind: "error", text: "The example photos could not be loaded. Your own photos still work." });
-  const group = byId("sets", HTMLElement);
+    return context.notify({
+      kind: "error",
+      text: "The example photos could not be loaded. Your own photos still work.",
+    });
+  const group = parts.sets;
   for (const example of found.sets) {
     group.append(
       el("button", { type: "button", "data-testid": "set", onclick: () => loadExample(example) }, example.name),

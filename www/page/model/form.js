@@ -89,7 +89,7 @@ export function settingsForm({ use, save, cancel }) {
     ),
   );
 
-  on(["query", "view"], () => void sees.draw());
+  on(["explained", "view"], () => void sees.draw());
 
   /** What the settings are that the form began with, for those it does not show. @type {Settings | null} */
   let begun = null;

@@ -3,7 +3,7 @@
 import { el } from "../dom.js";
 import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
-import { on, shownIndex, state } from "../state.js";
+import { on, state } from "../state.js";
 import { bytes, count, mapsInWords, operator, percent, shape, typeset } from "./network-words.js";
 import { chooseTargets, targetsCount, targetsNow, toggleTarget } from "./network-target.js";
 
@@ -115,25 +115,23 @@ export function mapPreview() {
   let drawing = null;
   async function draw() {
     drawing?.abort();
-    const { result } = state;
-    element.hidden = !result;
-    if (!result || !element.isConnected || !element.checkVisibility()) return;
+    const { shown } = state.explained;
+    element.hidden = !shown;
+    if (!shown || !element.isConnected || !element.checkVisibility()) return;
     drawing = new AbortController();
     const { signal } = drawing;
-    image.src = result.query.src;
-    const map = result.found.maps[shownIndex()];
-    const { width, height } = result.found.query;
+    const { photo, map, name, width, height } = shown;
+    image.src = photo.src;
     box.style.aspectRatio = String(width / height);
     overlay.style.opacity = String(state.look.opacity);
-    const name = result.classes[shownIndex()]?.name ?? "";
     /** @type {HTMLElement} */ (element.lastChild).textContent = `${name}, map of ${map.width} × ${map.height}`;
-    image.alt = `${result.query.name} with the map for ${name}`;
+    image.alt = `${photo.name} with the map for ${name}`;
     try {
-      await drawThumb(overlay, result.query.source, map, signal);
+      await drawThumb(overlay, photo.source, map, signal);
     } catch (error) {
       if (!signal.aborted) trouble(error);
     }
   }
-  on(["result", "look", "picked"], () => void draw());
+  on(["explained", "look"], () => void draw());
   return { element, draw };
 }

@@ -1,7 +1,6 @@
 // Which layers the map comes from, and moving that.
 
 import { entry } from "../catalogue.js";
-import { filled, formNow } from "../few-shot/options.js";
 import { notify } from "../notices.js";
 import { set, state } from "../state.js";
 
@@ -17,7 +16,7 @@ export function targetsNow() {
 }
 
 /** Whether the shown form looks at these layers at all. */
-export const targetsCount = () => !OF_THEIR_OWN.has(formNow());
+export const targetsCount = () => !OF_THEIR_OWN.has(state.explained.form);
 
 /** @param {string[]} names at least one */
 export function chooseTargets(names) {
@@ -26,7 +25,7 @@ export function chooseTargets(names) {
   /** @type {Record<string, unknown>} */
   const choices = usual ? rest : { ...rest, targets: names };
   if (!targetsCount()) {
-    const form = filled(state.classes).length > 1 ? "contrastive" : "fam";
+    const form = state.explained.several ? "contrastive" : "fam";
     const before = state.choices;
     choices.form = form;
     const label = entry("form")?.values?.find(({ name }) => name === form)?.label ?? form;
@@ -35,7 +34,7 @@ export function chooseTargets(names) {
       action: { label: "Undo", run: () => set({ choices: before }) },
     });
   }
-  set({ choices, channel: null });
+  set({ choices });
 }
 
 /** Adds a layer to those whose maps are fused, or takes it away; the last one stays. @param {string} name */

@@ -155,7 +155,8 @@ export function networkSection() {
     mark();
     const [target] = targetsNow();
     // The explanation comes first: a large network is not read again before it.
-    const explained = !state.query || !targetsCount() || state.result?.found.target === target;
+    const { idle, target: answered } = state.explained;
+    const explained = idle || !targetsCount() || answered === target;
     if (!target || target === told || !explained) return;
     told = target;
     const lens = shown;
@@ -389,6 +390,6 @@ export function networkSection() {
   // Rows are as high as the window's width has them.
   new ResizeObserver(() => requestAnimationFrame(lines)).observe(tree);
   on(["lens"], () => void load());
-  on(["choices", "classes", "result"], () => void follow());
+  on(["choices", "explained"], () => void follow());
   return { element, shown: () => void preview.draw() };
 }

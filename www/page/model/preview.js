@@ -1,7 +1,7 @@
 // What the model sees: a photo of the task that is shown, as the settings make an input of it.
 
 import { el } from "../dom.js";
-import { photosOnPage } from "../router.js";
+import { photosOnPage } from "../views.js";
 
 /** @import { Settings } from "./settings.js" */
 

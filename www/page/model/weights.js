@@ -3,7 +3,7 @@
 import { measureInt8 } from "../../famlens.js";
 import { el } from "../dom.js";
 import { notify, sentence } from "../notices.js";
-import { photosOnPage } from "../router.js";
+import { photosOnPage } from "../views.js";
 import { on, state } from "../state.js";
 
 /**
