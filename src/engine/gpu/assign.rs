@@ -24,26 +24,26 @@ pub(super) fn assign(graph: &Graph, plan: &Plan, targets: &[ValueId]) -> Result<
     loop {
         let before = map.clone();
         for node in nodes.iter().rev() {
-            match &node.op {
-                Op::Conv2d(_) | Op::Pool2d(_) => {
+            match demand(&node.op) {
+                Demand::Maps => {
                     let read = node.inputs.iter().filter(computed);
                     read.chain([&node.output]).for_each(|id| map[id.0] = true);
                 }
-                op if keeps_order(op) && map[node.output.0] => {
+                Demand::AsItsOutput if map[node.output.0] => {
                     let same = |id: &&ValueId| graph.value(**id).shape == graph.value(node.output).shape;
                     node.inputs.iter().filter(computed).filter(same).for_each(|id| map[id.0] = true);
                 }
-                _ => {}
+                Demand::AsItsOutput | Demand::None => {}
             }
         }
-        for node in nodes.iter().filter(|n| keeps_order(&n.op)) {
+        for node in nodes.iter().filter(|n| demand(&n.op) == Demand::AsItsOutput) {
             map[node.output.0] |= node.inputs.iter().filter(computed).any(|id| map[id.0]);
         }
         if map == before {
             break;
         }
     }
-    for node in nodes.iter().filter(|n| keeps_order(&n.op)) {
+    for node in nodes.iter().filter(|n| demand(&n.op) == Demand::AsItsOutput) {
         for id in node.inputs.iter().filter(|id| !computed(id)) {
             map[id.0] = map[node.output.0];
         }
@@ -55,9 +55,20 @@ pub(super) fn assign(graph: &Graph, plan: &Plan, targets: &[ValueId]) -> Result<
     Ok(graph.values.iter().zip(&map).map(layout).collect())
 }
 
-/// Whether the op's output best lies in memory as its inputs do.
-fn keeps_order(op: &Op) -> bool {
+/// What an op asks of the order in which its inputs lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Demand {
+    /// Inputs and output are maps.
+    Maps,
+    /// Inputs best lie as the output does.
+    AsItsOutput,
+    /// Nothing: its kernel reads any order, or wants rows.
+    None,
+}
+
+fn demand(op: &Op) -> Demand {
     match op {
+        Op::Conv2d(_) | Op::Pool2d(_) => Demand::Maps,
         Op::Activation(_)
         | Op::Binary(_)
         | Op::Quantize(_)
@@ -67,14 +78,8 @@ fn keeps_order(op: &Op) -> bool {
         | Op::Concat { .. }
         | Op::Pad { .. }
         | Op::Slice { .. }
-        | Op::Gather { .. } => true,
-        Op::Conv2d(_)
-        | Op::Pool2d(_)
-        | Op::Linear(_)
-        | Op::MatMul
-        | Op::Attention(_)
-        | Op::Reshape(_)
-        | Op::Transpose { .. } => false,
+        | Op::Gather { .. } => Demand::AsItsOutput,
+        Op::Linear(_) | Op::MatMul | Op::Attention(_) | Op::Reshape(_) | Op::Transpose { .. } => Demand::None,
     }
 }
 

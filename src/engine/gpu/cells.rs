@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::dispatch::{Dispatch, Grid, Numbers, specialise};
+use super::kernels::{FACTOR, Kernel, MAP_SLICE, POOL_CELLS, SHARE, WORKGROUP};
 use super::layout::Layout;
-use super::lower::{Grid, words};
-use super::mix::{bind, grown, uniform_blocks};
-use super::pipelines::{Kernel, MAP_SLICE, PARAMS_BYTES, Specialisation};
+use super::mix::{Maps, bind, grown, maps_of, out_of_bounds, uniform_blocks, work_bytes};
+use super::params::{self, PARAMS_BYTES};
 use super::{Context, OwnedBuffer, device::failed};
 use crate::engine::{CellMaps, CellReadout, Pooled};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Buffers of the readouts of one program, grown as needed.
 #[derive(Debug, Default)]
@@ -82,7 +83,9 @@ impl Regions {
         let constants = take(layers.len() * classes);
         let raw = take(layers.len() * classes * quads);
         let scratch = |l: &Layer| (l.groups * quads).max(l.groups.div_ceil(MAP_SLICE) * classes * quads);
-        let partial = take(layers.iter().map(scratch).max().unwrap_or(0));
+        // The partial sums of the pooling are gone when those of the layers come.
+        let pooling = |&[groups, h, w]: &[usize; 3]| 2 * groups * (h * w).div_ceil(POOL_CELLS);
+        let partial = take(layers.iter().map(scratch).chain(targets.iter().map(pooling)).max().unwrap_or(0));
         let channels = shapes.iter().map(|&(c, ..)| c).collect();
         let end = take(0).max(1);
         Ok(Self {
@@ -151,54 +154,128 @@ impl Regions {
         }
     }
 
-    /// The dispatches: target whose activation maps are read, specialisation, parameters and workgroups.
-    fn steps(&self, readout: &CellReadout) -> Vec<(usize, Specialisation, Vec<u32>, [u32; 2])> {
+    /// The dispatches, each with the target whose activation maps it reads.
+    ///
+    /// # Errors
+    /// Says which bound one of them does not keep.
+    fn steps(&self, readout: &CellReadout) -> Result<Vec<(usize, Dispatch)>, String> {
         let mut steps = Vec::new();
         let mut at = self.first;
         for (target, &[groups, height, width]) in self.targets.iter().enumerate() {
-            let grid = Grid::over(groups);
-            let params = words([at, at + groups, groups, height, width, grid.row as usize]);
-            steps.push((target, Specialisation::new(Kernel::CellsPool), params, grid.workgroups));
+            let pooled = self.pool(at, [groups, height, width])?;
+            steps.extend(pooled.map(|step| (target, step)));
             at += 2 * groups;
         }
         if self.classes == 0 {
-            return steps;
+            return Ok(steps);
         }
         for (l, layer) in self.layers.iter().enumerate() {
-            let total = layer.groups * self.quads;
-            let grid = Grid::over(total);
-            let places = [layer.mean, layer.factor.unwrap_or(0), self.partial, layer.groups, self.cells, self.quads];
-            let params = words(places.into_iter().chain([total, grid.row as usize]));
-            let spec = Specialisation::new(Kernel::CellsEnergy).with("FACTOR", u32::from(layer.factor.is_some()));
-            steps.push((layer.target, spec, params, grid.workgroups));
-            let mut params = words([self.partial, self.radii + l, total]);
-            params.push((self.cells as f32).to_bits());
-            steps.push((layer.target, Specialisation::new(Kernel::CellsRadius), params, [1, 1]));
-
-            let (per_slice, slices) = (self.classes * self.quads, layer.groups.div_ceil(MAP_SLICE));
-            let total = per_slice * slices;
-            let grid = Grid::over(total);
-            let places = [layer.directions, self.partial, layer.groups, self.cells, self.quads, per_slice, total];
-            let params = words(places.into_iter().chain([grid.row as usize]));
-            let spec = Specialisation::new(Kernel::MixMaps).with("SLICE", MAP_SLICE as u32);
-            steps.push((layer.target, spec, params, grid.workgroups));
-            let grid = Grid::over(per_slice);
-            let raw = self.raw + l * per_slice;
-            let params = words([self.partial, raw, slices, per_slice, grid.row as usize]);
-            steps.push((layer.target, Specialisation::new(Kernel::MixSum), params, grid.workgroups));
+            let own = self.energy(l, layer)?;
+            steps.extend(own.map(|step| (layer.target, step)));
+            let maps = maps_of(&Maps {
+                weights: layer.directions,
+                rows: self.classes,
+                maps: self.raw + l * self.classes * self.quads,
+                partial: self.partial,
+                groups: layer.groups,
+                cells: self.cells,
+            })?;
+            steps.extend(maps.map(|step| (layer.target, step)));
         }
         let target = self.layers[0].target;
+        let n = Numbers::default();
         let grid = Grid::over(self.quads);
-        let places = [self.raw, self.constants, self.radii, self.evidence, self.maps];
-        let mut params = words(places.into_iter().chain([self.layers.len(), self.classes, self.quads]));
-        params.extend([readout.offset.to_bits(), readout.sharpness.unwrap_or(0.0).to_bits(), grid.row]);
-        let share = u32::from(readout.sharpness.is_some());
-        let spec = Specialisation::new(Kernel::CellsShare).with("SHARE", share);
-        steps.push((target, spec, params, grid.workgroups));
-        let grid = Grid::over(self.classes);
-        let places = [self.maps, self.scores, self.classes, self.cells, self.quads, grid.row as usize];
-        steps.push((target, Specialisation::new(Kernel::CellsScore), words(places), grid.workgroups));
-        steps
+        let params = params::CellsShare {
+            raw: n.u(self.raw),
+            constants: n.u(self.constants),
+            radii: n.u(self.radii),
+            evidence: n.u(self.evidence),
+            maps: n.u(self.maps),
+            layers: n.u(self.layers.len()),
+            classes: n.u(self.classes),
+            quads: n.u(self.quads),
+            offset: readout.offset,
+            sharpness: readout.sharpness.unwrap_or(0.0),
+            row: grid.row,
+        };
+        let rounds = self.classes.saturating_mul(3 + self.layers.len());
+        let spec = specialise(Kernel::CellsShare, [(SHARE, readout.sharpness.is_some().into())]);
+        steps.push((target, Dispatch::new(spec, n, params, grid, rounds)?));
+        let n = Numbers::default();
+        let grid = Grid::of_groups(self.classes);
+        let params = params::CellsScore {
+            maps: n.u(self.maps),
+            scores: n.u(self.scores),
+            classes: n.u(self.classes),
+            cells: n.u(self.cells),
+            quads: n.u(self.quads),
+            row: grid.row,
+        };
+        let rounds = self.quads.div_ceil(WORKGROUP) + 7;
+        steps.push((target, Dispatch::new(specialise(Kernel::CellsScore, []), n, params, grid, rounds)?));
+        Ok(steps)
+    }
+
+    /// The mean cell and the mean cell of the border ring of one target, to be written from `at` on.
+    fn pool(&self, at: usize, [groups, height, width]: [usize; 3]) -> Result<[Dispatch; 2], String> {
+        let n = Numbers::default();
+        let cells = n.product(&[height, width]);
+        let chunks = cells.div_ceil(POOL_CELLS);
+        let total = n.product(&[groups, chunks]);
+        let grid = Grid::over(total);
+        let params = params::CellsPool {
+            partial: n.u(self.partial),
+            groups: n.u(groups),
+            cells: n.u(cells),
+            height: n.u(height),
+            width: n.u(width),
+            total: n.u(total),
+            row: grid.row,
+        };
+        let first = Dispatch::new(specialise(Kernel::CellsPool, []), n, params, grid, POOL_CELLS)?;
+        let n = Numbers::default();
+        let grid = Grid::over(groups);
+        // Where a side has fewer than three cells, all are on the ring.
+        let inner = height.saturating_sub(2) * width.saturating_sub(2);
+        let params = params::CellsPooled {
+            partial: n.u(self.partial),
+            mean: n.u(at),
+            ring: n.u(at + groups),
+            groups: n.u(groups),
+            chunks: n.u(chunks),
+            row: grid.row,
+            cells: cells as f32,
+            ring_cells: (cells - inner) as f32,
+        };
+        Ok([first, Dispatch::new(specialise(Kernel::CellsPooled, []), n, params, grid, chunks)?])
+    }
+
+    /// The radius of one layer.
+    fn energy(&self, l: usize, layer: &Layer) -> Result<[Dispatch; 2], String> {
+        let n = Numbers::default();
+        let total = n.product(&[layer.groups, self.quads]);
+        let grid = Grid::over(total);
+        let params = params::CellsEnergy {
+            mean: n.u(layer.mean),
+            factor: n.u(layer.factor.unwrap_or(0)),
+            partial: n.u(self.partial),
+            groups: n.u(layer.groups),
+            cells: n.u(self.cells),
+            quads: n.u(self.quads),
+            total: n.u(total),
+            row: grid.row,
+        };
+        let spec = specialise(Kernel::CellsEnergy, [(FACTOR, layer.factor.is_some().into())]);
+        let first = Dispatch::new(spec, n, params, grid, layer.groups)?;
+        let n = Numbers::default();
+        let params = params::CellsRadius {
+            partial: n.u(self.partial),
+            radius: n.u(self.radii + l),
+            total: n.u(total),
+            cells: self.cells as f32,
+        };
+        let rounds = total.div_ceil(WORKGROUP) + 7;
+        Ok([first, Dispatch::new(specialise(Kernel::CellsRadius, []), n, params, Grid::of_groups(1), rounds)?])
     }
 }
 
@@ -235,16 +312,8 @@ impl CellReader {
         let device = &context.device;
         let layouts: Vec<&Layout> = targets.iter().map(|(_, layout)| *layout).collect();
         let regions = Regions::of(&layouts, grid, readout)?;
-        let bytes = (regions.end * 16) as u64;
-        let limit = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
-        if bytes > limit {
-            return Err(Error::TooLarge {
-                what: format!("the memory for maps of {} classes", regions.classes),
-                size: format!("{bytes} bytes"),
-                limit: format!("{limit} bytes (what this GPU lets a shader bind at once)"),
-            });
-        }
-        let steps = regions.steps(readout);
+        let bytes = work_bytes(device, regions.end, regions.classes)?;
+        let steps = regions.steps(readout).map_err(|reason| out_of_bounds(regions.classes, reason))?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         if self.work.as_ref().is_some_and(|b| b.size() < bytes) {
             self.factors.clear();
@@ -268,7 +337,7 @@ impl CellReader {
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = grown(&mut self.uniforms, device, "cell parameters", (steps.len() * PARAMS_BYTES) as u64, usage);
-        let blocks = uniform_blocks(steps.iter().map(|(_, _, params, _)| params.as_slice()));
+        let blocks = uniform_blocks(steps.iter().map(|(_, step)| step.params.as_slice()));
         device.queue.write_buffer(uniforms, 0, bytemuck::cast_slice(&blocks));
 
         let group =
@@ -276,11 +345,12 @@ impl CellReader {
         let bindings: Vec<_> = targets.iter().map(group).collect();
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("cells"), ..Default::default() });
-        for (i, (target, spec, _, [x, y])) in steps.iter().enumerate() {
-            let pipeline = context.pipelines.get(&device.device, spec).map_err(failed)?;
+        for (i, (target, step)) in steps.iter().enumerate() {
+            let [x, y] = step.workgroups;
+            let pipeline = context.pipelines.get(&device.device, &step.spec).map_err(failed)?;
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bindings[*target], &[(i * PARAMS_BYTES) as u32]);
-            pass.dispatch_workgroups(*x, *y, 1);
+            pass.dispatch_workgroups(x, y, 1);
         }
         drop(pass);
 

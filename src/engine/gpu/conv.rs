@@ -1,7 +1,10 @@
 //! Convolutions and linear layers: which kernel and which tile.
 
-use super::lower::{Grid, Lowering, Step, Traits, refuse, words};
-use super::pipelines::{Kernel, Specialisation, activation};
+use super::codes::activation;
+use super::dispatch::{Dispatch, Grid, MOST_STEPS, Moves, Numbers, specialise};
+use super::kernels::{ACT, CONVERT, INT8, Kernel, PIXELS, RESIDUAL, Specialisation};
+use super::lower::{Lowering, Traits, refuse};
+use super::params;
 use super::products::Product;
 use super::weights::{Packing, Placed};
 use crate::error::Result;
@@ -22,7 +25,7 @@ struct Tile {
 /// few invocations are left; but its compiler takes seconds over long unrolled code. On a GPU the tile must leave enough
 /// invocations to fill the machine.
 fn tile(traits: Traits, pixels: usize, outputs: usize) -> Tile {
-    let at_most = |limit: usize| [1, 2, 4, 8].into_iter().rev().find(|&n| n <= limit.min(pixels)).unwrap_or(1);
+    let at_most = |limit: usize| PIXELS.iter().rev().copied().find(|&n| n <= limit.min(pixels)).unwrap_or(1);
     if traits.software {
         return Tile { pixels: at_most(4), outputs: if outputs.is_multiple_of(2) { 2 } else { 1 } };
     }
@@ -49,39 +52,46 @@ impl Lowering<'_, '_> {
             return Err(refuse(node, format!("weight {} does not have four dimensions", weight.shape())));
         };
         let x = self.operand(node.inputs[0])?;
-        let residual = if conv.residual { self.operand(node.inputs[3])? } else { 0 };
+        let residual = if conv.residual { Some(self.operand(node.inputs[3])?) } else { None };
         let y = self.output(node)?;
-        let (act, a, b) = activation(conv.activation);
-        let with_residual = u32::from(conv.residual);
         let per_group_out = o / conv.groups;
-        let int8 = u32::from(matches!(weight, Constant::Int8(_)));
-        let software = self.traits.software;
-        let specialised = |kernel| {
-            let spec = Specialisation::new(kernel).with("ACT", act).with("RESIDUAL", with_residual);
-            match kernel {
-                Kernel::ConvScalar => spec,
-                _ => spec.with("INT8", int8).with("CONVERT", u32::from(software)),
-            }
-        };
 
         let pointwise = conv.groups == 1 && [kh, kw] == [1, 1] && conv.strides == [1, 1] && conv.pads == [0; 4];
         if pointwise {
-            let rows = Rows { x, y, residual: conv.residual.then_some(residual), pixels: h * w, inputs: c, outputs: o };
+            let rows = Rows { x, y, residual, pixels: h * w, inputs: c, outputs: o };
             return self.pointwise(node, &rows, &weight, &bias, conv.activation);
         }
+        let moves = Moves {
+            input: [h, w],
+            output: [oh, ow],
+            kernel: [kh, kw],
+            strides: conv.strides,
+            dilations: conv.dilations,
+            pads: [conv.pads[0], conv.pads[1]],
+        };
+        let n = Numbers::default();
+        let window = n.window(&moves);
+        let finish = |placed: &Placed| Finish { y, residual, channels: o, placed: *placed, act: conv.activation };
+        // Rounds of the loops over the kernel and, inside, over so many inputs.
+        let steps = |width: usize, inside: usize| kh.saturating_mul(1 + width.saturating_mul(1 + inside));
         if per_group == 1 && per_group_out == 1 && conv.groups == c {
             let kernel = depthwise_kernel(self.traits, conv, kw, ow);
-            let Kernel::Depthwise { pixels, lines, .. } = kernel else { return Err(refuse(node, "no kernel")) };
+            let Kernel::Depthwise { width, pixels, lines, .. } = kernel else { return Err(refuse(node, "no kernel")) };
             let placed = self.uploader.place(&node.name, &weight, &bias, Packing::Depthwise)?;
             let (groups, tiles) = (c.div_ceil(4), ow.div_ceil(pixels));
-            let grid = Grid::over(groups * tiles * oh.div_ceil(lines));
-            let mut params = words([x / 4, y / 4, residual / 4]);
-            params.extend([placed.weights, placed.scales, placed.bias]);
-            params.extend(words([groups, c, h, w, oh, ow, tiles, grid.row as usize, kh, kw]));
-            params.extend(words([conv.strides, conv.dilations, [conv.pads[0], conv.pads[1]]].concat()));
-            params.extend([a.to_bits(), b.to_bits()]);
-            self.weighted(node, specialised(kernel), placed, grid, params);
-            return Ok(());
+            let grid = Grid::over(n.product(&[groups, tiles, oh.div_ceil(lines)]));
+            let params = params::Depthwise {
+                window,
+                end: finish(&placed).fours(&n),
+                x: n.fours(x),
+                weights: placed.weights,
+                groups: n.u(groups),
+                tiles: n.u(tiles),
+                row: grid.row,
+            };
+            let spec = self.weighted(kernel, conv.activation, residual.is_some(), &weight);
+            let steps = steps(kw.div_ceil(width), 0) + kw + 1;
+            return self.push(node, Some(placed.page), Dispatch::new(spec, n, params, grid, steps));
         }
         if conv.groups == 1 || (per_group.is_multiple_of(4) && per_group_out.is_multiple_of(4)) {
             let group_outputs = if conv.groups == 1 { o.div_ceil(4) } else { per_group_out / 4 };
@@ -93,29 +103,45 @@ impl Lowering<'_, '_> {
             let out_tiles = (group_outputs * conv.groups).div_ceil(tile.outputs);
             let packing = Packing::Dense { outputs: out_tiles * tile.outputs };
             let placed = self.uploader.place(&node.name, &weight, &bias, packing)?;
-            let grid = Grid::over((oh * ow).div_ceil(tile.pixels) * out_tiles);
-            let mut params = words([x / 4, y / 4, residual / 4]);
-            params.extend([placed.weights, placed.scales, placed.bias]);
-            params.extend(words([oh * ow, c.div_ceil(4), o.div_ceil(4), out_tiles, o, grid.row as usize]));
-            params.extend([a.to_bits(), b.to_bits()]);
-            params.extend(words([h, w, ow, kh, kw]));
-            params.extend(words([conv.strides, conv.dilations, [conv.pads[0], conv.pads[1]]].concat()));
-            params.extend(words([out_tiles / conv.groups, per_group.div_ceil(4)]));
+            let grid = Grid::over(n.product(&[(oh * ow).div_ceil(tile.pixels), out_tiles]));
+            let params = params::Conv {
+                window,
+                end: finish(&placed).fours(&n),
+                x: n.fours(x),
+                weights: placed.weights,
+                pixels: n.u(oh * ow),
+                in_groups: n.u(c.div_ceil(4)),
+                out_groups: n.u(o.div_ceil(4)),
+                out_tiles: n.u(out_tiles),
+                row: grid.row,
+                tiles_per_group: n.u(out_tiles / conv.groups),
+                in_per_group: n.u(per_group.div_ceil(4)),
+            };
             let kernel = Kernel::Conv { pixels: tile.pixels, outputs: tile.outputs };
-            self.weighted(node, specialised(kernel), placed, grid, params);
-            return Ok(());
+            let spec = self.weighted(kernel, conv.activation, residual.is_some(), &weight);
+            let steps = steps(kw, per_group.div_ceil(4));
+            return self.push(node, Some(placed.page), Dispatch::new(spec, n, params, grid, steps));
         }
         let placed = self.uploader.place(&node.name, &weight, &bias, Packing::Plain)?;
-        let (padded, total) = (o.next_multiple_of(4), o.next_multiple_of(4) * oh * ow);
+        let padded = o.next_multiple_of(4);
+        let total = n.product(&[padded, oh, ow]);
         let grid = Grid::over(total);
-        let mut params = words([x, y, residual]);
-        params.extend([placed.weights * 4, placed.bias * 4]);
-        params.extend(words([total, grid.row as usize, o, padded, c.next_multiple_of(4), per_group, per_group_out]));
-        params.extend(words([h, w, ow, kh, kw]));
-        params.extend(words([conv.strides, conv.dilations, [conv.pads[0], conv.pads[1]]].concat()));
-        params.extend([a.to_bits(), b.to_bits()]);
-        self.weighted(node, specialised(Kernel::ConvScalar), placed, grid, params);
-        Ok(())
+        let params = params::ConvScalar {
+            window,
+            end: finish(&placed).values(&n),
+            x: n.u(x),
+            weights: n.u(placed.weights as usize * 4),
+            total: n.u(total),
+            row: grid.row,
+            padded: n.u(padded),
+            in_padded: n.u(c.next_multiple_of(4)),
+            in_per_group: n.u(per_group),
+            out_per_group: n.u(per_group_out),
+        };
+        let (act, ..) = activation(conv.activation);
+        let spec = specialise(Kernel::ConvScalar, [(ACT, act.into()), (RESIDUAL, u32::from(residual.is_some()))]);
+        let steps = steps(kw, per_group);
+        self.push(node, Some(placed.page), Dispatch::new(spec, n, params, grid, steps))
     }
 
     pub(super) fn linear(&mut self, node: &Node, act: Activation) -> Result<()> {
@@ -128,7 +154,8 @@ impl Lowering<'_, '_> {
         let vector = |channels| matches!(channels, Some((_, 1, 1)));
         let one_row = vector(from.channels) && vector(to.channels) && from.shape.rank() < 4;
         let rows = from.channels.is_none() && to.channels.is_none() && k % 4 == 0 && o % 4 == 0;
-        if one_row || rows {
+        // The kernel sums in one go what the general one sums in parts.
+        if (one_row || rows) && k.div_ceil(4) <= MOST_STEPS {
             let pixels = if one_row { 1 } else { from.shape.len() / k.max(1) };
             let rows = Rows { x, y, residual: None, pixels, inputs: k, outputs: o };
             return self.pointwise(node, &rows, &weight, &bias, act);
@@ -160,25 +187,32 @@ impl Lowering<'_, '_> {
         let out_tiles = outputs.div_ceil(tile.outputs);
         let packing = Packing::Dense { outputs: out_tiles * tile.outputs };
         let placed = self.uploader.place(&node.name, weight, bias, packing)?;
-        let grid = Grid::over(rows.pixels.div_ceil(tile.pixels) * out_tiles);
-        let (act, a, b) = activation(act);
-        let mut params = words([rows.x / 4, rows.y / 4, rows.residual.unwrap_or(0) / 4]);
-        params.extend([placed.weights, placed.scales, placed.bias]);
-        let sizes = [rows.pixels, rows.inputs.div_ceil(4), outputs, out_tiles, rows.outputs, grid.row as usize];
-        params.extend(words(sizes));
-        params.extend([a.to_bits(), b.to_bits()]);
-        let spec = Specialisation::new(Kernel::Pointwise { pixels: tile.pixels, outputs: tile.outputs })
-            .with("ACT", act)
-            .with("RESIDUAL", u32::from(rows.residual.is_some()))
-            .with("INT8", u32::from(matches!(weight, Constant::Int8(_))))
-            .with("CONVERT", u32::from(self.traits.software));
-        self.weighted(node, spec, placed, grid, params);
-        Ok(())
+        let n = Numbers::default();
+        let grid = Grid::over(n.product(&[rows.pixels.div_ceil(tile.pixels), out_tiles]));
+        let finish = Finish { y: rows.y, residual: rows.residual, channels: rows.outputs, placed, act };
+        let params = params::Pointwise {
+            end: finish.fours(&n),
+            x: n.fours(rows.x),
+            weights: placed.weights,
+            pixels: n.u(rows.pixels),
+            in_groups: n.u(rows.inputs.div_ceil(4)),
+            out_groups: n.u(outputs),
+            out_tiles: n.u(out_tiles),
+            row: grid.row,
+        };
+        let kernel = Kernel::Pointwise { pixels: tile.pixels, outputs: tile.outputs };
+        let spec = self.weighted(kernel, act, rows.residual.is_some(), weight);
+        let steps = rows.inputs.div_ceil(4);
+        self.push(node, Some(placed.page), Dispatch::new(spec, n, params, grid, steps))
     }
 
-    fn weighted(&mut self, node: &Node, spec: Specialisation, placed: Placed, grid: Grid, params: Vec<u32>) {
-        let label = format!("{} ~ {:?}", node.name, spec.kernel);
-        self.steps.push(Step { label, spec, page: Some(placed.page), params, workgroups: grid.workgroups });
+    /// The codes of a kernel with packed weights.
+    fn weighted(&self, kernel: Kernel, act: Activation, residual: bool, weight: &Constant) -> Specialisation {
+        let (act, ..) = activation(act);
+        let int8 = matches!(weight, Constant::Int8(_));
+        let switches = [(RESIDUAL, residual), (INT8, int8), (CONVERT, self.traits.software)];
+        let [residual, int8, convert] = switches.map(|(knob, on)| (knob, u32::from(on)));
+        specialise(kernel, [(ACT, act.into()), residual, int8, convert])
     }
 
     fn constants(&self, node: &Node) -> Result<(Constant, Arc<Tensor>)> {
@@ -187,6 +221,39 @@ impl Lowering<'_, '_> {
             (Some(weight), Some(bias)) => Ok((weight, bias.to_float())),
             _ => Err(refuse(node, "weight and bias must be constants")),
         }
+    }
+}
+
+/// How a layer with weights ends: where its output and its residual lie, in floats.
+struct Finish {
+    y: usize,
+    residual: Option<usize>,
+    channels: usize,
+    placed: Placed,
+    act: Activation,
+}
+
+impl Finish {
+    /// For kernels over groups of four.
+    fn fours(&self, n: &Numbers) -> params::End {
+        let (_, a, b) = activation(self.act);
+        params::End {
+            y: n.fours(self.y),
+            residual: n.fours(self.residual.unwrap_or(0)),
+            scale: self.placed.scales,
+            bias: self.placed.bias,
+            channels: n.u(self.channels),
+            a,
+            b,
+            unused: 0,
+        }
+    }
+
+    /// For the kernel over single values.
+    fn values(&self, n: &Numbers) -> params::End {
+        let places = |place: Option<usize>| n.u(place.unwrap_or(0));
+        let bias = n.u(self.placed.bias as usize * 4);
+        params::End { y: places(Some(self.y)), residual: places(self.residual), bias, ..self.fours(n) }
     }
 }
 

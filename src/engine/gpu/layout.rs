@@ -59,10 +59,10 @@ impl Layout {
     /// Floats that the value takes, padding included; a multiple of four.
     pub fn len(&self) -> usize {
         let len = match self.channels {
-            Some((c, h, w)) => c.next_multiple_of(4) * h * w,
+            Some((c, h, w)) => c.next_multiple_of(4).saturating_mul(h).saturating_mul(w),
             None => self.shape.len(),
         };
-        len.next_multiple_of(4).max(4)
+        len.checked_next_multiple_of(4).unwrap_or(usize::MAX - 3).max(4)
     }
 
     /// The number of channel groups and of pixels; for row-major values all are "channels" of one pixel.
@@ -199,27 +199,33 @@ impl Walk {
 
     /// Number of places.
     pub fn total(&self) -> usize {
-        self.sizes.iter().product()
+        self.sizes.iter().fold(1, |n: usize, &size| n.saturating_mul(size))
     }
 
-    /// The sizes, as the two vectors of a uniform block.
-    pub fn dims(&self) -> [u32; 8] {
+    /// Strides of a value that has so many floats for each place of the walk, one after the other.
+    pub fn rows(&self, width: usize) -> [usize; 8] {
+        let after = |i: usize| self.sizes[i + 1..].iter().fold(width, |n, &size| n.saturating_mul(size));
+        self.fill(0, after)
+    }
+
+    /// The sizes; of a dimension that is not used, 1.
+    pub fn dims(&self) -> [usize; 8] {
         self.fill(1, |i| self.sizes[i])
     }
 
     /// Per-dimension numbers of an operand, given by logical dimension. A negative stride is one that wraps round.
-    pub fn along(&self, values: &[usize]) -> [u32; 8] {
+    pub fn along(&self, values: &[usize]) -> [usize; 8] {
         self.fill(0, |i| values.get(self.axes[i]).copied().unwrap_or(0))
     }
 
     /// As [`Walk::along`], where a dimension that is not walked counts as 1.
-    pub fn sizes_along(&self, values: &[usize]) -> [u32; 8] {
+    pub fn sizes_along(&self, values: &[usize]) -> [usize; 8] {
         self.fill(1, |i| values.get(self.axes[i]).copied().unwrap_or(1))
     }
 
     /// Sizes and both operands' strides in units of four floats, if each group of four along the innermost dimension is one
     /// in both operands `(start, strides)`.
-    pub fn by_fours(&self, a: (usize, &[usize]), y: (usize, &[usize])) -> Option<([u32; 8], [u32; 8], [u32; 8])> {
+    pub fn by_fours(&self, a: (usize, &[usize]), y: (usize, &[usize])) -> Option<[[usize; 8]; 3]> {
         let (&last, others) = self.axes.split_last()?;
         let size = *self.sizes.last()?;
         let stride = |of: &[usize], axis: usize| of.get(axis).copied().unwrap_or(0) as isize;
@@ -233,14 +239,14 @@ impl Walk {
         let dims = self.fill(1, |i| if i + 1 == count { size / 4 } else { self.sizes[i] });
         let fours =
             |of: &[usize]| self.fill(0, |i| if i + 1 == count { 1 } else { (stride(of, self.axes[i]) / 4) as usize });
-        Some((dims, fours(a.1), fours(y.1)))
+        Some([dims, fours(a.1), fours(y.1)])
     }
 
-    fn fill(&self, rest: u32, value: impl Fn(usize) -> usize) -> [u32; 8] {
+    fn fill(&self, rest: usize, value: impl Fn(usize) -> usize) -> [usize; 8] {
         let mut out = [rest; 8];
         let first = WALK - self.axes.len();
         for i in 0..self.axes.len() {
-            out[first + i] = value(i) as u32;
+            out[first + i] = value(i);
         }
         out
     }

@@ -1,29 +1,29 @@
 //! Graph to steps: which kernel, over what, with which parameters. One exhaustive match over [`Op`]; the ops with weights
-//! are in `conv`, products and normalisation in `products`, what only moves values in `moves`.
+//! are in `conv`, windows in `pool`, reductions in `reduce`, products and normalisation in `products`, what only moves values
+//! in `moves`.
 
 use std::collections::HashMap;
 
 use super::assign::assign;
+use super::codes::{self, Act, OpCode, SecondCode, activation};
+use super::dispatch::{Dispatch, Grid, Numbers, specialise};
+use super::kernels::{ACT, FOURS_OP, Kernel, SECOND};
 use super::layout::{Layout, Walk};
 use super::moves::Strided;
-use super::pipelines::{Kernel, Specialisation, WORKGROUP, activation};
 use super::weights::Uploader;
+use super::{params, pool, reduce};
 use crate::engine::plan::{Arena, Plan};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, BinaryOp, Graph, Node, Op, Pool2d, PoolKind, Quantize, ReduceKind, ValueId};
-use crate::tensor::Shape;
+use crate::graph::{Activation, BinaryOp, Graph, Node, Op, Quantize, ValueId};
 
-/// One dispatch.
+/// One dispatch of one node.
 #[derive(Debug)]
 pub(super) struct Step {
     /// Node and kernel, for profiles.
     pub label: String,
-    pub spec: Specialisation,
     /// Which of the program's weight buffers is bound; `None` if it reads none.
     pub page: Option<usize>,
-    /// The uniform block.
-    pub params: Vec<u32>,
-    pub workgroups: [u32; 2],
+    pub dispatch: Dispatch,
 }
 
 /// A graph lowered to steps, in units of floats of one arena.
@@ -36,29 +36,6 @@ pub(super) struct Lowered {
     pub constants: Vec<(usize, Vec<f32>)>,
     pub input: (usize, Layout),
     pub targets: Vec<(usize, Layout)>,
-}
-
-/// The invocations of one step over a grid that may need two dimensions; `row` is the length of the first.
-#[derive(Clone, Copy)]
-pub(super) struct Grid {
-    pub workgroups: [u32; 2],
-    pub row: u32,
-}
-
-impl Grid {
-    pub fn over(invocations: usize) -> Self {
-        let Self { workgroups, row } = Self::of_groups(invocations.div_ceil(WORKGROUP));
-        Self { workgroups, row: row * WORKGROUP as u32 }
-    }
-
-    /// So many whole workgroups; `row` then counts workgroups.
-    pub fn of_groups(groups: usize) -> Self {
-        // WebGPU promises this many workgroups a dimension, and four times that much memory is more than it binds.
-        const MOST: usize = 65_535;
-        let rows = groups.max(1).div_ceil(MOST);
-        let columns = groups.max(1).div_ceil(rows);
-        Self { workgroups: [columns as u32, rows as u32], row: columns as u32 }
-    }
 }
 
 /// What lowering needs to know about the device.
@@ -98,16 +75,34 @@ pub(super) fn lower(
     let layouts = assign(graph, &plan, targets)?;
     let layout = |id: ValueId| &layouts[id.0];
     let computed = |id: ValueId| graph.value(id).constant.is_none();
-    let alias = |node: &Node| match (&node.op, node.inputs.as_slice()) {
-        (Op::Reshape(_), [x]) => computed(*x) && layout(*x).same_memory(layout(node.output)),
-        (Op::Transpose { perm }, [x]) => computed(*x) && layout(*x).same_memory_transposed(layout(node.output), perm),
-        _ => false,
+    let alias = |node: &Node| {
+        let [x, ..] = node.inputs.as_slice() else { return false };
+        let same = match &node.op {
+            Op::Reshape(_) => layout(*x).same_memory(layout(node.output)),
+            Op::Transpose { perm } => layout(*x).same_memory_transposed(layout(node.output), perm),
+            Op::Conv2d(_)
+            | Op::Linear(_)
+            | Op::MatMul
+            | Op::Activation(_)
+            | Op::Binary(_)
+            | Op::Pool2d(_)
+            | Op::Reduce { .. }
+            | Op::Softmax { .. }
+            | Op::Concat { .. }
+            | Op::Pad { .. }
+            | Op::LayerNorm(_)
+            | Op::Attention(_)
+            | Op::Slice { .. }
+            | Op::Gather { .. }
+            | Op::Quantize(_) => false,
+        };
+        same && computed(*x)
     };
     let bytes = |id: ValueId| layout(id).len().saturating_mul(4);
     let arena = plan.arena(graph, bytes, alias, 16)?;
     let scratch = arena.size / 4;
-    let reshaped = plan.nodes(graph).filter(|n| matches!(n.op, Op::Reshape(_) | Op::Attention(_)));
-    let largest = reshaped.map(|n| graph.value(n.output).shape.len().next_multiple_of(4)).max().unwrap_or(0);
+    let temporary = |node: &Node| temporary(graph, node, layout(node.inputs[0]), layout(node.output));
+    let largest = plan.nodes(graph).map(temporary).max().unwrap_or(0).next_multiple_of(4);
     let mut lowering = Lowering {
         graph,
         traits,
@@ -120,6 +115,19 @@ pub(super) fn lower(
         placed_constants: HashMap::new(),
         steps: Vec::new(),
     };
+    let too_large = |floats: usize| {
+        let values = graph.values.iter().enumerate().filter(|(i, _)| plan.lifetimes[*i].is_some());
+        let most = values.max_by_key(|(i, _)| layouts[*i].len()).map_or("", |(_, v)| v.name.as_str());
+        Error::TooLarge {
+            what: format!("the memory for all activations at this image size (the largest is {most:?})"),
+            size: format!("{} bytes", floats.saturating_mul(4)),
+            limit: super::device::binding_limit(traits.arena_limit.saturating_mul(4)),
+        }
+    };
+    // Before any weight is packed.
+    if lowering.end > traits.arena_limit {
+        return Err(too_large(lowering.end));
+    }
     for node in plan.nodes(graph) {
         if !alias(node) {
             lowering.node(node)?;
@@ -130,13 +138,31 @@ pub(super) fn lower(
     let targets = targets.iter().map(|&t| place(&lowering, t)).collect::<Result<Vec<_>>>()?;
     let size = lowering.end.max(4);
     if size > traits.arena_limit {
-        return Err(Error::TooLarge {
-            what: "the memory for all activations at this image size".into(),
-            size: format!("{} bytes", size.saturating_mul(4)),
-            limit: super::device::binding_limit(traits.arena_limit.saturating_mul(4)),
-        });
+        return Err(too_large(size));
     }
     Ok(Lowered { steps: lowering.steps, arena: size, constants: lowering.constants, input, targets })
+}
+
+/// Floats that a node needs besides its output while it runs.
+fn temporary(graph: &Graph, node: &Node, from: &Layout, to: &Layout) -> usize {
+    match &node.op {
+        Op::Reshape(_) | Op::Attention(_) => graph.value(node.output).shape.len(),
+        Op::Pool2d(pool) => pool::temporary(pool, from, to),
+        Op::Reduce { axes, .. } => reduce::temporary(from, to, axes),
+        Op::Conv2d(_)
+        | Op::Linear(_)
+        | Op::MatMul
+        | Op::Activation(_)
+        | Op::Binary(_)
+        | Op::Softmax { .. }
+        | Op::Transpose { .. }
+        | Op::Concat { .. }
+        | Op::Pad { .. }
+        | Op::LayerNorm(_)
+        | Op::Slice { .. }
+        | Op::Gather { .. }
+        | Op::Quantize(_) => 0,
+    }
 }
 
 impl Lowering<'_, '_> {
@@ -172,10 +198,15 @@ impl Lowering<'_, '_> {
         offset
     }
 
-    /// Appends a step that reads no weights.
-    pub fn step(&mut self, node: &Node, spec: Specialisation, grid: Grid, params: Vec<u32>) {
-        let label = format!("{} ~ {:?}", node.name, spec.kernel);
-        self.steps.push(Step { label, spec, page: None, params, workgroups: grid.workgroups });
+    /// Appends a step, which reads that page of weights.
+    ///
+    /// # Errors
+    /// [`Error::Node`] if the dispatch is out of bounds.
+    pub fn push(&mut self, node: &Node, page: Option<usize>, dispatch: Result<Dispatch, String>) -> Result<()> {
+        let dispatch = dispatch.map_err(|reason| refuse(node, reason))?;
+        let label = format!("{} ~ {:?}", node.name, dispatch.spec.kernel);
+        self.steps.push(Step { label, page, dispatch });
+        Ok(())
     }
 
     fn node(&mut self, node: &Node) -> Result<()> {
@@ -200,14 +231,14 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// A function of one value: a kernel over groups of four, or the general one if the layouts differ.
+    /// A function of one value.
     fn activate(&mut self, node: &Node, act: Activation) -> Result<()> {
-        let unary = Fast { op: 0, x: node.inputs[0], second: None, act, numbers: [0.0; 4] };
-        self.elementwise(node, &unary)
+        let fast = Fast { op: OpCode::None, x: node.inputs[0], second: None, act, numbers: [0.0; 4] };
+        self.elementwise(node, &fast)
     }
 
     fn quantize(&mut self, node: &Node, q: &Quantize) -> Result<()> {
-        let op = if q.dequantize { 12 } else { 11 };
+        let op = if q.dequantize { OpCode::RoundBack } else { OpCode::Round };
         let numbers = [q.scale, q.zero, q.range[0], q.range[1]];
         self.elementwise(node, &Fast { op, x: node.inputs[0], second: None, act: Activation::None, numbers })
     }
@@ -220,49 +251,50 @@ impl Lowering<'_, '_> {
         }
         let x = self.operand(fast.x)?;
         let (mut groups, pixels) = out.groups_and_pixels();
-        let (total, mut kept) = (groups * pixels, out.kept());
-        let (s, indexing) = match fast.second {
+        let n = Numbers::default();
+        let (total, mut kept) = (n.product(&[groups, pixels]), out.kept());
+        let (second, indexing) = match fast.second {
             Some((id, second)) => {
                 if let Second::Trailing(inner) = second {
                     (groups, kept) = (inner / 4, inner);
                 }
                 (self.operand(id)?, second.code())
             }
-            None => (0, 0),
+            None => (0, SecondCode::Same),
         };
         let y = self.offset(node.output)?;
-        let (act, a, b) = activation(fast.act);
+        let (act, a, b): (Act, f32, f32) = activation(fast.act);
         let grid = Grid::over(total);
-        let spec =
-            Specialisation::new(Kernel::Elementwise).with("ACT", act).with("OP", fast.op).with("SECOND", indexing);
-        let mut params = words([x / 4, s / 4, y / 4, groups, total, grid.row as usize, kept]);
-        params.extend([a, b].iter().chain(&fast.numbers).map(|v| v.to_bits()));
-        self.step(node, spec, grid, params);
-        Ok(())
+        let [scale, zero, low, high] = fast.numbers;
+        let params = params::Elementwise {
+            x: n.fours(x),
+            second: n.fours(second),
+            y: n.fours(y),
+            groups: n.u(groups),
+            total: n.u(total),
+            row: grid.row,
+            channels: n.u(kept),
+            a,
+            b,
+            scale,
+            zero,
+            low,
+            high,
+        };
+        let codes = [(ACT, act.into()), (FOURS_OP, fast.op.into()), (SECOND, indexing.into())];
+        self.push(node, None, Dispatch::new(specialise(Kernel::Elementwise, codes), n, params, grid, 0))
     }
 
     fn binary(&mut self, node: &Node, op: BinaryOp) -> Result<()> {
         let (a, b) = (node.inputs[0], node.inputs[1]);
         let out = self.layout(node.output);
-        let (code, swapped) = match op {
-            BinaryOp::Add => (1, 1),
-            BinaryOp::Sub => (2, 8),
-            BinaryOp::Mul => (3, 3),
-            BinaryOp::Div => (4, 9),
-            BinaryOp::Min => (5, 5),
-            BinaryOp::Max => (6, 6),
-            BinaryOp::Pow => (7, 10),
-            BinaryOp::Greater => (13, 14),
-            BinaryOp::Equal => (15, 15),
-            BinaryOp::Keep => (16, 17),
-        };
-        for (x, s, code) in [(a, b, code), (b, a, swapped)] {
+        let (code, swapped) = codes::binary(op);
+        for (x, s, op) in [(a, b, code), (b, a, swapped)] {
             if self.layout(x) == out
                 && let Some(second) = Second::of(&out, &self.layout(s))
             {
                 let second = Some((s, second));
-                let fast = Fast { op: code, x, second, act: Activation::None, numbers: [0.0; 4] };
-                return self.elementwise(node, &fast);
+                return self.elementwise(node, &Fast { op, x, second, act: Activation::None, numbers: [0.0; 4] });
             }
         }
         let walk = Walk::over(&out, &[]).map_err(|reason| refuse(node, reason))?;
@@ -276,79 +308,7 @@ impl Lowering<'_, '_> {
             pad: None,
             pick_stride: 0,
         };
-        self.strided(node, &walk, &strided);
-        Ok(())
-    }
-
-    fn pool(&mut self, node: &Node, pool: &Pool2d) -> Result<()> {
-        let (from, to) = (self.layout(node.inputs[0]), self.layout(node.output));
-        let (Some((c, h, w)), Some((_, oh, ow))) = (from.channels, to.channels) else {
-            return Err(refuse(node, format!("{} is not one image", from.shape)));
-        };
-        let (x, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
-        let (groups, total) = (c.div_ceil(4), c.div_ceil(4) * oh * ow);
-        let grid = Grid::over(total);
-        let (max, count_pad) = match pool.kind {
-            PoolKind::Max => (1, 0),
-            PoolKind::Average { count_include_pad } => (0, u32::from(count_include_pad)),
-        };
-        let spec = Specialisation::new(Kernel::Pool).with("MAX", max).with("COUNT_PAD", count_pad);
-        let mut params = words([x / 4, y / 4, groups, total, grid.row as usize, h, w, ow]);
-        params.extend(words([pool.kernel, pool.strides, pool.dilations, [pool.pads[0], pool.pads[1]]].concat()));
-        params.push(c as u32);
-        self.step(node, spec, grid, params);
-        Ok(())
-    }
-
-    fn reduce(&mut self, node: &Node, kind: ReduceKind, axes: &[usize], keep_dims: bool) -> Result<()> {
-        let (from, to) = (self.layout(node.inputs[0]), self.layout(node.output));
-        // Strides of the input along the dimensions of the output.
-        let rank = from.shape.rank();
-        let along: Vec<usize> = match keep_dims {
-            true => (0..rank).map(|d| if axes.contains(&d) { 0 } else { from.strides[d] }).collect(),
-            false => (0..rank).filter(|d| !axes.contains(d)).map(|d| from.strides[d]).collect(),
-        };
-        let refused = |reason| refuse(node, reason);
-        let walk = Walk::over(&to, &[]).map_err(refused)?;
-        // The reduced dimensions as a value of their own.
-        let reduced = Shape::new(axes.iter().map(|&d| from.shape.dims()[d]).collect::<Vec<_>>());
-        let reduced_strides: Vec<usize> = axes.iter().map(|&d| from.strides[d]).collect();
-        let inner = Walk::row_major(&reduced).map_err(refused)?;
-        let (a, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
-        let grid = Grid::over(walk.total());
-        let mut params = words([a, y, walk.total(), grid.row as usize, walk.limit, reduced.len(), 0, 0]);
-        params.extend(walk.dims());
-        params.extend(walk.along(&along));
-        params.extend(walk.along(&to.strides));
-        params.extend(inner.dims());
-        params.extend(inner.along(&reduced_strides));
-        let kind = match kind {
-            ReduceKind::Mean => 0,
-            ReduceKind::Sum => 1,
-            ReduceKind::Max => 2,
-            ReduceKind::Min => 3,
-            ReduceKind::Product => 4,
-        };
-        self.step(node, Specialisation::new(Kernel::Reduce).with("KIND", kind), grid, params);
-        Ok(())
-    }
-
-    fn softmax(&mut self, node: &Node, axis: usize) -> Result<()> {
-        let (from, layout) = (self.layout(node.inputs[0]), self.layout(node.output));
-        let walk = Walk::over(&layout, &[axis]).map_err(|reason| refuse(node, reason))?;
-        let (a, y) = (self.operand(node.inputs[0])?, self.offset(node.output)?);
-        let count = layout.shape.dims()[axis];
-        let innermost = layout.channels.is_some() && layout.order.last() == Some(&axis);
-        let padded = if innermost { count.next_multiple_of(4) } else { count };
-        let steps = [from.strides[axis], layout.strides[axis]];
-        let grid = Grid::over(walk.total());
-        let head = [a, y, walk.total(), grid.row as usize, walk.limit, count, steps[0], steps[1], padded, 0, 0, 0];
-        let mut params = words(head);
-        params.extend(walk.dims());
-        params.extend(walk.along(&from.strides));
-        params.extend(walk.along(&layout.strides));
-        self.step(node, Specialisation::new(Kernel::Softmax), grid, params);
-        Ok(())
+        self.strided(node, &walk, &strided)
     }
 
     /// Where the output of a node lies, in floats.
@@ -359,7 +319,7 @@ impl Lowering<'_, '_> {
 
 /// What the fast element-wise kernel is to compute: see `elementwise.wgsl`.
 struct Fast {
-    op: u32,
+    op: OpCode,
     x: ValueId,
     second: Option<(ValueId, Second)>,
     act: Activation,
@@ -399,19 +359,13 @@ impl Second {
         repeats.then_some(Self::Trailing(len))
     }
 
-    /// `SECOND` of the shader.
-    fn code(self) -> u32 {
+    fn code(self) -> SecondCode {
         match self {
-            Self::Same => 0,
-            Self::Channel | Self::Trailing(_) => 1,
-            Self::Single => 2,
+            Self::Same => SecondCode::Same,
+            Self::Channel | Self::Trailing(_) => SecondCode::Channel,
+            Self::Single => SecondCode::Single,
         }
     }
-}
-
-/// The parameters as 32-bit words. Everything is below the arena's limit, which is far below 2^32.
-pub(super) fn words(values: impl IntoIterator<Item = usize>) -> Vec<u32> {
-    values.into_iter().map(|v| u32::try_from(v).unwrap_or(u32::MAX)).collect()
 }
 
 /// An [`Error::Node`] for what this engine does not run.

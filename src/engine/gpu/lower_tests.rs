@@ -1,9 +1,11 @@
 //! What a graph is lowered to, without a GPU: how many dispatches of which kernel.
 
+use super::kernels::Kernel;
 use super::lower::{Lowered, Traits, lower};
-use super::pipelines::Kernel;
 use super::weights::{Uploader, WeightCache};
-use crate::graph::{Activation, Attention, BinaryOp, Conv2d, Graph, LayerNorm, Linear, Op, ValueId, passes};
+use crate::graph::{
+    Activation, Attention, BinaryOp, Conv2d, Graph, LayerNorm, Linear, Op, Pool2d, PoolKind, ValueId, passes,
+};
 use crate::tensor::{Shape, Tensor};
 
 fn lowered(graph: &Graph, target: ValueId) -> Lowered {
@@ -14,7 +16,7 @@ fn lowered(graph: &Graph, target: ValueId) -> Lowered {
 }
 
 fn kernels(lowered: &Lowered) -> Vec<Kernel> {
-    lowered.steps.iter().map(|s| s.spec.kernel).collect()
+    lowered.steps.iter().map(|s| s.dispatch.spec.kernel).collect()
 }
 
 #[test]
@@ -26,7 +28,7 @@ fn the_shipped_model_takes_as_many_dispatches_as_it_has_layers() {
         let graph = passes::optimize(graph.clone(), &[graph.find(target).unwrap()]).unwrap();
         let lowered = lowered(&graph, graph.find(target).unwrap());
         assert_eq!(lowered.steps.len(), dispatches, "{target}");
-        let mut pipelines: Vec<String> = lowered.steps.iter().map(|s| format!("{:?}", s.spec)).collect();
+        let mut pipelines: Vec<String> = lowered.steps.iter().map(|s| format!("{:?}", s.dispatch.spec)).collect();
         pipelines.sort();
         pipelines.dedup();
         assert!(pipelines.len() <= 20, "{target} takes {} pipelines: {pipelines:#?}", pipelines.len());
@@ -105,7 +107,7 @@ fn heads_are_attended_in_rows() {
     let x = graph.add_node("joined", Op::Transpose { perm: vec![0, 2, 1, 3] }, vec![x]).unwrap();
     let y = graph.add_node("y", Op::Reshape(Shape::from([1, 20, 16])), vec![x]).unwrap();
     let found = kernels(&lowered(&graph, y));
-    assert!(found.contains(&Kernel::Attention { fours: true }), "{found:?}");
+    assert!(found.contains(&Kernel::AttentionByFours), "{found:?}");
     // Reading the image out, to tokens, is done one by one; the three heads and their joining by fours.
     let count = |kernel: Kernel| found.iter().filter(|&&k| k == kernel).count();
     assert_eq!((count(Kernel::Strided), count(Kernel::Copy)), (2, 4), "{found:?}");
@@ -136,4 +138,44 @@ fn a_layer_larger_than_the_device_binds_is_named() {
     let error = lower(&graph, &[y], traits, &mut uploader).unwrap_err().to_string();
     let name = &graph.producer(y).unwrap().name;
     assert!(error.contains(name.as_str()) && error.contains("CPU engine"), "{error}");
+}
+
+/// The error of a graph with one node over the image.
+fn refused(shape: [usize; 4], op: Op) -> String {
+    let mut graph = Graph::default();
+    let image = graph.add_input("image", shape);
+    let y = graph.add_node("the node", op, vec![image]).unwrap();
+    let cache = WeightCache::default();
+    let mut uploader = Uploader::new(&cache, &wgpu::Limits::default());
+    let traits = Traits { software: false, arena_limit: 1 << 30 };
+    lower(&graph, &[y], traits, &mut uploader).unwrap_err().to_string()
+}
+
+#[test]
+fn what_an_invocation_cannot_walk_is_refused_by_name() {
+    // One line of a million cells, all of them in the window of each.
+    let kernel = [1, 1 << 20];
+    let pool =
+        Pool2d { kind: PoolKind::Max, kernel, strides: [1, 1], dilations: [1, 1], pads: [0, 1 << 19, 0, 1 << 19] };
+    let error = refused([1, 1, 1, 1 << 20], Op::Pool2d(pool));
+    assert!(error.contains("the node") && error.contains("steps in a row"), "{error}");
+    let error = refused([1, 1, 1, 1 << 22], Op::Softmax { axis: 3 });
+    assert!(error.contains("the node") && error.contains("steps in a row"), "{error}");
+}
+
+#[test]
+fn coordinates_that_would_wrap_are_refused_by_name() {
+    let far = usize::MAX >> 1;
+    for (dilations, pads) in [([1, 1 << 31], [0; 4]), ([1, 1], [far, 0, 0, 0]), ([far, 1], [0; 4])] {
+        let pool = Pool2d { kind: PoolKind::Max, kernel: [2, 2], strides: [1, 1], dilations, pads };
+        let mut graph = Graph::default();
+        let image = graph.add_input("image", [1, 4, 8, 8]);
+        // Shape inference may refuse it first: then it never gets here.
+        let Ok(y) = graph.add_node("the node", Op::Pool2d(pool), vec![image]) else { continue };
+        let cache = WeightCache::default();
+        let mut uploader = Uploader::new(&cache, &wgpu::Limits::default());
+        let traits = Traits { software: false, arena_limit: 1 << 30 };
+        let error = lower(&graph, &[y], traits, &mut uploader).unwrap_err().to_string();
+        assert!(error.contains("the node") || error.contains("largest"), "{error}");
+    }
 }

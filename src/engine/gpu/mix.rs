@@ -1,18 +1,18 @@
 //! [`Mix`] on the GPU: pooling, channel weights and maps over activation maps that are already there.
 
+use super::codes::{GateCode, PoolingCode};
 use super::device::Device;
+use super::dispatch::{Dispatch, Grid, Numbers, specialise};
+use super::kernels::{GATE, Kernel, MAP_SLICE, NORMALISE, POOL_CELLS, POOLING, WORKGROUP};
 use super::layout::Layout;
-use super::lower::{Grid, words};
-use super::pipelines::{Kernel, MAP_SLICE, PARAMS_BYTES, POOL_CELLS, Pipelines, Specialisation};
+use super::params::{self, PARAMS_BYTES};
+use super::pipelines::Pipelines;
 use super::{Context, OwnedBuffer, device::failed};
 use crate::engine::{Gate, Mix, Mixed, Pooling};
 use crate::error::{Error, Result};
 
 /// The most dispatches that one mix takes.
 const MOST_STEPS: usize = 10;
-
-/// A dispatch: specialisation, parameters and workgroups.
-type MixStep = (Specialisation, Vec<u32>, [u32; 2]);
 
 /// Buffers of the mixes of one program, grown as needed.
 #[derive(Debug, Default)]
@@ -129,78 +129,148 @@ impl Regions {
     }
 
     /// The dispatches.
-    fn steps(&self, mix: &Mix) -> Vec<MixStep> {
+    ///
+    /// # Errors
+    /// Says which bound one of them does not keep.
+    fn steps(&self, mix: &Mix) -> Result<Vec<Dispatch>, String> {
         let mut steps = Vec::with_capacity(MOST_STEPS);
         match mix.pooling {
-            Pooling::Average => self.pool(0, 0.0, &mut steps),
+            Pooling::Average => self.pool(PoolingCode::Mean, 0.0, &mut steps)?,
             Pooling::Crow => {
-                self.maps_of(self.ones(), 1, self.shares(), &mut steps);
-                let params = words([self.shares(), self.quads, self.cells]);
-                steps.push((Specialisation::new(Kernel::MixShares), params, [1, 1]));
-                self.pool(3, 0.0, &mut steps);
+                steps.extend(maps_of(&self.maps_from(self.ones(), 1, self.shares()))?);
+                let n = Numbers::default();
+                let (shares, quads, cells) = (n.u(self.shares()), n.u(self.quads), n.u(self.cells));
+                let params = params::MixShares { shares, quads, cells };
+                let rounds = 2 * self.quads.div_ceil(WORKGROUP) + 7;
+                steps.push(Dispatch::new(specialise(Kernel::MixShares, []), n, params, Grid::of_groups(1), rounds)?);
+                self.pool(PoolingCode::Shares, 0.0, &mut steps)?;
             }
-            Pooling::Max => self.pool(1, 0.0, &mut steps),
+            Pooling::Max => self.pool(PoolingCode::Max, 0.0, &mut steps)?,
             Pooling::GeM(exponent) => {
-                self.pool(1, 0.0, &mut steps);
-                self.pool(2, exponent, &mut steps);
+                self.pool(PoolingCode::Max, 0.0, &mut steps)?;
+                self.pool(PoolingCode::Power, exponent, &mut steps)?;
             }
         }
         if self.classes == 0 {
-            return steps;
+            return Ok(steps);
         }
         if mix.normalise {
-            let params = words([self.centred(), self.norm(), self.groups]);
-            steps.push((Specialisation::new(Kernel::MixNorm), params, [1, 1]));
+            let n = Numbers::default();
+            let (centred, norm, groups) = (n.u(self.centred()), n.u(self.norm()), n.u(self.groups));
+            let params = params::MixNorm { centred, norm, groups };
+            let rounds = self.groups.div_ceil(WORKGROUP) + 7;
+            steps.push(Dispatch::new(specialise(Kernel::MixNorm, []), n, params, Grid::of_groups(1), rounds)?);
         }
         let gate = match mix.gate {
-            Gate::Feature => 0,
-            Gate::AbsFeature => 1,
-            Gate::One => 2,
+            Gate::Feature => GateCode::Feature,
+            Gate::AbsFeature => GateCode::Abs,
+            Gate::One => GateCode::One,
         };
-        let total = self.classes * self.groups;
+        let n = Numbers::default();
+        let total = n.product(&[self.classes, self.groups]);
         let grid = Grid::over(total);
-        let places = [self.centred(), self.norm(), self.directions(), self.weights()];
-        let params = words(places.into_iter().chain([self.groups, total, grid.row as usize]));
-        let normalise = u32::from(mix.normalise);
-        let spec = Specialisation::new(Kernel::MixWeights).with("GATE", gate).with("NORMALISE", normalise);
-        steps.push((spec, params, grid.workgroups));
-
-        self.maps_of(self.weights(), self.classes, self.maps(), &mut steps);
-        steps
+        let params = params::MixWeights {
+            centred: n.u(self.centred()),
+            norm: n.u(self.norm()),
+            directions: n.u(self.directions()),
+            weights: n.u(self.weights()),
+            groups: n.u(self.groups),
+            total: n.u(total),
+            row: grid.row,
+        };
+        let codes = [(GATE, gate.into()), (NORMALISE, mix.normalise.into())];
+        steps.push(Dispatch::new(specialise(Kernel::MixWeights, codes), n, params, grid, 0)?);
+        steps.extend(maps_of(&self.maps_from(self.weights(), self.classes, self.maps()))?);
+        Ok(steps)
     }
 
     /// The maps of so many rows of channel weights.
-    fn maps_of(&self, weights: usize, rows: usize, maps: usize, steps: &mut Vec<MixStep>) {
-        let per_slice = rows * self.quads;
-        let total = per_slice * self.slices;
-        let grid = Grid::over(total);
-        let places = [weights, self.partial(), self.groups, self.cells, self.quads, per_slice, total];
-        let params = words(places.into_iter().chain([grid.row as usize]));
-        steps.push((Specialisation::new(Kernel::MixMaps).with("SLICE", MAP_SLICE as u32), params, grid.workgroups));
-
-        let grid = Grid::over(per_slice);
-        let params = words([self.partial(), maps, self.slices, per_slice, grid.row as usize]);
-        steps.push((Specialisation::new(Kernel::MixSum), params, grid.workgroups));
+    fn maps_from(&self, weights: usize, rows: usize, maps: usize) -> Maps {
+        let (groups, cells) = (self.groups, self.cells);
+        Maps { weights, rows, maps, partial: self.partial(), groups, cells }
     }
 
-    fn pool(&self, kind: u32, exponent: f32, steps: &mut Vec<MixStep>) {
-        let grid = Grid::over(self.groups * self.chunks);
-        let row = grid.row as usize;
-        let mut params = words([0, self.partial(), self.groups, self.cells, self.chunks, row]);
-        params.push(exponent.to_bits());
-        params.push(self.shares() as u32);
-        let spec = Specialisation::new(Kernel::MixPool).with("POOLING", kind).with("CELLS", POOL_CELLS as u32);
-        steps.push((spec, params, grid.workgroups));
+    fn pool(&self, code: PoolingCode, exponent: f32, steps: &mut Vec<Dispatch>) -> Result<(), String> {
+        let n = Numbers::default();
+        let grid = Grid::over(n.product(&[self.groups, self.chunks]));
+        let params = params::MixPool {
+            embedding: 0,
+            partial: n.u(self.partial()),
+            groups: n.u(self.groups),
+            cells: n.u(self.cells),
+            chunks: n.u(self.chunks),
+            row: grid.row,
+            exponent,
+            shares: n.u(self.shares()),
+        };
+        let spec = specialise(Kernel::MixPool, [(POOLING, code.into())]);
+        steps.push(Dispatch::new(spec, n, params, grid, POOL_CELLS)?);
 
+        let n = Numbers::default();
         let grid = Grid::over(self.groups);
-        let row = grid.row as usize;
-        let places = [0, self.partial(), self.mean(), self.centred(), self.groups, self.chunks, self.channels, row];
-        let mut params = words(places);
-        // Shares already sum to one.
-        let divisor = if self.crow { 1.0 } else { self.cells as f32 };
-        params.extend([divisor.to_bits(), exponent.to_bits()]);
-        steps.push((Specialisation::new(Kernel::MixEmbed).with("POOLING", kind), params, grid.workgroups));
+        let params = params::MixEmbed {
+            embedding: 0,
+            partial: n.u(self.partial()),
+            mean: n.u(self.mean()),
+            centred: n.u(self.centred()),
+            groups: n.u(self.groups),
+            chunks: n.u(self.chunks),
+            channels: n.u(self.channels),
+            row: grid.row,
+            // Shares already sum to one.
+            cells: if self.crow { 1.0 } else { self.cells as f32 },
+            exponent,
+        };
+        let spec = specialise(Kernel::MixEmbed, [(POOLING, code.into())]);
+        steps.push(Dispatch::new(spec, n, params, grid, self.chunks)?);
+        Ok(())
     }
+}
+
+/// Sums of maps over channels, for each of some rows of channel weights: where those, the maps and the partial sums lie, in
+/// groups of four floats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Maps {
+    pub weights: usize,
+    pub rows: usize,
+    pub maps: usize,
+    pub partial: usize,
+    /// Groups of channels.
+    pub groups: usize,
+    pub cells: usize,
+}
+
+/// The two dispatches of such sums: slices of the channels, then the sum of the slices.
+///
+/// # Errors
+/// Says which bound one of them does not keep.
+pub(super) fn maps_of(maps: &Maps) -> Result<[Dispatch; 2], String> {
+    let n = Numbers::default();
+    let (quads, slices) = (maps.cells.div_ceil(4), maps.groups.div_ceil(MAP_SLICE));
+    let per_slice = n.product(&[maps.rows, quads]);
+    let total = n.product(&[per_slice, slices]);
+    let grid = Grid::over(total);
+    let params = params::MixMaps {
+        channel_weights: n.u(maps.weights),
+        partial: n.u(maps.partial),
+        groups: n.u(maps.groups),
+        cells: n.u(maps.cells),
+        quads: n.u(quads),
+        per_slice: n.u(per_slice),
+        total: n.u(total),
+        row: grid.row,
+    };
+    let first = Dispatch::new(specialise(Kernel::MixMaps, []), n, params, grid, MAP_SLICE)?;
+    let n = Numbers::default();
+    let grid = Grid::over(per_slice);
+    let params = params::MixSum {
+        partial: n.u(maps.partial),
+        maps: n.u(maps.maps),
+        slices: n.u(slices),
+        per_slice: n.u(per_slice),
+        row: grid.row,
+    };
+    Ok([first, Dispatch::new(specialise(Kernel::MixSum, []), n, params, grid, slices)?])
 }
 
 /// A mix that was recorded, to be read after the submission.
@@ -224,16 +294,8 @@ impl Mixer {
     ) -> Result<Pending> {
         let device = &context.device;
         let regions = Regions::of(layout, mix)?;
-        let bytes = (regions.end() * 16) as u64;
-        let limit = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
-        if bytes > limit {
-            return Err(Error::TooLarge {
-                what: format!("the memory for maps of {} classes", regions.classes),
-                size: format!("{bytes} bytes"),
-                limit: super::device::binding_limit(usize::try_from(limit).unwrap_or(usize::MAX)),
-            });
-        }
-        let steps = regions.steps(mix);
+        let bytes = work_bytes(device, regions.end(), regions.classes)?;
+        let steps = regions.steps(mix).map_err(|reason| out_of_bounds(regions.classes, reason))?;
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let work = grown(&mut self.work, device, "mix", bytes, usage);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -241,16 +303,17 @@ impl Mixer {
 
         let inputs = regions.inputs(mix);
         device.queue.write_buffer(work, (regions.mean() * 16) as u64, bytemuck::cast_slice(&inputs));
-        let blocks = uniform_blocks(steps.iter().map(|(_, params, _)| params.as_slice()));
+        let blocks = uniform_blocks(steps.iter().map(|step| step.params.as_slice()));
         device.queue.write_buffer(uniforms, 0, bytemuck::cast_slice(&blocks));
         let bindings = bind(device, &context.pipelines, work, features, uniforms);
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("mix"), ..Default::default() });
-        for (i, (spec, _, [x, y])) in steps.iter().enumerate() {
-            let pipeline = context.pipelines.get(&device.device, spec).map_err(failed)?;
+        for (i, step) in steps.iter().enumerate() {
+            let [x, y] = step.workgroups;
+            let pipeline = context.pipelines.get(&device.device, &step.spec).map_err(failed)?;
             pass.set_pipeline(&pipeline);
             pass.set_bind_group(0, &bindings, &[(i * PARAMS_BYTES) as u32]);
-            pass.dispatch_workgroups(*x, *y, 1);
+            pass.dispatch_workgroups(x, y, 1);
         }
         drop(pass);
 
@@ -274,6 +337,28 @@ impl Mixer {
 
 fn work_of(buffer: &Option<OwnedBuffer>) -> Result<&OwnedBuffer> {
     buffer.as_ref().ok_or_else(|| failed("no buffer for the mix"))
+}
+
+/// Bytes of a work buffer of so many groups of four floats, for maps of so many classes.
+///
+/// # Errors
+/// [`Error::TooLarge`] if the device does not bind that much.
+pub(super) fn work_bytes(device: &Device, groups: usize, classes: usize) -> Result<u64> {
+    let limit = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+    let bytes = (groups as u64).saturating_mul(16);
+    match bytes <= limit {
+        true => Ok(bytes),
+        false => Err(Error::TooLarge {
+            what: format!("the memory for maps of {classes} classes"),
+            size: format!("{bytes} bytes"),
+            limit: super::device::binding_limit(usize::try_from(limit).unwrap_or(usize::MAX)),
+        }),
+    }
+}
+
+/// The error for a step over maps of so many classes that is out of bounds.
+pub(super) fn out_of_bounds(classes: usize, reason: String) -> Error {
+    Error::argument("maps", format!("the maps of {classes} classes cannot be computed on the GPU: {reason}"))
 }
 
 /// The buffer, replaced if it is too small.

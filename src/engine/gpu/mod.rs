@@ -2,26 +2,35 @@
 //! wgpu.
 //!
 //! Activations lie in one arena: maps pixel by pixel with the channels innermost, in groups of four, everything else
-//! row-major (`layout`, `assign`); weights go
-//! up once, int8 where the model has them, and are multiplied out in registers (`weights`). A graph becomes a list of
-//! dispatches (`lower`, `conv`, `products`, `moves`) over a few pipelines specialised by override constants (`pipelines`); a forward
-//! pass and the mix over its activation maps (`mix`) are one command buffer, one submission and one readback
-//! (`program`, `readback`). A device that is lost or reports an error gives an error (`device`), never a panic.
+//! row-major (`layout`, `assign`); weights go up once, int8 where the model has them, and are multiplied out in registers
+//! (`weights`). A graph becomes a list of dispatches (`lower`, `conv`, `pool`, `reduce`, `products`, `moves`), each within
+//! bounds (`dispatch`), over a few pipelines specialised by override constants (`pipelines`); a forward pass and the mix over
+//! its activation maps (`mix`) are one command buffer, one submission and one readback (`program`, `readback`). A device that is
+//! lost or reports an error gives an error (`device`), never a panic.
+//!
+//! What Rust and the shaders must agree on is said once: every kernel with its file and its variants in `kernels`, their
+//! parameters in `params`, the codes by which they choose in `codes`.
 
 mod assign;
 mod cells;
+mod codes;
 mod conv;
 mod device;
+mod dispatch;
+mod kernels;
 mod layout;
 mod lower;
 #[cfg(test)]
 mod lower_tests;
 mod mix;
 mod moves;
+mod params;
 mod pipelines;
+mod pool;
 mod products;
 mod program;
 mod readback;
+mod reduce;
 #[cfg(test)]
 mod shader_tests;
 mod template;

@@ -1,46 +1,59 @@
 //! Ops that move values: the general kernel over any two layouts.
 
+use super::codes::OpCode;
+use super::dispatch::{Dispatch, Grid, Numbers, specialise};
+use super::kernels::{Kernel, PAD, STRIDED_OP};
 use super::layout::{Layout, Walk};
-use super::lower::{Grid, Lowering, refuse, words};
-use super::pipelines::{Kernel, Specialisation};
+use super::lower::{Lowering, refuse};
+use super::params;
 use crate::error::Result;
 use crate::graph::Node;
 
-/// `OP` of `strided.wgsl`: the operand as it is, and picked by a list of indices.
-const COPY: u32 = 0;
-const PICK: u32 = 8;
-
 impl Lowering<'_, '_> {
     /// The general kernel over a walk of the output.
-    pub(super) fn strided(&mut self, node: &Node, walk: &Walk, s: &Strided<'_>) {
+    pub(super) fn strided(&mut self, node: &Node, walk: &Walk, s: &Strided<'_>) -> Result<()> {
         let grid = Grid::over(walk.total());
-        let outside = s.pad.map_or(0.0, |p| p.2);
-        let mut params = words([s.a.0, s.b.0, s.y.0, walk.total(), grid.row as usize, walk.limit]);
-        params.extend([outside.to_bits(), s.pick_stride as u32]);
-        params.extend(walk.dims());
-        params.extend(walk.along(s.a.1));
-        params.extend(walk.along(s.b.1));
-        params.extend(walk.along(s.y.1));
-        if let Some((before, sizes, _)) = s.pad {
-            params.extend(walk.along(before));
-            params.extend(walk.sizes_along(sizes));
-        }
-        let pad = u32::from(s.pad.is_some());
-        let spec = Specialisation::new(Kernel::Strided).with("OP", s.op).with("PAD", pad);
-        self.step(node, spec, grid, params);
+        let n = Numbers::default();
+        let (before, sizes, outside) = s.pad.unwrap_or((&[], &[], 0.0));
+        let params = params::Strided {
+            dims: n.axes(walk.dims()),
+            a_strides: n.axes(walk.along(s.a.1)),
+            b_strides: n.axes(walk.along(s.b.1)),
+            y_strides: n.axes(walk.along(s.y.1)),
+            before: n.axes(walk.along(before)),
+            size: n.axes(walk.sizes_along(sizes)),
+            a: n.u(s.a.0),
+            b: n.u(s.b.0),
+            y: n.u(s.y.0),
+            total: n.u(walk.total()),
+            row: grid.row,
+            limit: n.u(walk.limit),
+            outside,
+            pick_stride: n.u(s.pick_stride),
+        };
+        let spec = specialise(Kernel::Strided, [(STRIDED_OP, s.op.into()), (PAD, s.pad.is_some().into())]);
+        self.push(node, None, Dispatch::new(spec, n, params, grid, 0))
     }
 
     /// Copies `a` to `y`, both by their strides along the walk; by fours where both lie so.
-    pub(super) fn copy(&mut self, node: &Node, walk: &Walk, a: (usize, &[usize]), y: (usize, &[usize])) {
-        let Some((dims, from, to)) = walk.by_fours(a, y) else {
-            let strided = Strided { op: COPY, a, b: (0, &[]), y, pad: None, pick_stride: 0 };
+    pub(super) fn copy(&mut self, node: &Node, walk: &Walk, a: (usize, &[usize]), y: (usize, &[usize])) -> Result<()> {
+        let Some([dims, from, to]) = walk.by_fours(a, y) else {
+            let strided = Strided { op: OpCode::None, a, b: (0, &[]), y, pad: None, pick_stride: 0 };
             return self.strided(node, walk, &strided);
         };
         let total = walk.total() / 4;
         let grid = Grid::over(total);
-        let mut params = words([a.0 / 4, y.0 / 4, total, grid.row as usize]);
-        params.extend([dims, from, to].concat());
-        self.step(node, Specialisation::new(Kernel::Copy), grid, params);
+        let n = Numbers::default();
+        let params = params::CopyFours {
+            dims: n.axes(dims),
+            a_strides: n.axes(from),
+            y_strides: n.axes(to),
+            a: n.fours(a.0),
+            y: n.fours(y.0),
+            total: n.u(total),
+            row: grid.row,
+        };
+        self.push(node, None, Dispatch::new(specialise(Kernel::Copy, []), n, params, grid, 0))
     }
 
     pub(super) fn reshape(&mut self, node: &Node) -> Result<()> {
@@ -52,15 +65,14 @@ impl Lowering<'_, '_> {
             let walk = Walk::row_major(&from.shape).map_err(refused)?;
             let direct = to.same_memory(&Layout::row_major(&to.shape)) && to.channels.is_none();
             let middle = if direct { y } else { self.scratch };
-            self.copy(node, &walk, (a, &from.strides), (middle, &super::layout::row_major(&from.shape)));
+            self.copy(node, &walk, (a, &from.strides), (middle, &super::layout::row_major(&from.shape)))?;
             if direct {
                 return Ok(());
             }
             a = middle;
         }
         let walk = Walk::over(&to, &[]).map_err(refused)?;
-        self.copy(node, &walk, (a, &super::layout::row_major(&to.shape)), (y, &to.strides));
-        Ok(())
+        self.copy(node, &walk, (a, &super::layout::row_major(&to.shape)), (y, &to.strides))
     }
 
     pub(super) fn transpose(&mut self, node: &Node, perm: &[usize]) -> Result<()> {
@@ -68,8 +80,7 @@ impl Lowering<'_, '_> {
         let strides: Vec<usize> = perm.iter().map(|&p| from.strides[p]).collect();
         let walk = Walk::over(&to, &[]).map_err(|reason| refuse(node, reason))?;
         let (a, y) = (self.operand(node.inputs[0])?, self.output(node)?);
-        self.copy(node, &walk, (a, &strides), (y, &to.strides));
-        Ok(())
+        self.copy(node, &walk, (a, &strides), (y, &to.strides))
     }
 
     pub(super) fn concat(&mut self, node: &Node, axis: usize) -> Result<()> {
@@ -90,7 +101,7 @@ impl Lowering<'_, '_> {
                 false => Walk::over(&part, &[]),
             };
             let walk = walk.map_err(|reason| refuse(node, reason))?;
-            self.copy(node, &walk, (a, &from.strides), (y + start * to.strides[axis], &to.strides));
+            self.copy(node, &walk, (a, &from.strides), (y + start * to.strides[axis], &to.strides))?;
             start += from.shape.dims()[axis];
         }
         Ok(())
@@ -103,9 +114,8 @@ impl Lowering<'_, '_> {
         let (a, y) = (self.operand(node.inputs[0])?, self.output(node)?);
         let pad = Some((before, from.shape.dims(), value));
         let strided =
-            Strided { op: COPY, a: (a, &from.strides), b: (0, &[]), y: (y, &to.strides), pad, pick_stride: 0 };
-        self.strided(node, &walk, &strided);
-        Ok(())
+            Strided { op: OpCode::None, a: (a, &from.strides), b: (0, &[]), y: (y, &to.strides), pad, pick_stride: 0 };
+        self.strided(node, &walk, &strided)
     }
 
     /// A regular part: the input's own strides times the steps, from the first index on.
@@ -116,8 +126,7 @@ impl Lowering<'_, '_> {
         let strides: Vec<usize> = step.iter().zip(&from.strides).map(|(&i, &s)| (s as isize * i) as usize).collect();
         let walk = Walk::over(&to, &[]).map_err(|reason| refuse(node, reason))?;
         let (a, y) = (self.operand(node.inputs[0])?, self.output(node)?);
-        self.copy(node, &walk, (a + first, &strides), (y, &to.strides));
-        Ok(())
+        self.copy(node, &walk, (a + first, &strides), (y, &to.strides))
     }
 
     /// Picked slices: a part if the indices are evenly spaced, else by a list of them.
@@ -145,15 +154,13 @@ impl Lowering<'_, '_> {
         let (a, y) = (self.operand(node.inputs[0])?, self.output(node)?);
         let pick_stride = from.strides[axis];
         let (b, y) = ((table, list.as_slice()), (y, to.strides.as_slice()));
-        self.strided(node, &walk, &Strided { op: PICK, a: (a, &along), b, y, pad: None, pick_stride });
-        Ok(())
+        self.strided(node, &walk, &Strided { op: OpCode::Pick, a: (a, &along), b, y, pad: None, pick_stride })
     }
 }
 
 /// Operands of the strided kernel: where each starts and its strides by logical dimension of the output.
 pub(super) struct Strided<'a> {
-    /// `OP` of the shader.
-    pub op: u32,
+    pub op: OpCode,
     pub a: (usize, &'a [usize]),
     pub b: (usize, &'a [usize]),
     pub y: (usize, &'a [usize]),

@@ -1,8 +1,11 @@
 //! Products of activations: matrix products, attention, and normalisation, whose kernels work in groups of invocations.
 
+use super::codes::activation;
+use super::dispatch::{Dispatch, Grid, MOST_STEPS, Numbers, specialise};
+use super::kernels::{ACCUMULATE, ACT, BIAS, Kernel, LINE, MASK, WORKGROUP};
 use super::layout::{Layout, Walk};
-use super::lower::{Grid, Lowering, refuse, words};
-use super::pipelines::{Kernel, Specialisation, activation};
+use super::lower::{Lowering, refuse};
+use super::params;
 use crate::error::Result;
 use crate::graph::evaluate::broadcast_indices;
 use crate::graph::{Activation, Attention, LayerNorm, Node};
@@ -45,19 +48,37 @@ impl Lowering<'_, '_> {
         let walk = Walk::over(&out, &[]).map_err(|reason| refuse(node, reason))?;
         let y = self.output(node)?;
         let grid = Grid::over(walk.total());
-        let (act, act_a, act_b) = activation(product.act);
-        let bias = product.bias.as_ref();
-        let mut params = words([product.a.0, product.b.0, bias.map_or(0, |b| b.0), y]);
-        params.extend(words([walk.total(), grid.row as usize, walk.limit, product.count, product.a.2, product.b.2]));
-        params.extend([act_a.to_bits(), act_b.to_bits()]);
-        params.extend(walk.dims());
-        params.extend(walk.along(&product.a.1));
-        params.extend(walk.along(&product.b.1));
-        params.extend(walk.along(bias.map_or(&[], |b| &b.1)));
-        params.extend(walk.along(&out.strides));
-        let with_bias = u32::from(bias.is_some());
-        let spec = Specialisation::new(Kernel::MatMul).with("ACT", act).with("BIAS", with_bias);
-        self.step(node, spec, grid, params);
+        // A sum that is too long for one pass is continued by the next, the last of which has the bias and the activation.
+        for first in (0..product.count.max(1)).step_by(MOST_STEPS) {
+            let count = MOST_STEPS.min(product.count - first);
+            let last = first + count == product.count;
+            let act = if last { product.act } else { Activation::None };
+            let (act, act_a, act_b) = activation(act);
+            let bias = product.bias.as_ref().filter(|_| last);
+            let n = Numbers::default();
+            let params = params::MatMul {
+                dims: n.axes(walk.dims()),
+                a_strides: n.axes(walk.along(&product.a.1)),
+                b_strides: n.axes(walk.along(&product.b.1)),
+                c_strides: n.axes(walk.along(bias.map_or(&[], |b| &b.1))),
+                y_strides: n.axes(walk.along(&out.strides)),
+                a: n.u(product.a.0 + first * product.a.2),
+                b: n.u(product.b.0 + first * product.b.2),
+                c: n.u(bias.map_or(0, |b| b.0)),
+                y: n.u(y),
+                total: n.u(walk.total()),
+                row: grid.row,
+                limit: n.u(walk.limit),
+                count: n.u(count),
+                a_step: n.u(product.a.2),
+                b_step: n.u(product.b.2),
+                act_a,
+                act_b,
+            };
+            let (with_bias, accumulate) = (bias.is_some().into(), (first > 0).into());
+            let spec = specialise(Kernel::MatMul, [(ACT, act.into()), (BIAS, with_bias), (ACCUMULATE, accumulate)]);
+            self.push(node, None, Dispatch::new(spec, n, params, grid, count))?;
+        }
         Ok(())
     }
 
@@ -67,18 +88,29 @@ impl Lowering<'_, '_> {
         let flat = [a.1, b.1, &out].iter().all(|l| l.is_flat());
         let (&[.., rows, depth], &[.., columns]) = (a.1.shape.dims(), b.1.shape.dims()) else { return Ok(false) };
         let lead = Lead::of(&out.shape, 2);
-        let (Some(lead), true) = (lead, flat && depth % 4 == 0 && columns % 4 == 0) else { return Ok(false) };
+        let (Some(lead), true) = (lead, flat && depth % 4 == 0 && columns % 4 == 0 && depth / 4 <= MOST_STEPS) else {
+            return Ok(false);
+        };
         let y = self.output(node)?;
         let tiles = rows.div_ceil(ROWS);
-        let total = lead.total() * tiles * (columns / 4);
+        let n = Numbers::default();
+        let total = n.product(&[lead.total(), tiles, columns / 4]);
         let grid = Grid::over(total);
-        let mut params =
-            words([a.0 / 4, b.0 / 4, y / 4, rows, depth / 4, columns / 4, tiles, total, grid.row as usize]);
-        params.extend([0; 3]);
-        params.extend(lead.sizes());
-        params.extend(lead.along(a.1, 4));
-        params.extend(lead.along(b.1, 4));
-        self.step(node, Specialisation::new(Kernel::Batched), grid, params);
+        let params = params::Batched {
+            dims: n.four(lead.sizes()),
+            a_lead: n.four(lead.along(a.1, 4)),
+            b_lead: n.four(lead.along(b.1, 4)),
+            a: n.fours(a.0),
+            b: n.fours(b.0),
+            y: n.fours(y),
+            rows: n.u(rows),
+            depth: n.u(depth / 4),
+            columns: n.u(columns / 4),
+            tiles: n.u(tiles),
+            total: n.u(total),
+            row: grid.row,
+        };
+        self.push(node, None, Dispatch::new(specialise(Kernel::Batched, []), n, params, grid, depth / 4))?;
         Ok(true)
     }
 
@@ -100,30 +132,56 @@ impl Lowering<'_, '_> {
         let flat = [lq, lk, lv, &ly].iter().all(|l| l.is_flat());
         let fours = flat && depth % 4 == 0 && width % 4 == 0;
         let blocks = queries.div_ceil(QUERIES);
-        let grid = Grid::of_groups(lead.total() * blocks);
         let masks = (attention.mask.then(|| layouts.get(3)).flatten(), places.get(3));
         let mask = masks.0.map_or(vec![0; rank], |l| l.broadcast_strides(rank));
         let row = |l: &Layout| l.strides[rank - 2];
         let step = |l: &Layout| l.strides[rank - 1];
-        let spec = Specialisation::new(Kernel::Attention { fours }).with("MASK", u32::from(attention.mask));
+        let kernel = if fours { Kernel::AttentionByFours } else { Kernel::Attention };
         for first in (0..width).step_by(WIDTH) {
             let part = WIDTH.min(width - first);
-            let (v, to_part) = (places[2] + first * step(lv), start + first * step(&ly));
-            let mut params = words([places[0], places[1], v, to_part, masks.1.copied().unwrap_or(0)]);
-            params.extend(words([queries, keys, depth, part, row(lq), row(lk), row(lv), row(&ly)]));
-            params.extend(words([step(lq), step(lk), step(lv), step(&ly), mask[rank - 2], mask[rank - 1]]));
-            params.extend(words([blocks, lead.total() * blocks, grid.row as usize]));
-            params.extend([attention.scale.to_bits(), 0]);
-            params.extend(lead.sizes());
-            for l in [lq, lk, lv, &ly] {
-                params.extend(lead.along(l, 1));
-            }
-            params.extend(lead.pick(&mask));
-            self.step(node, spec.clone(), grid, params);
+            let n = Numbers::default();
+            let total = n.product(&[lead.total(), blocks]);
+            let grid = Grid::of_groups(total);
+            let params = params::Attention {
+                dims: n.four(lead.sizes()),
+                q_lead: n.four(lead.along(lq, 1)),
+                k_lead: n.four(lead.along(lk, 1)),
+                v_lead: n.four(lead.along(lv, 1)),
+                y_lead: n.four(lead.along(&ly, 1)),
+                mask_lead: n.four(lead.pick(&mask)),
+                q: n.u(places[0]),
+                k: n.u(places[1]),
+                v: n.u(places[2] + first * step(lv)),
+                y: n.u(start + first * step(&ly)),
+                mask: n.u(masks.1.copied().unwrap_or(0)),
+                queries: n.u(queries),
+                keys: n.u(keys),
+                depth: n.u(depth),
+                width: n.u(part),
+                q_row: n.u(row(lq)),
+                k_row: n.u(row(lk)),
+                v_row: n.u(row(lv)),
+                y_row: n.u(row(&ly)),
+                q_step: n.u(step(lq)),
+                k_step: n.u(step(lk)),
+                v_step: n.u(step(lv)),
+                y_step: n.u(step(&ly)),
+                mask_row: n.u(mask[rank - 2]),
+                mask_column: n.u(mask[rank - 1]),
+                blocks: n.u(blocks),
+                total: n.u(total),
+                row: grid.row,
+                scale: attention.scale,
+            };
+            // For each tile of keys: the products, the softmax, and the sums that this invocation keeps.
+            let kept = (QUERIES * part.div_ceil(4)).div_ceil(WORKGROUP);
+            let steps = keys.div_ceil(WORKGROUP) * (1 + depth.div_ceil(4) + 4 * 8 + kept * (1 + WORKGROUP)) + 2 * kept;
+            let spec = specialise(kernel, [(MASK, attention.mask.into())]);
+            self.push(node, None, Dispatch::new(spec, n, params, grid, steps))?;
         }
         if !direct {
             let walk = Walk::over(&to, &[]).map_err(|reason| refuse(node, reason))?;
-            self.copy(node, &walk, (start, &ly.strides), (y, &to.strides));
+            self.copy(node, &walk, (start, &ly.strides), (y, &to.strides))?;
         }
         Ok(())
     }
@@ -149,17 +207,29 @@ impl Lowering<'_, '_> {
         let along = Layout::row_major(&shape).broadcast_strides(to.shape.rank());
         let (x, y) = (self.operand(node.inputs[0])?, self.output(node)?);
         let grid = Grid::of_groups(outer.total());
-        let mut params = words([x, y, scale, bias, outer.total(), grid.row as usize, inner.total()]);
-        params.extend(words([outer.limit, inner.limit]));
-        params.extend([(size as f32).to_bits(), norm.epsilon.to_bits(), 0]);
-        for walk in [&outer, &inner] {
-            params.extend(walk.dims());
-            params.extend(walk.along(&to.strides));
-            params.extend(walk.along(&along));
-        }
-        let line = u32::from(inner.is_line());
-        self.step(node, Specialisation::new(Kernel::Norm).with("LINE", line), grid, params);
-        Ok(())
+        let n = Numbers::default();
+        let params = params::Norm {
+            outer: n.axes(outer.dims()),
+            x_strides: n.axes(outer.along(&to.strides)),
+            s_strides: n.axes(outer.along(&along)),
+            inner: n.axes(inner.dims()),
+            inner_x: n.axes(inner.along(&to.strides)),
+            inner_s: n.axes(inner.along(&along)),
+            x: n.u(x),
+            y: n.u(y),
+            scale: n.u(scale),
+            bias: n.u(bias),
+            lines: n.u(outer.total()),
+            row: grid.row,
+            count: n.u(inner.total()),
+            outer_limit: n.u(outer.limit),
+            inner_limit: n.u(inner.limit),
+            size: size as f32,
+            epsilon: norm.epsilon,
+        };
+        let steps = inner.total().div_ceil(WORKGROUP).saturating_mul(3) + 2 * 6;
+        let spec = specialise(Kernel::Norm, [(LINE, inner.is_line().into())]);
+        self.push(node, None, Dispatch::new(spec, n, params, grid, steps))
     }
 }
 
@@ -181,27 +251,27 @@ impl Lead {
 
     /// Number of matrices.
     fn total(&self) -> usize {
-        self.dims.iter().product()
+        self.dims.iter().fold(1, |n: usize, &d| n.saturating_mul(d))
     }
 
-    fn sizes(&self) -> [u32; 4] {
+    fn sizes(&self) -> [usize; 4] {
         self.fill(1, |i| self.dims[i])
     }
 
     /// The operand's strides along them, in units of so many floats; 0 where it repeats.
-    fn along(&self, layout: &Layout, unit: usize) -> [u32; 4] {
+    fn along(&self, layout: &Layout, unit: usize) -> [usize; 4] {
         let strides: Vec<usize> = layout.broadcast_strides(self.rank).iter().map(|s| s / unit).collect();
         self.pick(&strides)
     }
 
-    fn pick(&self, strides: &[usize]) -> [u32; 4] {
+    fn pick(&self, strides: &[usize]) -> [usize; 4] {
         self.fill(0, |i| strides.get(self.axes[i]).copied().unwrap_or(0))
     }
 
-    fn fill(&self, rest: u32, value: impl Fn(usize) -> usize) -> [u32; 4] {
+    fn fill(&self, rest: usize, value: impl Fn(usize) -> usize) -> [usize; 4] {
         let mut out = [rest; 4];
         let first = 4 - self.axes.len();
-        (0..self.axes.len()).for_each(|i| out[first + i] = value(i) as u32);
+        (0..self.axes.len()).for_each(|i| out[first + i] = value(i));
         out
     }
 }

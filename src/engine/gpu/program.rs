@@ -8,7 +8,7 @@ use super::device::{Device, failed};
 use super::layout::Layout;
 use super::lower::{Traits, lower};
 use super::mix::{Mixer, bind, uniform_blocks};
-use super::pipelines::PARAMS_BYTES;
+use super::params::PARAMS_BYTES;
 use super::readback::read_floats;
 use super::weights::{Page, Uploader};
 use super::{Context, KernelTime, OwnedBuffer, Resident};
@@ -59,7 +59,7 @@ impl GpuProgram {
         for (offset, floats) in &lowered.constants {
             device.queue.write_buffer(&arena, (offset * 4) as u64, bytemuck::cast_slice(floats));
         }
-        let blocks = uniform_blocks(lowered.steps.iter().map(|s| s.params.as_slice()));
+        let blocks = uniform_blocks(lowered.steps.iter().map(|s| s.dispatch.params.as_slice()));
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniforms = OwnedBuffer::new(device, "parameters", blocks.len().max(PARAMS_BYTES / 4), usage);
         device.queue.write_buffer(&uniforms, 0, bytemuck::cast_slice(&blocks));
@@ -72,9 +72,9 @@ impl GpuProgram {
         let group = |page: &Rc<Page>| bind(device, &context.pipelines, &arena, &page.buffer, &uniforms);
         let bindings = pages.iter().map(group).collect();
         let dispatches = lowered.steps.into_iter().map(|step| {
-            let pipeline = context.pipelines.get(&device.device, &step.spec).map_err(failed)?;
+            let pipeline = context.pipelines.get(&device.device, &step.dispatch.spec).map_err(failed)?;
             let bindings = step.page.map_or(0, &resolve);
-            Ok(Dispatch { label: step.label, pipeline, bindings, workgroups: step.workgroups })
+            Ok(Dispatch { label: step.label, pipeline, bindings, workgroups: step.dispatch.workgroups })
         });
         let dispatches = dispatches.collect::<Result<_>>()?;
         device.health.check()?;

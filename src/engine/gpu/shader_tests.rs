@@ -1,116 +1,92 @@
-//! Every shader in every specialisation that lowering can ask for, validated by naga: no GPU is needed.
+//! Every kernel of the register with every code of its override constants, validated by naga: no GPU is needed.
 
 use naga::back::pipeline_constants::process_overrides;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, TypeInner};
 
-use super::pipelines::{Kernel, Specialisation};
+use super::kernels::{ACT, Kernel, Specialisation};
+use super::params::Field;
 
-/// The override constants of a kernel, each with the values that are used; and how many activations it ends with.
-fn constants(kernel: Kernel) -> (Vec<(&'static str, u32)>, u32) {
-    const ALL: u32 = 23;
-    match kernel {
-        Kernel::Pointwise { .. } | Kernel::Conv { .. } | Kernel::Depthwise { .. } => {
-            (vec![("RESIDUAL", 2), ("INT8", 2), ("CONVERT", 2)], ALL)
-        }
-        Kernel::ConvScalar => (vec![("RESIDUAL", 2)], ALL),
-        Kernel::Pool => (vec![("MAX", 2), ("COUNT_PAD", 2)], 0),
-        Kernel::Elementwise => (vec![("OP", 13), ("SECOND", 3)], ALL),
-        Kernel::Strided => (vec![("OP", 9), ("PAD", 2)], 0),
-        Kernel::Reduce => (vec![("KIND", 5)], 0),
-        Kernel::MatMul => (vec![("BIAS", 2)], ALL),
-        Kernel::Attention { .. } => (vec![("MASK", 2)], 0),
-        Kernel::Norm => (vec![("LINE", 2)], 0),
-        Kernel::MixPool | Kernel::MixEmbed => (vec![("POOLING", 4)], 0),
-        Kernel::MixWeights => (vec![("GATE", 3), ("NORMALISE", 2)], 0),
-        Kernel::CellsEnergy => (vec![("FACTOR", 2)], 0),
-        Kernel::CellsShare => (vec![("SHARE", 2)], 0),
-        Kernel::CellsPool | Kernel::CellsRadius | Kernel::CellsScore => (Vec::new(), 0),
-        Kernel::Batched
-        | Kernel::Copy
-        | Kernel::Softmax
-        | Kernel::MixShares
-        | Kernel::MixNorm
-        | Kernel::MixMaps
-        | Kernel::MixSum => (Vec::new(), 0),
-    }
+fn parsed(kernel: Kernel) -> Module {
+    let source = kernel.source().unwrap();
+    naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{kernel:?}: {}", e.emit_to_string(&source)))
 }
 
-fn kernels() -> Vec<Kernel> {
-    let mut all = vec![
-        Kernel::ConvScalar,
-        Kernel::Pool,
-        Kernel::Elementwise,
-        Kernel::Strided,
-        Kernel::Copy,
-        Kernel::Reduce,
-        Kernel::Softmax,
-        Kernel::MatMul,
-        Kernel::Batched,
-        Kernel::Attention { fours: true },
-        Kernel::Attention { fours: false },
-        Kernel::Norm,
-        Kernel::MixShares,
-        Kernel::MixPool,
-        Kernel::MixEmbed,
-        Kernel::MixNorm,
-        Kernel::MixWeights,
-        Kernel::MixMaps,
-        Kernel::MixSum,
-        Kernel::CellsPool,
-        Kernel::CellsEnergy,
-        Kernel::CellsRadius,
-        Kernel::CellsShare,
-        Kernel::CellsScore,
-        Kernel::Depthwise { width: 1, stride: 1, pixels: 1, lines: 1 },
-    ];
-    for pixels in [1, 2, 4, 8] {
-        for outputs in [1, 2] {
-            all.push(Kernel::Pointwise { pixels, outputs });
-            all.push(Kernel::Conv { pixels: pixels.min(4), outputs });
-        }
-        for (width, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
-            let pixels = pixels.min(4);
-            all.extend((1..=2).map(|lines| Kernel::Depthwise { width, stride, pixels, lines }));
-        }
-    }
-    all.sort_by_key(|k| format!("{k:?}"));
-    all.dedup();
-    all
+fn validated(module: &Module, what: &dyn std::fmt::Debug) -> ModuleInfo {
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    validator.validate(module).unwrap_or_else(|e| panic!("{what:?}: {e:?}"))
 }
 
-/// All combinations of the values below each count, and every activation with one of them.
+/// All combinations of all codes, the activations only with one of them.
 fn specialisations(kernel: Kernel) -> Vec<Specialisation> {
-    let (constants, activations) = constants(kernel);
+    let knobs = kernel.entry().knobs;
     let mut all = vec![Specialisation::new(kernel)];
-    for (name, count) in constants {
-        all = all.into_iter().flat_map(|s| (0..count).map(move |v| s.clone().with(name, v))).collect();
+    for &knob in knobs.iter().filter(|&&knob| knob != ACT) {
+        all = all.into_iter().flat_map(|s| knob.codes.iter().map(move |&code| s.clone().with(knob, code))).collect();
     }
-    let first = all[0].clone();
-    all.extend((0..activations).map(|act| first.clone().with("ACT", act)));
+    if knobs.contains(&ACT) {
+        let first = all[0].clone();
+        all.extend(ACT.codes.iter().map(|&code| first.clone().with(ACT, code)));
+    }
     all
 }
 
 #[test]
-fn every_specialisation_of_every_shader_is_valid() {
+fn every_specialisation_of_every_kernel_is_valid() {
     let mut checked = 0;
-    for kernel in kernels() {
-        let source = kernel.source().unwrap();
-        let module = naga::front::wgsl::parse_str(&source)
-            .unwrap_or_else(|e| panic!("{kernel:?}: {}", e.emit_to_string(&source)));
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-        let info = validator.validate(&module).unwrap_or_else(|e| panic!("{kernel:?}: {}", e.emit_to_string(&source)));
-        let names: Vec<&str> = module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+    for kernel in Kernel::all() {
+        let module = parsed(kernel);
+        let info = validated(&module, &kernel);
         for spec in specialisations(kernel) {
-            // A name that the shader does not have is an error in a browser.
-            spec.constants.iter().for_each(|(name, _)| assert!(names.contains(name), "{kernel:?} has no {name}"));
-            let values = spec.constants.iter().map(|&(name, v)| (name.to_owned(), f64::from(v))).collect();
+            spec.check().unwrap();
+            let values = spec.constants.iter().map(|&(knob, v)| (knob.name.to_owned(), f64::from(v))).collect();
             let entry = Some((naga::ShaderStage::Compute, "main"));
             let resolved = process_overrides(&module, &info, entry, &values);
             let (module, _) = resolved.unwrap_or_else(|e| panic!("{spec:?}: {e}"));
-            validator.reset();
-            validator.validate(&module).unwrap_or_else(|e| panic!("{spec:?}: {e:?}"));
+            validated(&module, &spec);
             checked += 1;
         }
     }
     assert!(checked > 800, "only {checked} specialisations");
+}
+
+#[test]
+fn the_register_and_the_shaders_have_the_same_override_constants() {
+    for kernel in Kernel::all() {
+        let module = parsed(kernel);
+        let mut found: Vec<&str> = module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+        let mut registered: Vec<&str> = kernel.entry().knobs.iter().map(|knob| knob.name).collect();
+        found.sort_unstable();
+        registered.sort_unstable();
+        // A name that the shader does not have is an error in a browser.
+        assert_eq!(found, registered, "{kernel:?}");
+    }
+}
+
+#[test]
+fn parameters_lie_alike_in_rust_and_in_the_shaders() {
+    for kernel in Kernel::all() {
+        let module = parsed(kernel);
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let block = module.global_variables.iter().find(|(_, v)| v.space == AddressSpace::Uniform).unwrap().1;
+        let TypeInner::Struct { members, span } = &module.types[block.ty].inner else { panic!("{kernel:?}") };
+        assert!(*span as usize <= super::params::PARAMS_BYTES, "{kernel:?}: {span} bytes");
+        let found: Vec<_> = members
+            .iter()
+            .map(|m| (m.name.as_deref().unwrap(), m.offset as usize, layouter[m.ty].size as usize))
+            .collect();
+        let declared: Vec<_> = kernel.entry().fields.iter().map(|f: &Field| (f.name, f.offset, f.size)).collect();
+        assert_eq!(found, declared, "{kernel:?}");
+    }
+}
+
+#[test]
+fn a_code_that_is_not_registered_is_refused() {
+    let unknown = Specialisation::new(Kernel::Elementwise).with(ACT, ACT.codes.len() as u32);
+    assert!(unknown.check().unwrap_err().contains("ACT"));
+    let misplaced = Specialisation::new(Kernel::Copy).with(ACT, 0u32);
+    assert!(misplaced.check().is_err());
+    let tile = Specialisation::new(Kernel::Conv { pixels: 3, outputs: 1 });
+    assert!(tile.check().unwrap_err().contains("tile"));
 }

@@ -1,6 +1,7 @@
 //! The op problems: a table of the cases that are easy to get wrong, and random ones from a fixed seed.
 
 mod chains;
+mod large;
 mod layers;
 mod ops;
 mod tokens;
@@ -257,6 +258,7 @@ pub fn problems() -> Vec<Problem> {
     chains::mixes(&mut all);
     transformers::all_of_them(&mut all);
     tokens::all_of_them(&mut all);
+    large::all_of_them(&mut all);
     all.extend((0..60).map(chains::random_convolution));
     all.extend((0..40).map(chains::random_chain));
     all

@@ -2,18 +2,9 @@
 // eight query rows of one head and walks over the keys in tiles of 64. For each row it keeps the largest score, the sum of
 // the exponentials and the weighted sum of values, and rescales them when a larger score turns up (online softmax: Milakov
 // and Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). Places are in floats; row-major or by strides.
-struct Params {
-  q: u32, k: u32, v: u32, y: u32,
-  mask: u32, queries: u32, keys: u32, depth: u32,
-  width: u32, q_row: u32, k_row: u32, v_row: u32,
-  y_row: u32, q_step: u32, k_step: u32, v_step: u32,
-  y_step: u32, mask_row: u32, mask_column: u32, blocks: u32,
-  total: u32, row: u32, scale: f32, unused: u32,
-  dims: vec4<u32>,
-  q_lead: vec4<u32>, k_lead: vec4<u32>, v_lead: vec4<u32>, y_lead: vec4<u32>, mask_lead: vec4<u32>,
-}
 
 override MASK: bool = false;
+
 const LEAST: f32 = -3.4e38;
 
 var<workgroup> scores: array<f32, 512>;
@@ -28,11 +19,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) l
   let t = id.x + id.y * p.row;
   if (t >= p.total) { return; }
   let first = t % p.blocks * 8u;
-  var rest = t / p.blocks;
-  let i3 = rest % p.dims.w; rest /= p.dims.w;
-  let i2 = rest % p.dims.z; rest /= p.dims.z;
-  let i1 = rest % p.dims.y; rest /= p.dims.y;
-  let lead = vec4<u32>(rest, i1, i2, i3);
+  let lead = lead_of(t / p.blocks, p.dims);
   let q = p.q + dot(lead, p.q_lead);
   let k = p.k + dot(lead, p.k_lead);
   let v = p.v + dot(lead, p.v_lead);

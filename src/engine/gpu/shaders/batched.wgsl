@@ -1,26 +1,13 @@
 // Product of row-major matrices whose rows are whole groups of four, one pair for each place of the leading dimensions:
 // one invocation computes four rows of one group of four columns. Places are in groups of four.
-struct Params {
-  a: u32, b: u32, y: u32, rows: u32,
-  depth: u32, columns: u32, tiles: u32, total: u32,
-  row: u32, unused0: u32, unused1: u32, unused2: u32,
-  dims: vec4<u32>, a_lead: vec4<u32>, b_lead: vec4<u32>,
-}
-
-override WG: u32 = 64u;
-
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.total) { return; }
   let n = t % p.columns;
   let tile = t / p.columns % p.tiles;
   let batch = t / p.columns / p.tiles;
-  var rest = batch;
-  let i3 = rest % p.dims.w; rest /= p.dims.w;
-  let i2 = rest % p.dims.z; rest /= p.dims.z;
-  let i1 = rest % p.dims.y; rest /= p.dims.y;
-  let lead = vec4<u32>(rest, i1, i2, i3);
+  let lead = lead_of(batch, p.dims);
   let a = p.a + dot(lead, p.a_lead);
   let last = p.rows - 1u;
 #for i 4

@@ -1,14 +1,9 @@
 // |P (A_i - m)|^2, first step: four rows of P at four cells an invocation, so that the sum over the partial values is the sum over
 // cells. Without a factor P is the identity.
-struct Params {
-  mean: u32, factor: u32, partial: u32, groups: u32,
-  cells: u32, quads: u32, total: u32, row: u32,
-}
 
 override FACTOR: bool = true;
-override WG: u32 = 64u;
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.total) { return; }

@@ -1,14 +1,8 @@
 // Evidence of every class at four cells, and the maps: offset, ReLU and class share. One invocation per four cells.
-struct Params {
-  raw: u32, constants: u32, radii: u32, evidence: u32,
-  maps: u32, layers: u32, classes: u32, quads: u32,
-  offset: f32, sharpness: f32, row: u32,
-}
 
 override SHARE: bool = true;
-override WG: u32 = 64u;
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.quads) { return; }

@@ -3,18 +3,6 @@
 // holds it. Two lines go only with a vertical stride and dilation of 1, where the second line meets each row of weights
 // one row of cells after the first (LATER is TY - 1). With TX = TY = KW = 1 the horizontal taps become a loop, which
 // takes any kernel width and dilation.
-struct Params {
-  x: u32, y: u32, residual: u32, weights: u32,
-  scale: u32, bias: u32, groups: u32, channels: u32,
-  in_h: i32, in_w: i32, out_h: u32, out_w: u32,
-  tiles: u32, row: u32, kernel_h: i32, kernel_w: i32,
-  stride_h: i32, stride_w: i32, dilation_h: i32, dilation_w: i32,
-  pad_top: i32, pad_left: i32, a: f32, b: f32,
-}
-
-override INT8: bool = true;
-override RESIDUAL: bool = false;
-override WG: u32 = 64u;
 
 // The four channels' weights of one tap.
 fn tap_weights(tap: u32) -> vec4<f32> {
@@ -22,15 +10,15 @@ fn tap_weights(tap: u32) -> vec4<f32> {
   return float_weights(p.weights + tap);
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   let c = t % p.groups;
   let tile = t / p.groups;
   let oy = tile / p.tiles * {TY}u;
-  if (oy >= p.out_h) { return; }
+  if (oy >= p.window.out_h) { return; }
   let ox = tile % p.tiles * {TX}u;
-  let left = i32(ox) * p.stride_w - p.pad_left;
+  let left = i32(ox) * p.window.stride_w - p.window.pad_left;
 #for r TY
 #for i TX
   var sum{r}_{i} = vec4<f32>(0.0);
@@ -42,14 +30,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #end
 #end
   var tap = c;
-  for (var ky = 0; ky < p.kernel_h + {LATER}; ky++) {
-    let iy = i32(oy) * p.stride_h - p.pad_top + ky * p.dilation_h;
-    let in_y = iy >= 0 && iy < p.in_h;
-    let line = p.x + select(0u, u32(iy * p.in_w) * p.groups, in_y) + c;
-    for (var kx = 0; kx < p.kernel_w; kx += {KW}) {
+  for (var ky = 0; ky < p.window.kernel_h + {LATER}; ky++) {
+    let iy = i32(oy) * p.window.stride_h - p.window.pad_top + ky * p.window.dilation_h;
+    let in_y = iy >= 0 && iy < p.window.in_h;
+    let line = p.x + select(0u, u32(iy * p.window.in_w) * p.groups, in_y) + c;
+    for (var kx = 0; kx < p.window.kernel_w; kx += {KW}) {
 #for n COLS
-      let x{n} = left + kx * p.dilation_w + {n};
-      let in{n} = in_y && x{n} >= 0 && x{n} < p.in_w;
+      let x{n} = left + kx * p.window.dilation_w + {n};
+      let in{n} = in_y && x{n} >= 0 && x{n} < p.window.in_w;
       let v{n} = select(vec4<f32>(0.0), arena[line + select(0u, u32(x{n}) * p.groups, in{n})], in{n});
 #end
 #for k KW
@@ -57,7 +45,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #end
 #for r LATER
       // One row of cells after the kernel's last: only the second line has weights for it.
-      if (ky == p.kernel_h) {
+      if (ky == p.window.kernel_h) {
 #for k KW
         w0_{k} = vec4<f32>(0.0);
 #end
@@ -78,16 +66,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       tap += {KW}u * p.groups;
     }
   }
-  let bias = float_weights(p.bias + c);
+  let bias = float_weights(p.end.bias + c);
   var scale = vec4<f32>(1.0);
-  if (INT8) { scale = float_weights(p.scale + c) * weight_lanes(); }
+  if (INT8) { scale = float_weights(p.end.scale + c) * weight_lanes(); }
 #for r TY
 #for i TX
-  if (oy + {r}u < p.out_h && ox + {i}u < p.out_w) {
-    let at = ((oy + {r}u) * p.out_w + ox + {i}u) * p.groups + c;
-    var v = sum{r}_{i} * scale + bias;
-    if (RESIDUAL) { v += arena[p.residual + at]; }
-    arena[p.y + at] = keep_channels(activate(v, p.a, p.b), c, p.channels);
+  if (oy + {r}u < p.window.out_h && ox + {i}u < p.window.out_w) {
+    finish(sum{r}_{i} * scale, bias, ((oy + {r}u) * p.window.out_w + ox + {i}u) * p.groups + c, c);
   }
 #end
 #end

@@ -1,14 +1,7 @@
-// The maps, sum_c w_kc A_c, first step: each invocation sums one slice of SLICE channel groups at four cells of one
+// The maps, sum_c w_kc A_c, first step: each invocation sums one slice of MAP_SLICE channel groups at four cells of one
 // class. mix_sum.wgsl adds the slices.
-struct Params {
-  channel_weights: u32, partial: u32, groups: u32, cells: u32,
-  quads: u32, per_slice: u32, total: u32, row: u32,
-}
 
-override SLICE: u32 = 16u;
-override WG: u32 = 64u;
-
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.total) { return; }
@@ -21,8 +14,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var sum{i} = vec4<f32>(0.0);
 #end
   let w = p.channel_weights + k * p.groups;
-  let end = min(slice * SLICE + SLICE, p.groups);
-  for (var c = slice * SLICE; c < end; c++) {
+  let end = min(slice * MAP_SLICE + MAP_SLICE, p.groups);
+  for (var c = slice * MAP_SLICE; c < end; c++) {
     let v = arena[w + c];
 #for i 4
     sum{i} += v * float_weights(x{i} + c);

@@ -1,8 +1,5 @@
 // Each cell's share in spatial attention pooling (CroW, arXiv 1512.04065): the root of its sum over channels, where that is
 // positive, over the sum of these; the same for all cells if none is. One workgroup, in place.
-struct Params { shares: u32, quads: u32, cells: u32 }
-
-var<workgroup> sums: array<f32, 64>;
 
 // Which of the four cells of a quad are there.
 fn there(quad: u32) -> vec4<bool> {
@@ -10,18 +7,15 @@ fn there(quad: u32) -> vec4<bool> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(local_invocation_index) i: u32) {
+fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
-  for (var q = i; q < p.quads; q += 64u) {
+  for (var q = lane; q < p.quads; q += 64u) {
     let root = select(vec4<f32>(0.0), sqrt(max(arena[p.shares + q], vec4<f32>(0.0))), there(q));
     arena[p.shares + q] = root;
     sum += dot(root, vec4<f32>(1.0));
   }
-  sums[i] = sum;
-  workgroupBarrier();
-  var all = 0.0;
-  for (var j = 0u; j < 64u; j++) { all += sums[j]; }
-  for (var q = i; q < p.quads; q += 64u) {
+  let all = tree_sum(sum, lane);
+  for (var q = lane; q < p.quads; q += 64u) {
     let even = select(vec4<f32>(0.0), vec4<f32>(1.0 / f32(p.cells)), there(q));
     var share = even;
     if (all > 0.0) { share = arena[p.shares + q] / all; }

@@ -1,9 +1,5 @@
 // The maps, second step: adds the slices of mix_maps.wgsl, four cells an invocation.
-struct Params { partial: u32, maps: u32, slices: u32, per_slice: u32, row: u32 }
-
-override WG: u32 = 64u;
-
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.per_slice) { return; }

@@ -1,18 +1,8 @@
 // 1x1 convolution, stride 1, and linear layers over rows whose length is a multiple of four: a matrix product
 // [pixels, inputs] x [inputs, outputs]. One invocation computes PX pixels x CO groups of four output channels.
 // Neighbouring invocations share the pixels and take neighbouring channels, so that weights load coalesced.
-struct Params {
-  x: u32, y: u32, residual: u32, weights: u32,
-  scale: u32, bias: u32, pixels: u32, in_groups: u32,
-  out_groups: u32, out_tiles: u32, channels: u32, row: u32,
-  a: f32, b: f32,
-}
 
-override INT8: bool = true;
-override RESIDUAL: bool = false;
-override WG: u32 = 64u;
-
-@compute @workgroup_size(WG)
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   let pixel = t / p.out_tiles * {PX}u;
@@ -50,7 +40,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       w += stride;
     }
 #for j CO
-    let scale{j} = float_weights(p.scale + co + {j}u) * weight_lanes();
+    let scale{j} = float_weights(p.end.scale + co + {j}u) * weight_lanes();
 #for i PX
     sum{i}_{j} *= scale{j};
 #end
@@ -76,13 +66,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   }
 #for j CO
   if (co + {j}u < p.out_groups) {
-    let bias{j} = float_weights(p.bias + co + {j}u);
+    let bias{j} = float_weights(p.end.bias + co + {j}u);
 #for i PX
     if (pixel + {i}u < p.pixels) {
-      let at = (pixel + {i}u) * p.out_groups + co + {j}u;
-      var v = sum{i}_{j} + bias{j};
-      if (RESIDUAL) { v += arena[p.residual + at]; }
-      arena[p.y + at] = keep_channels(activate(v, p.a, p.b), co + {j}u, p.channels);
+      finish(sum{i}_{j}, bias{j}, (pixel + {i}u) * p.out_groups + co + {j}u, co + {j}u);
     }
 #end
   }

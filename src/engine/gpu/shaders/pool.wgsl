@@ -1,40 +1,38 @@
-// Window pooling: one invocation per pixel and group of four channels.
-struct Params {
-  x: u32, y: u32, groups: u32, total: u32,
-  row: u32, in_h: i32, in_w: i32, out_w: u32,
-  kernel_h: i32, kernel_w: i32, stride_h: i32, stride_w: i32,
-  dilation_h: i32, dilation_w: i32, pad_top: i32, pad_left: i32,
-  channels: u32,
-}
+// Window pooling: one invocation per pixel and group of four channels, which walks the part of its window that is inside.
 
 override MAX: bool = false;
 override COUNT_PAD: bool = false;
-override WG: u32 = 64u;
 
-@compute @workgroup_size(WG)
+// How many steps of `by` lie before the distance `to`.
+fn steps(to: i32, by: i32) -> i32 {
+  return (max(to, 0) + by - 1) / by;
+}
+
+@compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let t = id.x + id.y * p.row;
   if (t >= p.total) { return; }
   let c = t % p.groups;
   let pixel = t / p.groups;
-  let top = i32(pixel / p.out_w) * p.stride_h - p.pad_top;
-  let left = i32(pixel % p.out_w) * p.stride_w - p.pad_left;
+  let w = p.window;
+  let top = i32(pixel / w.out_w) * w.stride_h - w.pad_top;
+  let left = i32(pixel % w.out_w) * w.stride_w - w.pad_left;
+  let first_y = steps(-top, w.dilation_h);
+  let first_x = steps(-left, w.dilation_w);
+  let end_y = min(w.kernel_h, steps(w.in_h - top, w.dilation_h));
+  let end_x = min(w.kernel_w, steps(w.in_w - left, w.dilation_w));
   var v = vec4<f32>(select(0.0, -3.4e38, MAX));
-  var count = 0;
-  for (var ky = 0; ky < p.kernel_h; ky++) {
-    let iy = top + ky * p.dilation_h;
-    if (iy < 0 || iy >= p.in_h) { continue; }
-    for (var kx = 0; kx < p.kernel_w; kx++) {
-      let ix = left + kx * p.dilation_w;
-      if (ix < 0 || ix >= p.in_w) { continue; }
-      let x = arena[p.x + u32(iy * p.in_w + ix) * p.groups + c];
+  for (var ky = first_y; ky < end_y; ky++) {
+    let line = (top + ky * w.dilation_h) * w.in_w + left;
+    for (var kx = first_x; kx < end_x; kx++) {
+      let x = arena[p.x + u32(line + kx * w.dilation_w) * p.groups + c];
       if (MAX) { v = max(v, x); } else { v += x; }
-      count++;
     }
   }
   if (!MAX) {
-    if (COUNT_PAD) { count = p.kernel_h * p.kernel_w; }
-    v /= f32(max(count, 1));
+    var count = f32(max(end_y - first_y, 0)) * f32(max(end_x - first_x, 0));
+    if (COUNT_PAD) { count = f32(w.kernel_h) * f32(w.kernel_w); }
+    v /= max(count, 1.0);
   }
   arena[p.y + t] = keep_channels(v, c, p.channels);
 }
