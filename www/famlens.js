@@ -1,4 +1,5 @@
-// The public module: the explanations of famlens for any page. The page of this project uses nothing else.
+// The public module: the explanations of famlens for any page. The page of this project uses
+// nothing else, but for the models that it keeps (lens/storage.js).
 //
 // Everything heavy happens in a worker that this module starts; calls return promises, which reject with a LensError.
 // See docs/embedding.md.

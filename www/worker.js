@@ -24,6 +24,8 @@ let specific = null;
 let galleries = null;
 /** Whether the engines are still to be compared: the choice is "auto", and nothing has been explained yet. */
 let unmeasured = false;
+/** What the wasm exports. @type {{memory: WebAssembly.Memory} | null} */
+let program = null;
 /** Size of the model's file. */
 let modelBytes = 0;
 /** @type {number | null} */
@@ -262,6 +264,9 @@ const operations = {
 
   loseGpu: () => session().lens.loseGpu(),
 
+  /** Bytes of the wasm's memory, which never shrinks. For the tests. */
+  memory: () => program?.memory.buffer.byteLength ?? 0,
+
   ...galleryOperations(session),
 };
 
@@ -334,7 +339,7 @@ async function loadWasm() {
     const module = /** @type {WasmModule} */ (
       await inTime(import(new URL("./wasm/famlens.js", import.meta.url).href), silent)
     );
-    await module.default({ module_or_path: await fetchProgram(silent) });
+    program = await module.default({ module_or_path: await fetchProgram(silent) });
     return module;
   } catch (error) {
     if (error instanceof Failure || error instanceof WebAssembly.RuntimeError || error instanceof RangeError)

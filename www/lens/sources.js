@@ -8,7 +8,7 @@ import { absolute } from "./host.js";
 /** @import { LensImage } from "./types.js" */
 
 /** So many images stay although nothing uses them at present; more if single calls use more. */
-const KEPT = 64;
+const KEPT = 48;
 /** A call on more images than this, such as an evaluation, says nothing about the next one. */
 const MOST = 512;
 

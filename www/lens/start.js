@@ -91,7 +91,7 @@ export function watchPolicy(refused) {
       refused(
         new LensError(
           "policy",
-          "This page's content security policy does not let famlens start its worker: it needs worker-src with blob:. " +
+          "This page's content security policy does not let famlens start its worker: it needs worker-src blob:. " +
             "See docs/privacy.md.",
         ),
       );

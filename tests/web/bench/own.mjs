@@ -5,7 +5,7 @@ import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { endAt } from "./cut.mjs";
-import { measurable, peaks } from "./memory.mjs";
+import { measurable, peaks } from "../harness/processes.mjs";
 import { printOwn } from "./own-report.mjs";
 import { summarise } from "./report.mjs";
 

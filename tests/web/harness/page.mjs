@@ -19,7 +19,7 @@ export const EXAMPLES = `${DIST}www/examples/`;
 /** How long a page may take until its first explanation, on a machine with two busy cores and no GPU. */
 const PATIENCE = 120_000;
 
-/** Serves the built page as hosts should, with its policy as a header; `headers: false` leaves only its meta element. */
+/** Serves the built page as hosts should, its policy as a header too; `headers: false` leaves only its meta element. */
 export function serveDist({ headers = true } = {}) {
   return serve({ mounts: { [SUB_PATH]: DIST, "/fixtures/": FIXTURES }, policy: headers });
 }

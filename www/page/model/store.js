@@ -1,64 +1,43 @@
 // Models of the user's that this browser keeps between visits, because they said so: file and settings, in IndexedDB.
 
+import { MODELS, deleteRow, readRows, withTable } from "../../lens/storage.js";
+
 /**
  * @import { Manifest } from "./settings.js"
  * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest}} OwnModel
  */
 
-const DATABASE = "famlens-models";
-const TABLE = "models";
-
 /**
- * @template T
- * @param {IDBRequest<T>} request
- * @returns {Promise<T>}
+ * Whether a row is what {@link keepModel} writes.
+ * @param {any} row
+ * @returns {row is OwnModel}
  */
-const done = request =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+const isWhole = row =>
+  typeof row?.file === "string" &&
+  row.onnx instanceof Blob &&
+  (row.statistics === null || row.statistics instanceof Blob) &&
+  typeof row.manifest === "object" &&
+  row.manifest !== null;
 
 /**
- * @template T
- * @param {IDBTransactionMode} mode
- * @param {(table: IDBObjectStore) => Promise<T>} run
- * @returns {Promise<T>}
- */
-async function withTable(mode, run) {
-  const request = indexedDB.open(DATABASE, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(TABLE, { autoIncrement: true });
-  const database = await done(request);
-  try {
-    return await run(database.transaction(TABLE, mode).objectStore(TABLE));
-  } finally {
-    database.close();
-  }
-}
-
-/**
- * What is kept, with its keys; nothing where the browser keeps nothing.
+ * What is kept, with its keys; nothing where the browser keeps nothing. Damaged rows are left out.
  * @returns {Promise<{key: number, model: OwnModel}[]>}
  */
 export async function keptModels() {
-  try {
-    return await withTable("readonly", async table => {
-      const [keys, models] = await Promise.all([done(table.getAllKeys()), done(table.getAll())]);
-      return keys.map((key, at) => ({ key: Number(key), model: models[at] }));
-    });
-  } catch {
-    return [];
-  }
+  const rows = await readRows(MODELS).catch(() => []);
+  return rows.flatMap(({ key, value }) => (isWhole(value) ? [{ key: Number(key), model: value }] : []));
 }
 
 /**
  * Keeps a model, in place of the one with this key if there is one.
  * @param {OwnModel} model
  * @param {number | null} key
- * @returns {Promise<number>} its key
+ * @returns {Promise<number>} its key, once the browser has written it
  */
-export const keepModel = (model, key) =>
-  withTable("readwrite", async table => Number(await done(key === null ? table.add(model) : table.put(model, key))));
+export async function keepModel(model, key) {
+  const put = (/** @type {IDBObjectStore} */ table) => (key === null ? table.add(model) : table.put(model, key));
+  return Number((await withTable(MODELS, "readwrite", put)).result);
+}
 
 /** @param {number} key @returns {Promise<void>} */
-export const dropModel = key => withTable("readwrite", async table => done(table.delete(key)));
+export const dropModel = key => deleteRow(MODELS, key);

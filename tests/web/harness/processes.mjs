@@ -1,5 +1,4 @@
-// How much memory the processes of a browser have taken at most. Linux tells it of every process; elsewhere nothing is
-// measured.
+// The memory of a browser's processes. Linux tells it of every process; elsewhere nothing is measured.
 
 import { readFile, readdir } from "node:fs/promises";
 
@@ -14,10 +13,16 @@ export const measurable = process.platform === "linux";
  *
  * @returns {Promise<{page: number, gpu: number}>}
  */
-export async function peaks() {
+export const peaks = () => largest(({ peak }) => peak);
+
+/** The same for the bytes that are resident now. */
+export const resident = () => largest(({ now }) => now);
+
+/** @param {(one: {peak: number, now: number}) => number} figure */
+async function largest(figure) {
   const ours = await descendants();
   // Chromium keeps an empty renderer in reserve: the page is the one that has grown.
-  const most = kind => Math.max(0, ...ours.filter(({ command }) => command.includes(kind)).map(({ peak }) => peak));
+  const most = kind => Math.max(0, ...ours.filter(({ command }) => command.includes(kind)).map(figure));
   return { page: most(KINDS.page), gpu: most(KINDS.gpu) };
 }
 
@@ -42,7 +47,8 @@ async function read(id) {
       ["status", "cmdline"].map(file => readFile(`/proc/${id}/${file}`, "utf8")),
     );
     const number = key => Number(status.match(new RegExp(`^${key}:\\s*(\\d+)`, "m"))?.[1] ?? 0);
-    return { id: Number(id), parent: number("PPid"), command, peak: number("VmHWM") * 1024 };
+    const kilobytes = key => number(key) * 1024;
+    return { id: Number(id), parent: number("PPid"), command, peak: kilobytes("VmHWM"), now: kilobytes("VmRSS") };
   } catch {
     // It has ended meanwhile.
     return null;
