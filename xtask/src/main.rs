@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod conformance;
 mod deny;
+mod faults;
 mod fuzz;
 mod node;
 mod results;
@@ -87,6 +88,19 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         minutes: u32,
     },
+    /// Break things on purpose, many times over, and count that nothing is lost, leaked or stuck.
+    ///
+    /// With part names, only those; `--list` names them. `cargo xtask test` does each a few times.
+    Faults {
+        /// Parts to run; all of them if none is named.
+        parts: Vec<String>,
+        /// How often each fault is made.
+        #[arg(long, default_value_t = 50)]
+        count: u32,
+        /// Name the parts and stop.
+        #[arg(long)]
+        list: bool,
+    },
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     ///
     /// With `--model`, on an ONNX file of yours, against onnxruntime-web, in time and memory.
@@ -117,6 +131,7 @@ fn main() -> ExitCode {
         Command::Deny => deny::run(),
         Command::Conformance { words, write } => conformance::run(&words, write),
         Command::Test { steps, list } => test::run(&steps, list),
+        Command::Faults { parts, count, list } => faults::run(&parts, count, list),
         Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
         Command::Bench { rounds, gpu_rounds, no_build, check, model } => {
             bench::run(&bench::Bench { rounds, gpu_rounds, no_build, check, model })

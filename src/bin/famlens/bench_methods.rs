@@ -11,6 +11,7 @@ use pollster::block_on;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::terminal::{self, say};
 use crate::{files, methods};
 
 #[derive(clap::Args)]
@@ -94,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     bar.finish_and_clear();
     match args.json {
-        true => println!("{}", json!({ "engine": format!("{:?}", args.engine), "rows": rows, "growth": growth })),
+        true => terminal::print_json(json!({ "engine": format!("{:?}", args.engine), "rows": rows, "growth": growth })),
         false => print_tables(args, &rows, &growth),
     }
     Ok(())
@@ -203,19 +204,21 @@ fn exponent(points: &[(f64, f64)]) -> Option<f64> {
 }
 
 fn print_tables(args: &Args, rows: &[Row], growth: &[Growth]) {
-    println!(
+    say!(
         "one class, cosine; fastest of {}; score-cam {} channels, rise {} masks; milliseconds with the forward pass\n",
-        args.runs, args.channels, args.masks
+        args.runs,
+        args.channels,
+        args.masks
     );
-    println!(
+    say!(
         "| model | pixels | method | ms | beside the pass | forward passes | tail | backward | MiB beside the weights, estimated | MiB of the process |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    say!("|---|---|---|---|---|---|---|---|---|---|");
     let mebibytes = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
     for r in rows {
         let (forward, tail, backward) = (r.passes.forward + 1, r.passes.tail, r.passes.backward);
         let process = r.process_bytes.map_or_else(|| "-".into(), mebibytes);
-        println!(
+        say!(
             "| {} | {} | {} | {:.1} | {:.1} | {forward} | {tail} | {backward} | {} | {process} |",
             r.model,
             r.size,
@@ -226,10 +229,10 @@ fn print_tables(args: &Args, rows: &[Row], growth: &[Growth]) {
         );
     }
     if !growth.is_empty() {
-        println!("\n| model | method | time grows as pixels^ | memory as pixels^ |\n|---|---|---|---|");
+        say!("\n| model | method | time grows as pixels^ | memory as pixels^ |\n|---|---|---|---|");
     }
     for g in growth {
-        println!("| {} | {} | {:.2} | {:.2} |", g.model, g.method, g.time, g.memory);
+        say!("| {} | {} | {:.2} | {:.2} |", g.model, g.method, g.time, g.memory);
     }
 }
 

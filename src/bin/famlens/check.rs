@@ -9,6 +9,7 @@ use pollster::block_on;
 use crate::explain::{ClassArg, load_class};
 use crate::files;
 use crate::options::OptionArgs;
+use crate::terminal::{self, say, shown};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,7 +36,7 @@ pub fn run(args: Args) -> Result<()> {
     let check = block_on(session.check_supports(&classes, &args.method.options(None)))?;
     if args.json {
         let text = serde_json::to_string(&check).map_err(|e| Error::argument("--json", e.to_string()))?;
-        println!("{text}");
+        terminal::print_json(text);
         return Ok(());
     }
     print(&check);
@@ -44,26 +45,25 @@ pub fn run(args: Args) -> Result<()> {
 
 /// The confusion table, then what the others do not recognise.
 fn print(check: &SupportCheck) {
-    let width = check.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
-    print!("{:<width$}", "");
-    check.classes.iter().for_each(|name| print!("  {name:>width$}"));
-    println!();
-    for (name, row) in check.classes.iter().zip(&check.confusion) {
-        print!("{name:<width$}");
-        row.iter().for_each(|count| print!("  {count:>width$}"));
-        println!();
+    let names: Vec<_> = check.classes.iter().map(|name| shown(name)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let head: String = names.iter().map(|name| format!("  {name:>width$}")).collect();
+    say!("{:<width$}{head}", "");
+    for (name, row) in names.iter().zip(&check.confusion) {
+        let counts: String = row.iter().map(|count| format!("  {count:>width$}")).collect();
+        say!("{name:<width$}{counts}");
     }
     if let Some(accuracy) = check.accuracy {
-        println!("{:.1} % of the images are recognised by the others ({})", accuracy * 100.0, check.score);
+        say!("{:.1} % of the images are recognised by the others ({})", accuracy * 100.0, check.score);
     }
     for image in &check.images {
         match (image.predicted, image.margin) {
             (Some(predicted), Some(margin)) if predicted != image.class => {
                 let [own, other] = [&check.classes[image.class], &check.classes[predicted]];
-                println!("{} is among {own:?} and looks more like {other:?} (by {:.4})", image.name, -margin);
+                say!("{} is among {own:?} and looks more like {other:?} (by {:.4})", shown(&image.name), -margin);
             }
             _ => {}
         }
     }
-    check.notes.iter().for_each(|note| println!("note: {note}"));
+    check.notes.iter().for_each(|note| say!("note: {note}"));
 }

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use pollster::block_on;
 
 use crate::files;
+use crate::terminal::{note, say, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,14 +27,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut photos = Vec::new();
-    for path in &args.images {
-        if path.is_dir() {
-            photos.extend(files::photos_in(path)?);
-        } else {
-            photos.push(path.clone());
-        }
-    }
+    let photos = files::photos_among(&args.images)?.or_tell();
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
     let bar = ProgressBar::new(photos.len() as u64);
     let (mut values, mut rows) = (Vec::new(), 0);
@@ -50,7 +44,7 @@ pub fn run(args: Args) -> Result<()> {
     bar.finish_and_clear();
     let channels = values.len() / rows.max(1);
     files::write_npy(&args.out, &[rows as u64, channels as u64], &values)?;
-    photos.iter().for_each(|path| println!("{}", path.display()));
-    eprintln!("{rows} embeddings of {channels} channels written to {} ({})", args.out.display(), session.engine());
+    photos.iter().for_each(|path| say!("{}", shown_path(path)));
+    note!("{rows} embeddings of {channels} channels written to {} ({})", shown_path(&args.out), session.engine());
     Ok(())
 }

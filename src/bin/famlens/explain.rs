@@ -12,6 +12,7 @@ use pollster::block_on;
 use crate::files;
 use crate::options::OptionArgs;
 use crate::output;
+use crate::terminal::{self, note, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -97,9 +98,9 @@ pub fn run(args: Args) -> Result<()> {
         save(folder, &args.query, &photo, &explanation)?;
     }
     if args.json {
-        println!("{}", output::explanation_json(&explanation, shown)?);
+        terminal::print_json(output::explanation_json(&explanation, shown)?);
     } else {
-        print!("{}", output::explanation_text(&explanation, shown));
+        terminal::print(output::explanation_text(&explanation, shown));
     }
     Ok(())
 }
@@ -112,10 +113,10 @@ pub fn load_class(session: &mut Session, class: &ClassArg) -> Result<Class> {
             supports.push(session.add_image(&path.display().to_string(), &files::photo(path)?)?);
             continue;
         }
-        for file in files::photos_in(path)? {
+        for file in files::photos_in(path)?.or_tell() {
             match files::photo(&file).and_then(|photo| session.add_image(&file.display().to_string(), &photo)) {
                 Ok(id) => supports.push(id),
-                Err(error) => eprintln!("famlens: skipped: {error}"),
+                Err(error) => terminal::complain(format_args!("skipped: {error}")),
             }
         }
     }
@@ -136,7 +137,7 @@ fn save(folder: &Path, query: &Path, photo: &Photo, explanation: &Explanation) -
         files::write_npy(&base.with_added_extension("npy"), &[map.height as u64, map.width as u64], &map.data)?;
         let picture = overlay::compose(photo, &map.view()?, &Style::default())?;
         files::write(&base.with_added_extension("png"), &encode_png(&picture)?)?;
-        eprintln!("wrote {}.png and .npy", base.display());
+        note!("wrote {}.png and .npy", shown_path(&base));
     }
     Ok(())
 }

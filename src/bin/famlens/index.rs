@@ -17,6 +17,7 @@ use famlens::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use pollster::block_on;
 
+use crate::terminal::{self, note, shown, shown_path};
 use crate::{files, gallery};
 
 #[derive(clap::Args)]
@@ -24,9 +25,16 @@ pub struct Args {
     /// Photos, or folders of photos
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Folder of the gallery (embeddings.npy and images.csv). Photos whose content is already in it are not embedded again
+    /// Folder of the gallery (embeddings.npy and images.csv). What it holds stays in it, and photos whose content it holds are
+    /// not embedded again
     #[arg(short, long)]
     out: PathBuf,
+    /// Let the gallery hold the photos named here and no others
+    #[arg(long)]
+    replace: bool,
+    /// Save what was embedded at least that often, in seconds: a stop costs no more
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    save_every: f64,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
@@ -50,8 +58,8 @@ pub struct Args {
 /// A model in memory takes tens of megabytes, and a photo being decoded as much again.
 const MOST_JOBS: usize = 8;
 
-/// How often what was done so far is written: a stop costs no more than this.
-const SAVE_EVERY: Duration = Duration::from_secs(10);
+/// Writing a gallery may take this part of the time that there is between two saves.
+const SAVE_SHARE: u32 = 40;
 
 /// What is already embedded, by content.
 type Known = HashMap<String, (Item, Arc<[f32]>)>;
@@ -60,7 +68,12 @@ type Known = HashMap<String, (Item, Arc<[f32]>)>;
 type Outcome = (usize, Result<(Item, Arc<[f32]>, bool)>);
 
 pub fn run(args: Args) -> Result<()> {
-    let paths = list(&args.images)?;
+    let listing = files::photos_among(&args.images)?;
+    let left_out = listing.skipped.len();
+    let paths = listing.or_tell();
+    if paths.is_empty() {
+        return Err(Error::argument("images", "there are no photos in the folders"));
+    }
     let options = ExplainOptions {
         target: args.target.clone(),
         pooling: args.pooling,
@@ -68,53 +81,34 @@ pub fn run(args: Args) -> Result<()> {
         ..ExplainOptions::default()
     };
     let (origin, engine) = choose(&args, &options, &paths)?;
-    let known = known(&args.out, &origin)?;
+    let known = known(&args, &origin)?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_JOBS);
     // A GPU has one queue; more sessions on it would only hold more memory.
     let jobs =
         if engine == EngineKind::Gpu { 1 } else { args.jobs.map_or(cores, NonZero::get).min(paths.len().max(1)) };
-    eprintln!("{} photos, {} embeddings known; {engine}, {jobs} at once", paths.len(), known.len());
+    note!("{} photos, {} embeddings known; {engine}, {jobs} at once", paths.len(), known.len());
 
     let next = AtomicUsize::new(0);
     let (send, receive) = channel();
-    let collected = thread::scope(|scope| {
+    let mut collector = Collector::new(&args, &origin, paths.len());
+    thread::scope(|scope| {
         for _ in 0..jobs {
             let (send, paths, next, known, origin, args) = (send.clone(), &paths, &next, &known, &origin, &args);
             scope.spawn(move || work(args, engine, origin, (paths, next), known, &send));
         }
         drop(send);
-        collect(&receive, &args.out, &origin, paths.len()).inspect_err(|_| next.store(paths.len(), Ordering::Relaxed))
+        collector.collect(&receive).inspect_err(|_| next.store(paths.len(), Ordering::Relaxed))
     })?;
-    if collected.gallery.is_empty() {
-        return Err(Error::argument("images", "none of them could be read"));
-    }
-    eprintln!(
+    let done = collector.finish()?;
+    note!(
         "{} images in {} ({} embedded now, {} known before, {} skipped)",
-        collected.gallery.len(),
-        args.out.display(),
-        collected.embedded,
-        collected.gallery.len() - collected.embedded,
-        collected.skipped
+        done.images,
+        shown_path(&args.out),
+        done.embedded,
+        done.images - done.embedded,
+        done.skipped + left_out
     );
     Ok(())
-}
-
-/// The photos, each once, in the order of their paths.
-fn list(images: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for path in images {
-        if path.is_dir() {
-            paths.extend(files::photos_in(path)?);
-        } else {
-            paths.push(path.clone());
-        }
-    }
-    let mut seen = HashSet::new();
-    paths.retain(|path| seen.insert(path.clone()));
-    match paths.is_empty() {
-        true => Err(Error::argument("images", "there are no photos in the folders")),
-        false => Ok(paths),
-    }
 }
 
 /// What makes the embeddings, and the engine: where it is not said, the one that is faster with all its jobs together.
@@ -135,15 +129,28 @@ fn choose(args: &Args, options: &ExplainOptions, paths: &[PathBuf]) -> Result<(O
     Ok((session.origin(options)?, session.engine()))
 }
 
-/// What the gallery already holds.
-fn known(folder: &Path, origin: &Origin) -> Result<Known> {
-    let Some(old) = gallery::read(folder)? else { return Ok(Known::new()) };
-    old.origin()
-        .check(origin)
-        .map_err(|e| files::file_error(folder, format!("{e}; another folder for --out keeps both")))?;
+/// What the gallery already holds. What cannot be merged with is refused, unless the gallery is to be replaced anyway.
+fn known(args: &Args, origin: &Origin) -> Result<Known> {
+    let old = match existing(&args.out, gallery::read(&args.out), origin) {
+        Err(error) if args.replace => {
+            note!("{}; the gallery is replaced", shown(&error.to_string()));
+            return Ok(Known::new());
+        }
+        found => found?,
+    };
+    let Some(old) = old else { return Ok(Known::new()) };
     let row =
         |(index, item): (usize, &Item)| Some((item.content.clone(), (item.clone(), old.embedding(index)?.into())));
     Ok(old.items().iter().enumerate().filter_map(row).collect())
+}
+
+/// The gallery that was found, if it can be added to.
+fn existing(folder: &Path, found: Result<Option<Gallery>>, origin: &Origin) -> Result<Option<Gallery>> {
+    let advice = "another folder for --out keeps both, and --replace makes this one anew";
+    let advised = |error: Error| files::file_error(folder, format!("{error}; {advice}"));
+    let gallery = found.map_err(advised)?;
+    gallery.as_ref().map_or(Ok(()), |old| old.origin().check(origin)).map_err(advised)?;
+    Ok(gallery)
 }
 
 /// Takes one photo after another until none is left or nobody listens.
@@ -176,8 +183,9 @@ fn embed(
     origin: &Origin,
     known: &Known,
 ) -> Result<(Item, Arc<[f32]>, bool)> {
-    let name = path.display().to_string();
-    let bytes = files::read(path)?;
+    let not_text = || files::file_error(path, "its name is not Unicode text, which a gallery needs; rename it");
+    let name = path.to_str().ok_or_else(not_text)?.to_owned();
+    let bytes = files::read_photo(path)?;
     let content = gallery::content(&bytes);
     if let Some((item, embedding)) = known.get(&content) {
         return Ok((Item { name, ..item.clone() }, embedding.clone(), true));
@@ -194,51 +202,148 @@ fn embed(
     result
 }
 
-struct Collected {
-    gallery: Gallery,
+/// An image and its embedding.
+type Embedded = (Item, Arc<[f32]>);
+
+/// What tells rows of a gallery apart: a photo's name and its content.
+type Key = (String, String);
+
+fn key(item: &Item) -> Key {
+    (item.name.clone(), item.content.clone())
+}
+
+/// Gathers what the workers send, and saves it now and then and at the end.
+struct Collector<'a> {
+    args: &'a Args,
+    origin: &'a Origin,
+    bar: ProgressBar,
+    /// What was embedded or known, by its place in the list.
+    found: Vec<Option<Embedded>>,
+    /// The rows that this run has added to the gallery.
+    added: HashSet<Key>,
+    embedded: usize,
+    skipped: usize,
+    /// Photos that are done and not saved.
+    unsaved: usize,
+    saved: Instant,
+    /// How long the last save took.
+    save_took: Duration,
+}
+
+struct Done {
+    images: usize,
     embedded: usize,
     skipped: usize,
 }
 
-/// An image and its embedding.
-type Embedded = (Item, Arc<[f32]>);
+impl<'a> Collector<'a> {
+    fn new(args: &'a Args, origin: &'a Origin, count: usize) -> Self {
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len}, {per_sec}, {eta} left {msg}");
+        let bar = ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self {
+            args,
+            origin,
+            bar,
+            found: vec![None; count],
+            added: HashSet::new(),
+            embedded: 0,
+            skipped: 0,
+            unsaved: 0,
+            saved: Instant::now(),
+            save_took: Duration::ZERO,
+        }
+    }
 
-/// Gathers what the workers send, writes it now and then and at the end, in the order of the list.
-fn collect(receive: &Receiver<Outcome>, folder: &Path, origin: &Origin, count: usize) -> Result<Collected> {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len}, {per_sec}, {eta} left {msg}");
-    let bar = ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let mut found: Vec<Option<Embedded>> = vec![None; count];
-    let gather = |found: &[Option<Embedded>]| -> Result<Gallery> {
-        let mut gallery = Gallery::new(origin.clone());
-        for (item, embedding) in found.iter().flatten() {
-            gallery.push(item.clone(), embedding)?;
-        }
-        Ok(gallery)
-    };
-    let (mut embedded, mut skipped) = (0, 0);
-    let (mut saved, mut unsaved) = (Instant::now(), 0);
-    for (place, outcome) in receive {
-        bar.inc(1);
-        match outcome {
-            Ok((item, embedding, was_known)) => {
-                embedded += usize::from(!was_known);
-                unsaved += usize::from(!was_known);
-                found[place] = Some((item, embedding));
+    /// How long a save may wait at most.
+    fn pause(&self) -> Duration {
+        Duration::try_from_secs_f64(self.args.save_every.max(0.0)).unwrap_or(Duration::MAX)
+    }
+
+    fn collect(&mut self, receive: &Receiver<Outcome>) -> Result<()> {
+        for (place, outcome) in receive {
+            self.bar.inc(1);
+            match outcome {
+                Ok((item, embedding, was_known)) => {
+                    self.embedded += usize::from(!was_known);
+                    self.unsaved += usize::from(!was_known);
+                    self.found[place] = Some((item, embedding));
+                }
+                Err(error) => {
+                    self.skipped += 1;
+                    terminal::skipped(&self.bar, error);
+                }
             }
-            Err(error) => {
-                skipped += 1;
-                bar.suspend(|| eprintln!("famlens: skipped: {error}"));
+            let pause = self.pause().max(self.save_took * SAVE_SHARE);
+            if self.unsaved > 0 && self.saved.elapsed() >= pause {
+                self.save(false)?;
             }
         }
-        if unsaved > 0 && saved.elapsed() > SAVE_EVERY {
-            gallery::write(folder, &gather(&found)?)?;
-            (saved, unsaved) = (Instant::now(), 0);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Done> {
+        if self.found.iter().all(Option::is_none) {
+            self.bar.finish_and_clear();
+            return Err(Error::argument("images", "none of them could be read"));
+        }
+        let images = self.save(true)?;
+        self.bar.finish_and_clear();
+        Ok(Done { images, embedded: self.embedded, skipped: self.skipped })
+    }
+
+    /// Writes what was found into the gallery and gives the number of its images. What was there is lost only by the last
+    /// save of a run that was told to replace it.
+    fn save(&mut self, last: bool) -> Result<usize> {
+        let start = Instant::now();
+        let (args, origin) = (self.args, self.origin);
+        let (found, added) = (&self.found, &mut self.added);
+        let gallery = gallery::commit(&args.out, |current| {
+            let current = match existing(&args.out, current, origin) {
+                Err(_) if args.replace => None,
+                current => current?.filter(|_| !(last && args.replace)),
+            };
+            let mut merged = current.unwrap_or_else(|| Gallery::new(origin.clone()));
+            // Own rows are put back in the order of the list, in which they were not done.
+            merged.retain(|item| !added.contains(&key(item)));
+            merge(&mut merged, found.iter().flatten(), added, &args.out)?;
+            Ok(merged)
+        })?;
+        (self.saved, self.save_took, self.unsaved) = (Instant::now(), start.elapsed(), 0);
+        let done = self.found.iter().flatten().count();
+        match self.bar.is_hidden() {
+            true => note!("saved {done} of {}", self.found.len()),
+            false => self.bar.set_message(format!("{done} saved")),
+        }
+        Ok(gallery.len())
+    }
+}
+
+/// Adds rows that the gallery does not have. A photo that lies elsewhere now, and no longer where it was, keeps its row under
+/// its new name; one that has changed is another photo, for nobody said that the old one may go.
+fn merge<'a>(
+    gallery: &mut Gallery,
+    rows: impl Iterator<Item = &'a Embedded>,
+    added: &mut HashSet<Key>,
+    folder: &Path,
+) -> Result<()> {
+    let mut there: HashSet<Key> = gallery.items().iter().map(key).collect();
+    let mut by_content: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, item) in gallery.items().iter().enumerate() {
+        by_content.entry(item.content.clone()).or_default().push(index);
+    }
+    for (item, embedding) in rows {
+        if !there.insert(key(item)) {
+            continue;
+        }
+        let mut places = by_content.get(&item.content).into_iter().flatten();
+        let moved = places.find(|&&index| gallery::locate(folder, &gallery.items()[index].name).is_err());
+        match moved {
+            Some(&index) => gallery.rename(index, item.name.clone())?,
+            None => {
+                gallery.push(item.clone(), embedding)?;
+                added.insert(key(item));
+            }
         }
     }
-    bar.finish_and_clear();
-    let gallery = gather(&found)?;
-    if !gallery.is_empty() {
-        gallery::write(folder, &gallery)?;
-    }
-    Ok(Collected { gallery, embedded, skipped })
+    Ok(())
 }

@@ -19,6 +19,7 @@ mod quantize;
 mod search;
 mod specificity;
 mod statistics;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("famlens: {error}");
+            terminal::complain(error);
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::explain::{ClassArg, load_class};
 use crate::files;
 use crate::options::OptionArgs;
+use crate::terminal::{self, note, say, shown, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -64,7 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
         [] => usual(&mut session, query, &classes, &options)?,
         named => compare(&mut session, query, &classes, named, &options)?,
     };
-    let shown = match &args.class {
+    let class = match &args.class {
         None => found.predicted,
         Some(name) => found.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
             let names: Vec<_> = found.classes.iter().map(|c| c.name.as_str()).collect();
@@ -72,11 +73,11 @@ pub fn run(args: &Args) -> Result<()> {
         })?,
     };
     if let Some(path) = &args.out {
-        write_sheet(path, &photo, &found, shown)?;
+        write_sheet(path, &photo, &found, class)?;
     }
     match args.json {
-        true => println!("{}", as_json(&found, shown)),
-        false => print_table(&found, shown),
+        true => terminal::print_json(as_json(&found, class)),
+        false => print_table(&found, class),
     }
     Ok(())
 }
@@ -92,7 +93,7 @@ fn usual(
     for left_out in [Method::Cam, Method::Fam] {
         match compare(session, query, classes, &methods, options) {
             Err(Error::Argument { name, reason }) if name == "method" => {
-                eprintln!("without {left_out}: {reason}");
+                note!("without {left_out}: {reason}");
                 methods.retain(|m| *m != left_out);
             }
             other => return other,
@@ -124,15 +125,15 @@ pub fn compare(
     found
 }
 
-fn print_table(found: &Comparison, shown: usize) {
+fn print_table(found: &Comparison, explained: usize) {
     for class in &found.classes {
-        println!("{:<24} {} {:.4}", class.name, found.score, class.score);
+        say!("{:<24} {} {:.4}", shown(&class.name), found.score, class.score);
     }
-    println!("\nmaps of {:?} at {}, on the {}", found.classes[shown].name, found.layer, found.engine);
-    println!("{:<14} {:>9} {:>8} {:>6} {:>9} {:>9}  box", "method", "ms", "forward", "tail", "backward", "MiB");
+    say!("\nmaps of {:?} at {}, on the {}", found.classes[explained].name, found.layer, found.engine);
+    say!("{:<14} {:>9} {:>8} {:>6} {:>9} {:>9}  box", "method", "ms", "forward", "tail", "backward", "MiB");
     for result in &found.methods {
         let cost = &result.cost;
-        let bounds = result.maps[shown].localisation.as_ref().map_or_else(
+        let bounds = result.maps[explained].localisation.as_ref().map_or_else(
             || "none: the map is constant".to_owned(),
             |l| {
                 let b = l.bounds;
@@ -143,13 +144,10 @@ fn print_table(found: &Comparison, shown: usize) {
         let (forward, mebibytes) = (cost.passes.forward + 1, cost.bytes as f64 / f64::from(1 << 20));
         let (tail, backward) = (cost.passes.tail, cost.passes.backward);
         let name = result.method.name();
-        println!(
-            "{name:<14} {:>9.2} {forward:>8} {tail:>6} {backward:>9} {mebibytes:>9.2}  {bounds}",
-            cost.milliseconds
-        );
+        say!("{name:<14} {:>9.2} {forward:>8} {tail:>6} {backward:>9} {mebibytes:>9.2}  {bounds}", cost.milliseconds);
     }
     for note in found.methods.iter().flat_map(|m| &m.notes) {
-        println!("{note}");
+        say!("{note}");
     }
 }
 
@@ -193,7 +191,7 @@ fn write_sheet(path: &Path, photo: &Photo, found: &Comparison, shown: usize) -> 
     let sheet = Photo::from_rgb(width * small.len() as u32, SHEET_HEIGHT, rows.copied().collect())?;
     files::write(path, &encode_png(&sheet)?)?;
     let names: Vec<_> = found.methods.iter().map(|m| m.method.name()).collect();
-    eprintln!("wrote {}: the photo, {}", path.display(), names.join(", "));
+    note!("wrote {}: the photo, {}", shown_path(path), names.join(", "));
     Ok(())
 }
 

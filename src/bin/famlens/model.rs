@@ -15,6 +15,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::terminal::{self, say};
 
 /// Input side when neither the user nor the file names one.
 const USUAL_SIDE: usize = 224;
@@ -59,25 +60,25 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
     };
     if args.json {
         let json = serde_json::to_string_pretty(&Inspected { summary, network });
-        println!("{}", json.map_err(|e| Error::onnx(format!("the summary cannot be written: {e}")))?);
+        terminal::print_json(json.map_err(|e| Error::onnx(format!("the summary cannot be written: {e}")))?);
         return Ok(());
     }
-    println!("input {:?} {:?}, opset {}", summary.input, summary.input_shape, summary.opset);
+    say!("input {:?} {:?}, opset {}", summary.input, summary.input_shape, summary.opset);
     let Some(network) = network else {
-        println!("famlens cannot run these nodes:");
-        summary.unsupported.iter().for_each(|node| println!("  {node}"));
+        say!("famlens cannot run these nodes:");
+        summary.unsupported.iter().for_each(|node| say!("  {node}"));
         return Ok(());
     };
     crate::network::print(&network, args.depth);
-    println!("target layers, the deepest first:");
+    say!("target layers, the deepest first:");
     for target in summary.targets.iter().take(8) {
-        println!("  {:<40} {:?}", target.name, target.shape);
+        say!("  {:<40} {:?}", target.name, target.shape);
     }
     if summary.targets.len() > 8 {
-        println!("  and {} more (--json lists all)", summary.targets.len() - 8);
+        say!("  and {} more (--json lists all)", summary.targets.len() - 8);
     }
     let (parameters, products) = (network.parameters as f64 / 1e6, network.multiply_adds as f64 / 1e6);
-    println!("{parameters:.2} million parameters, {products:.0} million multiplications a forward pass");
+    say!("{parameters:.2} million parameters, {products:.0} million multiplications a forward pass");
     Ok(())
 }
 
@@ -112,12 +113,12 @@ pub fn compare(args: CompareArgs) -> Result<()> {
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(CpuEngine::new())];
     match block_on(GpuEngine::new(GpuOptions::default())) {
         Ok(gpu) => engines.push(Box::new(gpu)),
-        Err(error) => println!("skipped: {error}"),
+        Err(error) => say!("skipped: {error}"),
     }
     let mut worst = 0f32;
     for engine in &engines {
         let differences = block_on(compare_nodes(engine.as_ref(), &graph, &input))?;
-        println!("{} against the reference, {} nodes", engine.describe(), differences.len());
+        say!("{} against the reference, {} nodes", engine.describe(), differences.len());
         worst = worst.max(report(&differences, args.tolerance, args.verbose));
     }
     match worst <= args.tolerance {
@@ -134,11 +135,11 @@ fn report(differences: &[NodeDifference], tolerance: f32, verbose: bool) -> f32 
     let first = differences.iter().position(differs);
     for (at, d) in differences.iter().enumerate().filter(|(_, d)| verbose || differs(d)) {
         let mark = if Some(at) == first { "  <- the first that differs" } else { "" };
-        println!("  {:<12} {:<40} {:<20} {:.2e}{mark}", d.op, d.node, format!("{:?}", d.shape), d.relative);
+        say!("  {:<12} {:<40} {:<20} {:.2e}{mark}", d.op, d.node, format!("{:?}", d.shape), d.relative);
     }
     let worst = differences.iter().map(|d| if d.relative.is_nan() { f32::INFINITY } else { d.relative });
     let worst = worst.fold(0f32, f32::max);
-    println!("  largest difference {worst:.2e} of a node's largest value");
+    say!("  largest difference {worst:.2e} of a node's largest value");
     worst
 }
 
@@ -151,7 +152,7 @@ fn input_size(model: &Model, asked: Option<usize>) -> Result<(usize, usize)> {
 fn manifest_beside(model: &Path) -> Result<Option<Manifest>> {
     let path = model.with_file_name("model.json");
     match path.exists() {
-        true => Manifest::parse(&String::from_utf8_lossy(&files::read(&path)?)).map(Some),
+        true => Manifest::parse(&files::read_text(&path)?).map(Some),
         false => Ok(None),
     }
 }

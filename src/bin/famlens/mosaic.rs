@@ -12,6 +12,7 @@ use pollster::block_on;
 use crate::explain::{ClassArg, file_stem, load_class};
 use crate::files;
 use crate::options::OptionArgs;
+use crate::terminal::{self, note, say, shown, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -57,10 +58,10 @@ pub fn run(args: &Args) -> Result<()> {
                 files::write(&folder.join(name), &encode_png(&picture)?)?;
             }
         }
-        eprintln!("wrote the mosaic and its overlays to {}", folder.display());
+        note!("wrote the mosaic and its overlays to {}", shown_path(folder));
     }
     match args.json {
-        true => println!("{}", json(&mosaic)),
+        true => terminal::print_json(json(&mosaic)),
         false => print(&mosaic),
     }
     Ok(())
@@ -80,18 +81,18 @@ fn json(mosaic: &Mosaic) -> serde_json::Value {
 }
 
 fn print(mosaic: &Mosaic) {
-    println!("share of each class's map in its own tiles, in % (chance in brackets); * where the peak lies there");
+    say!("share of each class's map in its own tiles, in % (chance in brackets); * where the peak lies there");
     let classes = mosaic.forms.first().map_or(&[][..], |form| &form.explanation.classes);
-    let width = classes.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+    let width = classes.iter().map(|c| shown(&c.name).chars().count()).max().unwrap_or(0);
     for form in &mosaic.forms {
-        println!("{} (ranks by {})", form.explanation.form, form.explanation.score);
+        say!("{} (ranks by {})", form.explanation.form, form.explanation.score);
         for (k, class) in classes.iter().enumerate() {
             let own = form.own[k].map_or("zero map".into(), |own| format!("{:>5.1}", own * 100.0));
             let (hit, chance) = (if form.hits[k] { "*" } else { " " }, mosaic.chance[k] * 100.0);
-            println!("  {:<width$} {own} {hit} ({chance:.0})", class.name);
+            say!("  {:<width$} {own} {hit} ({chance:.0})", shown(&class.name));
         }
         let own: Vec<f64> = form.own.iter().map(|own| own.unwrap_or(0.0)).collect();
-        println!("  {:<width$} {:>5.1}", "mean", own.iter().sum::<f64>() / own.len().max(1) as f64 * 100.0);
+        say!("  {:<width$} {:>5.1}", "mean", own.iter().sum::<f64>() / own.len().max(1) as f64 * 100.0);
     }
-    mosaic.notes.iter().for_each(|note| println!("{note}"));
+    mosaic.notes.iter().for_each(|note| say!("{note}"));
 }

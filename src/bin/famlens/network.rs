@@ -1,28 +1,29 @@
 //! The network as a tree of blocks and layers, for `famlens inspect`.
 
+use crate::terminal::say;
 use famlens::session::{Network, NetworkBlock, NetworkLayer};
 
 /// Prints blocks and layers down to that depth; blocks deeper than that are one line.
 pub fn print(network: &Network, depth: usize) {
-    println!("{:<42} {:<38} {:>16} {:>9} {:>8}  name", "layer", "operator", "output", "weights", "cost");
+    say!("{:<42} {:<38} {:>16} {:>9} {:>8}  name", "layer", "operator", "output", "weights", "cost");
     tree(network, &network.blocks, 0..network.layers.len(), 0, depth);
     let target = &network.layers[network.target];
-    println!("\ntarget layer {}: {}", target.name, maps(target));
-    println!(
+    say!("\ntarget layer {}: {}", target.name, maps(target));
+    say!(
         "  {:.1} % of the network's products lie up to it; its maps take {} an image",
         target.cost * 100.0,
         bytes(target.bytes)
     );
-    println!("  after it: {}", network.after.says);
+    say!("  after it: {}", network.after.says);
     match (&network.after.module, &network.after.why_not) {
         (Some(module), _) => {
             let affine = if module.affine { "affine, so that nothing is lost" } else { "not affine" };
-            println!("  as pooling and transformation module: {}, {} ({affine})", module.pooling, module.head);
+            say!("  as pooling and transformation module: {}, {} ({affine})", module.pooling, module.head);
             if let Some(stopped) = &module.stopped_at {
-                println!("  up to {stopped}, which is something else");
+                say!("  up to {stopped}, which is something else");
             }
         }
-        (None, Some(why)) => println!("  no pooling and transformation module: {why}"),
+        (None, Some(why)) => say!("  no pooling and transformation module: {why}"),
         (None, None) => {}
     }
 }
@@ -58,7 +59,7 @@ fn row(label: &str, says: &str, layer: &NetworkLayer, weights: usize, name: &str
         None => layer.shape.iter().skip(1).map(ToString::to_string).collect(),
     };
     let weights = if weights == 0 { String::new() } else { weights.to_string() };
-    println!("{label:<42} {says:<38} {:>16} {weights:>9} {:>6.1} %  {name}", shape.join(" x "), layer.cost * 100.0);
+    say!("{label:<42} {says:<38} {:>16} {weights:>9} {:>6.1} %  {name}", shape.join(" x "), layer.cost * 100.0);
 }
 
 fn maps(layer: &NetworkLayer) -> String {

@@ -10,6 +10,7 @@ use famlens::tasks::few_shot::{Centre, Decide};
 use famlens::{Error, Result};
 
 use crate::files;
+use crate::terminal::{self, note, say};
 
 /// Each argument is the option of that name in `famlens choices`.
 #[derive(clap::Args, Clone)]
@@ -124,14 +125,14 @@ impl OptionArgs {
     pub fn prepare(&self, session: &mut Session) -> Result<()> {
         if let Some(path) = &self.head_file {
             let described = session.load_head(&files::read(path)?, None)?;
-            eprintln!("head: {described}");
+            note!("head: {described}");
         }
         if let Some(path) = &self.matrix {
             if !matches!(self.similarity, Similarity::Bilinear | Similarity::Mahalanobis) {
                 let reason = format!("--similarity {} has no matrix; choose bilinear or mahalanobis", self.similarity);
                 return Err(Error::argument("--matrix", reason));
             }
-            eprintln!("matrix: {}", session.load_matrix(&files::read(path)?)?);
+            note!("matrix: {}", session.load_matrix(&files::read(path)?)?);
         }
         session.keep_photos(!self.scales.is_empty());
         Ok(())
@@ -198,7 +199,7 @@ pub struct ChoicesArgs {
 /// `famlens choices`.
 pub fn choices(args: &ChoicesArgs) -> Result<()> {
     if args.json {
-        println!("{}", catalogue_json());
+        terminal::print_json(catalogue_json());
         return Ok(());
     }
     let all = catalogue();
@@ -209,23 +210,23 @@ pub fn choices(args: &ChoicesArgs) -> Result<()> {
         return Err(Error::argument("KIND", format!("{kind:?} is not one of {}", kinds.join(", "))));
     }
     for entry in shown {
-        println!("{} (default {}): {}", entry.kind, entry.default, entry.sentence);
+        say!("{} (default {}): {}", entry.kind, entry.default, entry.sentence);
         match &entry.input {
             CatalogueInput::One { values } => {
                 for value in values {
-                    println!("  {:<15} {}", value.name, value.sentence);
+                    say!("  {:<15} {}", value.name, value.sentence);
                     if !value.note.is_empty() {
-                        println!("  {:<15} {}", "", value.note);
+                        say!("  {:<15} {}", "", value.note);
                     }
-                    println!("  {:<15} Source: {}", "", value.source);
+                    say!("  {:<15} Source: {}", "", value.source);
                 }
             }
             CatalogueInput::Number { min, max, .. } | CatalogueInput::Numbers { min, max } => {
-                println!("  {min} to {max}");
+                say!("  {min} to {max}");
             }
             _ => {}
         }
-        println!();
+        say!();
     }
     Ok(())
 }

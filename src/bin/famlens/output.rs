@@ -6,6 +6,8 @@ use famlens::Result;
 use famlens::session::Explanation;
 use serde_json::json;
 
+use crate::terminal::shown;
+
 /// `{"classes", "predicted", "form", "score", "notes", "map", "box", "peak", "timings", "engine"}`; box and peak in pixels of the photo.
 pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<String> {
     let explained = &explanation.maps[shown];
@@ -28,19 +30,19 @@ pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<Strin
 }
 
 /// The ranking with bars, the best class first.
-pub fn explanation_text(explanation: &Explanation, shown: usize) -> String {
+pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
     let mut order: Vec<usize> = (0..explanation.classes.len()).collect();
     order.sort_by(|&a, &b| explanation.classes[b].similarity.total_cmp(&explanation.classes[a].similarity));
-    let width = explanation.classes.iter().map(|c| c.name.chars().count()).max().unwrap_or(0);
+    let width = explanation.classes.iter().map(|c| shown(&c.name).chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     // Writing to a String cannot fail.
     for k in order {
         let class = &explanation.classes[k];
         let bar = "#".repeat((class.similarity.clamp(0.0, 1.0) * 40.0).round() as usize);
-        let _ = writeln!(text, "{:<width$}  {:>7.4}  {bar}", class.name, class.similarity);
+        let _ = writeln!(text, "{:<width$}  {:>7.4}  {bar}", shown(&class.name), class.similarity);
     }
-    let name = &explanation.classes[shown].name;
-    match explanation.maps[shown].localisation.as_ref() {
+    let name = &explanation.classes[explained].name;
+    match explanation.maps[explained].localisation.as_ref() {
         Some(found) => {
             let ([x, y], b) = (found.peak, found.bounds);
             let corners = format!("({:.0}, {:.0}) to ({:.0}, {:.0})", b.x0, b.y0, b.x1, b.y1);
@@ -63,7 +65,7 @@ pub fn explanation_text(explanation: &Explanation, shown: usize) -> String {
             explanation.passes, t.finer
         );
     }
-    let class = &explanation.classes[shown];
+    let class = &explanation.classes[explained];
     if class.constant.abs() > 1e-6 || class.residual.abs() > 1e-4 {
         let (constant, residual) = (class.constant, class.residual);
         let _ = writeln!(text, "outside of all channels: constant {constant:.4}, residual {residual:.4}");

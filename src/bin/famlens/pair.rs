@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::files;
 use crate::options::OptionArgs;
+use crate::terminal::{self, note, say, shown, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -97,14 +98,14 @@ pub fn run(args: Args) -> Result<()> {
             files::write_npy(&folder.join("where-to-where.npy"), &shape, &cells.map.terms)?;
             written = "pair.png, a.npy, b.npy and where-to-where.npy";
         }
-        eprintln!("wrote {written} to {}", folder.display());
+        note!("wrote {written} to {}", shown_path(folder));
     }
     let notes: Vec<&String> = pair.a.notes.iter().chain(cells.as_ref().err()).collect();
     if args.json {
-        println!("{}", pair_json(&sides, &pair, cells.as_ref().ok(), &notes));
+        terminal::print_json(pair_json(&sides, &pair, cells.as_ref().ok(), &notes));
     } else {
         print_text(&sides, &pair, cells.as_ref().ok());
-        notes.iter().for_each(|note| println!("note: {note}"));
+        notes.iter().for_each(|note| say!("note: {note}"));
     }
     Ok(())
 }
@@ -143,15 +144,15 @@ fn pair_json(
 }
 
 fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: Option<&CellPairs>) {
-    println!("{}: {:.4}", pair.a.score, pair.similarity());
+    say!("{}: {:.4}", pair.a.score, pair.similarity());
     for (side, explained) in sides.iter().zip([&pair.a.maps[0], &pair.b.maps[0]]) {
         let place = match &explained.localisation {
             Some(found) => format!("strongest at ({:.0}, {:.0})", found.peak[0], found.peak[1]),
             None => "its map is the same everywhere, so it points at nothing".into(),
         };
-        println!("{}: {place}", side.name);
+        say!("{}: {place}", shown(&side.name));
         if let Some((_, view)) = &side.view {
-            println!("  {}", describe(view));
+            say!("  {}", describe(view));
         }
     }
     let Some(cells) = cells else { return };
@@ -161,7 +162,7 @@ fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: Option<&CellPair
         let place = |cell: usize, width: usize| format!("({}, {})", cell % width + 1, cell / width + 1);
         let (from, to) = (place(at / columns, cells.map.a.0), place(at % columns, cells.map.b.0));
         let share = 100.0 * f64::from(*term) / cells.map.sum;
-        println!("the most alike cells: column and row {from} and {to}, {share:.2} % of the similarity");
+        say!("the most alike cells: column and row {from} and {to}, {share:.2} % of the similarity");
     }
 }
 

@@ -9,6 +9,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::terminal::{self, say};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -51,7 +52,7 @@ pub fn run(args: &Args) -> Result<()> {
         n => format!(" and {n} activations as {}", args.activations),
     };
     let weights = report.tensors.len();
-    println!("{weights} weights as int8{activations}: {} -> {} bytes", report.bytes_before, report.bytes_after);
+    say!("{weights} weights as int8{activations}: {} -> {} bytes", report.bytes_before, report.bytes_after);
     Ok(())
 }
 
@@ -67,9 +68,9 @@ fn calibrate(args: &Args, folder: &Path, onnx: &[u8]) -> Result<(Vec<u8>, QuantR
         );
         return Err(Error::argument("--calibrate", reason));
     }
-    let json = String::from_utf8_lossy(&files::read(&card)?).into_owned();
+    let json = files::read_text(&card)?;
     let model = Model::new(&json, onnx)?;
-    let photos = files::photos_in(folder)?;
+    let photos = files::photos_in(folder)?.or_tell();
     let count = args.images.min(photos.len());
     if count == 0 {
         let reason = match photos.is_empty() {
@@ -85,7 +86,7 @@ fn calibrate(args: &Args, folder: &Path, onnx: &[u8]) -> Result<(Vec<u8>, QuantR
         // A damaged photo is left out; what the model itself cannot do would be the same for all.
         match photo {
             Ok(photo) => block_on(calibration.add(&photo))?,
-            Err(error) => bar.println(format!("skipped: {error}")),
+            Err(error) => terminal::skipped(&bar, error),
         }
         bar.inc(1);
     }
@@ -96,10 +97,10 @@ fn calibrate(args: &Args, folder: &Path, onnx: &[u8]) -> Result<(Vec<u8>, QuantR
 fn list(report: &QuantReport) {
     for weight in &report.tensors {
         let shape = format!("{:?}", weight.shape);
-        println!("{:<44} {shape:>18} max |error| {:.6}", weight.name, weight.max_abs_error);
+        say!("{:<44} {shape:>18} max |error| {:.6}", weight.name, weight.max_abs_error);
     }
     for activation in &report.activations {
         let [low, high] = activation.range;
-        println!("{:<44} {low:>10.4} to {high:<10.4} scale {:.6}", activation.name, activation.levels.scale);
+        say!("{:<44} {low:>10.4} to {high:<10.4} scale {:.6}", activation.name, activation.levels.scale);
     }
 }

@@ -10,6 +10,7 @@ use pollster::block_on;
 use serde_json::{Value, json};
 
 use crate::options::OptionArgs;
+use crate::terminal::{self, note, say, shown, shown_path};
 use crate::{files, gallery, pair};
 
 #[derive(clap::Args)]
@@ -45,7 +46,7 @@ pub fn run(args: Args) -> Result<()> {
     let gallery = gallery::read(&args.gallery)?.ok_or_else(missing)?;
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
     args.method.prepare(&mut session)?;
-    let bytes = files::read(&args.query)?;
+    let bytes = files::read_photo(&args.query)?;
     let photo = decode(&args.query.display().to_string(), &bytes, &Limits::default())?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
     if args.engine == EngineChoice::Auto {
@@ -78,12 +79,13 @@ pub fn run(args: Args) -> Result<()> {
             })
         });
         let hits: Vec<_> = hits.collect();
-        println!("{}", json!({ "query": args.query, "images": gallery.len(), "score": "cosine", "hits": hits }));
+        let query = args.query.to_string_lossy();
+        terminal::print_json(json!({ "query": query, "images": gallery.len(), "score": "cosine", "hits": hits }));
         return Ok(());
     }
     for (rank, (hit, mark)) in hits.iter().zip(&marks).enumerate() {
         let mark = mark.as_ref().map_or_else(String::new, |mark| format!("  [{mark}]"));
-        println!("{:>4}  {:.4}  {}{mark}", rank + 1, hit.similarity, gallery.items()[hit.index].name);
+        say!("{:>4}  {:.4}  {}{mark}", rank + 1, hit.similarity, shown(&gallery.items()[hit.index].name));
     }
     Ok(())
 }
@@ -106,7 +108,7 @@ fn explain(
         let (other, path) = match found {
             Ok(found) => found,
             Err(error) => {
-                eprintln!("famlens: no maps: {error}");
+                terminal::complain(format_args!("no maps: {error}"));
                 all.push(Value::Null);
                 continue;
             }
@@ -124,8 +126,8 @@ fn explain(
             json!({ "width": m.map.width, "height": m.map.height, "data": m.map.data,
                     "peak": m.localisation.as_ref().map(|l| l.peak) })
         };
-        all.push(json!({ "query": map(of_query), "hit": map(of_hit), "picture": file }));
+        all.push(json!({ "query": map(of_query), "hit": map(of_hit), "picture": file.to_string_lossy() }));
     }
-    eprintln!("wrote {} pictures to {}", all.iter().filter(|v| !v.is_null()).count(), folder.display());
+    note!("wrote {} pictures to {}", all.iter().filter(|v| !v.is_null()).count(), shown_path(folder));
     Ok(all)
 }

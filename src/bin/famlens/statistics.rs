@@ -8,6 +8,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::terminal::{self, say, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -29,7 +30,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let photos = files::photos_in(&args.images)?;
+    let photos = files::photos_in(&args.images)?.or_tell();
     if photos.is_empty() {
         return Err(Error::argument("--images", format!("{} holds no photos", args.images.display())));
     }
@@ -44,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
             counted
         });
         if let Err(error) = counted {
-            bar.println(format!("skipped: {error}"));
+            terminal::skipped(&bar, error);
         }
         bar.inc(1);
     }
@@ -54,9 +55,9 @@ pub fn run(args: &Args) -> Result<()> {
     let bytes = statistics.to_bytes()?;
     files::write(&args.out, &bytes)?;
     let origin = statistics.origin();
-    println!(
+    say!(
         "{}: {} bytes, {} cells of {} images at {} ({} channels, input {} x {})",
-        args.out.display(),
+        shown_path(&args.out),
         bytes.len(),
         origin.cells,
         origin.images,
@@ -66,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
         origin.height
     );
     if origin.images < 100 {
-        println!("about a hundred images make statistics steady; these rest on {}", origin.images);
+        say!("about a hundred images make statistics steady; these rest on {}", origin.images);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use near::DuplicateSearch;
+pub use store::array_checksum;
 pub(crate) use store::read_npy;
 
 /// What made the embeddings of a gallery. Embeddings of different origins cannot be compared.
@@ -205,6 +206,17 @@ impl Gallery {
         let starts = (0..embedding.len()).step_by(BLOCK);
         self.tails.extend(starts.map(|start| crate::fam::norm(&embedding[start..]) as f32 * inverse));
         Ok(self.len() - 1)
+    }
+
+    /// Gives an image another name.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there is no image at that place.
+    pub fn rename(&mut self, index: usize, name: impl Into<String>) -> Result<()> {
+        let count = self.len();
+        let missing = || Error::argument("index", format!("there is no image {index} among {count}"));
+        self.items.get_mut(index).ok_or_else(missing)?.name = name.into();
+        Ok(())
     }
 
     /// Keeps the images for which `keep` says so; the others' places are taken by those after them.

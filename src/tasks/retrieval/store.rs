@@ -1,17 +1,43 @@
 //! A gallery as two files that other programs read too: the embeddings as a NumPy array of one row an image, and a CSV
-//! table of the images in the same order, whose first line says what made them.
+//! table of the images in the same order, whose first line says what made them and which array they belong to.
 
-use std::fmt::Write;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh64::xxh64;
 
 use super::{Gallery, Item, Origin};
 use crate::error::{Error, Result};
+use crate::tasks::spreadsheet::{guarded, unguarded};
 
-/// What the table's first line begins with; the origin follows as JSON.
+/// What the table's first line begins with; a [`Heading`] follows as JSON.
 const MARK: &str = "# famlens gallery ";
-const COLUMNS: &str = "name,content,picture,width,height";
+const COLUMNS: [&str; 5] = ["name", "content", "picture", "width", "height"];
+
+/// The first format had no number, no checksum and no guarded cells.
+const FORMAT: u32 = 2;
+
+/// What the table's first line says.
+#[derive(Serialize, Deserialize)]
+struct Heading {
+    #[serde(flatten)]
+    origin: Origin,
+    #[serde(default = "first_format")]
+    format: u32,
+    /// Checksum of the array's bytes: a table and an array of different moments do not pass for a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    array: Option<String>,
+}
+
+fn first_format() -> u32 {
+    1
+}
 
 fn unreadable(file: &str, reason: impl std::fmt::Display) -> Error {
     Error::argument("gallery", format!("its {file} cannot be read: {reason}"))
+}
+
+/// The checksum of an array's bytes, as the table states it: XXH64 in hexadecimal.
+pub fn array_checksum(npy: &[u8]) -> String {
+    format!("{:016x}", xxh64(npy, 0))
 }
 
 impl Gallery {
@@ -31,18 +57,40 @@ impl Gallery {
     }
 
     /// The images as a CSV table (RFC 4180) with the columns name, content, picture, width and height. Its first line is
-    /// a comment with the origin; `pandas.read_csv(file, comment="#")` skips it.
+    /// a comment with the origin and the array's checksum; `pandas.read_csv(file, comment="#")` skips it. A name that a
+    /// spreadsheet would take for a formula is [guarded].
     ///
     /// # Errors
     /// [`Error::Argument`] if the origin cannot be written, which no valid one makes it.
     pub fn to_csv(&self) -> Result<String> {
-        let origin = serde_json::to_string(&self.origin).map_err(|e| Error::argument("gallery", e.to_string()))?;
-        let mut text = format!("{MARK}{origin}\n{COLUMNS}\n");
+        self.table(&array_checksum(&self.to_npy()))
+    }
+
+    /// Both files: what [`Gallery::to_npy`] and [`Gallery::to_csv`] give.
+    ///
+    /// # Errors
+    /// As [`Gallery::to_csv`].
+    pub fn to_files(&self) -> Result<(Vec<u8>, String)> {
+        let npy = self.to_npy();
+        let csv = self.table(&array_checksum(&npy))?;
+        Ok((npy, csv))
+    }
+
+    fn table(&self, array: &str) -> Result<String> {
+        let failed = |e: &dyn std::fmt::Display| Error::argument("gallery", format!("it cannot be written: {e}"));
+        let heading = Heading { origin: self.origin.clone(), format: FORMAT, array: Some(array.to_owned()) };
+        let heading = serde_json::to_string(&heading).map_err(|e| failed(&e))?;
+        // A field with the comment character anywhere is quoted, or pandas would cut it off there.
+        let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
+        writer.write_record(COLUMNS).map_err(|e| failed(&e))?;
         for Item { name, content, picture, width, height } in &self.items {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{},{},{picture:016x},{width},{height}", quoted(name), quoted(content));
+            let (picture, sides) = (format!("{picture:016x}"), [width.to_string(), height.to_string()]);
+            let cells = [&*guarded(name), &*guarded(content), &picture, &sides[0], &sides[1]];
+            writer.write_record(cells).map_err(|e| failed(&e))?;
         }
-        Ok(text)
+        let rows = writer.into_inner().map_err(|e| failed(&e))?;
+        let rows = String::from_utf8(rows).map_err(|e| failed(&e))?;
+        Ok(format!("{MARK}{heading}\n{rows}"))
     }
 
     /// Reads what [`Gallery::to_npy`] and [`Gallery::to_csv`] wrote. Arrays of float64 are read too.
@@ -51,8 +99,14 @@ impl Gallery {
     /// [`Error::Argument`] if a file is not of its kind, the table does not say what made the embeddings, or the two do
     /// not belong together.
     pub fn from_files(npy: &[u8], csv: &str) -> Result<Self> {
+        let (heading, items) = read_csv(csv)?;
+        if heading.array.is_some_and(|array| array != array_checksum(npy)) {
+            let reason = "the array (.npy) is not the one that the table (.csv) was written with: one of the two is of \
+                          another gallery, of another moment, or damaged";
+            return Err(Error::argument("gallery", reason));
+        }
         let (rows, channels, values) = read_npy(npy).map_err(|reason| unreadable("array (.npy)", reason))?;
-        let (origin, items) = read_csv(csv)?;
+        let origin = heading.origin;
         if items.len() != rows || origin.channels != channels {
             let table = format!("a table of {} images with {} channels", items.len(), origin.channels);
             let reason = format!("{table} does not belong to an array of {rows} x {channels}");
@@ -100,68 +154,43 @@ pub(crate) fn read_npy(bytes: &[u8]) -> std::result::Result<(usize, usize, Vec<f
     }
 }
 
-fn read_csv(text: &str) -> Result<(Origin, Vec<Item>)> {
+fn read_csv(text: &str) -> Result<(Heading, Vec<Item>)> {
     let wrong = |reason: String| unreadable("table (.csv)", reason);
     let text = text.trim_start_matches('\u{feff}');
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let origin = first.strip_prefix(MARK).ok_or_else(|| {
+    let heading = first.strip_prefix(MARK).ok_or_else(|| {
         let made = "so nobody knows which model made the embeddings; index the images again";
         wrong(format!("its first line does not begin with {MARK:?}, {made}"))
     })?;
-    let origin: Origin = serde_json::from_str(origin.trim()).map_err(|e| wrong(format!("its first line: {e}")))?;
-    let mut records = records(rest).into_iter();
-    if records.next().is_none_or(|columns| columns.join(",") != COLUMNS) {
-        return Err(wrong(format!("its columns are not {COLUMNS}")));
+    let heading: Heading = serde_json::from_str(heading.trim()).map_err(|e| wrong(format!("its first line: {e}")))?;
+    if heading.format > FORMAT {
+        let reason = format!("it is of format {} and this famlens reads up to {FORMAT}", heading.format);
+        return Err(wrong(reason));
     }
-    let item = |(line, record): (usize, Vec<String>)| {
+    // Rows of another length are told by their place, below.
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(rest.as_bytes());
+    let mut records = reader.records();
+    let columns = records.next().transpose().map_err(|e| wrong(e.to_string()))?;
+    if columns.is_none_or(|columns| columns != COLUMNS[..]) {
+        return Err(wrong(format!("its columns are not {}", COLUMNS.join(","))));
+    }
+    let cell = |text: &str| match heading.format {
+        1 => text.to_owned(),
+        _ => unguarded(text).to_owned(),
+    };
+    let item = |(line, record): (usize, csv::Result<csv::StringRecord>)| {
         let bad = |what: &str| wrong(format!("image {}: {what}", line + 1));
-        let fields: [String; 5] = record.try_into().map_err(|r: Vec<_>| bad(&format!("{} columns, not 5", r.len())))?;
-        let [name, content, picture, width, height] = fields;
+        let record = record.map_err(|e| bad(&e.to_string()))?;
+        let fields: Vec<&str> = record.iter().collect();
+        let [name, content, picture, width, height] = fields[..] else {
+            return Err(bad(&format!("{} columns, not 5", fields.len())));
+        };
         let side = |text: &str| text.parse().map_err(|_| bad(&format!("{text:?} is not a number of pixels")));
-        let hash = u64::from_str_radix(&picture, 16).map_err(|_| bad(&format!("{picture:?} is not a hash")))?;
-        Ok(Item { name, content, picture: hash, width: side(&width)?, height: side(&height)? })
+        let picture = u64::from_str_radix(picture, 16).map_err(|_| bad(&format!("{picture:?} is not a hash")))?;
+        Ok(Item { name: cell(name), content: cell(content), picture, width: side(width)?, height: side(height)? })
     };
     let items = records.enumerate().map(item).collect::<Result<_>>()?;
-    Ok((origin, items))
-}
-
-/// A field, in quotation marks where it needs them.
-fn quoted(field: &str) -> String {
-    match field.contains(['"', ',', '\n', '\r']) || field.starts_with('#') {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.to_owned(),
-    }
-}
-
-/// The records of a CSV text. Empty lines are none.
-fn records(text: &str) -> Vec<Vec<String>> {
-    let (mut records, mut record, mut field) = (Vec::new(), Vec::new(), String::new());
-    let (mut within, mut was_quoted) = (false, false);
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if within && rest.peek() == Some(&'"') => field.extend(rest.next()),
-            '"' if within || field.is_empty() => (within, was_quoted) = (!within, true),
-            ',' if !within => record.push(std::mem::take(&mut field)),
-            '\n' if !within => {
-                if !was_quoted && field.ends_with('\r') {
-                    field.pop();
-                }
-                if !record.is_empty() || !field.is_empty() || was_quoted {
-                    record.push(std::mem::take(&mut field));
-                    records.push(std::mem::take(&mut record));
-                }
-                was_quoted = false;
-            }
-            '\r' if !within && was_quoted => {}
-            c => field.push(c),
-        }
-    }
-    if !record.is_empty() || !field.is_empty() {
-        record.push(field);
-        records.push(record);
-    }
-    records
+    Ok((heading, items))
 }
 
 #[cfg(test)]
@@ -169,19 +198,98 @@ mod tests {
     use super::super::tests::{item, origin, random};
     use super::*;
 
+    const NAMES: [&str; 24] = [
+        "a \"quoted\", name.jpg",
+        "# hash.png",
+        "100%#1.jpg",
+        "two\nlines.jpg",
+        "two\r\nlines.jpg",
+        "old\rmac.jpg",
+        "",
+        "ends with quote\"",
+        "smörgås.jpg",
+        "日本語/写真.png",
+        "e\u{301}\u{200d}🏳️‍🌈.gif",
+        "=HYPERLINK(\"http://x\").jpg",
+        "+1.jpg",
+        "-1.jpg",
+        "@cmd.jpg",
+        "\ttab.jpg",
+        "\rreturn.jpg",
+        "'quoted'.jpg",
+        "''.jpg",
+        "'=1.jpg",
+        " spaces \u{a0}.jpg ",
+        "\u{1b}[31mred.jpg",
+        "\u{0}null.jpg",
+        "comma, semi; tab\t|.jpg",
+    ];
+
     #[test]
     fn a_gallery_comes_back_as_it_was() -> Result<()> {
         let mut gallery = random(7, 5);
-        for name in ["a \"quoted\", name.jpg", "# hash.png", "two\nlines.jpg", "", "ends with quote\"", "smörgås.jpg"]
-        {
+        for name in NAMES {
             gallery.push(item(name, u64::MAX), &[0.25, -1.5, 0.0, 1e-20, 3e7])?;
         }
         let again = Gallery::from_files(&gallery.to_npy(), &gallery.to_csv()?)?;
         assert_eq!(again, gallery);
-        let windows = gallery.to_csv()?.replace('\n', "\r\n").replace("two\r\nlines", "two\nlines");
-        assert_eq!(Gallery::from_files(&gallery.to_npy(), &format!("\u{feff}{windows}"))?, gallery);
+        let (npy, csv) = gallery.to_files()?;
+        assert_eq!((npy.as_slice(), csv.as_str()), (gallery.to_npy().as_slice(), gallery.to_csv()?.as_str()));
         let none = Gallery::new(origin(5));
         assert_eq!(Gallery::from_files(&none.to_npy(), &none.to_csv()?)?, none);
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_that_windows_programs_saved_is_read() -> Result<()> {
+        let gallery = random(7, 5);
+        let windows = gallery.to_csv()?.replace('\n', "\r\n");
+        assert_eq!(Gallery::from_files(&gallery.to_npy(), &format!("\u{feff}{windows}"))?, gallery);
+        Ok(())
+    }
+
+    #[test]
+    fn no_cell_begins_like_a_formula_and_no_comment_starts_within_a_row() -> Result<()> {
+        let mut gallery = Gallery::new(origin(1));
+        for name in NAMES {
+            gallery.push(item(name, 0), &[1.0])?;
+        }
+        let table = gallery.to_csv()?;
+        let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(table.as_bytes());
+        let cells: Vec<String> = reader.records().map(|r| r.unwrap()[0].to_owned()).collect();
+        assert_eq!(cells.len(), NAMES.len(), "a row begins like a comment");
+        for cell in cells {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{cell:?}");
+        }
+        // Outside of quotation marks, pandas ends a row at the comment character.
+        let rows = table.split_once('\n').unwrap().1;
+        let outside: String = rows.split('"').step_by(2).collect();
+        assert!(!outside.contains('#'), "{outside}");
+        Ok(())
+    }
+
+    #[test]
+    fn tables_of_the_first_format_are_read_as_they_were_written() -> Result<()> {
+        let mut gallery = random(1, 3);
+        gallery.push(item("'=1.jpg", 7), &[1.0, 2.0, 3.0])?;
+        let origin = serde_json::to_string(gallery.origin()).unwrap();
+        let mut table = format!("{MARK}{origin}\nname,content,picture,width,height\n");
+        for Item { name, content, picture, width, height } in gallery.items() {
+            table += &format!("{name},{content},{picture:016x},{width},{height}\n");
+        }
+        assert_eq!(Gallery::from_files(&gallery.to_npy(), &table)?, gallery);
+        let newer = gallery.to_csv()?.replace("\"format\":2", "\"format\":9");
+        assert!(Gallery::from_files(&gallery.to_npy(), &newer).is_err_and(|e| e.to_string().contains("format 9")));
+        Ok(())
+    }
+
+    #[test]
+    fn the_array_of_another_moment_is_refused() -> Result<()> {
+        let (before, mut after) = (random(3, 4), random(3, 4));
+        after.retain(|item| item.name != "0.jpg");
+        after.push(item("3.jpg", 1), &[1.0; 4])?;
+        let mixed = Gallery::from_files(&after.to_npy(), &before.to_csv()?);
+        assert!(mixed.is_err_and(|e| e.to_string().contains("another moment")));
         Ok(())
     }
 
@@ -229,8 +337,13 @@ mod tests {
         assert!(refused(&csv.replace("width", "breadth")).contains("columns are not"));
         assert!(refused(&csv.replace("1.jpg,content", "1.jpg,,content")).contains("image 2: 6 columns"));
         assert!(refused(&csv.replace(",640,", ",wide,")).contains("\"wide\""));
-        assert!(refused(&random(1, 3).to_csv()?).contains("does not belong"));
-        assert!(refused(&random(2, 4).to_csv()?).contains("does not belong"));
+        // Without a checksum, as a program of one's own may write it, the shapes have to fit.
+        let unchecked = |gallery: &Gallery| -> Result<String> {
+            let csv = gallery.to_csv()?;
+            Ok(csv.replace(&array_checksum(&gallery.to_npy()), &array_checksum(&npy)))
+        };
+        assert!(refused(&unchecked(&random(1, 3))?).contains("does not belong"));
+        assert!(refused(&unchecked(&random(2, 4))?).contains("does not belong"));
         Ok(())
     }
 }

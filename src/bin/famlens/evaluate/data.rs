@@ -56,7 +56,9 @@ impl Data {
         };
         let (mut groups, mut skipped) = (BTreeMap::<String, Vec<Item>>::new(), Vec::new());
         let mut loose = 0;
-        for path in files::photos_in(source.images)? {
+        let listing = files::photos_in(source.images)?;
+        skipped.extend(listing.skipped.iter().map(ToString::to_string));
+        for path in listing.files {
             let name = path.strip_prefix(source.images).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             let annotated = boxes.of(&name);
             let Some(class) = class_of(&name, annotated) else {
@@ -66,7 +68,7 @@ impl Data {
             if !source.classes.is_empty() && !source.classes.contains(&class) {
                 continue;
             }
-            let hash = match files::read(&path) {
+            let hash = match files::read_photo(&path) {
                 Ok(bytes) => hash(&[&bytes]),
                 Err(error) => {
                     skipped.push(error.to_string());
@@ -175,7 +177,7 @@ fn annotation_files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         return cub.iter().filter(|path| path.is_file()).map(|path| read(path)).collect();
     }
     for endings in [&["xml"][..], &["json", "tsv", "csv", "txt"]] {
-        let found = files::with_endings(path, endings)?;
+        let found = files::with_endings(path, endings)?.or_tell();
         if !found.is_empty() {
             return found.iter().map(|path| read(path)).collect();
         }

@@ -21,6 +21,7 @@ use famlens::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::files;
+use crate::terminal::{self, note, shown_path};
 use data::{Data, Source};
 use store::Store;
 use variants::Axis;
@@ -151,7 +152,7 @@ pub fn run(args: Args) -> Result<()> {
             bar.inc(1);
             for reason in bad {
                 if !skipped.contains(&reason) {
-                    bar.println(format!("skipped: {reason}"));
+                    terminal::skipped(&bar, &reason);
                     skipped.push(reason);
                 }
             }
@@ -186,11 +187,11 @@ pub fn run(args: Args) -> Result<()> {
         report.write(folder)?;
         let sheet = html::contact_sheet(&plan, &store)?;
         files::write(&folder.join("report.html"), html::page(&report, &sheet).as_bytes())?;
-        eprintln!("wrote results.json, results.csv and report.html to {}", folder.display());
+        note!("wrote results.json, results.csv and report.html to {}", shown_path(folder));
     }
     match args.json {
-        true => println!("{}", report.json()?),
-        false => print!("{}", report.text()),
+        true => terminal::print_json(report.json()?),
+        false => terminal::print(report.text()),
     }
     Ok(())
 }

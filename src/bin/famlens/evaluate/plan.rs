@@ -232,7 +232,7 @@ impl<'a> Planner<'a> {
     }
 
     fn mask(&self, item: usize) -> Option<String> {
-        let bytes = files::read(self.data.items[item].mask.as_deref()?).ok()?;
+        let bytes = files::read_photo(self.data.items[item].mask.as_deref()?).ok()?;
         Some(hash(&[&bytes]))
     }
 

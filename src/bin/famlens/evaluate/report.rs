@@ -1,9 +1,11 @@
 //! What a run found, as JSON, CSV and text.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 
 use famlens::metrics::{Aggregate, Interval, MEASURES, Row, Summary};
+use famlens::tasks::spreadsheet::guarded;
 use famlens::{Error, Result};
 use serde_json::json;
 
@@ -79,15 +81,10 @@ impl Report {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["table", "setting", "variant", "image", "class", "size"].iter().chain(&measures))?;
         for row in &self.rows {
-            let size = row.size.map_or("", |size| size.name()).to_owned();
-            let mut record = vec![
-                row.table.clone(),
-                row.setting.clone(),
-                row.variant.clone(),
-                row.image.clone(),
-                row.class.clone(),
-                size,
-            ];
+            let size = row.size.map_or("", |size| size.name());
+            // Names come from folders, and a spreadsheet runs what begins like a formula.
+            let texts = [&row.table, &row.setting, &row.variant, &row.image, &row.class].map(|text| guarded(text));
+            let mut record: Vec<String> = texts.into_iter().map(Cow::into_owned).chain([size.to_owned()]).collect();
             record.extend(measures.iter().map(|name| row.values.get(*name).map(f64::to_string).unwrap_or_default()));
             writer.write_record(&record)?;
         }

@@ -1,8 +1,8 @@
 //! What has been measured so far, one line an image and variant, so that a run that was stopped goes on where it was.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use famlens::Result;
@@ -10,6 +10,7 @@ use famlens::metrics::Row;
 use serde::{Deserialize, Serialize};
 
 use crate::files;
+use crate::terminal::{note, shown_path};
 
 /// One line of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,30 +32,49 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads what is there and opens the file to append to. A last line that was cut off by a stop is dropped.
+    /// Reads what is there and opens the file to append to. A line that cannot be read, such as a last one that was cut off by a
+    /// stop, is told and costs only itself: what it held is measured again.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut entries = HashMap::new();
-        let mut whole = 0;
-        if path.is_file() {
-            let mut reader = BufReader::new(File::open(path).map_err(|e| files::file_error(path, e))?);
-            let mut line = String::new();
-            while reader.read_line(&mut line).map_err(|e| files::file_error(path, e))? > 0 {
-                let Some(entry) = line.strip_suffix('\n').and_then(|text| serde_json::from_str::<Entry>(text).ok())
-                else {
-                    break;
-                };
-                whole += line.len() as u64;
-                entries.insert(entry.key.clone(), entry);
-                line.clear();
+        let failed = |error: io::Error| files::file_error(path, error);
+        files::check(path)?;
+        let file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(files::file_error(
+                    path,
+                    "another famlens evaluate is writing it; wait, or choose another --out",
+                ));
             }
+            // Some network drives know no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
-        let open = || {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-            file.set_len(whole)?;
-            OpenOptions::new().append(true).open(path)
-        };
-        let file = open().map_err(|e| files::file_error(path, e))?;
-        Ok(Self { entries, file: Some((path.to_owned(), file)) })
+        let (mut entries, mut damaged, mut whole) = (HashMap::new(), 0usize, true);
+        let mut reader = BufReader::new(&file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            whole = line.ends_with(b"\n");
+            match serde_json::from_slice::<Entry>(&line) {
+                Ok(entry) => _ = entries.insert(entry.key.clone(), entry),
+                Err(_) if line.trim_ascii().is_empty() => {}
+                Err(_) => damaged += 1,
+            }
+            line.clear();
+        }
+        if damaged > 0 {
+            let lines = if damaged == 1 { "1 line is" } else { &format!("{damaged} lines are") };
+            note!("{}: {lines} damaged; what they held is measured again", shown_path(path));
+        }
+        let mut store = Self { entries, file: Some((path.to_owned(), file)) };
+        if !whole {
+            // What comes next begins a line of its own.
+            store.append(b"\n")?;
+        }
+        Ok(store)
+    }
+
+    fn append(&mut self, line: &[u8]) -> Result<()> {
+        let Some((path, file)) = &mut self.file else { return Ok(()) };
+        file.write_all(line).and_then(|()| file.flush()).map_err(|e| files::file_error(path, e))
     }
 
     pub fn get(&self, key: &str) -> Option<&Entry> {
@@ -63,12 +83,12 @@ impl Store {
 
     pub fn add(&mut self, entries: Vec<Entry>) -> Result<()> {
         for mut entry in entries {
-            if let Some((path, file)) = &mut self.file {
+            if let Some((path, _)) = &self.file {
                 let mut line = serde_json::to_string(&entry).map_err(|e| files::file_error(path, e))?;
                 // What a later run will read: a number may differ in its last bit, and both runs must print the same.
                 entry = serde_json::from_str(&line).map_err(|e| files::file_error(path, e))?;
                 line.push('\n');
-                file.write_all(line.as_bytes()).and_then(|()| file.flush()).map_err(|e| files::file_error(path, e))?;
+                self.append(line.as_bytes())?;
             }
             self.entries.insert(entry.key.clone(), entry);
         }
@@ -80,19 +100,49 @@ impl Store {
 mod tests {
     use super::*;
 
+    fn entry(key: &str) -> Entry {
+        Entry { key: key.into(), embedding: Some(vec![0.1, 1.5]), ..Entry::default() }
+    }
+
+    /// The keys of those that are there.
+    fn held<'a>(store: &Store, keys: &[&'a str]) -> Vec<&'a str> {
+        keys.iter().copied().filter(|key| store.get(key) == Some(&entry(key))).collect()
+    }
+
     #[test]
     fn a_line_that_was_cut_off_is_measured_again() {
-        let path = std::env::temp_dir().join(format!("famlens-store-{}.jsonl", std::process::id()));
-        let entry = |key: &str| Entry { key: key.into(), embedding: Some(vec![0.1, 1.5]), ..Entry::default() };
-        let _ = std::fs::remove_file(&path);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
         Store::open(&path).unwrap().add(vec![entry("a"), entry("b")]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() - 5]).unwrap();
         let mut store = Store::open(&path).unwrap();
-        assert_eq!((store.get("a"), store.get("b")), (Some(&entry("a")), None));
+        assert_eq!(held(&store, &["a", "b"]), ["a"]);
         store.add(vec![entry("c")]).unwrap();
-        let store = Store::open(&path).unwrap();
-        assert_eq!((store.get("a"), store.get("c")), (Some(&entry("a")), Some(&entry("c"))));
-        std::fs::remove_file(&path).unwrap();
+        drop(store);
+        assert_eq!(held(&Store::open(&path).unwrap(), &["a", "b", "c"]), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_damaged_line_costs_itself_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
+        let keys = ["a", "b", "c", "d", "e"];
+        Store::open(&path).unwrap().add(keys.map(entry).to_vec()).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let line = bytes.len() / keys.len();
+        // No text, no JSON, and a line break where there was none.
+        bytes[line + 9] = 0xff;
+        bytes[2 * line + 9] = b'\n';
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(held(&Store::open(&path).unwrap(), &keys), ["a", "d", "e"]);
+    }
+
+    #[test]
+    fn two_runs_do_not_write_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.jsonl");
+        let _first = Store::open(&path).unwrap();
+        assert!(Store::open(&path).is_err_and(|e| e.to_string().contains("another famlens evaluate")));
     }
 }

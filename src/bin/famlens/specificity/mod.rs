@@ -21,6 +21,7 @@ use indicatif::ProgressBar;
 use pollster::block_on;
 
 use crate::files;
+use crate::terminal;
 use forms::{Variant, Way};
 
 #[derive(clap::Args)]
@@ -136,7 +137,7 @@ fn load(args: &Args) -> Result<Data> {
         false => Boxes::default(),
     };
     let mut by_folder: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for path in files::photos_in(&args.images)? {
+    for path in files::photos_in(&args.images)?.or_tell() {
         let Ok(inside) = path.strip_prefix(&args.images) else { continue };
         let mut parts = inside.components();
         if let (Some(folder), Some(_)) = (parts.next(), parts.next()) {
@@ -155,7 +156,7 @@ fn load(args: &Args) -> Result<Data> {
                     own.push(items.len());
                     items.push(Item { photo, folder, bounds: found.map(|object| object.bounds), path });
                 }
-                Err(error) => bar.println(format!("skipped: {error}")),
+                Err(error) => terminal::skipped(&bar, error),
             }
         }
         folders.push(name);

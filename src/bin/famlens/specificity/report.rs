@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use famlens::Result;
 use famlens::metrics::{Bootstrap, Interval, Paired, bootstrap, paired};
 
+use crate::terminal::{self, say};
+
 use super::forms::{CLAIM, PLAIN};
 use super::{Score, Scores, THRESHOLDS};
 
@@ -74,7 +76,7 @@ pub fn print(all: &[Scores], json: bool) -> Result<()> {
                 serde_json::json!({ "form": s.way.name, "options": s.way.options, "shots": s.shots, "ways": s.ways, "measures": measures }),
             )
         };
-        println!("{}", serde_json::json!(all.iter().map(row).collect::<Result<Vec<_>>>()?));
+        terminal::print_json(serde_json::json!(all.iter().map(row).collect::<Result<Vec<_>>>()?));
         return Ok(());
     }
     let mut shots: Vec<usize> = all.iter().map(|s| s.shots).collect();
@@ -84,7 +86,7 @@ pub fn print(all: &[Scores], json: bool) -> Result<()> {
     for shots in shots {
         let rows: Vec<&Scores> = all.iter().filter(|s| s.shots == shots).collect();
         let Some(first) = rows.first() else { continue };
-        println!(
+        say!(
             "\nK = {shots}: {} (mosaic, class) pairs, {} boxed episodes, {} queries of {}-way episodes; 95 % intervals over photos\n",
             first.mosaics.len(),
             first.boxes.len(),
@@ -92,11 +94,11 @@ pub fn print(all: &[Scores], json: bool) -> Result<()> {
             first.ways
         );
         let names: Vec<&str> = measures(first)?.into_iter().map(|(name, _)| name).collect();
-        println!("| form | {} |", names.join(" | "));
-        println!("|---|{}", "---|".repeat(names.len()));
+        say!("| form | {} |", names.join(" | "));
+        say!("|---|{}", "---|".repeat(names.len()));
         for row in &rows {
             let cells: Vec<String> = measures(row)?.into_iter().map(|(_, i)| percent(i)).collect();
-            println!("| {} | {} |", row.way.name, cells.join(" | "));
+            say!("| {} | {} |", row.way.name, cells.join(" | "));
         }
         let find = |name: &str| rows.iter().find(|s| s.way.name == name);
         if let (Some(plain), Some(claim)) = (find(PLAIN), find(CLAIM)) {
@@ -104,9 +106,9 @@ pub fn print(all: &[Scores], json: bool) -> Result<()> {
             let twice = difference(&energy(claim), &energy(plain), 2.0)?;
             let iou = difference(&iou_two_fold(&claim.boxes), &iou_two_fold(&plain.boxes), 1.0)?;
             let points = |found: Option<Paired>| percent(found.map(|p| p.difference));
-            println!("\n{CLAIM} against {PLAIN}, paired over photos, in points:");
-            println!("energy in the right cell less twice plain FAM's: {}", points(twice));
-            println!("IoU less plain FAM's: {}", points(iou));
+            say!("\n{CLAIM} against {PLAIN}, paired over photos, in points:");
+            say!("energy in the right cell less twice plain FAM's: {}", points(twice));
+            say!("IoU less plain FAM's: {}", points(iou));
         }
     }
     Ok(())

@@ -1,36 +1,7 @@
-//! The command line as a user calls it.
+//! Each command: what it prints and writes, and what it says of wrong arguments.
 
-mod common;
-
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
-use common::root;
-
-fn famlens(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_famlens"));
-    command.current_dir(root("tests/photos")).args(args).output().expect("the command line starts")
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).expect("text")
-}
-
-/// What it says when it fails; it must fail.
-fn failure(args: &[&str]) -> String {
-    let output = famlens(args);
-    assert!(!output.status.success(), "{args:?} should fail");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A folder of this test's own.
-fn folder(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).expect("a folder for the test's files");
-    path
-}
+use crate::common::{self, root};
+use crate::program::{failure, famlens, folder, small_model, stdout};
 
 const EXPLAIN: [&str; 9] = [
     "explain",
@@ -225,19 +196,9 @@ fn methods_are_compared_with_their_cost() {
     );
 }
 
-/// The folder of a small network of one's own, with a model.json that leaves the target layer open.
-fn brought(family: &str) -> String {
-    let model = folder(family);
-    std::fs::copy(root(&format!("tests/families/{family}.onnx")), model.join("model.onnx")).expect("a copy");
-    let manifest =
-        r#"{"format": 1, "name": "small", "input": {"mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}"#;
-    std::fs::write(model.join("model.json"), manifest).expect("a file");
-    model.to_str().expect("a path").to_owned()
-}
-
 #[test]
 fn a_target_that_is_found_early_is_told_of() {
-    let model = brought("levit");
+    let model = small_model("early-levit", "levit");
     let args = ["explain", "--model", &model, "--engine", "cpu", "--query", "bird/owl.jpg", "--class", "fish=fish"];
     let told = "lie behind \"add2\"";
     assert!(stdout(&famlens(&args)).contains(told));
@@ -254,7 +215,7 @@ fn one_level_of_rounding_more_or_less_is_no_difference() {
 
 #[test]
 fn the_usual_methods_are_those_that_apply() {
-    let model = brought("dino_vit");
+    let model = small_model("usual-dino", "dino_vit");
     let args = ["methods", "--model", &model, "--query", "bird/owl.jpg", "--json"];
     let names = |more: &[&str]| -> Vec<String> {
         let classes = ["--class", "bird=bird/duck.jpg", "--class", "fish=fish"];

@@ -1,30 +1,17 @@
 //! `famlens evaluate` as a user calls it: what it writes, that it goes on where it was stopped, and the formats it reads.
 
-mod common;
-
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use common::root;
 use serde_json::Value;
+
+use crate::common::{self, root};
+use crate::program::{folder, stdout};
 
 fn evaluate(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_famlens"));
     command.arg("evaluate").args(args).args(["--engine", "cpu"]).output().expect("the command line starts")
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).expect("text")
-}
-
-/// A folder of this test's own.
-fn folder(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).expect("a folder for the test's files");
-    path
 }
 
 /// Copies some of the repository's photos.

@@ -1,0 +1,13 @@
+//! The command line as a user calls it.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/program.rs"]
+mod program;
+
+mod commands;
+mod evaluate;
+mod gallery;
+mod names;
+mod reading;
+mod writing;
