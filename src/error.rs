@@ -134,7 +134,7 @@ impl Error {
 
     /// An [`Error::Node`].
     pub fn node(node: impl Into<String>, op: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Node { node: node.into(), op: op.into(), reason: reason.into() }
+        Self::Node { node: shortened(&node.into()), op: shortened(&op.into()), reason: reason.into() }
     }
 
     /// An [`Error::Image`].
@@ -147,6 +147,22 @@ fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
+/// The most items that one message lists.
+const LISTED: usize = 24;
+
 fn list<T: fmt::Display>(items: &[T]) -> String {
-    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+    let mut text = items.iter().take(LISTED).map(|item| shortened(&item.to_string())).collect::<Vec<_>>().join(", ");
+    if items.len() > LISTED {
+        text += &format!(", and {} more", items.len() - LISTED);
+    }
+    text
+}
+
+/// A name out of a file, which may be of any length, as a message shows it.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 160;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into(),
+    }
 }

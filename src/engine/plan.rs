@@ -40,11 +40,14 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Argument`] if there is no target, or one is not an activation of the graph;
-    /// [`Error::Node`] if a node reads a value that is not computed before it.
+    /// [`Error::Node`] if a node reads a value that is not computed before it, or breaks another of the bounds that
+    /// [`Graph::validate`] states.
     pub fn new(graph: &Graph, targets: &[ValueId]) -> Result<Self> {
         if targets.is_empty() {
             return Err(Error::argument("targets", "at least one target layer is needed"));
         }
+        // What kernels and shaders compute from sizes rests on this.
+        graph.validate()?;
         let producer = producers(graph)?;
         let input = graph.image_input()?;
         for &t in targets {

@@ -86,6 +86,46 @@ pub(crate) fn evaluate(op: &Op, inputs: &[&Tensor], shape: &Shape) -> Tensor {
     y
 }
 
+/// How many steps [`evaluate`] takes, about: products, or values read and written.
+pub(crate) fn steps(op: &Op, inputs: &[&Shape], shape: &Shape) -> u64 {
+    let len = |s: &Shape| s.len() as u64;
+    let last = |s: &Shape| s.dims().last().map_or(1, |&d| d as u64);
+    let read = inputs.iter().fold(0u64, |n, s| n.saturating_add(len(s)));
+    let each = match op {
+        Op::Conv2d(_) => {
+            inputs.get(1).map_or(1, |w| w.dims().iter().skip(1).fold(1, |n: u64, &d| n.saturating_mul(d as u64)))
+        }
+        Op::Linear(_) | Op::MatMul => inputs.first().map_or(1, |x| last(x)),
+        Op::Pool2d(pool) => match inputs.first().map(|x| x.dims()) {
+            Some(&[_, _, h, w]) => (pool.kernel[0].min(h) as u64).saturating_mul(pool.kernel[1].min(w) as u64),
+            _ => 1,
+        },
+        Op::Attention(_) => match (inputs.first(), inputs.get(1).map(|k| k.dims())) {
+            // A score for each key and row, and as many products with each value.
+            (Some(q), Some(&[.., keys, depth])) => {
+                return (len(q) / depth.max(1) as u64)
+                    .saturating_mul(keys as u64)
+                    .saturating_mul(depth as u64 + last(shape))
+                    .saturating_add(read);
+            }
+            _ => 1,
+        },
+        Op::LayerNorm(_) => 6,
+        Op::Activation(_)
+        | Op::Binary(_)
+        | Op::Reduce { .. }
+        | Op::Softmax { .. }
+        | Op::Reshape(_)
+        | Op::Transpose { .. }
+        | Op::Concat { .. }
+        | Op::Pad { .. }
+        | Op::Slice { .. }
+        | Op::Gather { .. }
+        | Op::Quantize(_) => 1,
+    };
+    len(shape).saturating_mul(each).saturating_add(read)
+}
+
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
@@ -106,14 +146,13 @@ fn conv2d(conv: &Conv2d, inputs: &[&Tensor], shape: &Shape, out: &mut [f32]) {
             let x = &x.data()[(image * channels + first + i) * height * width..][..height * width];
             for (ky, kx) in (0..kernel_h).flat_map(|ky| (0..kernel_w).map(move |kx| (ky, kx))) {
                 let w = f64::from(weight.data()[((o * per_group + i) * kernel_h + ky) * kernel_w + kx]);
-                for (oy, sums) in sums.chunks_exact_mut(out_w).enumerate() {
-                    let Some(iy) = source(oy, conv.strides[0], ky, conv.dilations[0], conv.pads[0], height) else {
-                        continue;
-                    };
-                    for (ox, sum) in sums.iter_mut().enumerate() {
-                        if let Some(ix) = source(ox, conv.strides[1], kx, conv.dilations[1], conv.pads[1], width) {
-                            *sum += w * f64::from(x[iy * width + ix]);
-                        }
+                let rows = reached(ky, conv.strides[0], conv.dilations[0], conv.pads[0], height, out_h);
+                let columns = reached(kx, conv.strides[1], conv.dilations[1], conv.pads[1], width, out_w);
+                for oy in rows {
+                    let row = &x[(oy * conv.strides[0] + ky * conv.dilations[0] - conv.pads[0]) * width..][..width];
+                    let sums = &mut sums[oy * out_w..][..out_w];
+                    for ox in columns.clone() {
+                        sums[ox] += w * f64::from(row[ox * conv.strides[1] + kx * conv.dilations[1] - conv.pads[1]]);
                     }
                 }
             }
@@ -125,9 +164,34 @@ fn conv2d(conv: &Conv2d, inputs: &[&Tensor], shape: &Shape, out: &mut [f32]) {
     }
 }
 
-/// The input cell that a tap of a window reads; `None` if it lies in the padding.
-pub(crate) fn source(out: usize, stride: usize, tap: usize, dilation: usize, pad: usize, size: usize) -> Option<usize> {
-    (out * stride + tap * dilation).checked_sub(pad).filter(|&i| i < size)
+/// The outputs whose window has a tap inside an image of `size` cells.
+fn reached(
+    tap: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+    size: usize,
+    outputs: usize,
+) -> std::ops::Range<usize> {
+    let at = tap * dilation;
+    let first = pad.saturating_sub(at).div_ceil(stride);
+    let end = (size + pad).saturating_sub(at).div_ceil(stride).min(outputs);
+    first.min(end)..end
+}
+
+/// The taps of the window of one output that are inside an image of `size` cells.
+pub(super) fn taps(
+    out: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+    size: usize,
+    kernel: usize,
+) -> std::ops::Range<usize> {
+    let origin = out * stride;
+    let first = pad.saturating_sub(origin).div_ceil(dilation);
+    let end = (size + pad).saturating_sub(origin).div_ceil(dilation).min(kernel);
+    first.min(end)..end
 }
 
 fn pool2d(pool: &Pool2d, x: &Tensor, shape: &Shape, out: &mut [f32]) {
@@ -136,11 +200,13 @@ fn pool2d(pool: &Pool2d, x: &Tensor, shape: &Shape, out: &mut [f32]) {
     for (out, x) in out.chunks_exact_mut(out_h * out_w).zip(x.data().chunks_exact(height * width)) {
         for (cell, out) in out.iter_mut().enumerate() {
             let (mut largest, mut sum, mut count) = (f32::NEG_INFINITY, 0f64, 0usize);
-            for (ky, kx) in (0..pool.kernel[0]).flat_map(|ky| (0..pool.kernel[1]).map(move |kx| (ky, kx))) {
-                let iy = source(cell / out_w, pool.strides[0], ky, pool.dilations[0], pool.pads[0], height);
-                let ix = source(cell % out_w, pool.strides[1], kx, pool.dilations[1], pool.pads[1], width);
-                if let (Some(iy), Some(ix)) = (iy, ix) {
-                    let v = x[iy * width + ix];
+            let [oy, ox] = [cell / out_w, cell % out_w];
+            let rows = taps(oy, pool.strides[0], pool.dilations[0], pool.pads[0], height, pool.kernel[0]);
+            let columns = taps(ox, pool.strides[1], pool.dilations[1], pool.pads[1], width, pool.kernel[1]);
+            for ky in rows {
+                let row = &x[(oy * pool.strides[0] + ky * pool.dilations[0] - pool.pads[0]) * width..][..width];
+                for kx in columns.clone() {
+                    let v = row[ox * pool.strides[1] + kx * pool.dilations[1] - pool.pads[1]];
                     largest = largest.max(v);
                     sum += f64::from(v);
                     count += 1;
@@ -179,15 +245,12 @@ fn attention(attention: &Attention, inputs: &[&Tensor], out: &mut [f32]) {
     let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
     let (&[ref lead @ .., m, d], &[.., n, e]) = (q.shape().dims(), v.shape().dims()) else { return };
     let products = Shape::new([lead, &[m, n]].concat());
-    let mask: Vec<f32> = match inputs.get(3) {
-        Some(mask) => broadcast_indices(mask.shape(), &products).map(|i| mask.data()[i]).collect(),
-        None => vec![0.0; products.len()],
-    };
+    let mut mask = inputs.get(3).map(|mask| (mask.data(), broadcast_indices(mask.shape(), &products)));
+    let mut added = move || mask.as_mut().and_then(|(data, places)| places.next().map(|i| data[i])).unwrap_or(0.0);
     let heads = q.data().chunks_exact(m * d).zip(k.data().chunks_exact(n * d)).zip(v.data().chunks_exact(n * e));
-    for ((((q, k), v), mask), out) in heads.zip(mask.chunks_exact(m * n)).zip(out.chunks_exact_mut(m * e)) {
-        for ((q, mask), out) in q.chunks_exact(d).zip(mask.chunks_exact(n)).zip(out.chunks_exact_mut(e)) {
-            let scores =
-                k.chunks_exact(d).zip(mask).map(|(k, &m)| f64::from(attention.scale) * dot(q, k) + f64::from(m));
+    for (((q, k), v), out) in heads.zip(out.chunks_exact_mut(m * e)) {
+        for (q, out) in q.chunks_exact(d).zip(out.chunks_exact_mut(e)) {
+            let scores = k.chunks_exact(d).map(|k| f64::from(attention.scale) * dot(q, k) + f64::from(added()));
             let scores: Vec<f64> = scores.collect();
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
@@ -206,14 +269,14 @@ fn layer_norm(norm: &LayerNorm, inputs: &[&Tensor], out: &mut [f32]) {
     let kept: Vec<usize> = dims.iter().enumerate().map(|(i, &d)| if norm.axes.contains(&i) { 1 } else { d }).collect();
     let kept = Shape::new(kept);
     let count = (x.data().len() / kept.len().max(1)) as f64;
-    let groups: Vec<usize> = broadcast_indices(&kept, x.shape()).collect();
+    let groups = || broadcast_indices(&kept, x.shape());
     let mut means = vec![0f64; kept.len()];
-    x.data().iter().zip(&groups).for_each(|(&x, &g)| means[g] += f64::from(x) / count);
+    x.data().iter().zip(groups()).for_each(|(&x, g)| means[g] += f64::from(x) / count);
     let mut variances = vec![0f64; kept.len()];
-    x.data().iter().zip(&groups).for_each(|(&x, &g)| variances[g] += (f64::from(x) - means[g]).powi(2) / count);
+    x.data().iter().zip(groups()).for_each(|(&x, g)| variances[g] += (f64::from(x) - means[g]).powi(2) / count);
     let scale = broadcast_indices(inputs[1].shape(), x.shape());
     let bias = broadcast_indices(inputs[2].shape(), x.shape());
-    for ((((y, &x), &g), s), b) in out.iter_mut().zip(x.data()).zip(&groups).zip(scale).zip(bias) {
+    for ((((y, &x), g), s), b) in out.iter_mut().zip(x.data()).zip(groups()).zip(scale).zip(bias) {
         let normal = (f64::from(x) - means[g]) / (variances[g] + f64::from(norm.epsilon)).sqrt();
         *y = (normal * f64::from(inputs[1].data()[s]) + f64::from(inputs[2].data()[b])) as f32;
     }

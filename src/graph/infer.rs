@@ -1,5 +1,6 @@
 //! Shape inference: one total `match` over [`Op`].
 
+use super::bounds::{MAX_SCORES, check_taps, windows};
 use super::op::{Conv2d, Op};
 use crate::tensor::Shape;
 
@@ -57,13 +58,17 @@ impl Op {
             Self::Pool2d(p) => {
                 arity(1)?;
                 let [n, c, h, w] = four(inputs[0])?;
-                let oh = window(h, p.kernel[0], p.strides[0], p.dilations[0], [p.pads[0], p.pads[2]])?;
-                let ow = window(w, p.kernel[1], p.strides[1], p.dilations[1], [p.pads[1], p.pads[3]])?;
+                check_taps(p.kernel)?;
+                let oh = windows(h, p.kernel[0], p.strides[0], p.dilations[0], [p.pads[0], p.pads[2]])?;
+                let ow = windows(w, p.kernel[1], p.strides[1], p.dilations[1], [p.pads[1], p.pads[3]])?;
                 Ok(Shape::from([n, c, oh, ow]))
             }
             Self::Reduce { axes, keep_dims, .. } => {
                 arity(1)?;
                 axes.iter().try_for_each(|&a| axis_in(a, inputs[0]))?;
+                if !axes.is_sorted_by(|a, b| a < b) {
+                    return Err(format!("the axes {axes:?} are not ascending"));
+                }
                 let dims = inputs[0].dims().iter().enumerate();
                 let dims = dims.filter_map(|(i, &d)| match axes.contains(&i) {
                     true => keep_dims.then_some(1),
@@ -165,6 +170,9 @@ fn attention_shape(inputs: &[&Shape]) -> Result<Shape, String> {
     match (q.dims(), k.dims(), v.dims()) {
         ([lq @ .., m, d], [lk @ .., n, dk], [lv @ .., nv, e]) if lq == lk && lk == lv && d == dk && n == nv => {
             let products = Shape::new([lq, &[*m, *n]].concat());
+            if products.checked_len().is_none_or(|n| n >= MAX_SCORES) {
+                return Err(format!("its scores would be {products}, which is too large (the limit is {MAX_SCORES})"));
+            }
             match inputs.get(3) {
                 Some(mask) if broadcast(mask, &products)? != products => {
                     Err(format!("mask {mask} does not fit products of {products}"))
@@ -191,25 +199,13 @@ pub(crate) fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
 
 fn conv_shape(conv: &Conv2d, x: &Shape, weight: &Shape) -> Result<Shape, String> {
     let ([n, c, h, w], [o, ci, kh, kw]) = (four(x)?, four(weight)?);
-    if conv.groups == 0 || ci.checked_mul(conv.groups) != Some(c) || o % conv.groups != 0 {
+    if conv.groups == 0 || ci.checked_mul(conv.groups) != Some(c) || o == 0 || o % conv.groups != 0 {
         return Err(format!("weight {weight} in {} groups does not fit input {x}", conv.groups));
     }
-    let oh = window(h, kh, conv.strides[0], conv.dilations[0], [conv.pads[0], conv.pads[2]])?;
-    let ow = window(w, kw, conv.strides[1], conv.dilations[1], [conv.pads[1], conv.pads[3]])?;
+    check_taps([kh, kw])?;
+    let oh = windows(h, kh, conv.strides[0], conv.dilations[0], [conv.pads[0], conv.pads[2]])?;
+    let ow = windows(w, kw, conv.strides[1], conv.dilations[1], [conv.pads[1], conv.pads[3]])?;
     Ok(Shape::from([n, o, oh, ow]))
-}
-
-/// Number of windows along one dimension; `pads` are the cells added before and after it.
-fn window(size: usize, kernel: usize, stride: usize, dilation: usize, pads: [usize; 2]) -> Result<usize, String> {
-    if kernel == 0 || stride == 0 || dilation == 0 {
-        return Err("kernel, stride and dilation must be at least 1".into());
-    }
-    let extent = (kernel - 1).checked_mul(dilation).and_then(|n| n.checked_add(1));
-    let padded = size.checked_add(pads[0]).and_then(|n| n.checked_add(pads[1]));
-    let room = extent.and_then(|e| padded?.checked_sub(e));
-    room.map(|r| r / stride + 1).ok_or_else(|| {
-        format!("a window of {kernel} cells {dilation} apart does not fit into {size} cells padded by {pads:?}")
-    })
 }
 
 fn four(s: &Shape) -> Result<[usize; 4], String> {

@@ -112,8 +112,18 @@ impl Graph {
             },
             Op::MatMul => None,
             Op::Attention(_) | Op::Linear(_) if to.len() == 4 && of(x) == Some(Cells::Known(ChannelsFirst)) => None,
-            // Everything else works value by value or along channels, and keeps the cells of the input of its shape.
-            _ => node.inputs.iter().filter(|&&i| same_cells(dims(i), to, of(i))).find_map(|&i| of(i)),
+            // These work value by value or along channels, and keep the cells of the input of their shape.
+            Op::Linear(_)
+            | Op::Activation(_)
+            | Op::Binary(_)
+            | Op::Reduce { .. }
+            | Op::Softmax { .. }
+            | Op::Pad { .. }
+            | Op::LayerNorm(_)
+            | Op::Attention(_)
+            | Op::Slice { .. }
+            | Op::Gather { .. }
+            | Op::Quantize(_) => node.inputs.iter().filter(|&&i| same_cells(dims(i), to, of(i))).find_map(|&i| of(i)),
         }
     }
 }

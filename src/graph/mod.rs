@@ -5,6 +5,7 @@
 //! arithmetic, DequantizeLinear of weights) never gets here or is gone after [`passes::optimize`].
 
 mod best;
+mod bounds;
 mod dynamic;
 pub(crate) mod evaluate;
 pub mod gradient;
@@ -16,6 +17,8 @@ mod randomise;
 mod reads;
 mod targets;
 
+pub(crate) use bounds::check_shape;
+pub use bounds::{MAX_COORDINATE, MAX_ELEMENTS, MAX_RANK, MAX_SCORES, MAX_TAPS};
 pub(crate) use infer::broadcast;
 pub use op::{Activation, Attention, BinaryOp, Conv2d, LayerNorm, Linear, Op, Pool2d, PoolKind, Quantize, ReduceKind};
 pub use randomise::{count_weighted_layers, randomise};
@@ -135,11 +138,7 @@ impl Graph {
         let name = name.into();
         let shapes: Vec<&Shape> = inputs.iter().map(|&i| &self.value(i).shape).collect();
         let shape = op.output_shape(&shapes).map_err(|reason| Error::node(&name, op.name(), reason))?;
-        match shape.checked_len() {
-            Some(0) => return Err(Error::node(&name, op.name(), format!("its output would be empty: {shape}"))),
-            Some(n) if n <= MAX_ELEMENTS => {}
-            _ => return Err(Error::node(&name, op.name(), format!("its output would be {shape}, which is too large"))),
-        }
+        check_shape(&shape).map_err(|reason| Error::node(&name, op.name(), reason))?;
         let output = self.add_value(name.clone(), shape, None);
         self.nodes.push(Node { name, op, inputs, output });
         Ok(output)
@@ -163,6 +162,3 @@ impl Graph {
         self.input.ok_or_else(|| Error::onnx("the graph has no image input"))
     }
 }
-
-/// No single activation may be larger than this (1 GiB of floats): a file that asks for more is refused by name.
-pub const MAX_ELEMENTS: usize = 1 << 28;

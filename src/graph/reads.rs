@@ -129,7 +129,16 @@ impl Graph {
                 let kept = |a: &usize| from[*a] == to[axis] && before(from, *a) == before(to, axis);
                 (0..from.len()).find(kept).map_or(Read::All, same)
             }
-            _ => Read::All,
+            // Not followed further: what it reads of its inputs, or of this one, is taken to be all.
+            Op::Conv2d(_)
+            | Op::Linear(_)
+            | Op::MatMul
+            | Op::Pool2d(_)
+            | Op::Reduce { .. }
+            | Op::Softmax { .. }
+            | Op::Pad { .. }
+            | Op::LayerNorm(_)
+            | Op::Attention(_) => Read::All,
         }
     }
 }

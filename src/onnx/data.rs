@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use super::proto::{TensorProto, data_type};
 use crate::error::{Error, Result};
-use crate::graph::ValueId;
+use crate::graph::{MAX_ELEMENTS, MAX_RANK, ValueId};
 use crate::tensor::{Int8Tensor, Shape, Tensor};
 
 /// A value of the ONNX graph.
@@ -105,6 +105,42 @@ impl Data {
         }
     }
 
+    /// What tells the values from those of another constant: where they are; 0 for what has none.
+    pub fn address(&self) -> usize {
+        match self {
+            Self::Float(t) => Arc::as_ptr(t) as usize,
+            Self::Ints(a) => Arc::as_ptr(a) as usize,
+            Self::Bytes(a) => Arc::as_ptr(a) as usize,
+            Self::UnsignedBytes(a) => Arc::as_ptr(a) as usize,
+            Self::Int8(w) => Arc::as_ptr(&w.tensor) as usize,
+            Self::Active(_) | Self::Broken(_) => 0,
+        }
+    }
+
+    /// The bytes that the values take in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Float(t) => size_of_val(t.data()),
+            Self::Ints(a) => size_of_val(a.data.as_slice()),
+            Self::Bytes(a) => a.data.len(),
+            Self::UnsignedBytes(a) => a.data.len(),
+            Self::Int8(w) => w.tensor.data().len() + size_of_val(w.tensor.scales()),
+            Self::Active(_) | Self::Broken(_) => 0,
+        }
+    }
+
+    /// Whether nothing else holds the values.
+    pub fn is_alone(&self) -> bool {
+        match self {
+            Self::Float(t) => Arc::strong_count(t) == 1,
+            Self::Ints(a) => Arc::strong_count(a) == 1,
+            Self::Bytes(a) => Arc::strong_count(a) == 1,
+            Self::UnsignedBytes(a) => Arc::strong_count(a) == 1,
+            Self::Int8(w) => Arc::strong_count(w) == 1 && Arc::strong_count(&w.tensor) == 1,
+            Self::Active(_) | Self::Broken(_) => false,
+        }
+    }
+
     /// Whether the value is known before the image is.
     pub fn is_constant(&self) -> bool {
         !matches!(self, Self::Active(_) | Self::Broken(_))
@@ -149,6 +185,13 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
     let dims: Option<Vec<usize>> = tensor.dims.iter().map(|&d| usize::try_from(d).ok()).collect();
     let shape = dims.map(Shape::new).ok_or_else(|| wrong(format!("it has negative dimensions {:?}", tensor.dims)))?;
     let len = shape.checked_len().ok_or_else(|| wrong(format!("its shape {shape} is too large")))?;
+    // A dimension of 0 hides the others from the number of values, but not from what is computed of them.
+    let extent = shape.dims().iter().filter(|d| **d > 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+    if shape.rank() > MAX_RANK || extent.is_none_or(|n| n > MAX_ELEMENTS) {
+        return Err(wrong(format!(
+            "its shape {shape} is too large (the limits are {MAX_ELEMENTS} values and {MAX_RANK} dimensions)"
+        )));
+    }
     let dims = shape.dims().to_vec();
 
     let kind = tensor.data_type();

@@ -5,6 +5,12 @@ use std::collections::HashMap;
 use super::proto::{ModelProto, TensorProto};
 use crate::error::{Error, Result};
 
+/// No more bytes are brought in from other files, in all.
+#[cfg(target_pointer_width = "32")]
+const MOST_BYTES: usize = 1 << 30;
+#[cfg(not(target_pointer_width = "32"))]
+const MOST_BYTES: usize = 1 << 33;
+
 /// The bytes of a model whose weights lie in other files, with those weights in it; a model without such comes back as it
 /// is. `load` gives the bytes of a file by its name, which is a path relative to the model's folder.
 ///
@@ -30,6 +36,8 @@ pub fn with_external_data(bytes: Vec<u8>, mut load: impl FnMut(&str) -> Result<V
     }
     drop(bytes);
     let mut files: HashMap<String, Vec<u8>> = HashMap::new();
+    // What the files hold, and what was taken out of them: tensors may share bytes, but not many times over.
+    let (mut held, mut taken) = (0usize, 0usize);
     for tensor in graph.initializer.iter_mut().filter(|t| is_external(t)) {
         let wrong = |reason: String| Error::onnx(format!("tensor {:?}: {reason}", tensor.name()));
         let entry = |key: &str| tensor.external_data.iter().find(|e| e.key() == key).map(|e| e.value());
@@ -39,7 +47,9 @@ pub fn with_external_data(bytes: Vec<u8>, mut load: impl FnMut(&str) -> Result<V
         }
         let name = name.to_string();
         if !files.contains_key(&name) {
-            files.insert(name.clone(), load(&name)?);
+            let file = load(&name)?;
+            held = held.saturating_add(file.len());
+            files.insert(name.clone(), file);
         }
         let file = files.get(&name).map_or(&[][..], Vec::as_slice);
         let number = |key: &str, default: usize| match entry(key) {
@@ -56,6 +66,15 @@ pub fn with_external_data(bytes: Vec<u8>, mut load: impl FnMut(&str) -> Result<V
                 file.len()
             ))
         })?;
+        taken = taken.saturating_add(length);
+        if held.max(taken) > MOST_BYTES || taken > held.saturating_mul(2) {
+            return Err(wrong(format!(
+                "with it, {} MB of weights are taken out of {} MB in other files, which is more than can be read; export the \
+                 model again",
+                taken >> 20,
+                held >> 20
+            )));
+        }
         let part = part.to_vec();
         tensor.raw_data = Some(part);
         tensor.external_data.clear();

@@ -7,6 +7,7 @@
 //!
 //! Operators follow the specification of the standard operator set, versions 7 to 27 (onnx.ai/onnx/operators).
 
+mod budget;
 mod data;
 mod external;
 mod lower;

@@ -3,6 +3,7 @@
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::budget::{Budget, MAX_NODES};
 use super::data::{self, Data, Int8Weight};
 use super::lower::{Lowering, is_supported};
 use super::proto::{ModelProto, NodeProto, ValueInfo, data_type};
@@ -34,6 +35,8 @@ pub struct Model {
     nodes: Vec<NodeProto>,
     /// What is known before the image is: initializers, and nodes that only read such.
     known: HashMap<String, Data>,
+    /// What may still be computed beforehand.
+    budget: Budget,
 }
 
 /// An input of the model.
@@ -98,6 +101,12 @@ impl Model {
         if !graph.sparse_initializer.is_empty() {
             return Err(Error::onnx("it holds sparse weights, which are not supported; save them as dense ones"));
         }
+        if graph.node.len() > MAX_NODES {
+            let count = graph.node.len();
+            return Err(Error::onnx(format!(
+                "it has {count} nodes, and the limit is {MAX_NODES}; simplify it (onnxsim)"
+            )));
+        }
         let mut known = HashMap::with_capacity(graph.initializer.len());
         for tensor in &graph.initializer {
             if known.insert(tensor.name().to_string(), data::read(tensor)?).is_some() {
@@ -109,25 +118,49 @@ impl Model {
         let inputs = graph.input.iter().filter(|i| !known.contains_key(i.name())).map(InputInfo::new).collect();
         let nodes = sort(graph.node, &known, &graph.input)?;
         let outputs = graph.output.iter().map(|o| o.name().to_string()).collect();
-        let mut model = Self { opset, inputs, outputs, nodes: Vec::new(), known };
-        model.fold(nodes);
+        let budget = Budget::new(bytes.len());
+        let mut model = Self { opset, inputs, outputs, nodes: Vec::new(), known, budget };
+        model.fold(nodes)?;
         Ok(model)
     }
 
-    /// Computes every node that reads only what is known, and keeps the others.
-    fn fold(&mut self, nodes: Vec<NodeProto>) {
+    /// Computes every node that reads only what is known, and keeps the others. What only such nodes read goes again.
+    fn fold(&mut self, nodes: Vec<NodeProto>) -> Result<()> {
+        let mut readers: HashMap<String, usize> = HashMap::new();
+        for name in nodes.iter().flat_map(|n| &n.input).chain(&self.outputs) {
+            *readers.entry(name.clone()).or_default() += 1;
+        }
+        let mut budget = self.budget.clone();
+        let mut computed: HashSet<String> = HashSet::new();
         for node in nodes {
             let is_known = |name: &String| name.is_empty() || self.known.contains_key(name);
             let folded = match node.input.iter().all(is_known) {
-                true => Lowering::new(self).fold(&node),
+                true => Lowering::new(self, &mut budget).fold(&node)?,
                 false => None,
             };
-            match folded {
-                Some(outputs) => self.known.extend(outputs),
+            let Some(outputs) = folded else {
                 // Not foldable, or wrong: lowering it says why.
-                None => self.nodes.push(node),
+                self.nodes.push(node);
+                continue;
+            };
+            computed.extend(outputs.iter().map(|(name, _)| name.clone()));
+            self.known.extend(outputs);
+            for name in &node.input {
+                let Some(left) = readers.get_mut(name) else { continue };
+                *left = left.saturating_sub(1);
+                if *left > 0 {
+                    continue;
+                }
+                if let Some(data) = self.known.remove(name)
+                    && computed.contains(name)
+                    && data.is_alone()
+                {
+                    budget.give_back(data.bytes());
+                }
             }
         }
+        self.budget = budget.renewed();
+        Ok(())
     }
 
     /// Version of the standard operator set that the file was written for.
@@ -201,7 +234,8 @@ impl Model {
             (Err(error), true) => return Err(error),
             (Err(_), false) => return Err(Error::Unsupported { nodes: unsupported }),
         };
-        let mut lowering = Lowering::new(self);
+        let mut budget = self.budget.clone();
+        let mut lowering = Lowering::new(self, &mut budget);
         lowering.image(&image, height, width)?;
         lowering.nodes(&nodes, unsupported, outputs)
     }

@@ -126,6 +126,10 @@ fn layer(name: &str, tensors: &Tensors, epsilon: f64) -> Result<Layer> {
         );
         return Err(wrong(reason));
     };
+    // A dimension of 0 holds no values, whatever the other one says.
+    if outputs.checked_mul(inputs) != Some(weight.data.len()) || weight.data.is_empty() {
+        return Err(wrong(format!("{name} has a weight [{outputs}, {inputs}] of {} values", weight.data.len())));
+    }
     let bias = get("bias").map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
     Ok(Layer::Linear { inputs, weight: weight.data.clone(), bias })
 }
@@ -213,6 +217,10 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         let message = |bytes: &[u8]| Head::from_safetensors(bytes, None).map(|_| ()).map_err(|e| e.to_string());
         assert!(message(b"PK").is_err_and(|m| m.contains("no .safetensors file")));
+        for shape in [[usize::MAX / 2, 0], [0, 8], [0, 0]] {
+            let empty = file(&[("0.weight", &shape, &[])], None);
+            assert!(message(&empty).is_err_and(|m| m.contains("layer 0") && m.contains("0 values")));
+        }
         let two = file(&[("a.0.weight", &[1, 1], &[1.0]), ("b.0.weight", &[1, 1], &[1.0])], None);
         assert!(message(&two).is_err_and(|m| m.contains("save the head alone")));
         let misfit = file(&[("0.weight", &[2, 2], &[1.0; 4]), ("2.weight", &[1, 3], &[1.0; 3])], None);

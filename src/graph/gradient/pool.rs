@@ -1,6 +1,6 @@
 //! The gradient of a window pooling with respect to its input.
 
-use crate::graph::evaluate::source;
+use crate::graph::evaluate::taps;
 use crate::graph::{Pool2d, PoolKind};
 use crate::tensor::{Shape, Tensor};
 
@@ -11,14 +11,12 @@ pub(super) fn input_gradient(pool: &Pool2d, x: &Tensor, y: &Shape, dy: &[f32]) -
     let planes = dx.chunks_exact_mut(height * width).zip(x.data().chunks_exact(height * width));
     for ((dx, x), dy) in planes.zip(dy.chunks_exact(out_h * out_w)) {
         for (cell, &d) in dy.iter().enumerate() {
-            let taps = (0..pool.kernel[0]).flat_map(|ky| (0..pool.kernel[1]).map(move |kx| (ky, kx)));
-            let cells: Vec<usize> = taps
-                .filter_map(|(ky, kx)| {
-                    let iy = source(cell / out_w, pool.strides[0], ky, pool.dilations[0], pool.pads[0], height)?;
-                    let ix = source(cell % out_w, pool.strides[1], kx, pool.dilations[1], pool.pads[1], width)?;
-                    Some(iy * width + ix)
-                })
-                .collect();
+            let [oy, ox] = [cell / out_w, cell % out_w];
+            let rows = taps(oy, pool.strides[0], pool.dilations[0], pool.pads[0], height, pool.kernel[0]);
+            let columns = taps(ox, pool.strides[1], pool.dilations[1], pool.pads[1], width, pool.kernel[1]);
+            let row = |ky: usize| (oy * pool.strides[0] + ky * pool.dilations[0] - pool.pads[0]) * width;
+            let column = |kx: usize| ox * pool.strides[1] + kx * pool.dilations[1] - pool.pads[1];
+            let cells: Vec<usize> = rows.flat_map(|ky| columns.clone().map(move |kx| row(ky) + column(kx))).collect();
             match pool.kind {
                 PoolKind::Max => {
                     let first = cells.into_iter().reduce(|best, i| if x[i] > x[best] { i } else { best });

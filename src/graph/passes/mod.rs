@@ -75,14 +75,7 @@ fn run(graph: Graph, keep: &[ValueId], passes: &[Pass]) -> Result<Graph> {
         }
     }
     let graph = edit.finish();
-    for node in &graph.nodes {
-        let shapes: Vec<_> = node.inputs.iter().map(|&i| &graph.value(i).shape).collect();
-        let shape = node.op.output_shape(&shapes).map_err(|r| crate::Error::node(&node.name, node.op.name(), r))?;
-        if shape != graph.value(node.output).shape {
-            let reason = format!("computes {shape}, and {} was expected", graph.value(node.output).shape);
-            return Err(crate::Error::node(&node.name, node.op.name(), reason));
-        }
-    }
+    graph.validate()?;
     Ok(graph)
 }
 

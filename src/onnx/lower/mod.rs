@@ -18,16 +18,20 @@ mod windows;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::budget::{self, Budget};
 use super::data::{Array, Broken, Data};
 use super::model::{ImageInput, Layout, Model};
 use super::proto::{Attribute, NodeProto};
 use crate::error::{Error, Result, UnsupportedNode};
-use crate::graph::evaluate::evaluate;
-use crate::graph::{Constant, Graph, MAX_ELEMENTS, Op, ValueId};
+use crate::graph::evaluate::{evaluate, steps};
+use crate::graph::{Constant, Graph, MAX_ELEMENTS, MAX_RANK, Op, ValueId, passes};
 use crate::tensor::{Shape, Tensor};
 
-/// No constant computed while a file is read may have more elements: a few bytes can ask for gigabytes.
+/// No constant made for one node alone may have more elements: a few bytes can ask for gigabytes. [`Budget`] bounds them all.
 const MAX_FOLDED: usize = 1 << 24;
+
+/// Steps that a node costs whose constants turned out not to fit each other: it may have computed until then.
+const FAILED_STEPS: u64 = 1 << 22;
 
 /// No axis may be picked or repeated at more places.
 const MAX_INDICES: usize = 1 << 20;
@@ -40,6 +44,8 @@ pub(super) enum Stop {
     Wrong(String),
     /// It reads the output of a node that is not supported.
     Broken,
+    /// It takes more than an import may.
+    TooMuch(String),
 }
 
 impl From<String> for Stop {
@@ -67,6 +73,7 @@ fn wrong<T>(reason: impl Into<String>) -> Lowered<T> {
 /// A graph in the making.
 pub(super) struct Lowering<'m> {
     model: &'m Model,
+    budget: &'m mut Budget,
     graph: Graph,
     /// What each ONNX value of this size is; what [`Model`] knows already is not repeated.
     values: HashMap<&'m str, Data>,
@@ -78,9 +85,10 @@ pub(super) struct Lowering<'m> {
 
 impl<'m> Lowering<'m> {
     /// An empty graph for a model.
-    pub fn new(model: &'m Model) -> Self {
+    pub fn new(model: &'m Model, budget: &'m mut Budget) -> Self {
         Self {
             model,
+            budget,
             graph: Graph::default(),
             values: HashMap::new(),
             constants: HashMap::new(),
@@ -135,6 +143,7 @@ impl<'m> Lowering<'m> {
     ) -> Result<Graph> {
         let mut bad = unsupported;
         let mut first_error = None;
+        let image = self.graph.input.map_or(0, |i| self.graph.value(i).shape.len() * size_of::<f32>());
         for &node in nodes {
             let result = match is_supported(node) {
                 Ok(()) => self.node(node),
@@ -151,6 +160,7 @@ impl<'m> Lowering<'m> {
                         Error::node(node.title(), node.full_type(), format!("{reason}; {advice}"))
                     });
                 }
+                Err(Stop::TooMuch(reason)) => return Err(too_much(node, reason)),
                 Err(Stop::Unsupported(reason)) => bad.push(unsupported_node(node, reason)),
                 Err(Stop::Broken) => {}
             }
@@ -169,21 +179,66 @@ impl<'m> Lowering<'m> {
                 self.graph.outputs.push(*id);
             }
         }
-        match self.graph.outputs.is_empty() {
-            true => Err(Error::onnx("none of its outputs depends on the image")),
-            false => Ok(self.graph),
+        if self.graph.outputs.is_empty() {
+            return Err(Error::onnx("none of its outputs depends on the image"));
         }
+        self.graph.validate()?;
+        check_activations(&self.graph, image)?;
+        Ok(self.graph)
     }
 
     /// The outputs of a node that reads only what is known; `None` if it cannot be computed beforehand.
-    pub fn fold(mut self, node: &'m NodeProto) -> Option<Vec<(String, Data)>> {
-        is_supported(node).ok()?;
-        let results = self.node(node).ok()?;
+    ///
+    /// # Errors
+    /// [`Error::Node`] if that takes more than an import may.
+    pub fn fold(mut self, node: &'m NodeProto) -> Result<Option<Vec<(String, Data)>>> {
+        if is_supported(node).is_err() {
+            return Ok(None);
+        }
+        let results = match self.node(node) {
+            Ok(results) => results,
+            Err(Stop::TooMuch(reason)) => return Err(too_much(node, reason)),
+            Err(_) => return Ok(None),
+        };
         let all = results.iter().all(Data::is_constant) && results.len() >= node.output.len();
-        all.then(|| node.output.iter().cloned().zip(results).collect())
+        Ok(all.then(|| node.output.iter().cloned().zip(results).collect()))
     }
 
+    /// Lowers a node and charges what it computed beforehand.
     fn node(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
+        let inputs: Vec<Data> = {
+            let value = |n: &String| self.values.get(n.as_str()).or_else(|| self.model.known(n)).cloned();
+            node.input.iter().filter_map(value).collect()
+        };
+        let constants = inputs.iter().all(Data::is_constant);
+        let result = self.node_of(node);
+        let results = match result {
+            Err(Stop::Wrong(reason)) if constants => {
+                self.budget.spend(FAILED_STEPS).map_err(Stop::TooMuch)?;
+                return Err(Stop::Wrong(reason));
+            }
+            other => other?,
+        };
+        let mut count = 0u64;
+        for result in results.iter().filter(|d| d.is_constant()) {
+            let shape = result.known_shape().unwrap_or_default();
+            let extent = shape.dims().iter().filter(|d| **d > 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+            if shape.rank() > MAX_RANK || extent.is_none_or(|n| n > MAX_ELEMENTS) {
+                return wrong(format!("it computes a constant of shape {shape}, which is too large"));
+            }
+            count = count.saturating_add(shape.len() as u64);
+            if !inputs.iter().any(|i| i.address() == result.address()) {
+                self.budget.keep(result.bytes()).map_err(Stop::TooMuch)?;
+            }
+        }
+        if count > 0 {
+            let read = inputs.iter().filter_map(Data::known_shape).fold(0u64, |n, s| n.saturating_add(s.len() as u64));
+            self.budget.spend(count.saturating_add(read)).map_err(Stop::TooMuch)?;
+        }
+        Ok(results)
+    }
+
+    fn node_of(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
         let mut context = Context { lowering: self, node, step: None };
         let is_broken = |n: &String| matches!(context.value(n), Some(Data::Broken(_)));
         if node.input.iter().any(is_broken) {
@@ -217,7 +272,7 @@ impl<'m> Lowering<'m> {
     }
 
     /// The id of a constant, added to the graph when it is first used.
-    fn constant(&mut self, data: &Data, fallback: &str) -> Option<ValueId> {
+    fn constant(&mut self, data: &Data, fallback: &str) -> Lowered<ValueId> {
         let (address, constant) = match data {
             Data::Float(t) => (Arc::as_ptr(t) as usize, Constant::Float(t.clone())),
             Data::Int8(w) if !w.transposed => (Arc::as_ptr(&w.tensor) as usize, Constant::Int8(w.tensor.clone())),
@@ -225,15 +280,48 @@ impl<'m> Lowering<'m> {
                 let t = Arc::new(w.dequantize());
                 (Arc::as_ptr(&t) as usize, Constant::Float(t))
             }
-            _ => return None,
+            _ => return unsupported("it mixes whole numbers with activations"),
         };
         if let Some(&id) = self.constants.get(&address) {
-            return Some(id);
+            return Ok(id);
+        }
+        if !self.names.contains_key(&address) {
+            self.budget.keep(data.bytes()).map_err(Stop::TooMuch)?;
         }
         let name = self.names.get(&address).map_or_else(|| fallback.to_string(), |n| n.to_string());
         let id = self.graph.add_value(name, constant.shape().clone(), Some(constant));
         self.constants.insert(address, id);
-        Some(id)
+        Ok(id)
+    }
+}
+
+fn too_much(node: &NodeProto, reason: String) -> Error {
+    let advice = "simplify the model before (onnxsim), or export it again without this node";
+    Error::node(node.title(), node.full_type(), format!("{reason}; {advice}"))
+}
+
+/// Refuses a graph whose activations take more memory at one time than those of an image of that size may.
+fn check_activations(graph: &Graph, image: usize) -> Result<()> {
+    let limit = budget::activations(image);
+    if graph.peak().0 <= limit {
+        return Ok(());
+    }
+    // What is put together again, attention above all, needs less.
+    let fused = passes::optimize(graph.clone(), &[])?;
+    let (bytes, node) = fused.peak();
+    match node {
+        _ if bytes <= limit => Ok(()),
+        Some(node) => Err(Error::node(
+            &node.name,
+            node.op.name(),
+            format!(
+                "at this node activations take {} MB at one time, and the limit for this image size is {} MB; take a smaller \
+                 input size",
+                bytes >> 20,
+                limit >> 20
+            ),
+        )),
+        None => Err(Error::argument("input size", "the image alone takes more memory than a network may")),
     }
 }
 
@@ -409,17 +497,17 @@ impl<'m> Context<'_, 'm> {
 
     fn emit_as(&mut self, name: String, output: String, op: Op, inputs: &[&Data]) -> Lowered<Data> {
         if inputs.iter().all(|d| d.is_constant()) {
-            return fold(&op, inputs);
+            return self.fold(&op, inputs);
+        }
+        if let Op::Gather { indices, .. } = &op {
+            self.lowering.budget.keep(size_of_val(indices.as_slice())).map_err(Stop::TooMuch)?;
         }
         let mut ids = Vec::with_capacity(inputs.len());
         for (i, input) in inputs.iter().enumerate() {
             ids.push(match input {
                 Data::Active(id) => *id,
                 Data::Broken(_) => return Err(Stop::Broken),
-                known => {
-                    let id = self.lowering.constant(known, &format!("{output}/constant{i}"));
-                    id.ok_or_else(|| Stop::Unsupported("it mixes whole numbers with activations".into()))?
-                }
+                known => self.lowering.constant(known, &format!("{output}/constant{i}"))?,
             });
         }
         let id = self.lowering.graph.add_node(name, op, ids).map_err(|e| match e {
@@ -429,26 +517,31 @@ impl<'m> Context<'_, 'm> {
         self.lowering.graph.values[id.0].name = output;
         Ok(Data::Active(id))
     }
-}
 
-/// Computes an op of constants.
-fn fold(op: &Op, inputs: &[&Data]) -> Lowered<Data> {
-    let tensors: Option<Vec<Arc<Tensor>>> = inputs.iter().map(|d| d.as_float()).collect();
-    let tensors =
-        tensors.ok_or_else(|| Stop::Unsupported("it computes with whole numbers that are no shape".into()))?;
-    let shapes: Vec<&Shape> = tensors.iter().map(|t| t.shape()).collect();
-    let shape = op.output_shape(&shapes)?;
-    check_folded(&shape)?;
-    if tensors.iter().any(|t| t.data().is_empty()) || shape.is_empty() {
-        return wrong("a constant it computes has no elements");
+    /// Computes an op of constants.
+    fn fold(&mut self, op: &Op, inputs: &[&Data]) -> Lowered<Data> {
+        let shapes = inputs.iter().map(|d| self.shape(d)).collect::<Lowered<Vec<_>>>()?;
+        let shape = op.output_shape(&shapes.iter().collect::<Vec<_>>())?;
+        if shape.checked_len().is_none_or(|n| n > self.lowering.budget.elements()) {
+            return wrong(format!("it computes a constant of shape {shape}, which is too large"));
+        }
+        if shapes.iter().any(Shape::is_empty) || shape.is_empty() {
+            return wrong("a constant it computes has no elements");
+        }
+        let steps = steps(op, &shapes.iter().collect::<Vec<_>>(), &shape);
+        self.lowering.budget.spend(steps).map_err(Stop::TooMuch)?;
+        let tensors: Option<Vec<Arc<Tensor>>> = inputs.iter().map(|d| d.as_float()).collect();
+        let tensors =
+            tensors.ok_or_else(|| Stop::Unsupported("it computes with whole numbers that are no shape".into()))?;
+        let tensors: Vec<&Tensor> = tensors.iter().map(Arc::as_ref).collect();
+        Ok(Data::float(evaluate(op, &tensors, &shape)))
     }
-    let tensors: Vec<&Tensor> = tensors.iter().map(Arc::as_ref).collect();
-    Ok(Data::float(evaluate(op, &tensors, &shape)))
 }
 
 /// Refuses a constant that is too large to be computed beforehand.
 fn check_folded(shape: &Shape) -> Lowered<()> {
-    match shape.checked_len() {
+    let extent = shape.dims().iter().filter(|d| **d > 0).try_fold(1usize, |n, &d| n.checked_mul(d));
+    match extent {
         Some(n) if n <= MAX_FOLDED => Ok(()),
         _ => wrong(format!("it computes a constant of shape {shape}; the limit is {MAX_FOLDED} elements")),
     }

@@ -57,7 +57,7 @@ fn gather_nd(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         return wrong(format!("its indices of shape {:?} do not fit {shape}", indices.shape));
     };
     let (first, rest) = shape.dims().split_at(depth);
-    let mut at = Vec::with_capacity(rows.iter().product());
+    let mut at = Vec::with_capacity(indices.data.len() / depth);
     for row in indices.data.chunks_exact(depth) {
         let mut place = 0;
         for (&i, &len) in row.iter().zip(first) {
@@ -144,7 +144,9 @@ fn split(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let sizes: Vec<usize> = match c.ints_by_attribute_or_input("split", 1)? {
         Some(sizes) => sizes.iter().map(|&s| usize::try_from(s).unwrap_or(usize::MAX)).collect(),
         None => {
-            let parts = usize::try_from(c.int("num_outputs", outputs as i64)).unwrap_or(0).max(1);
+            let asked = c.int("num_outputs", outputs as i64);
+            let parts = usize::try_from(asked).ok().filter(|p| (1..=len.max(outputs)).contains(p));
+            let Some(parts) = parts else { return wrong(format!("{asked} parts of axis {axis} of {shape}")) };
             let part = len.div_ceil(parts);
             (0..parts).map(|i| len.saturating_sub(i * part).min(part)).collect()
         }
@@ -244,6 +246,9 @@ fn pad(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     if before.iter().chain(&after).all(|&p| p == 0) {
         return Ok(vec![c.emit(Op::Reshape(shape), &[&x])?]);
     }
+    if shape.is_empty() {
+        return wrong(format!("it pads {shape}, which has no elements"));
+    }
     let index: fn(i64, i64) -> i64 = match mode.as_str() {
         "" | "constant" => return Ok(vec![c.emit(Op::Pad { before, after, value }, &[&x])?]),
         "edge" => |i, len| i.clamp(0, len - 1),
@@ -255,12 +260,12 @@ fn pad(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         "wrap" => |i, len| i.rem_euclid(len),
         other => return unsupported(format!("mode {other:?}")),
     };
-    let axes: Vec<usize> = (0..rank).filter(|&i| before[i] + after[i] > 0).collect();
+    let axes: Vec<usize> = (0..rank).filter(|&i| before[i] > 0 || after[i] > 0).collect();
     let mut x = x;
     for (i, &axis) in axes.iter().enumerate() {
         let (len, b) = (shape.dims()[axis] as i64, before[axis] as i64);
         let total = len.saturating_add(b).saturating_add(after[axis] as i64);
-        if total as u64 > MAX_INDICES as u64 {
+        if total > MAX_INDICES as i64 {
             return wrong(format!("it pads a dimension to {total}; the limit is {MAX_INDICES}"));
         }
         let indices = (0..total).map(|o| index(o - b, len) as usize).collect();

@@ -2,7 +2,7 @@
 //! has one term, and a product with a small constant matrix otherwise.
 
 use super::super::data::Data;
-use super::{Context, Lowered, Operator, check_folded, unsupported, wrong};
+use super::{Context, Lowered, Operator, unsupported, wrong};
 use crate::graph::{Linear, Op};
 use crate::tensor::{Shape, Tensor};
 
@@ -13,6 +13,9 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
     })
 }
 
+/// No matrix that resizes one axis may have more values.
+const MAX_MATRIX: usize = 1 << 23;
+
 /// How values between cells are found.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -20,6 +23,13 @@ enum Mode {
     Linear,
     /// With this coefficient (Keys 1981).
     Cubic(f64),
+}
+
+impl Mode {
+    /// Whether an output cell may be a sum of several.
+    fn averages(self) -> bool {
+        !matches!(self, Self::Nearest(_))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -78,6 +88,12 @@ fn resize(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     }
     let last = changes.len() - 1;
     for (i, (axis, sizes)) in changes.iter().enumerate() {
+        let matrix = Shape::from([sizes.to, sizes.from]);
+        if mode.averages() && matrix.checked_len().is_none_or(|n| n > MAX_MATRIX) {
+            return wrong(format!(
+                "it resizes axis {axis} of {shape} by a matrix {matrix}; the limit is {MAX_MATRIX} values"
+            ));
+        }
         let sums = sums(c, mode, coordinates, sizes)?;
         let single: Option<Vec<usize>> = sums.iter().map(|s| if s.len() == 1 { Some(s[0].0) } else { None }).collect();
         if let Some(indices) = single {
@@ -85,8 +101,6 @@ fn resize(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
             y = if i == last { c.emit(op, &[&y])? } else { c.emit_step(&format!("axis{axis}"), op, &[&y])? };
             continue;
         }
-        let matrix = Shape::from([sizes.to, sizes.from]);
-        check_folded(&matrix)?;
         let mut weight = Tensor::zeros(matrix);
         for (row, sum) in weight.data_mut().chunks_exact_mut(sizes.from).zip(&sums) {
             sum.iter().for_each(|&(cell, share)| row[cell] += share as f32);
@@ -214,19 +228,21 @@ fn sums(c: &Context<'_, '_>, mode: Mode, coordinates: Coordinates, axis: &Axis) 
     if support / stretch > 1e5 {
         return unsupported("it averages too many cells");
     }
+    let last_cell = axis.from as i64 - 1;
     let sum = |o: usize| {
         let x = coordinates.source(o, axis);
         let (first, last) = ((x - support / stretch).ceil() as i64, (x + support / stretch).floor() as i64);
         let mut sum: Vec<(usize, f64)> = Vec::new();
         for cell in first..=last {
-            let inside = cell.clamp(0, axis.from as i64 - 1);
+            let inside = cell.clamp(0, last_cell);
             let share = filter((cell as f64 - x) * stretch);
             if share == 0.0 || exclude && inside != cell {
                 continue;
             }
-            match sum.iter_mut().find(|(at, _)| *at == inside as usize) {
-                Some((_, total)) => *total += share,
-                None => sum.push((inside as usize, share)),
+            // Cells come in order, so that those beyond an edge fall on the last one.
+            match sum.last_mut() {
+                Some((at, total)) if *at == inside as usize => *total += share,
+                _ => sum.push((inside as usize, share)),
             }
         }
         let total: f64 = sum.iter().map(|s| s.1).sum();

@@ -212,12 +212,10 @@ fn tile(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     }
     if x.is_constant() {
         check_folded(&to)?;
-        let own = strides(&from);
-        let index = |i: usize| {
-            let places = strides(&to).into_iter().zip(to.dims()).zip(from.dims().iter().zip(&own));
-            places.map(|((step, d), (f, own))| i / step % d % f * own).sum()
-        };
-        return Ok(vec![picked(&x, &to, (0..to.len()).map(index))?]);
+        // Along each axis a dimension that repeats, and one that runs over the input.
+        let (own, dims) = (strides(&from), from.dims().iter().zip(&repeats).flat_map(|(&d, &r)| [r, d]));
+        let (dims, step) = (dims.collect::<Vec<_>>(), own.iter().flat_map(|&s| [0, s]).collect::<Vec<_>>());
+        return Ok(vec![picked(&x, &to, strided_indices(&dims, &step))?]);
     }
     let axes: Vec<usize> = (0..to.rank()).filter(|&i| repeats[i] != 1).collect();
     let mut x = x;

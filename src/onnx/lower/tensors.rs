@@ -149,6 +149,7 @@ fn places(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     };
     let shape = c.shape(&c.input(0)?)?;
     let found: Vec<usize> = (0..found.len()).filter(|&i| found[i]).collect();
+    check_folded(&Shape::from([shape.rank(), found.len()]))?;
     let mut data = Vec::with_capacity(found.len() * shape.rank());
     for (step, &d) in strides(&shape).into_iter().zip(shape.dims()) {
         data.extend(found.iter().map(|i| (i / step % d) as i64));
@@ -169,12 +170,12 @@ fn scatter(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     };
     let inner: usize = shape.dims()[depth..].iter().product();
     let rows: usize = rows.iter().product();
-    if c.shape(&updates)?.len() != rows.saturating_mul(inner) {
+    if depth == 0 || inner == 0 || c.shape(&updates)?.len() != rows.saturating_mul(inner) {
         return wrong(format!("updates {} do not fit {rows} slices of {inner}", c.shape(&updates)?));
     }
     let own = strides(&shape);
-    let mut starts = Vec::with_capacity(rows);
-    for row in indices.data.chunks_exact(depth.max(1)).take(rows) {
+    let mut starts = Vec::with_capacity(indices.data.len() / depth);
+    for row in indices.data.chunks_exact(depth) {
         let mut start = 0;
         for ((&i, &d), &s) in row.iter().zip(shape.dims()).zip(&own) {
             start += c.axis(i, d)? * s;
@@ -183,7 +184,7 @@ fn scatter(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     }
     fn replace<T: Copy>(data: &[T], starts: &[usize], inner: usize, updates: &[T]) -> Vec<T> {
         let mut data = data.to_vec();
-        for (&start, update) in starts.iter().zip(updates.chunks_exact(inner.max(1))) {
+        for (&start, update) in starts.iter().zip(updates.chunks_exact(inner)) {
             data[start..start + inner].copy_from_slice(update);
         }
         data

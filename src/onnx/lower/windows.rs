@@ -16,6 +16,9 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
     })
 }
 
+/// No kernel, stride, dilation or pad may be larger.
+const MAX_SIDE: usize = 1 << 20;
+
 /// Strides, dilations and pads of a window of a given size over the last two dimensions of `x`.
 pub(super) struct Window {
     pub kernel: [usize; 2],
@@ -37,7 +40,7 @@ pub(super) fn spatial(shape: &Shape) -> Option<[usize; 2]> {
 /// A number for height and one for width; of one number the height's is 1.
 fn pair(c: &Context<'_, '_>, name: &str, default: [usize; 2]) -> Lowered<[usize; 2]> {
     let Some(attribute) = c.attribute(name) else { return Ok(default) };
-    let fits = |v: i64| (1..1 << 20).contains(&v);
+    let fits = |v: i64| (1..MAX_SIDE as i64).contains(&v);
     match *attribute.ints.as_slice() {
         [a, b] if fits(a) && fits(b) => Ok([a as usize, b as usize]),
         [b] if fits(b) => Ok([1, b as usize]),
@@ -70,10 +73,10 @@ impl Window {
                     _ => return wrong(format!("pads {given:?} do not fit {x}")),
                 };
                 for (pad, given) in pads.iter_mut().zip(given) {
-                    match usize::try_from(given) {
-                        Ok(value) if value < 1 << 20 => *pad = value,
-                        _ => return unsupported(format!("pads {given} are out of range")),
+                    if given < 0 {
+                        return unsupported(format!("a pad of {given}, which cuts"));
                     }
+                    *pad = usize::try_from(given).unwrap_or(usize::MAX);
                 }
             }
             "VALID" => {}
@@ -88,6 +91,10 @@ impl Window {
                 }
             }
             other => return wrong(format!("auto_pad {other:?} is not known")),
+        }
+        // Those that auto_pad asks for too.
+        if let Some(pad) = pads.iter().find(|&&p| p >= MAX_SIDE) {
+            return wrong(format!("a pad of {pad} cells, and the limit is {MAX_SIDE}"));
         }
         Ok(Self { kernel, strides, dilations, pads })
     }
