@@ -34,7 +34,7 @@ impl Head {
             if expected.is_some_and(|next| number > next) {
                 layers.push(Layer::Activation(activation));
             }
-            expected = Some(number + 1);
+            expected = Some(number.saturating_add(1));
             layers.push(layer(&format!("layer {number}"), &tensors, epsilon)?);
         }
         Self::new(layers)
