@@ -166,8 +166,8 @@ impl Graph {
         }
     }
 
-    /// The most bytes of activations that are alive at one time where nodes run in order, and the node at which that is.
-    /// What works value by value counts as written in place.
+    /// The most bytes of activations that are alive at one time where nodes run in order, and the node that computes the
+    /// largest of them (nothing if that is the image). What works value by value counts as written in place.
     pub(crate) fn peak(&self) -> (usize, Option<&Node>) {
         let bytes = |id: ValueId| match self.value(id).constant {
             None => self.value(id).shape.len().saturating_mul(size_of::<f32>()),
@@ -175,31 +175,31 @@ impl Graph {
         };
         let mut last = vec![0; self.values.len()];
         for (step, node) in self.nodes.iter().enumerate() {
+            last[node.output.0] = step;
             node.inputs.iter().for_each(|i| last[i.0] = step);
         }
         self.outputs.iter().chain(&self.input).for_each(|o| last[o.0] = usize::MAX);
         let mut alive = self.input.map_or(0, bytes);
-        let mut most = (alive, None);
+        let (mut most, mut at) = (alive, 0);
         for (step, node) in self.nodes.iter().enumerate() {
             let mut done: Vec<ValueId> = node.inputs.iter().copied().filter(|i| last[i.0] == step).collect();
             done.sort_unstable();
             done.dedup();
-            let freed: usize = done.iter().map(|&i| bytes(i)).fold(0, usize::saturating_add);
+            let own = bytes(node.output);
             let in_place = matches!(
                 node.op,
                 Op::Activation(_) | Op::Binary(_) | Op::Quantize(_) | Op::Reshape(_) | Op::Softmax { .. }
-            ) && done.iter().any(|&i| bytes(i) == bytes(node.output));
-            let here = alive.saturating_add(if in_place { 0 } else { bytes(node.output) });
-            if here > most.0 {
-                most = (here, Some(node));
+            ) && done.iter().any(|&i| bytes(i) == own);
+            let here = alive.saturating_add(if in_place { 0 } else { own });
+            if here > most {
+                (most, at) = (here, step);
             }
-            alive = alive.saturating_add(bytes(node.output)).saturating_sub(freed);
-            if last[node.output.0] == 0 {
-                // Nobody reads it.
-                alive = alive.saturating_sub(bytes(node.output));
-            }
+            // What nobody reads goes at once.
+            done.extend((last[node.output.0] == step).then_some(node.output));
+            alive = done.iter().fold(alive.saturating_add(own), |n, &i| n.saturating_sub(bytes(i)));
         }
-        most
+        let there = self.nodes.iter().take(at + 1).filter(|n| last[n.output.0] >= at);
+        (most, there.max_by_key(|n| bytes(n.output)))
     }
 }
 
@@ -291,7 +291,7 @@ mod tests {
         let back = g.add_node("back", back, vec![relu])?;
         g.outputs.push(back);
         let (bytes, node) = g.peak();
-        assert_eq!((bytes, node.map(|n| n.name.as_str())), ((16 + 64 + 16) * 4, Some("back")));
+        assert_eq!((bytes, node.map(|n| n.name.as_str())), ((16 + 64 + 16) * 4, Some("relu")));
         Ok(())
     }
 }

@@ -306,9 +306,9 @@ fn floods() -> Vec<Case> {
     for op in ["Concat", "MatMul", "Mul", "Add", "Where"] {
         let mut nodes = vec![of_shape("v0")];
         nodes.extend(
-            names.windows(2).map(|n| {
-                node(op, &[n[0].as_str(); 3][..if op == "Where" { 3 } else { 2 }], &[&n[1]]).int("axis", 0)
-            }),
+            names
+                .windows(2)
+                .map(|n| node(op, &[n[0].as_str(); 3][..if op == "Where" { 3 } else { 2 }], &[&n[1]]).int("axis", 0)),
         );
         cases.push(case(format!("flood_{op}"), around(17, &last(nodes, "v199"), &sizes[..1])));
     }

@@ -315,8 +315,8 @@ fn check_activations(graph: &Graph, image: usize) -> Result<()> {
             &node.name,
             node.op.name(),
             format!(
-                "at this node activations take {} MB at one time, and the limit for this image size is {} MB; take a smaller \
-                 input size",
+                "with its output, activations take {} MB at one time, and the limit for this image size is {} MB; take a \
+                 smaller input size",
                 bytes >> 20,
                 limit >> 20
             ),
