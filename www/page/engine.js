@@ -4,53 +4,123 @@
 import { createLens, LensError } from "../famlens.js";
 import { notify, report, sentence } from "./notices.js";
 import { set, state } from "./state.js";
+import { photosOnPage, view } from "./views.js";
 
-/** @import { BackendChoice, LensInfo, LensOptions, Progress } from "../famlens.js" */
+/** @import { BackendChoice, Lens, LensInfo, LensOptions } from "../famlens.js" */
 
 /** @type {string | null} the last note, so that it is told once */
 let lastNote = null;
 
-/** Which loading is the last one that was asked for: one that ends after it is let go of. */
-let turn = 0;
+/** The loading that goes on, if one does. A new one takes its place. @type {AbortController | null} */
+let loading = null;
+
+/** @returns {AbortController} */
+function begin() {
+  loading?.abort();
+  const mine = new AbortController();
+  loading = mine;
+  set({ busy: { phase: "code", loaded: 0, total: 0, cancel: () => mine.abort() } });
+  return mine;
+}
+
+/** @param {AbortController} mine @returns {boolean} whether it is still the loading that counts */
+function end(mine) {
+  if (loading !== mine) return false;
+  loading = null;
+  set({ busy: null });
+  return true;
+}
 
 /** Loads program and model; again after a failure. */
 export async function start() {
-  const mine = (turn += 1);
+  const mine = begin();
   state.lens?.dispose();
-  set({ lens: null, failed: null, measuring: false, busy: { phase: "code", loaded: 0, total: 0 } });
+  set({ lens: null, failed: null, measuring: false });
   try {
-    const lens = await create();
-    if (mine !== turn) return lens.dispose();
-    set({ lens, info: lens.info, busy: null });
+    const lens = await create(state.model, mine);
+    if (!end(mine)) return lens.dispose();
+    set({ lens, info: lens.info });
     tell(lens.info.note);
   } catch (error) {
-    if (mine === turn) set({ failed: sentence(error instanceof Error ? error.message : String(error)), busy: null });
+    if (end(mine)) set({ failed: mine.signal.aborted ? "Loading was stopped." : inWords(error), info: null });
   }
 }
 
 /**
- * The lens on the engine that was asked for; on the CPU if that is a GPU which is not to be had.
- * @param {NonNullable<LensOptions["model"]> | null} [from]
+ * A lens that has explained once, on the engine that was asked for; on the CPU if that is a GPU which is not to be had.
+ * @param {NonNullable<LensOptions["model"]> | null} model
+ * @param {AbortController} mine
  */
-async function create(from = state.model) {
-  const model = from ?? undefined;
+async function create(model, mine) {
+  const lens = await load(model, mine);
   try {
-    return await createLens({ model, backend: state.backend, onProgress, onInfo });
+    // The model that comes with famlens is known to explain.
+    if (model !== null) await tryOut(lens, mine.signal);
+    mine.signal.throwIfAborted();
+    return lens;
+  } catch (error) {
+    lens.dispose();
+    throw error;
+  }
+}
+
+/** @param {NonNullable<LensOptions["model"]> | null} from @param {AbortController} mine */
+async function load(from, mine) {
+  const { signal } = mine;
+  /** @type {LensOptions} */
+  const options = {
+    model: from ?? undefined,
+    signal,
+    onInfo,
+    onProgress(progress) {
+      // Measuring goes on behind an explanation that is there already, so it covers nothing.
+      if (progress.phase === "measure") set({ measuring: true });
+      else if (loading === mine) set({ busy: { ...progress, cancel: () => mine.abort() } });
+      else if (!signal.aborted) set({ busy: progress });
+    },
+  };
+  try {
+    return await createLens({ ...options, backend: state.backend });
   } catch (error) {
     if (!(error instanceof LensError) || error.code !== "no_gpu") throw error;
     set({ backend: "cpu" });
-    const lens = await createLens({ model, backend: "cpu", onProgress, onInfo });
+    const lens = await createLens({ ...options, backend: "cpu" });
     // Asked once more on a lens that lives, so that its info tells why there is no GPU.
     await lens.setBackend("webgpu").catch(report);
     return lens;
   }
 }
 
-/** @param {Progress} progress */
-function onProgress(progress) {
-  // Measuring goes on behind an explanation that is there already, so it covers nothing.
-  if (progress.phase === "measure") set({ measuring: true });
-  else set({ busy: progress });
+/** What says something about a photo or a choice and nothing about the model. */
+const NOT_THE_MODEL = new Set(["image", "network", "too_large", "argument", "target"]);
+
+/**
+ * Explains once, as the view on screen will: a model that cannot, or that crashes, shows it here, before anything rests
+ * on it. What it computes for this is kept by the lens and not computed again.
+ * @param {Lens} lens
+ * @param {AbortSignal} signal
+ */
+async function tryOut(lens, signal) {
+  const form = lens.info.model.hasStatistics ? "whitened" : "fam";
+  const explain = (/** @type {import("../famlens.js").ImageLike} */ image) =>
+    lens.explain({ query: image, classes: [{ name: "first", supports: [image] }], form, signal });
+  const [photo] = photosOnPage();
+  const ways = [() => view()?.explainOn?.(lens, signal), () => photo && explain(photo.source)];
+  for (const way of ways) {
+    try {
+      if (await way()) return;
+    } catch (error) {
+      if (signal.aborted || !NOT_THE_MODEL.has(/** @type {LensError} */ (error).code)) throw error;
+    }
+  }
+  await explain(plain());
+}
+
+/** A picture for who has none: from dark to light. */
+function plain() {
+  const side = 64;
+  const data = Uint8ClampedArray.from({ length: 4 * side * side }, (_, at) => (at % 4 === 3 ? 255 : (at >> 2) % 256));
+  return new ImageData(data, side, side);
 }
 
 /** @param {LensInfo} info */
@@ -62,44 +132,51 @@ function onInfo(info) {
 /** What names parts of one model, or needs what only that model has; it means nothing for another one. */
 const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "center", "pooling", "form"]);
 
+/** Of some choices, those that mean something for another model too. @param {import("./state.js").Choices} choices */
+export const lasting = choices => Object.fromEntries(Object.entries(choices).filter(([name]) => !OF_A_MODEL.has(name)));
+
 /** @type {(() => void)[]} */
 const leaving = [];
-/** Calls `run` when another model takes over, in the same turn, for what was only true of the one before. @param {() => void} run */
+/**
+ * Calls `run` when another model takes over, in the same turn, for what was only true of the one before.
+ * @param {() => void} run
+ */
 export const onNewModel = run => void leaving.push(run);
 
 /**
- * Goes on with another model. The one before is let go of once the other is there, so that one which cannot be loaded
- * changes nothing.
+ * Goes on with another model. The one before is let go of once the other has explained, so that one which cannot be
+ * loaded, cannot explain or crashes changes nothing.
  * @param {NonNullable<LensOptions["model"]> | null} model null for the one that comes with famlens
  * @returns {Promise<string | null>} why it cannot be
  */
 export async function chooseModel(model) {
-  const mine = (turn += 1);
-  set({ busy: { phase: "code", loaded: 0, total: 0 } });
+  const mine = begin();
   try {
-    const lens = await create(model);
-    if (mine !== turn) {
+    const lens = await create(model, mine);
+    if (!end(mine)) {
       lens.dispose();
       return "Another model has been chosen meanwhile.";
     }
     state.lens?.dispose();
-    const choices = Object.fromEntries(Object.entries(state.choices).filter(([name]) => !OF_A_MODEL.has(name)));
-    set({
-      model,
-      lens,
-      info: lens.info,
-      failed: null,
-      busy: null,
-      measuring: false,
-      choices,
-    });
+    set({ model, lens, info: lens.info, failed: null, measuring: false, choices: lasting(state.choices) });
     for (const run of leaving) run();
     tell(lens.info.note);
     return null;
   } catch (error) {
-    set({ busy: null });
-    return sentence(error instanceof Error ? error.message : String(error));
+    const still = state.lens ? ` ${state.lens.info.model.name} goes on.` : "";
+    if (!end(mine)) return "Another model has been chosen meanwhile.";
+    if (mine.signal.aborted) return `Loading was stopped.${still}`;
+    return `${inWords(error)}${still}`;
   }
+}
+
+/** Why a model cannot be used. @param {unknown} error */
+function inWords(error) {
+  if (error instanceof LensError && error.code === "crashed") {
+    const [, detail] = /\((.+)\)/.exec(error.message) ?? [];
+    return `The program crashed with this model before it had explained a photo${detail ? ` (${detail})` : ""}.`;
+  }
+  return sentence(error instanceof Error ? error.message : String(error));
 }
 
 /** @param {BackendChoice} backend */
@@ -129,7 +206,10 @@ export function tell(note) {
 /** The engine is gone: say so and offer a new one. @param {unknown} error */
 function restartable(error) {
   if (!(error instanceof LensError) || (error.code !== "crashed" && error.code !== "disposed")) return false;
-  if (error.code === "crashed") set({ failed: sentence(error.message), busy: null, lens: null, info: null });
+  if (error.code === "crashed") {
+    state.lens?.dispose();
+    set({ failed: sentence(error.message), busy: null, lens: null, info: null });
+  }
   return true;
 }
 

@@ -1,8 +1,8 @@
 // What is being worked on, and what went wrong with the engine: one box over whichever task is shown.
 
 import { byId } from "./dom.js";
-import { start } from "./engine.js";
-import { on, state } from "./state.js";
+import { again, onModels, running, useDefault } from "./model/models.js";
+import { on, set, state } from "./state.js";
 
 const PHASES = /** @type {Record<string, string>} */ ({
   code: "Loading the program",
@@ -29,6 +29,9 @@ function show() {
   byId("busy", HTMLElement).hidden = busy === null || busy.inPlace === true;
   byId("failed", HTMLElement).hidden = failed === null;
   byId("failed-text", HTMLElement).textContent = failed ?? "";
+  const usual = byId("use-default", HTMLButtonElement);
+  usual.hidden = running().id === "lite0";
+  byId("busy-cancel", HTMLButtonElement).hidden = !busy?.cancel;
   if (!busy) return;
   const { loaded, total } = busy;
   byId("busy-text", HTMLElement).textContent = phaseOf(busy);
@@ -40,5 +43,11 @@ function show() {
 
 export function mountProgress() {
   on(["busy", "failed", "lens"], show);
-  byId("retry", HTMLButtonElement).addEventListener("click", () => void start());
+  onModels(show);
+  byId("busy-cancel", HTMLButtonElement).addEventListener("click", () => state.busy?.cancel?.());
+  byId("retry", HTMLButtonElement).addEventListener("click", () => void again());
+  byId("use-default", HTMLButtonElement).addEventListener("click", async () => {
+    const why = await useDefault();
+    if (why) set({ failed: why });
+  });
 }

@@ -5,7 +5,7 @@ import { trouble } from "../engine.js";
 import { on, state } from "./state.js";
 import { thumb } from "../thumb.js";
 import { ask } from "./inputs.js";
-import { filled, optionsNow } from "./options.js";
+import { asked, filled, optionsNow } from "./options.js";
 import { state as page } from "../state.js";
 
 /** @import { SupportCheck } from "../../famlens.js" */
@@ -43,7 +43,7 @@ export function mount(container) {
     head.textContent = "Checking";
     try {
       const found = await lens.checkSupports({
-        classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
+        classes: asked(classes),
         ...optionsNow(),
         signal,
       });

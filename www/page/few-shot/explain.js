@@ -1,9 +1,9 @@
 // From the state to the lens and back: explains whenever an input changed, and drops what nobody waits for.
 
 import { LensError } from "../../famlens.js";
-import { onNewModel, tell, trouble } from "../engine.js";
+import { lasting, onNewModel, tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
-import { PUBLISHED, filled, formNow, optionsNow, same } from "./options.js";
+import { PUBLISHED, asked, filled, formNow, optionsNow, same } from "./options.js";
 import { notify, report, say, sentence } from "../notices.js";
 import { letGo } from "../photo.js";
 import { COLORS, on, set, shownIndex, state } from "./state.js";
@@ -38,7 +38,7 @@ async function explain() {
   const ask = async options => {
     const found = await lens.explain({
       query: query.source,
-      classes: used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) })),
+      classes: asked(classes),
       ...options,
       signal,
     });
@@ -61,7 +61,7 @@ async function explain() {
     if (state.beside && !same(options, PUBLISHED) && !isOf(state.published, lens)) {
       const published = await ask(PUBLISHED);
       if (signal.aborted) return;
-      asked.set(published, lens);
+      answeredBy.set(published, lens);
       set({ published });
     }
     const result = await ask(options);
@@ -106,7 +106,7 @@ function refuse(error) {
 }
 
 /** The lens that gave each result. @type {WeakMap<Result, Lens>} */
-const asked = new WeakMap();
+const answeredBy = new WeakMap();
 
 /**
  * Whether a result is of what is asked now: nothing but the choices has changed.
@@ -114,7 +114,9 @@ const asked = new WeakMap();
  * @param {Lens} lens
  */
 function isOf(result, lens) {
-  return result !== null && result.query === state.query && result.of === state.classes && asked.get(result) === lens;
+  return (
+    result !== null && result.query === state.query && result.of === state.classes && answeredBy.get(result) === lens
+  );
 }
 
 /** Whether what is on screen is the explanation of what was asked. */
@@ -223,6 +225,18 @@ function sweep() {
       letGo(photo);
     }
   }, SWEEP);
+}
+
+/**
+ * Explains what is asked now with another lens, as it will be asked once that lens has taken over.
+ * @param {Lens} lens
+ * @param {AbortSignal} signal
+ */
+export function explainOn(lens, signal) {
+  const { query, classes } = state;
+  if (!query || filled(classes).length === 0) return null;
+  const options = optionsNow(lasting(page.choices), lens.info);
+  return lens.explain({ query: query.source, classes: asked(classes), ...options, signal });
 }
 
 /** What the rest of the page may know of all this. @returns {Explained} */

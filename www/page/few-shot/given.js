@@ -5,7 +5,7 @@ import { el, icon } from "../dom.js";
 import { pickFiles } from "../drop.js";
 import { sentence } from "../notices.js";
 import { on, set, state } from "./state.js";
-import { choose, filled, optionsNow } from "./options.js";
+import { asked, choose, optionsNow } from "./options.js";
 import { set as setPage, state as page } from "../state.js";
 
 /**
@@ -163,10 +163,7 @@ export async function give(kind, file) {
 /** Explains once, since only that tells whether a file fits the embeddings. @param {Lens} lens @param {Kind} kind */
 async function tried(lens, kind) {
   const { query } = state;
-  const classes = filled(state.classes).map(({ name, photos }) => ({
-    name,
-    supports: photos.map(({ source }) => source),
-  }));
+  const classes = asked(state.classes);
   if (!query || classes.length === 0) return;
   const { form: _, method: _method, against: _against, ...options } = optionsNow();
   await lens.explain({ query: query.source, classes, ...options, ...(kind === "head" ? { head: "file" } : {}) });

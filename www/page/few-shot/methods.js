@@ -5,7 +5,7 @@ import { trouble } from "../engine.js";
 import { on, shownIndex, state } from "./state.js";
 import { valuesOf } from "../catalogue.js";
 import { makeGrid } from "./grid.js";
-import { filled, optionsNow, same } from "./options.js";
+import { asked, filled, optionsNow, same } from "./options.js";
 import { set as setPage, state as page } from "../state.js";
 
 /**
@@ -74,10 +74,9 @@ export function mount(container) {
     stop.hidden = false;
     says.textContent = "";
     try {
-      const asked = used.map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) }));
       const found = await lens.compareMethods({
         query: query.source,
-        classes: asked,
+        classes: asked(classes),
         methods: missing,
         ...options,
         signal,

@@ -15,30 +15,34 @@ export const PUBLISHED = { form: "fam" };
 /** Classes that can be compared. @param {ClassItem[]} classes */
 export const filled = classes => classes.filter(({ photos }) => photos.length > 0);
 
-/** The form that tells these classes apart best, for who has chosen none. */
-export function bestForm() {
+/** The form that tells these classes apart best with a model, for who has chosen none. */
+export function bestForm(info = page.info) {
   const several = filled(state.classes).length > 1;
-  const model = page.info?.model;
+  const model = info?.model;
   if (model?.hasStatistics) return several ? "discriminative" : "whitened";
   if (several) return "contrastive";
   return model?.hasMeanEmbedding ? "centred" : "fam";
 }
 
-/** The form that is asked for. */
-export const formNow = () => String(page.choices.form ?? bestForm());
+/** The form that is asked for, with these choices and of this model. */
+export const formNow = (choices = page.choices, info = page.info) => String(choices.form ?? bestForm(info));
 
 /**
  * What the lens is asked for: the choices, with names such as `"finer.flip"` as objects.
  * @returns {Record<string, unknown>}
  */
-export function optionsNow() {
-  const { rival, ...choices } = page.choices;
+export function optionsNow(chosen = page.choices, info = page.info) {
+  const { rival, ...choices } = chosen;
   // Until there is a file there is no module.
   if (choices.head === "file" && !state.given.head) delete choices.head;
   // Chosen by its name; the library counts the classes that it is given.
   const at = filled(state.classes).findIndex(({ name }) => name === rival);
-  return nested({ ...choices, ...(at >= 0 ? { rival: at } : {}), form: formNow() });
+  return nested({ ...choices, ...(at >= 0 ? { rival: at } : {}), form: formNow(chosen, info) });
 }
+
+/** The classes as the lens takes them. @param {ClassItem[]} classes */
+export const asked = classes =>
+  filled(classes).map(({ name, photos }) => ({ name, supports: photos.map(({ source }) => source) }));
 
 /** @param {Choices} choices */
 export function nested(choices) {

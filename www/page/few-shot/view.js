@@ -6,7 +6,7 @@ import { mountChannels } from "./channels.js";
 import { mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
 import { mountPickers, taker } from "./drop.js";
-import { follow, isExplained } from "./explain.js";
+import { explainOn, follow, isExplained } from "./explain.js";
 import { mountGiven } from "./given.js";
 import { loadExample } from "./inputs.js";
 import { mountModes } from "./modes.js";
@@ -46,6 +46,7 @@ export function mount(container, context) {
   return {
     taker,
     isReady: isExplained,
+    explainOn,
     photos: () => [
       ...(state.query ? [state.query] : []),
       ...state.queries,

@@ -65,6 +65,33 @@ function source({ url, own }) {
   return url;
 }
 
+/** Under which name the browser keeps the model that is being started: what is still there at the next visit failed. */
+const STARTING = "starting";
+
+/**
+ * Marks a model that the browser knows at the next visit as being started, until it has explained or the page has seen
+ * it fail. A model that takes the whole page down with it leaves the mark behind.
+ * @template T
+ * @param {string} id
+ * @param {() => Promise<T>} load
+ * @returns {Promise<T>}
+ */
+async function marked(id, load) {
+  if (!lasts(id)) return load();
+  remember(STARTING, id);
+  try {
+    return await load();
+  } finally {
+    remember(STARTING, null);
+  }
+}
+
+/** Starts the running model again after a failure. */
+export const again = () => marked(models.running, start);
+
+/** The model that comes with famlens, for when another one fails. */
+export const useDefault = () => use(SHIPPED[0]);
+
 /** Finds what this browser keeps, and starts with the model that was used last, if it is still to be had. */
 export async function startRemembered() {
   const wanted = recall("model");
@@ -80,10 +107,26 @@ export async function startRemembered() {
   if (wanted !== null) await reading;
   const entry = models.entries.find(({ id }) => id === wanted);
   if (!entry || entry.id === "lite0") return start();
+  const left = recall(STARTING) === entry.id;
+  if (left) {
+    remember(STARTING, null);
+    remember("model", null);
+    notify({
+      kind: "error",
+      text: `${entry.name} had not explained a photo when this page was last closed, so it was not started again.`,
+      action: {
+        label: "Start it",
+        run: () => void use(entry).then(why => why && notify({ kind: "error", text: why })),
+      },
+    });
+    return start();
+  }
   models.running = entry.id;
   set({ model: source(entry) });
-  await start();
-  if (!state.failed || !entry.own) return tell();
+  tell();
+  await again();
+  // What ships fails for want of a connection alone, and can be tried again.
+  if (!state.failed || !entry.own) return;
   const why = state.failed;
   remember("model", null);
   models.running = "lite0";
@@ -115,16 +158,18 @@ function replace(old, now) {
   tell();
 }
 
+/** Whether a model is another one than the usual, and still there at the next visit. @param {string} id */
+const lasts = id => id !== "lite0" && !id.startsWith("own-");
+
 /** @param {string} id */
 function run(id) {
   models.running = id;
-  // A model for this visit is not there at the next one.
-  remember("model", id === "lite0" || id.startsWith("own-") ? null : id);
+  remember("model", lasts(id) ? id : null);
 }
 
 /** Goes on with another model. @param {Entry} entry @returns {Promise<string | null>} why it cannot be */
 export async function use(entry) {
-  const why = await chooseModel(source(entry));
+  const why = await marked(entry.id, () => chooseModel(source(entry)));
   if (why === null) run(entry.id);
   tell();
   return why;
@@ -144,7 +189,7 @@ export async function useOwn(given, settings, entry) {
     statistics: given.statistics !== null,
   });
   const asked = { ...given, manifest };
-  const why = await chooseModel(source(entryOf(asked, null)));
+  const why = await marked(entry?.id ?? "own-new", () => chooseModel(source(entryOf(asked, null))));
   if (why !== null) return why;
   // What was left to the library is said from here on, so that the settings mean the same wherever they are read.
   const found = state.lens?.info.model;

@@ -28,6 +28,17 @@ let loading = false;
 const rows = el("ul", { class: "model-rows", "data-testid": "models" });
 const error = el("p", { class: "model-error", role: "alert", "data-testid": "model-error", hidden: true });
 const progress = el("p", { class: "fine model-progress", role: "status" });
+const stop = el(
+  "button",
+  {
+    type: "button",
+    class: "link",
+    "data-testid": "model-cancel",
+    hidden: true,
+    onclick: () => state.busy?.cancel?.(),
+  },
+  "Cancel",
+);
 const facts = el("dl", { class: "facts" });
 const form = settingsForm({
   use: settings => void attempt(() => take(settings)),
@@ -68,6 +79,7 @@ export function mountRoom() {
     bring,
     error,
     progress,
+    stop,
     network.element,
     form.element,
     el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts),
@@ -77,9 +89,10 @@ export function mountRoom() {
     picker.value = "";
   });
   onModels(show);
-  on(["info"], show);
+  on(["info", "failed"], show);
   on(["busy"], () => {
     progress.textContent = loading && state.busy ? phaseOf(state.busy) : "";
+    stop.hidden = !loading || !state.busy?.cancel;
   });
 }
 
@@ -145,6 +158,7 @@ async function attempt(load) {
   form.wait(false);
   rows.inert = false;
   progress.textContent = "";
+  stop.hidden = true;
   fail(why);
 }
 
@@ -225,7 +239,7 @@ function row(entry) {
       own && key === null && act("Keep", () => void keep(entry)),
       own && act("Rename", () => edit(entry, title)),
       own && act("Remove", () => void attempt(() => remove(entry))),
-      runs
+      runs && !state.failed
         ? el("span", { class: "model-runs" }, "In use")
         : el(
             "button",
@@ -233,10 +247,10 @@ function row(entry) {
               type: "button",
               class: "button",
               "data-focus": `use-${id}`,
-              "aria-label": `Use ${name}`,
+              "aria-label": `${runs ? "Start" : "Use"} ${name}`,
               onclick: () => pick(entry),
             },
-            "Use",
+            runs ? "Start again" : "Use",
           ),
     ),
   );
