@@ -4,8 +4,8 @@ import { LensError } from "../../famlens.js";
 import { lasting, onNewModel, tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
 import { PUBLISHED, asked, filled, formNow, optionsNow, same } from "./options.js";
-import { notify, report, say, sentence } from "../notices.js";
-import { letGo } from "../photo.js";
+import { notify, report, say, sentence, settle } from "../notices.js";
+import { mountMemory } from "./memory.js";
 import { COLORS, on, set, shownIndex, state } from "./state.js";
 import { set as setPage, state as page } from "../state.js";
 
@@ -70,6 +70,7 @@ async function explain() {
     lastChoices = page.choices;
     const { backend, timings } = result.found;
     setPage({ took: { backend, forward: timings.forward, mix: timings.mix, total: timings.total } });
+    settle("explain");
     end({ result, channelMaps: [], ...(same(options, PUBLISHED) ? { published: null } : {}) });
     tell(result.found.note);
   } catch (error) {
@@ -102,6 +103,7 @@ function refuse(error) {
     kind: "error",
     text: sentence(error.message),
     action: { label: "Take it back", run: () => setPage({ choices: back }) },
+    topic: "explain",
   });
 }
 
@@ -162,6 +164,7 @@ function tellUnreadable(failed) {
         kind: "error",
         text: sentence(error.message),
         action: { label: "Try again", run: () => void explain() },
+        topic: "explain",
       });
   }
   if (failed.length > 2)
@@ -202,31 +205,6 @@ function announce() {
   );
 }
 
-/** Everything the lens has been given that was on the page, by source. @type {Map<File | Blob | string, Photo>} */
-const given = new Map();
-const SWEEP = 20_000;
-let sweeping = 0;
-
-/** Lets go of photos that are nowhere on the page any more, once nothing can bring them back. */
-function sweep() {
-  clearTimeout(sweeping);
-  const photos = [...state.queries, ...state.classes.flatMap(one => one.photos)];
-  for (const photo of photos) given.set(photo.source, photo);
-  const here = new Set(photos.map(({ source }) => source));
-  if (given.size === here.size) return;
-  sweeping = setTimeout(() => {
-    // As long as an undo is offered, it must find everything.
-    if (document.querySelector(".notice .link")) return sweep();
-    const still = new Set([...state.queries, ...state.classes.flatMap(one => one.photos)].map(({ source }) => source));
-    for (const [source, photo] of given) {
-      if (still.has(source) || source === state.result?.query.source) continue;
-      given.delete(source);
-      void page.lens?.forget(source);
-      letGo(photo);
-    }
-  }, SWEEP);
-}
-
 /**
  * Explains what is asked now with another lens, as it will be asked once that lens has taken over.
  * @param {Lens} lens
@@ -255,7 +233,7 @@ function explained() {
 }
 
 export function follow() {
-  on(["queries", "classes"], sweep);
+  mountMemory();
   onNewModel(() => set({ result: null, published: null, channel: null, channelMaps: [] }));
   on(["choices", "classes", "query", "result", "picked", "info"], () => setPage({ explained: explained() }));
   on(["choices"], () => set({ channel: null }));

@@ -1,8 +1,8 @@
 // Everything the user can do to photos and classes. Each action makes new lists, so that an old state can be taken
 // back.
 
-import { notify } from "../notices.js";
 import { examplePhoto, key, photoOf } from "../photo.js";
+import { offerUndo } from "./memory.js";
 import { COLORS, set, state } from "./state.js";
 
 /**
@@ -16,14 +16,6 @@ function freeColor(classes) {
   const used = new Set(classes.map(({ color }) => color));
   for (let color = 0; color < COLORS; color += 1) if (!used.has(color)) return color;
   return classes.length % COLORS;
-}
-
-/**
- * @param {string} text
- * @param {() => void} run takes back what was done, and nothing that was done since
- */
-function offerUndo(text, run) {
-  notify({ text, action: { label: "Undo", run } });
 }
 
 /**
@@ -89,6 +81,17 @@ export function removeQuery(photo) {
   set(asked ? { queries, query: queries[0] ?? null, picked: null, channel: null } : { queries });
   offerUndo(`${photo.name} removed.`, () =>
     set({ queries: putBack(state.queries, at, photo), query: asked ? photo : (state.query ?? photo) }),
+  );
+}
+
+/** Empties the row of photos but for the one that is asked about. */
+export function clearQueries() {
+  const { query } = state;
+  const gone = state.queries.filter(photo => photo !== query);
+  set({ queries: query ? [query] : [] });
+  const what = gone.length === 1 ? gone[0].name : `${gone.length} photos`;
+  offerUndo(`${what} removed.`, () =>
+    set({ queries: [...state.queries, ...gone.filter(photo => !state.queries.includes(photo))] }),
   );
 }
 

@@ -1,7 +1,7 @@
 // The row of photos to ask about: examples and the user's own.
 
 import { el, icon, roving } from "../dom.js";
-import { ask, removeQuery } from "./inputs.js";
+import { ask, clearQueries, removeQuery } from "./inputs.js";
 import { on, set, state } from "./state.js";
 import { dragOut } from "../drop.js";
 import { thumb } from "../thumb.js";
@@ -14,11 +14,16 @@ const items = new Map();
 
 export function mountStrip() {
   roving(parts.strip, ".strip-photo");
+  parts.stripClear.addEventListener("click", () => {
+    clearQueries();
+    /** @type {HTMLElement | null} */ (parts.strip.querySelector(".strip-photo"))?.focus();
+  });
   on(["queries", "query"], show);
 }
 
 function show() {
   const { queries, query } = state;
+  parts.stripClear.hidden = queries.length < 2;
   for (const [key, item] of items) {
     if (queries.some(photo => photo.key === key)) continue;
     item.remove();
