@@ -1,6 +1,7 @@
 // The About panel: what this is, the model, whose photos these are.
 
 import { byId, el, icon } from "./dom.js";
+import { keeping } from "./keeping.js";
 import { EXAMPLES, examples } from "./photo.js";
 import { on, state } from "./state.js";
 
@@ -8,6 +9,7 @@ export async function mountAbout() {
   const attributions = (await examples())?.attributions ?? [];
   const dialog = byId("about", HTMLDialogElement);
   const model = el("p", {});
+  const kept = keeping();
   dialog.append(
     el(
       "div",
@@ -32,16 +34,19 @@ export async function mountAbout() {
       el(
         "p",
         {},
-        "The map is a Feature Activation Map (FAM, arXiv 2307.05017): each channel of the network's last layer is " +
+        "The map is a Feature Activation Map (",
+        linkOrText("https://arxiv.org/abs/2307.05017", "FAM, arXiv 2307.05017"),
+        "): each channel of the network's last layer is " +
           "weighted by what it adds to the similarity, and the weighted channels are laid over the photo.",
       ),
       el("h3", {}, "Your images"),
       el(
         "p",
         {},
-        "Program and model come from the server that this page came from; everything is computed in this browser. " +
+        "Program and model come from the server that this page came from. Everything is computed in this browser. " +
           "No photo leaves this machine, and none is kept after the page is closed.",
       ),
+      kept.element,
       el("h3", {}, "Model"),
       model,
       el("h3", {}, "Example photos"),
@@ -61,7 +66,10 @@ export async function mountAbout() {
       el("p", {}, "famlens is free software under MIT or Apache-2.0, at your choice."),
     ),
   );
-  byId("about-button", HTMLButtonElement).addEventListener("click", () => dialog.showModal());
+  byId("about-button", HTMLButtonElement).addEventListener("click", () => {
+    dialog.showModal();
+    void kept.show();
+  });
   dialog.addEventListener("click", event => {
     if (event.target === dialog) dialog.close();
   });

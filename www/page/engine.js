@@ -113,14 +113,7 @@ async function tryOut(lens, signal) {
       if (signal.aborted || !NOT_THE_MODEL.has(/** @type {LensError} */ (error).code)) throw error;
     }
   }
-  await explain(plain());
-}
-
-/** A picture for who has none: from dark to light. */
-function plain() {
-  const side = 64;
-  const data = Uint8ClampedArray.from({ length: 4 * side * side }, (_, at) => (at % 4 === 3 ? 255 : (at >> 2) % 256));
-  return new ImageData(data, side, side);
+  await lens.probe({ signal });
 }
 
 /** @param {LensInfo} info */

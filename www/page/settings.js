@@ -12,11 +12,20 @@ export function recall(name) {
   }
 }
 
+/** Whether the user has had everything deleted: nothing is kept again on this visit. */
+let forgotten = false;
+
+/** Keeps no more settings on this visit, so that what was deleted does not come back by itself. */
+export function forgetSettings() {
+  forgotten = true;
+}
+
 /**
  * @param {string} name
  * @param {string | null} value
  */
 export function remember(name, value) {
+  if (forgotten && value !== null) return;
   try {
     if (value === null) localStorage.removeItem(`famlens.${name}`);
     else localStorage.setItem(`famlens.${name}`, value);

@@ -7,6 +7,7 @@ import { notify } from "../notices.js";
 import { on, set } from "./state.js";
 import { formNow } from "./options.js";
 import { set as setPage, state as page } from "../state.js";
+import { answered, LIMITS } from "../../lens/storage.js";
 import { parts } from "./markup.js";
 
 /** @import { StatisticsInfo } from "../../famlens.js" */
@@ -33,7 +34,9 @@ export function mountStatistics() {
       await lens
         .setStatistics(bytes)
         .then(again)
-        .catch(error => (error.code === "argument" ? store(lens.info.model.identity, null) : undefined));
+        .catch(error =>
+          error.code === "argument" ? store(lens.info.model.identity, null).catch(() => {}) : undefined,
+        );
   });
   on(["lens", "result"], async () => {
     const found = await page.lens?.statistics().catch(() => null);
@@ -50,11 +53,14 @@ export function mountStatistics() {
     try {
       const folder = files[0].webkitRelativePath.split("/")[0] || "your images";
       const { bytes, ...found } = await lens.adaptStatistics(files, { source: folder, signal: adapting.signal });
-      await store(lens.info.model.identity, bytes);
+      const why = await store(lens.info.model.identity, bytes).then(
+        () => "",
+        error => ` They are for this visit only: ${error.message}`,
+      );
+      const few = found.images < STEADY ? " About a hundred would make it steadier." : "";
       notify({
-        text:
-          `Adapted to ${found.images} images of ` +
-          `${folder}.${found.images < STEADY ? " About a hundred would make it steadier." : ""}`,
+        kind: why ? "error" : "info",
+        text: `Adapted to ${found.images} images of ${folder}.${few}${why}`,
       });
       again();
     } catch (error) {
@@ -69,7 +75,7 @@ export function mountStatistics() {
     const { lens } = page;
     if (!lens) return;
     await lens.setStatistics(null).catch(trouble);
-    await store(lens.info.model.identity, null);
+    await store(lens.info.model.identity, null).catch(trouble);
     again();
   });
 }
@@ -95,15 +101,27 @@ const address = model => new URL(`../../statistics/${encodeURIComponent(model)}`
 
 /** @param {string} model @returns {Promise<Uint8Array | null>} */
 async function stored(model) {
-  const found = await globalThis.caches?.match(address(model)).catch(() => null);
-  return found ? new Uint8Array(await found.arrayBuffer()) : null;
+  if (!globalThis.caches) return null;
+  const read = async () => {
+    const found = await caches.match(address(model));
+    return found ? new Uint8Array(await found.arrayBuffer()) : null;
+  };
+  return answered(read(), LIMITS.answer).catch(() => null);
 }
 
-/** @param {string} model @param {Uint8Array | null} bytes */
+/**
+ * Keeps statistics for the next visit, or with null forgets them.
+ * @param {string} model
+ * @param {Uint8Array | null} bytes
+ * @throws {import("../../famlens.js").LensError} `storage`
+ */
 async function store(model, bytes) {
   if (!globalThis.caches) return;
-  const kept = await caches.open("famlens-statistics");
-  await (bytes
-    ? kept.put(address(model), new Response(/** @type {Uint8Array<ArrayBuffer>} */ (bytes)))
-    : kept.delete(address(model)));
+  const write = async () => {
+    const kept = await caches.open("famlens-statistics");
+    await (bytes
+      ? kept.put(address(model), new Response(/** @type {Uint8Array<ArrayBuffer>} */ (bytes)))
+      : kept.delete(address(model)));
+  };
+  await answered(write(), LIMITS.write);
 }

@@ -155,6 +155,8 @@ export function mount(container, context) {
       const seconds = (performance.now() - begun) / 1000;
       const known = result.known > 0 ? `, ${result.known} known before` : "";
       context.say(`${result.embedded} photos embedded${known}.`);
+      if (result.notKept)
+        context.notify({ kind: "error", text: `The next visit computes these again. ${result.notKept}` });
       if (result.failed.length > 0) tellFailed(result.failed);
       else if (seconds > 3)
         context.notify({ text: `${result.embedded} photos embedded in ${seconds.toFixed(0)} s${known}.` });
@@ -341,10 +343,12 @@ export function mount(container, context) {
     ask(null);
     grid.letGo();
     if (!old) return;
-    const kept = await old.kept();
+    const kept = await old.kept().catch(() => null);
+    const what = kept === null ? "what it kept of it" : `${kept} embedding${kept === 1 ? "" : "s"}`;
+    const forget = () => void old.forgetKept().then(() => context.notify({ text: "Forgotten." }), context.report);
     context.notify({
-      text: `Gallery cleared. This browser still keeps ${kept} embedding${kept === 1 ? "" : "s"} (no photos).`,
-      action: { label: "Forget them", run: () => void old.forgetKept() },
+      text: kept === 0 ? "Gallery cleared." : `Gallery cleared. This browser still keeps ${what} (no photos).`,
+      action: kept === 0 ? undefined : { label: "Forget them", run: forget },
     });
     await old.dispose();
   }

@@ -2,7 +2,7 @@
 // browser.
 
 import { chooseModel, start } from "../engine.js";
-import { notify } from "../notices.js";
+import { notify, report, sentence } from "../notices.js";
 import { recall, remember } from "../settings.js";
 import { set, state } from "../state.js";
 import { manifestOf, settingsOf } from "./settings.js";
@@ -95,14 +95,15 @@ export const useDefault = () => use(SHIPPED[0]);
 /** Finds what this browser keeps, and starts with the model that was used last, if it is still to be had. */
 export async function startRemembered() {
   const wanted = recall("model");
-  const reading = keptModels().then(kept => {
+  const reading = keptModels().then(({ kept, unreadable }) => {
+    if (unreadable.length > 0) tellUnreadable(unreadable);
     models.entries = [
       ...SHIPPED,
       ...kept.map(({ key, model }) => entryOf(model, key)),
       ...models.entries.filter(({ own, key }) => own && key === null),
     ];
     tell();
-  });
+  }, notRead);
   // The model that comes with famlens does not wait for the browser's storage.
   if (wanted !== null) await reading;
   const entry = models.entries.find(({ id }) => id === wanted);
@@ -134,6 +135,24 @@ export async function startRemembered() {
   tell();
   await start();
   notify({ kind: "error", text: `${entry.name} could not be used: ${why}` });
+}
+
+/** @param {Error} error */
+function notRead({ message }) {
+  // Whoever keeps no model misses none.
+  if (lasts(recall("model") ?? "lite0"))
+    notify({ kind: "error", text: `The models that you kept are not to be had. ${message}` });
+}
+
+/** @param {number[]} keys */
+function tellUnreadable(keys) {
+  const forget = () => void Promise.all(keys.map(dropModel)).catch(report);
+  const [what, them] = keys.length === 1 ? ["A model", "it"] : [`${keys.length} models`, "them"];
+  notify({
+    kind: "error",
+    text: `${what} that you kept cannot be read any more. Bring the file again to use ${them}.`,
+    action: { label: `Forget ${them}`, run: forget },
+  });
 }
 
 /** @param {number} bytes */
@@ -203,35 +222,49 @@ export async function useOwn(given, settings, entry) {
   };
   const now = entryOf(own, entry?.key ?? null);
   if (entry?.key != null)
-    await keepModel(own, entry.key).catch(() =>
-      notify({ kind: "error", text: "The browser did not keep the changed settings." }),
-    );
+    await keepModel(own, entry.key).catch(notKept("The changed settings are for this visit only."));
   models.entries = entry ? models.entries.map(one => (one.id === entry.id ? now : one)) : [...models.entries, now];
   run(now.id);
   tell();
   return null;
 }
 
+/**
+ * Tells that the browser did not do it, why, and what that means.
+ * @param {string} so
+ */
+const notKept =
+  so =>
+  (/** @type {Error} */ { message }) =>
+    notify({ kind: "error", text: `${sentence(message)} ${so}` });
+
 /** @param {Entry} entry */
 export async function keep(entry) {
   if (!entry.own) return;
   try {
     replace(entry, entryOf(entry.own, await keepModel(entry.own, null)));
-    notify({ text: `${entry.name} stays in this browser until you remove it.` });
-  } catch {
-    notify({ kind: "error", text: "This browser did not keep the model: its storage is full or switched off." });
+  } catch (error) {
+    return notKept(`${entry.name} is there for this visit only.`)(/** @type {Error} */ (error));
   }
+  // Browsers may clear what a page keeps when space runs out, unless they have promised not to.
+  const lasting = (await navigator.storage?.persist?.().catch(() => false)) ?? false;
+  const until = lasting
+    ? "until you remove it"
+    : "until you remove it. If space runs out, the browser may remove it before";
+  notify({ text: `${entry.name} stays in this browser ${until}.` });
 }
 
-const notKept = () =>
-  notify({ kind: "error", text: "The browser did not keep the change: its storage is full or switched off." });
+/** All that was kept has been deleted: models of the user's that are still in the list are there for this visit. */
+export function nothingKept() {
+  for (const entry of models.entries) if (entry.own && entry.key !== null) replace(entry, entryOf(entry.own, null));
+}
 
 /** @param {Entry} entry @param {string} name */
 export async function rename(entry, name) {
   const { own, key } = entry;
   if (!own || !name || name === entry.name) return;
   const renamed = { ...own, manifest: { ...own.manifest, name } };
-  if (key !== null) await keepModel(renamed, key).catch(notKept);
+  if (key !== null) await keepModel(renamed, key).catch(notKept("The new name is for this visit only."));
   models.entries = models.entries.map(one => (one.id === entry.id ? { ...one, name, own: renamed } : one));
   if (models.running === entry.id && state.lens) {
     state.lens.info.model.name = name;
@@ -252,11 +285,23 @@ export async function remove(entry) {
     const why = await use(SHIPPED[0]);
     if (why) return why;
   }
-  if (key !== null) await dropModel(key).catch(notKept);
+  try {
+    if (key !== null) await dropModel(key);
+  } catch (error) {
+    return `${entry.name} is still kept. ${/** @type {Error} */ (error).message}`;
+  }
   models.entries = models.entries.filter(({ id }) => id !== entry.id);
   tell();
   const back = async () => {
-    const again = entryOf(own, key === null ? null : await keepModel(own, key).catch(() => null));
+    const lost = notKept(`${entry.name} is there for this visit only.`);
+    const kept =
+      key === null
+        ? null
+        : await keepModel(own, key).catch(error => {
+            lost(error);
+            return null;
+          });
+    const again = entryOf(own, kept);
     models.entries = [...models.entries, again];
     tell();
   };

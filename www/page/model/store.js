@@ -1,43 +1,39 @@
 // Models of the user's that this browser keeps between visits, because they said so: file and settings, in IndexedDB.
 
-import { MODELS, deleteRow, readRows, withTable } from "../../lens/storage.js";
+import { deleteRow, MODELS, readRows, withTable } from "../../lens/storage.js";
 
 /**
  * @import { Manifest } from "./settings.js"
  * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest}} OwnModel
  */
 
-/**
- * Whether a row is what {@link keepModel} writes.
- * @param {any} row
- * @returns {row is OwnModel}
- */
-const isWhole = row =>
-  typeof row?.file === "string" &&
-  row.onnx instanceof Blob &&
-  (row.statistics === null || row.statistics instanceof Blob) &&
-  typeof row.manifest === "object" &&
-  row.manifest !== null;
+/** @param {any} value @returns {value is OwnModel} */
+const isModel = value => value?.onnx instanceof Blob && typeof value.manifest === "object" && value.manifest !== null;
 
 /**
- * What is kept, with its keys; nothing where the browser keeps nothing. Damaged rows are left out.
- * @returns {Promise<{key: number, model: OwnModel}[]>}
+ * What is kept, with its keys, and the keys of what is kept and cannot be read, which is no reason to lose the rest.
+ * @returns {Promise<{kept: {key: number, model: OwnModel}[], unreadable: number[]}>}
+ * @throws {import("../../famlens.js").LensError} `storage`
  */
 export async function keptModels() {
-  const rows = await readRows(MODELS).catch(() => []);
-  return rows.flatMap(({ key, value }) => (isWhole(value) ? [{ key: Number(key), model: value }] : []));
+  const rows = await readRows(MODELS);
+  const [good, bad] = [rows.filter(({ value }) => isModel(value)), rows.filter(({ value }) => !isModel(value))];
+  return {
+    kept: good.map(({ key, value }) => ({ key: Number(key), model: value })),
+    unreadable: bad.map(({ key }) => Number(key)),
+  };
 }
 
 /**
- * Keeps a model, in place of the one with this key if there is one.
+ * Keeps a model, in place of the one with this key if there is one. It is kept when this resolves.
  * @param {OwnModel} model
  * @param {number | null} key
- * @returns {Promise<number>} its key, once the browser has written it
+ * @returns {Promise<number>} its key
  */
 export async function keepModel(model, key) {
   const put = (/** @type {IDBObjectStore} */ table) => (key === null ? table.add(model) : table.put(model, key));
   return Number((await withTable(MODELS, "readwrite", put)).result);
 }
 
-/** @param {number} key @returns {Promise<void>} */
+/** @param {number} key */
 export const dropModel = key => deleteRow(MODELS, key);

@@ -1,0 +1,63 @@
+// What this browser keeps of famlens, in words, and one button that deletes all of it: a part of the About panel.
+
+import { forgetEverything, stored } from "../famlens.js";
+import { el } from "./dom.js";
+import { nothingKept } from "./model/models.js";
+import { notify, report } from "./notices.js";
+import { forgetSettings } from "./settings.js";
+
+/** @import { Stored } from "../famlens.js" */
+
+/** What there is of each kind. @type {Record<Stored["kind"], [string, string]>} */
+const NAMES = {
+  models: ["model", "models"],
+  embeddings: ["embedding", "embeddings"],
+  statistics: ["set of statistics", "sets of statistics"],
+  settings: ["setting", "settings"],
+};
+
+export function keeping() {
+  const list = el("ul", { class: "keeping", "data-testid": "stored" });
+  const forget = el(
+    "button",
+    { type: "button", class: "button", "data-testid": "forget-everything", onclick: () => void forgetAll() },
+    "Delete all of it",
+  );
+  const element = el(
+    "section",
+    { "aria-labelledby": "keeping-title" },
+    el("h3", { id: "keeping-title" }, "What this browser keeps"),
+    list,
+    forget,
+  );
+
+  /** Asks the browser again; called whenever the panel opens. */
+  async function show() {
+    const kinds = await stored().catch(report);
+    if (!kinds) return;
+    list.replaceChildren(...kinds.map(item));
+    forget.disabled = kinds.every(({ count }) => count === 0);
+  }
+
+  async function forgetAll() {
+    forget.disabled = true;
+    try {
+      await forgetEverything();
+      forgetSettings();
+      nothingKept();
+      notify({ text: "Deleted. What is on the page stays until you close it." });
+    } catch (error) {
+      report(error);
+    }
+    await show();
+  }
+
+  return { element, show };
+}
+
+/** @param {Stored} one */
+function item({ kind, says, count, error }) {
+  const [single, many] = NAMES[kind];
+  const title = count === null ? many : `${count === 0 ? "No" : count} ${count === 1 ? single : many}`;
+  return el("li", { "data-kind": kind, "data-count": count }, el("strong", {}, `${title}:`), ` ${error ?? says}`);
+}
