@@ -49,8 +49,17 @@ export function mount(container) {
       });
       if (signal.aborted) return;
       const judged = found.images.filter(({ predicted }) => predicted !== null);
+      if (judged.length === 0) {
+        head.textContent = "Add a second photo to a class: the one photo of a class has no others to check it.";
+        return;
+      }
       const right = judged.filter(one => one.predicted === one.class).length;
-      head.textContent = `${right} of ${judged.length} photos are recognised by the others (${found.score}).`;
+      const alone = found.images.length - judged.length;
+      const only =
+        alone === 1 ? "One is the only photo of its class." : `${alone} are the only photos of their classes.`;
+      const left = alone > 0 ? ` ${only}` : "";
+      const by = found.score ? ` (${found.score})` : "";
+      head.textContent = `${right} of ${judged.length} photos are recognised by the others${by}.${left}`;
       table.replaceChildren(confusion(found));
       notes.replaceChildren(...found.notes.map(note => el("li", {}, note)));
       const photos = used.flatMap(one => one.photos);
