@@ -21,7 +21,8 @@ import { drawing, on, set, state } from "./state.js";
  * @property {() => boolean} [isReady] whether what it shows is the answer to what was asked; true if it has nothing to
  *   compute
  * @property {() => Photo[]} [photos] the photos that it is about, the one to show first at the front
- * @property {(lens: Lens, signal: AbortSignal) => Promise<unknown> | null} [explainOn] explains what it shows with another
+ * @property {(lens: Lens, signal: AbortSignal) => Promise<unknown> | null} [explainOn] explains what it shows with
+ *   another
  *   lens, which is tried out before it takes over; null if there is nothing to explain
  * @property {() => Record<string, unknown>} [tells] what it shows, for programs that drive the page (`window.famlens`)
  * @property {() => void} [show] called whenever it comes on screen, after `mount` too

@@ -1,4 +1,5 @@
-// What the page as a whole knows. Everybody reads `state` and listens with `on`; only `set` changes it. What belongs to one view is that view's own.
+// What the page as a whole knows. Everybody reads `state` and listens with `on`; only `set` changes it. What belongs
+// to one view is that view's own.
 
 import { createStore, listener } from "./store.js";
 
@@ -9,14 +10,17 @@ import { createStore, listener } from "./store.js";
  * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
  * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, threshold: number}} Look
  *
- * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is left to the page.
+ * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is
+ * left to the page.
  * @typedef {Record<string, unknown>} Choices
  *
  * What is being worked on; `inPlace` if a view shows that itself, `cancel` if it can be given up.
  * @typedef {{phase: string, loaded: number, total: number, inPlace?: boolean, cancel?: () => void}} Busy
  *
- * What the few-shot view explains: the form, whether there are several classes to set against each other, whether nothing is asked at present, and
- * the target layer of the explanation on screen, and the map that is shown of it: of the class `name`, over a photo of this size.
+ * What the few-shot view explains: the form, whether there are several classes to set against each other, whether
+ * nothing is asked at present, and
+ * the target layer of the explanation on screen, and the map that is shown of it: of the class `name`, over a photo of
+ * this size.
  * @typedef {{form: string, several: boolean, idle: boolean, target: string | null,
  *   shown: {photo: Photo, map: LensMap, name: string, width: number, height: number} | null}} Explained
  *

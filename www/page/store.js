@@ -1,4 +1,5 @@
-// A part of what the page knows: values by name, and who listens to them. Listeners run once for all changes of one turn, of all stores together.
+// A part of what the page knows: values by name, and who listens to them. Listeners run once for all changes of one
+// turn, of all stores together.
 
 /** @typedef {{order: number, run: () => void}} Listener */
 

@@ -110,7 +110,7 @@ test("a model that crashes at its first explanation is told as that, and the one
   assert.equal(found.classes[found.predicted].name, "Bird");
 });
 
-test("a kept model that crashes locks no visit: the page goes on with its own, and does not start it again", async () => {
+test("a kept model that crashes locks no visit: the page goes on with its own model", async () => {
   lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
   const { page } = lens;
   await keep(page, "crasher");

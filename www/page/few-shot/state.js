@@ -9,8 +9,10 @@ import { listen, state as page } from "../state.js";
  *
  * @typedef {{key: string, name: string, color: number, photos: Photo[]}} ClassItem
  *
- * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their keys, `options` what was asked for.
- * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options: Record<string, unknown>}} Result
+ * A result and what it is the result of: `of` is the list of classes then, `classes` those with photos, `keys` their
+ * keys, `options` what was asked for.
+ * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options:
+ *   Record<string, unknown>}} Result
  *
  * A file that a choice rests on, with what the library says it is.
  * @typedef {{name: string, says: string, bytes: Uint8Array}} GivenFile
@@ -72,7 +74,10 @@ export function published() {
   return state.beside && state.published?.query === state.query ? state.published : null;
 }
 
-/** The place, in a result, of the class whose map is shown: pointed at, picked, or the decision. @param {Result | null} [result] */
+/**
+ * The place, in a result, of the class whose map is shown: pointed at, picked, or the decision.
+ * @param {Result | null} [result]
+ */
 export function shownIndex(result = state.result) {
   if (!result) return -1;
   for (const key of [state.hovered, state.picked]) {

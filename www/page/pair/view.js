@@ -317,7 +317,8 @@ export function mount(container, context) {
     const part = ((100 * Math.max(0, terms[best])) / sum).toFixed(0);
     const most = sum > 0 ? `; ${part} % of that with column ${toColumn}, row ${toRow} of the other` : "";
     const which = side === "a" ? "first" : "second";
-    says.textContent = `Column ${column}, row ${row} of the ${which} carries ${share.toFixed(1)} % of the similarity${most}.`;
+    says.textContent =
+      `Column ${column}, row ${row} of the ${which} carries ${share.toFixed(1)} % of the ` + `similarity${most}.`;
   }
 
   async function mountChoices() {

@@ -1,4 +1,5 @@
-// The page's modules import one another without cycles, dynamic imports included: each file can be read on its own.
+// How the scripts are written: the page's modules import one another without cycles, dynamic imports included, so that
+// each can be read on its own; rooms stay apart; lines stay short.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -7,6 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const WWW = fileURLToPath(new URL("../../../www/", import.meta.url));
+const TESTS = fileURLToPath(new URL("../", import.meta.url));
 
 /** `import ... from "x"`, `export ... from "x"`, `import "x"` at the start of a line, and `import("x")` anywhere. */
 const IMPORTS = /^(?:import|export)\b[^"'`;]*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/gm;
@@ -51,7 +53,7 @@ function cycle(imports) {
 }
 
 test("no module imports itself by way of others", async () => {
-  const imports = new Map([...(await graph())].filter(([name]) => name.startsWith("page/")));
+  const imports = await graph();
   assert.ok(imports.size > 50 && imports.get("page/main.js").length > 5, "the imports were found");
   // What a cycle looks like, so that the search is known to find one.
   assert.deepEqual(cycle(new Map([...imports, ["a", ["b"]], ["b", ["c"]], ["c", ["b"]]])), ["b", "c", "b"]);
@@ -69,4 +71,17 @@ test("what is imported is there, and rooms do not reach into one another", async
     all.filter(path => room(name) && room(path) && room(name) !== room(path)).map(path => `${name} -> ${path}`),
   );
   assert.deepEqual(across, []);
+});
+
+test("no line is longer than 120 characters, so that a change is seen where it is", async () => {
+  const long = [];
+  for (const folder of [WWW, TESTS]) {
+    const skipped = /(^|\/)(node_modules|wasm)\//;
+    const all = (await readdir(folder, { recursive: true })).filter(name => /\.m?js$/.test(name));
+    for (const name of all.filter(path => !skipped.test(path))) {
+      const lines = (await readFile(join(folder, name), "utf8")).split("\n");
+      for (const [at, line] of lines.entries()) if (line.length > 120) long.push(`${name}:${at + 1}`);
+    }
+  }
+  assert.deepEqual(long, []);
 });
