@@ -2,6 +2,7 @@
 // with it.
 
 import { createLens, LensError } from "../famlens.js";
+import { lasting } from "./catalogue.js";
 import { notify, report, sentence } from "./notices.js";
 import { set, state } from "./state.js";
 import { photosOnPage, view } from "./views.js";
@@ -121,12 +122,6 @@ function onInfo(info) {
   set({ info, measuring: false });
   tell(info.note);
 }
-
-/** What names parts of one model, or needs what only that model has; it means nothing for another one. */
-const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "center", "pooling", "form"]);
-
-/** Of some choices, those that mean something for another model too. @param {import("./state.js").Choices} choices */
-export const lasting = choices => Object.fromEntries(Object.entries(choices).filter(([name]) => !OF_A_MODEL.has(name)));
 
 /** @type {(() => void)[]} */
 const leaving = [];

@@ -5,7 +5,7 @@ import { el } from "../dom.js";
 import { keepParameters, parameters } from "../address.js";
 import { recall, remember } from "../settings.js";
 import { on, set, state } from "./state.js";
-import { entry, formOf, valuesOf } from "../catalogue.js";
+import { entry, formOf, needs, valuesOf } from "../catalogue.js";
 import { controlOf, givenFor } from "./given.js";
 import { choose, filled, formNow } from "./options.js";
 import { set as setPage, state as page } from "../state.js";
@@ -15,9 +15,6 @@ import { parts } from "./markup.js";
  * @import { Choice } from "../../famlens.js"
  * @import { Value } from "../catalogue.js"
  */
-
-/** Forms that set one class against others. */
-const NEED_TWO = new Set(["contrastive", "discriminative"]);
 
 /** The forms in sight; the rest is among all choices, and in sight once chosen. */
 const FIRST = new Set(["fam", "contrastive", "whitened", "discriminative"]);
@@ -118,10 +115,10 @@ function mountForms() {
     const few = state.classes.length > 0 && filled(state.classes).length < 2;
     const form = formNow();
     // Against other classes, of which there are none.
-    if (few && NEED_TWO.has(form) && page.choices.form) return choose("form", "fam");
+    if (few && needs("form", form, "classes") && page.choices.form) return choose("form", "fam");
     for (const input of group.querySelectorAll("input")) {
       input.checked = input.value === form;
-      input.disabled = few && NEED_TWO.has(input.value);
+      input.disabled = few && needs("form", input.value, "classes");
       /** @type {HTMLElement} */ (input.parentElement).hidden = !input.checked && !FIRST.has(input.value);
     }
     parts.formSays.textContent = formOf(form).sentence;
@@ -217,10 +214,10 @@ function control(one) {
       ),
     );
   }
-  const needs = givenFor(kind);
-  if (needs) {
-    const file = files.get(needs) ?? controlOf(needs);
-    files.set(needs, file);
+  const given = givenFor(kind);
+  if (given) {
+    const file = files.get(given) ?? controlOf(given);
+    files.set(given, file);
     // Under the value that it belongs to.
     (inputs[values.findIndex(({ value }) => value === "file")]?.closest("label") ?? details.lastElementChild)?.after(
       file,

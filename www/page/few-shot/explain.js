@@ -1,7 +1,8 @@
 // From the state to the lens and back: explains whenever an input changed, and drops what nobody waits for.
 
 import { LensError } from "../../famlens.js";
-import { lasting, onNewModel, tell, trouble } from "../engine.js";
+import { lasting } from "../catalogue.js";
+import { onNewModel, tell, trouble } from "../engine.js";
 import { dropUnreadable } from "./inputs.js";
 import { PUBLISHED, asked, filled, formNow, optionsNow, same } from "./options.js";
 import { notify, report, say, sentence, settle } from "../notices.js";

@@ -1,6 +1,7 @@
 // What a choice needs from a file: the transformation module of `head: "file"`, and the matrix of a learned similarity.
 // A control for each appears where such a choice is made.
 
+import { needs } from "../catalogue.js";
 import { el, icon } from "../dom.js";
 import { pickFiles } from "../drop.js";
 import { sentence } from "../notices.js";
@@ -15,7 +16,8 @@ import { set as setPage, state as page } from "../state.js";
  * @typedef {keyof typeof KINDS} Kind
  */
 
-const LEARNED = new Set(["bilinear", "mahalanobis"]);
+/** Whether a similarity is one with a matrix. */
+const learned = () => needs("similarity", page.choices.similarity, "matrix");
 
 const KINDS = {
   head: {
@@ -25,7 +27,7 @@ const KINDS = {
     none:
       "No file yet, so there is no transformation module. Choose a .safetensors file, or drop it here: the " +
       "state of a torch nn.Sequential of Linear and BatchNorm1d.",
-    wanted: () => page.choices.head === "file",
+    wanted: () => needs("head", page.choices.head, "head"),
     want: () => choose("head", "file"),
     /** @param {Lens} lens @param {Uint8Array | null} bytes */
     load: (lens, bytes) => lens.loadHead(bytes),
@@ -37,8 +39,8 @@ const KINDS = {
     none:
       "Learned from the images in play. To use your own, choose a .npy file, or drop it here: a symmetric " +
       "matrix with a row for each value of an embedding.",
-    wanted: () => LEARNED.has(String(page.choices.similarity)),
-    want: () => LEARNED.has(String(page.choices.similarity)) || choose("similarity", "bilinear"),
+    wanted: learned,
+    want: () => learned() || choose("similarity", "bilinear"),
     /** @param {Lens} lens @param {Uint8Array | null} bytes @returns {Promise<string | void>} */
     load: (lens, bytes) => (bytes ? lens.loadMatrix(bytes) : lens.setMatrix(null)),
   },

@@ -1,6 +1,7 @@
 // What the class-specific forms know of images in general, and "adapt to my images": the same, computed from the user's
 // own.
 
+import { needs } from "../catalogue.js";
 import { pickFiles } from "../drop.js";
 import { trouble } from "../engine.js";
 import { notify } from "../notices.js";
@@ -12,7 +13,6 @@ import { parts } from "./markup.js";
 
 /** @import { StatisticsInfo } from "../../famlens.js" */
 
-const FORMS = new Set(["whitened", "discriminative"]);
 /** Fewer images than this make for shaky statistics. */
 const STEADY = 100;
 
@@ -24,7 +24,7 @@ export function mountStatistics() {
   const adapt = parts.adapt;
   const back = parts.adaptBack;
   on(["choices", "classes", "catalogue"], () => {
-    parts.statistics.hidden = !FORMS.has(formNow());
+    parts.statistics.hidden = !needs("form", formNow(), "statistics");
   });
   on(["lens"], async () => {
     const { lens } = page;

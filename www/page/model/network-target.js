@@ -1,11 +1,8 @@
 // Which layers the map comes from, and moving that.
 
-import { entry } from "../catalogue.js";
+import { entry, needs } from "../catalogue.js";
 import { notify } from "../notices.js";
 import { set, state } from "../state.js";
-
-/** Forms that look at layers of their own, whatever the target. */
-const OF_THEIR_OWN = new Set(["whitened", "discriminative"]);
 
 /** The layers that are asked for; the first one decides. @returns {string[]} */
 export function targetsNow() {
@@ -16,7 +13,7 @@ export function targetsNow() {
 }
 
 /** Whether the shown form looks at these layers at all. */
-export const targetsCount = () => !OF_THEIR_OWN.has(state.explained.form);
+export const targetsCount = () => !needs("form", state.explained.form, "statistics");
 
 /** @param {string[]} names at least one */
 export function chooseTargets(names) {

@@ -1,6 +1,7 @@
 // Pair: what makes two photos, or two random views of one, alike; and which part of one accounts for which part of the
 // other.
 
+import { needsNothing } from "../catalogue.js";
 import { el, icon, milliseconds } from "../dom.js";
 import { dragOut } from "../drop.js";
 import { saidOnce } from "./notes.js";
@@ -26,9 +27,8 @@ const CHANGES = [
   { name: "blur", label: "Blur" },
 ];
 
-/** What can be chosen here, of all that the library's catalogue describes, and the values that need no second class. */
+/** What can be chosen here of all choices. Values that rest on more than two photos are left out. */
 const KINDS = ["form", "similarity", "pooling"];
-const NEEDS_MORE = new Set(["contrastive", "whitened", "discriminative", "bilinear", "mahalanobis"]);
 
 /** From how many milliseconds on a wait is one that people notice. */
 const NOTICEABLE = 300;
@@ -332,7 +332,7 @@ export function mount(container, context) {
       const standard = typeof choice.default === "string" ? choice.default : null;
       if (!standard) select.append(el("option", { value: "", selected: true }, "As the model has it"));
       for (const { name, label, sentence } of choice.values) {
-        if (!NEEDS_MORE.has(name))
+        if (needsNothing(kind, name))
           select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
       }
       select.addEventListener("change", () => {
