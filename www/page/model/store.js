@@ -1,14 +1,23 @@
 // Models of the user's that this browser keeps between visits, because they said so: file and settings, in IndexedDB.
 
-import { deleteRow, MODELS, readRows, withTable } from "../../lens/storage.js";
+import { MODELS, deleteRow, readRows, withTable } from "../../lens/storage.js";
 
 /**
  * @import { Manifest } from "./settings.js"
  * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest}} OwnModel
  */
 
-/** @param {any} value @returns {value is OwnModel} */
-const isModel = value => value?.onnx instanceof Blob && typeof value.manifest === "object" && value.manifest !== null;
+/**
+ * Whether a row is what {@link keepModel} writes.
+ * @param {any} row
+ * @returns {row is OwnModel}
+ */
+const isModel = row =>
+  typeof row?.file === "string" &&
+  row.onnx instanceof Blob &&
+  (row.statistics === null || row.statistics instanceof Blob) &&
+  typeof row.manifest === "object" &&
+  row.manifest !== null;
 
 /**
  * What is kept, with its keys, and the keys of what is kept and cannot be read, which is no reason to lose the rest.
