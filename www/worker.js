@@ -26,6 +26,8 @@ let galleries = null;
 let unmeasured = false;
 /** What the wasm exports. @type {{memory: WebAssembly.Memory} | null} */
 let program = null;
+/** How many seconds a script may take, of which nobody sees how far it is. */
+let scriptSeconds = 60;
 /** Size of the model's file. */
 let modelBytes = 0;
 /** @type {number | null} */
@@ -67,6 +69,7 @@ function info() {
  */
 const operations = {
   async create({ model, backend, patience }) {
+    if (patience?.start) scriptSeconds = patience.start;
     if (patience?.download) setStall(patience.download);
     if (patience?.call) queue.patience = patience.call;
     report({ phase: "code", loaded: 0, total: 0 });
@@ -332,14 +335,11 @@ function calibrateWhenQuiet() {
 
 /** @returns {Promise<WasmModule>} */
 async function loadWasm() {
-  const silent =
-    `The program could not be loaded: nothing arrived for ${stallSeconds()} seconds. Check the connection and try ` +
-    "again.";
   try {
     const module = /** @type {WasmModule} */ (
-      await inTime(import(new URL("./wasm/famlens.js", import.meta.url).href), silent)
+      await inTime(import(new URL("./wasm/famlens.js", import.meta.url).href), scriptSeconds, "program")
     );
-    program = await module.default({ module_or_path: await fetchProgram(silent) });
+    program = await module.default({ module_or_path: await fetchProgram() });
     return module;
   } catch (error) {
     if (error instanceof Failure || error instanceof WebAssembly.RuntimeError || error instanceof RangeError)
@@ -362,18 +362,17 @@ async function loadWasm() {
 /**
  * The program as a response that is still arriving, so that it is compiled meanwhile. A copy of it is read along, only
  * to see that it does arrive.
- * @param {string} silent what to say if it does not
  */
-async function fetchProgram(silent) {
+async function fetchProgram() {
   const url = new URL("./wasm/famlens_bg.wasm", import.meta.url).href;
   const ender = new AbortController();
-  const response = await inTime(fetch(url, { signal: ender.signal }), silent);
+  const response = await inTime(fetch(url, { signal: ender.signal }), stallSeconds(), "program");
   if (!response.ok)
     throw new Failure("network", `The program is not at ${url} (the server answered ${response.status}).`);
   const copy = response.clone().body?.getReader();
   void (async () => {
     try {
-      while (copy && !(await inTime(copy.read(), silent)).done);
+      while (copy && !(await inTime(copy.read(), stallSeconds(), "program")).done);
     } catch (error) {
       // Whoever compiles it gets this error, or their own for a connection that was cut.
       ender.abort(error);

@@ -80,17 +80,20 @@ export function download(url, { what, size = 0, onProgress = () => {} }) {
 }
 
 /**
- * Rejects when something has taken longer than a download may be silent: for what cannot be watched, such as an import.
+ * Rejects when something takes too long: a piece of a download, or what cannot be watched, such as an import.
  * @template T
  * @param {Promise<T>} work
- * @param {string} message
+ * @param {number} seconds
+ * @param {string} what it is that is being loaded
  * @returns {Promise<T>}
  */
-export function inTime(work, message) {
+export function inTime(work, seconds, what) {
+  const message =
+    `The ${what} could not be loaded: nothing arrived for ${seconds} seconds. ` + "Check the connection and try again.";
   /** @type {ReturnType<typeof setTimeout>} */
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Failure("network", message)), stall * 1000);
+    timer = setTimeout(() => reject(new Failure("network", message)), seconds * 1000);
   });
   return Promise.race([work, /** @type {Promise<T>} */ (late)]).finally(() => clearTimeout(timer));
 }

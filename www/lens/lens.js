@@ -503,7 +503,7 @@ export class Lens {
   }
 }
 
-boundMethods(Lens, ["dispose"]);
+boundMethods(Lens, ["dispose", "whileUsing"]);
 
 /**
  * @template T

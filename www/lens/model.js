@@ -100,7 +100,7 @@ function parse(manifest, url) {
   }
   throw new Failure(
     "manifest",
-    `${url} is not the description of a model (a model.json that names the file with the weights).`,
+    `The file at ${url} is not the description of a model (a model.json that names the file with the weights).`,
   );
 }
 

@@ -17,6 +17,44 @@ const TYPES = {
   ".svg": "image/svg+xml",
 };
 
+const part = (body, after) => body.subarray(0, Math.floor(after * body.length));
+
+/** What a bad connection or a wrong host makes of a response. */
+export const FAULTS = {
+  /** The connection ends in the middle. */
+  cut(response, head, body, { after }) {
+    response.writeHead(200, { ...head, "content-length": body.length });
+    response.write(part(body, after), () => response.destroy());
+  },
+  /** Nothing more comes after some bytes, and the connection stays. */
+  stall(response, head, body, { after }) {
+    response.writeHead(200, { ...head, "content-length": body.length });
+    response.write(part(body, after));
+  },
+  /** Nothing comes at all. */
+  silent() {},
+  missing: (response, head) => void response.writeHead(404, { ...head, "content-type": "text/plain" }).end("not found"),
+  broken: (response, head) => void response.writeHead(500, { ...head, "content-type": "text/plain" }).end("broken"),
+  /** A page where another file was asked for, as hosts answer that know one page only. */
+  html: (response, head) =>
+    void response.writeHead(200, { ...head, "content-type": "text/html" }).end("<!doctype html><title>Welcome</title>"),
+  /** Some bytes are others than they should be; the length is right. */
+  damaged(response, head, body) {
+    const bytes = Buffer.from(body);
+    for (let at = 0; at < bytes.length; at += Math.ceil(bytes.length / 16)) bytes[at] ^= 0x5a;
+    response.writeHead(200, { ...head, "content-length": bytes.length }).end(bytes);
+  },
+  /** All of it comes, a piece now and then. */
+  async slow(response, head, body) {
+    response.writeHead(200, { ...head, "content-length": body.length });
+    for (let at = 0; at < body.length; at += Math.ceil(body.length / 12)) {
+      response.write(body.subarray(at, at + Math.ceil(body.length / 12)));
+      await new Promise(resolve => setTimeout(resolve, 400));
+    }
+    response.end();
+  },
+};
+
 /**
  * Starts a server on a free port of the loopback interface.
  *
@@ -28,8 +66,8 @@ const TYPES = {
 export async function serve({ mounts, headers = {}, policy = false }) {
   /** @type {string[]} */
   const requests = [];
-  /** @type {Map<string, {after: number, times: number}>} */
-  const cuts = new Map();
+  /** @type {Map<string, {kind: keyof typeof FAULTS, after: number, times: number}>} */
+  const faults = new Map();
 
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
@@ -40,20 +78,19 @@ export async function serve({ mounts, headers = {}, policy = false }) {
       return;
     }
     const body = await readFile(file);
-    response.writeHead(200, {
+    const head = {
       "content-type": TYPES[extname(file)] ?? "application/octet-stream",
-      "content-length": body.length,
       // So that a request which the page makes is a request that the test sees.
       "cache-control": "no-store",
       ...headers,
       ...(policy && (await policyOf(path, mounts))),
-    });
-    const cut = [...cuts].find(([ending]) => path.endsWith(ending))?.[1];
-    if (cut && cut.times > 0) {
-      cut.times -= 1;
-      response.write(body.subarray(0, cut.after * body.length), () => response.destroy());
-      return;
+    };
+    const fault = [...faults].find(([ending]) => path.endsWith(ending))?.[1];
+    if (fault && fault.times > 0) {
+      fault.times -= 1;
+      return FAULTS[fault.kind](response, head, body, fault);
     }
+    response.writeHead(200, { ...head, "content-length": body.length });
     response.end(request.method === "HEAD" ? undefined : body);
   });
   await new Promise(resolve => server.listen(0, "127.0.0.1", () => resolve(undefined)));
@@ -62,10 +99,16 @@ export async function serve({ mounts, headers = {}, policy = false }) {
   return {
     origin: `http://127.0.0.1:${port}`,
     requests,
-    /** Cuts the next responses to paths with this ending off after a share (0 to 1) of their bytes. */
-    cutOff(ending, { after = 0.5, times = 1 } = {}) {
-      cuts.set(ending, { after, times });
+    /** Spoils the next responses to paths with this ending, as FAULTS has it; `after` is a share of the bytes. */
+    spoil(ending, kind, { after = 0.5, times = 1 } = {}) {
+      faults.set(ending, { kind, after, times });
     },
+    /** Cuts the next responses to paths with this ending off after a share (0 to 1) of their bytes. */
+    cutOff(ending, how) {
+      this.spoil(ending, "cut", how);
+    },
+    /** Answers as it should from now on. */
+    heal: () => faults.clear(),
     close() {
       server.closeAllConnections();
       return new Promise(resolve => server.close(resolve));
