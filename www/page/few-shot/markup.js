@@ -58,12 +58,8 @@ function queryMarkup() {
   const mode = el("div", { id: "mode", class: "mode", hidden: true });
   const tools = toolsMarkup();
   const strip = el("ul", { id: "strip", class: "strip", "aria-label": "Photos to ask about" });
-  const stripClear = button("strip-clear", "Clear", {
-    class: "button quiet",
-    hidden: true,
-    "aria-label": "Remove all photos of this row but the one shown",
-    title: "Remove all but the one shown",
-  });
+  const stripClear = button("strip-clear", "Clear", { class: "button quiet", hidden: true });
+  stripClear.append(el("span", { class: "unseen" }, " the row but for the photo shown"));
   const stripRow = el("div", { id: "strip-row", class: "strip-row" }, strip, stripClear);
   const query = el(
     "section",
