@@ -68,7 +68,7 @@ export async function mountAbout() {
   );
   byId("about-button", HTMLButtonElement).addEventListener("click", () => {
     dialog.showModal();
-    void kept.show();
+    kept.show();
   });
   dialog.addEventListener("click", event => {
     if (event.target === dialog) dialog.close();

@@ -3,7 +3,7 @@
 import { forgetEverything, stored } from "../famlens.js";
 import { el } from "./dom.js";
 import { nothingKept } from "./model/models.js";
-import { notify, report } from "./notices.js";
+import { sentence } from "./notices.js";
 import { forgetSettings } from "./settings.js";
 
 /** @import { Stored } from "../famlens.js" */
@@ -23,17 +23,24 @@ export function keeping() {
     { type: "button", class: "button", "data-testid": "forget-everything", onclick: () => void forgetAll() },
     "Delete all of it",
   );
+  // Here, since the page's messages lie behind the panel.
+  const says = el("p", { class: "says", role: "status", "data-testid": "forget-says" });
+  const inWords = (/** @type {unknown} */ error) => sentence(error instanceof Error ? error.message : String(error));
   const element = el(
     "section",
     { "aria-labelledby": "keeping-title" },
     el("h3", { id: "keeping-title" }, "What this browser keeps"),
     list,
     forget,
+    says,
   );
 
-  /** Asks the browser again; called whenever the panel opens. */
-  async function show() {
-    const kinds = await stored().catch(report);
+  /** Asks the browser again. */
+  async function ask() {
+    const kinds = await stored().catch(error => {
+      says.textContent = inWords(error);
+      return null;
+    });
     if (!kinds) return;
     list.replaceChildren(...kinds.map(item));
     forget.disabled = kinds.every(({ count }) => count === 0);
@@ -45,11 +52,17 @@ export function keeping() {
       await forgetEverything();
       forgetSettings();
       nothingKept();
-      notify({ text: "Deleted. What is on the page stays until you close it." });
+      says.textContent = "Deleted. What is on the page stays until you close it.";
     } catch (error) {
-      report(error);
+      says.textContent = inWords(error);
     }
-    await show();
+    await ask();
+  }
+
+  /** Called whenever the panel opens. */
+  function show() {
+    says.textContent = "";
+    void ask();
   }
 
   return { element, show };

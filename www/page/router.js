@@ -38,7 +38,10 @@ export async function mountRouter() {
   tabs.hidden = TASKS.length < 2;
   for (const { id, label } of TASKS)
     tabs.append(el("a", { href: `#${id}`, "data-testid": "task", "data-task": id }, label));
+  const { title } = document;
   on(["view"], () => {
+    const { id, label } = TASKS.find(task => task.id === state.view) ?? TASKS[0];
+    document.title = id === TASKS[0].id ? title : `${label} · famlens`;
     for (const tab of tabs.querySelectorAll("a")) {
       if (tab.dataset.task === state.view) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");

@@ -59,7 +59,7 @@ test("what the browser keeps is listed, and one button deletes all of it", async
   assert.deepEqual(await violations(page), []);
 
   await page.getByTestId("forget-everything").click();
-  await page.getByTestId("message").filter({ hasText: "Deleted" }).waitFor();
+  await page.getByTestId("forget-says").filter({ hasText: "Deleted" }).waitFor();
   await until(page, () =>
     [...document.querySelectorAll("[data-testid=stored] li")].every(one => one.dataset.count === "0"),
   );
@@ -120,6 +120,26 @@ test("a kept row that is no model is told and forgotten; the others are there", 
   await told.getByRole("button", { name: "Forget it" }).click();
   assert.equal((await kept(page)).models.count, 1);
   assert.deepEqual(lens.errors, []);
+});
+
+test("storage that never answers keeps nobody waiting, and what is missing is told", async () => {
+  // A model of the last visit is wanted, and the browser's database says nothing at all.
+  const early = () => {
+    localStorage.setItem("famlens.model", "kept-1");
+    IDBFactory.prototype.open = () => new EventTarget();
+    IDBFactory.prototype.deleteDatabase = () => new EventTarget();
+  };
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu", early });
+  const { page } = lens;
+  assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite0");
+  await page.getByTestId("message").filter({ hasText: "The models that you kept are not to be had" }).waitFor();
+  await keepModel(page);
+  await page.getByTestId("message").filter({ hasText: "mine is there for this visit only" }).waitFor();
+  await page.keyboard.press("Escape");
+  const { models } = await kept(page);
+  assert.match(models.says, /does not answer/);
+  await page.getByTestId("forget-everything").click();
+  await page.getByTestId("forget-says").filter({ hasText: "did not delete" }).waitFor();
 });
 
 describe("at every width", () => {

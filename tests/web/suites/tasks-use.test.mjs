@@ -48,6 +48,7 @@ for (const task of ["pair", "gallery"]) {
 test("a task is found by its address, and its tab says so", async () => {
   const { page, context } = await show("pair", {});
   assert.equal(await page.locator("[data-testid=task][aria-current]").innerText(), "Pair");
+  assert.equal(await page.title(), "Pair · famlens");
   await page.getByTestId("task").filter({ hasText: "Gallery" }).click();
   await until(
     page,
