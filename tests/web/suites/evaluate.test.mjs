@@ -75,6 +75,24 @@ test("a run that is stopped says so and can be started again", async () => {
   assert.ok(await run.isEnabled());
 });
 
+test("what is cleared, replaced or taken out comes back with its boxes", async () => {
+  await show();
+  const before = await boxes();
+  const undo = async text => {
+    const told = page.getByTestId("message").filter({ hasText: text });
+    await told.getByRole("button", { name: "Undo" }).click();
+    assert.deepEqual(await boxes(), before);
+  };
+  await page.locator("#view-evaluate").getByRole("button", { name: "Clear" }).click();
+  assert.deepEqual(await boxes(), []);
+  await undo("cleared");
+  await page.getByTestId("evaluate-examples").click();
+  await undo("in place of yours");
+  await page.locator("#view-evaluate .remove").first().click({ force: true });
+  assert.equal((await boxes()).length, before.length - 1);
+  await undo("removed");
+});
+
 test("boxes are drawn with the mouse, changed with the keyboard, saved, and read back from a file", async () => {
   await show();
   const before = (await boxes())[0];

@@ -1,5 +1,6 @@
 // The photos of an evaluation: each with its class and its boxes.
 
+import { notify } from "../notices.js";
 import { letGo } from "../photo.js";
 
 /**
@@ -37,12 +38,37 @@ export function add(added) {
   tell();
 }
 
-/** @param {Item[]} next */
-export function replace(next) {
-  for (const { photo } of items) letGo(photo);
+/**
+ * Other photos in place of those there are.
+ * @param {Item[]} next
+ * @param {string} text what was done; where something was lost by it, it can be taken back
+ */
+export function replace(next, text) {
+  const [before, current] = [items, chosen];
   items = next;
   chosen = items[0] ?? null;
   tell();
+  if (before.length > 0) offerUndo(text, before, () => put(before, current));
+}
+
+/** @param {Item[]} all @param {Item | null} current */
+function put(all, current) {
+  items = all;
+  chosen = current;
+  tell();
+}
+
+/**
+ * Photos that have been taken out are let go of once nothing can bring them back.
+ * @param {string} text
+ * @param {Item[]} gone
+ * @param {() => void} run
+ */
+function offerUndo(text, gone, run) {
+  const onGone = () => {
+    for (const item of gone) if (!items.includes(item)) letGo(item.photo);
+  };
+  notify({ text, action: { label: "Undo", run }, onGone });
 }
 
 /** @param {Item | null} item */
@@ -54,10 +80,12 @@ export function choose(item) {
 /** @param {Item} item */
 export function remove(item) {
   const at = items.indexOf(item);
+  const was = chosen === item;
   items = items.filter(other => other !== item);
-  letGo(item.photo);
-  if (chosen === item) chosen = items[Math.min(at, items.length - 1)] ?? null;
+  if (was) chosen = items[Math.min(at, items.length - 1)] ?? null;
   tell();
+  const back = () => put([...items.slice(0, at), item, ...items.slice(at)], was ? item : chosen);
+  offerUndo(`${item.photo.name} removed.`, [item], back);
 }
 
 /** @param {Item} item @param {Box[]} boxes */

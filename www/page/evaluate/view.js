@@ -72,7 +72,11 @@ export function mount(container, context) {
         "div",
         { class: "eval-head" },
         el("h2", { id: "evaluate-photos-title" }, "Photos"),
-        el("button", { type: "button", class: "button quiet", onclick: () => replace([]) }, "Clear"),
+        el(
+          "button",
+          { type: "button", class: "button quiet", onclick: () => replace([], "All photos and their boxes cleared.") },
+          "Clear",
+        ),
       ),
       list,
       el(
@@ -278,7 +282,7 @@ export function mount(container, context) {
         boxes: found.boxes[file] ? [found.boxes[file]] : [],
       })),
     );
-    replace(items);
+    replace(items, "The example photos in place of yours.");
   }
 
   return {
