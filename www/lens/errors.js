@@ -90,12 +90,12 @@ export async function bounded(args, work) {
 /**
  * Puts this boundary around all methods of a class but those that answer at once.
  * @param {{prototype: object, name: string}} type
- * @param {string[]} [atOnce]
+ * @param {string[]} [but] what answers at once, and what only this module calls
  */
-export function boundMethods(type, atOnce = []) {
+export function boundMethods(type, but = []) {
   for (const name of Object.getOwnPropertyNames(type.prototype)) {
     const method = Object.getOwnPropertyDescriptor(type.prototype, name)?.value;
-    if (typeof method !== "function" || name === "constructor" || atOnce.includes(name)) continue;
+    if (typeof method !== "function" || name === "constructor" || but.includes(name)) continue;
     /** @this {unknown} @param {unknown[]} args */
     const value = function (...args) {
       return bounded(args, () => method.apply(this, args));

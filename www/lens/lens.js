@@ -503,7 +503,7 @@ export class Lens {
   }
 }
 
-boundMethods(Lens, ["dispose", "whileUsing"]);
+boundMethods(Lens, ["dispose", "ready", "whileUsing"]);
 
 /**
  * @template T

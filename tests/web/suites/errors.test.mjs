@@ -1,4 +1,5 @@
-// Whatever leaves famlens.js as an error is a LensError with a code and a sentence; only an aborted call gives its own reason back.
+// Whatever leaves famlens.js as an error is a LensError with a code and a sentence; only an aborted call gives its own
+// reason back.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
