@@ -47,18 +47,28 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether [`crate::image::decode()`] reads this format.
+    /// Whether [`crate::image::decode()`] reads this format here: in a browser JPEG and PNG, else WebP, GIF, BMP and TIFF
+    /// as well.
     pub fn is_supported(self) -> bool {
         self.codec().is_some()
     }
 
-    /// Whether it is worth handing the bytes to a browser's own decoder. Not every browser reads every one of these.
+    /// Whether it is worth handing the bytes to a browser's own decoder. Not every browser reads every one of these; JPEG
+    /// and PNG are not among them, because famlens reads them everywhere and judges by itself what is damaged.
     pub fn browser_may_decode(self) -> bool {
-        self.is_supported()
-            || matches!(
-                self,
-                Self::Avif | Self::Heic | Self::JpegXl | Self::Jpeg2000 | Self::Tiff | Self::Ico | Self::Svg
-            )
+        matches!(
+            self,
+            Self::WebP
+                | Self::Gif
+                | Self::Bmp
+                | Self::Avif
+                | Self::Heic
+                | Self::JpegXl
+                | Self::Jpeg2000
+                | Self::Tiff
+                | Self::Ico
+                | Self::Svg
+        )
     }
 
     /// The format for people, with its article: `"an AVIF image"`.
@@ -87,14 +97,16 @@ impl Format {
         }
     }
 
-    /// The decoder for this format.
+    /// The decoder for this format, if it is compiled in: a browser has its own for all but JPEG and PNG.
     pub(super) fn codec(self) -> Option<::image::ImageFormat> {
         match self {
             Self::Jpeg => Some(::image::ImageFormat::Jpeg),
             Self::Png => Some(::image::ImageFormat::Png),
+            _ if cfg!(target_arch = "wasm32") => None,
             Self::WebP => Some(::image::ImageFormat::WebP),
             Self::Gif => Some(::image::ImageFormat::Gif),
             Self::Bmp => Some(::image::ImageFormat::Bmp),
+            Self::Tiff => Some(::image::ImageFormat::Tiff),
             _ => None,
         }
     }

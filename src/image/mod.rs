@@ -20,14 +20,14 @@ mod decode;
 mod format;
 mod geometry;
 mod hash;
-mod jpeg;
 mod mosaic;
 mod photo;
 mod png;
 mod prepare;
+mod shrink;
 
 pub use augment::{Augmentation, Jitter, View};
-pub use decode::{Limits, decode};
+pub use decode::{Limits, decode, left_to_browser};
 pub use format::{Format, sniff};
 pub use geometry::{Geometry, GeometryMode, Rect};
 pub use hash::difference_hash;

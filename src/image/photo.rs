@@ -73,7 +73,7 @@ impl std::fmt::Debug for Photo {
 }
 
 /// One channel of straight alpha over white, rounded to nearest.
-fn on_white(value: u8, alpha: u8) -> u8 {
+pub(super) fn on_white(value: u8, alpha: u8) -> u8 {
     let (v, a) = (u32::from(value), u32::from(alpha));
     ((v * a + 255 * (255 - a) + 127) / 255) as u8
 }

@@ -5,7 +5,7 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
-use super::{Geometry, Photo, Rect};
+use super::{Geometry, Photo, Rect, shrink};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -47,27 +47,65 @@ pub fn resize(photo: &Photo, geometry: &Geometry) -> Result<Photo> {
 /// Pillow's `Image.resize((width, height), Image.BILINEAR, source)`, with which most networks were trained.
 ///
 /// # Errors
-/// [`Error::Argument`] if the rectangle is empty or reaches outside the photo, or the new size is zero.
+/// [`Error::Argument`] if the rectangle is empty or reaches outside the photo, or the new size is zero or over 67 megapixels.
 pub fn scale(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Photo> {
     let refused = |e: &dyn std::fmt::Display| Error::argument("photo", format!("it cannot be resized: {e}"));
     let within = |from: f64, to: f64, side: u32| from >= 0.0 && from < to && to <= f64::from(side);
     if !within(source.x0, source.x1, photo.width()) || !within(source.y0, source.y1, photo.height()) {
         return Err(refused(&format_args!("{source:?} is empty or reaches outside its {photo:?}")));
     }
-    let len = (width as usize).checked_mul(height as usize).and_then(|n| n.checked_mul(3));
-    let len = len.ok_or_else(|| refused(&format_args!("{width} x {height} pixels do not fit into memory")))?;
-    let from =
-        TypedImageRef::<U8x3>::from_buffer(photo.width(), photo.height(), photo.rgb()).map_err(|e| refused(&e))?;
-    let mut rgb = vec![0; len];
-    let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).map_err(|e| refused(&e))?;
+    check_result(width, height).map_err(|what| refused(&what))?;
+    let [columns, rows] = [(source.x0, source.x1, photo.width()), (source.y0, source.y1, photo.height())]
+        .map(|(from, to, side)| (shrink::factor(side), from, to));
+    if columns.0 > 1 || rows.0 > 1 {
+        let shrunk = shrink::boxes(photo, columns.0, rows.0)?;
+        let part = |(factor, from, to): (u32, f64, f64)| (from / f64::from(factor), to / f64::from(factor));
+        let ((x0, x1), (y0, y1)) = (part(columns), part(rows));
+        return scale(&shrunk, &Rect::new(x0, y0, x1, y1), width, height);
+    }
+    // The library scales the columns first and the rows afterwards, with all columns in between. Where that is much, as
+    // for a strip, the rows come first.
+    let between = |width: f64, height: f64| width.ceil() * height.ceil();
+    let (columns_first, rows_first) =
+        (between(source.width(), f64::from(height)), between(f64::from(width), source.height()));
+    if columns_first > MOST_BETWEEN && rows_first < columns_first {
+        // Rows just outside of the rectangle count in its outermost pixels, as they do in the other order.
+        let reach = (source.height() / f64::from(height)).max(1.0).ceil() + 1.0;
+        let (top, bottom) = ((source.y0 - reach).floor().max(0.0), (source.y1 + reach).ceil());
+        let lines = Rect::new(source.x0, top, source.x1, bottom.min(f64::from(photo.height())));
+        let narrow = convolve(photo, &lines, width, lines.height() as u32).map_err(|e| refused(&e))?;
+        let part = Rect::new(0.0, source.y0 - lines.y0, f64::from(width), source.y1 - lines.y0);
+        return convolve(&narrow, &part, width, height).map_err(|e| refused(&e));
+    }
+    convolve(photo, source, width, height).map_err(|e| refused(&e))
+}
+
+/// Most pixels between the two passes of a resize in the library's own order, which has the last word on rounding.
+const MOST_BETWEEN: f64 = (1 << 24) as f64;
+
+/// Most pixels of what a photo is scaled to: 8192 x 8192, the largest input.
+const MOST_RESULT: u64 = 1 << 26;
+
+fn check_result(width: u32, height: u32) -> Result<(), String> {
+    match u64::from(width) * u64::from(height) {
+        0..=MOST_RESULT => Ok(()),
+        pixels => Err(format!("{width} x {height} are {} megapixels, over the limit of 67", pixels / 1_000_000)),
+    }
+}
+
+fn convolve(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Photo, String> {
+    let from = TypedImageRef::<U8x3>::from_buffer(photo.width(), photo.height(), photo.rgb());
+    let from = from.map_err(|e| e.to_string())?;
+    let mut rgb = vec![0; width as usize * height as usize * 3];
+    let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb).map_err(|e| e.to_string())?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false).crop(
         source.x0,
         source.y0,
         source.width(),
         source.height(),
     );
-    Resizer::new().resize_typed(&from, &mut to, &options).map_err(|e| refused(&e))?;
-    Photo::from_rgb(width, height, rgb)
+    Resizer::new().resize_typed(&from, &mut to, &options).map_err(|e| e.to_string())?;
+    Photo::from_rgb(width, height, rgb).map_err(|e| e.to_string())
 }
 
 /// The network's input, `[1, 3, H, W]`, of a photo. Padding is exactly 0, that is the mean colour.
@@ -196,6 +234,46 @@ mod tests {
         let photo = gradient(90, 60);
         let geometry = Geometry::new(GeometryMode::Aspect, photo.size(), 224, 32).unwrap();
         assert_eq!(prepare(&photo, &geometry, &PLAIN).unwrap().shape().dims(), [1, 3, 192, 288]);
+    }
+
+    #[test]
+    fn strips_are_scaled_in_either_direction() {
+        // Lengths that need the other order of passes, and ones that are shrunk first.
+        for length in [76_000, 300_001] {
+            let ramp = |i: u32| [(u64::from(i) * 255 / u64::from(length)) as u8, 200, 7];
+            let rgb: Vec<u8> = (0..length).flat_map(ramp).collect();
+            for (width, height) in [(length, 1), (1, length)] {
+                let photo = Photo::from_rgb(width, height, rgb.clone()).unwrap();
+                for mode in GeometryMode::ALL {
+                    let geometry = Geometry::new(mode, photo.size(), 224, 32).unwrap();
+                    let scaled = resize(&photo, &geometry).unwrap();
+                    let (w, h) = scaled.size();
+                    for (x, y) in [(0, 0), (w / 2, h / 2), (w - 1, h - 1)] {
+                        let (px, py) = geometry.to_photo(
+                            f64::from(geometry.content()[0] + x) + 0.5,
+                            f64::from(geometry.content()[1] + y) + 0.5,
+                        );
+                        let expected = ramp((px.max(py) as u32).min(length - 1));
+                        let off = scaled.pixel(x, y).unwrap()[0].abs_diff(expected[0]);
+                        assert!(off <= 1, "{width} x {height} {mode}: {off} levels off at {x}, {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_orders_of_passes_agree() {
+        let rgb = (0..3000 * 40u32)
+            .flat_map(|i| [(i.wrapping_mul(i) >> 9) as u8, (i % 3000 / 12) as u8, (i / 3000 * 6) as u8]);
+        let photo = Photo::from_rgb(3000, 40, rgb.collect()).unwrap();
+        let source = Rect::new(10.5, 3.25, 2900.0, 33.5);
+        // 2890 columns by 7000 rows are too many between the passes.
+        let found = scale(&photo, &source, 50, 7000).unwrap();
+        let expected = convolve(&photo, &source, 50, 7000).unwrap();
+        let off = found.rgb().iter().zip(expected.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(off <= Some(1), "{off:?}");
+        assert!(scale(&photo, &source, 40_000, 40_000).is_err_and(|e| e.to_string().contains("megapixels")));
     }
 
     #[test]

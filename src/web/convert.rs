@@ -6,7 +6,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::JsResult;
 use crate::error::Error;
-use crate::image::sniff;
+use crate::image::left_to_browser;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation};
 use crate::overlay::{Alpha, ColorMap, Style};
 use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, LayerMaps, Session, StoredWeights};
@@ -34,9 +34,10 @@ pub(super) fn to_error(error: Error) -> JsValue {
     js.into()
 }
 
-/// The same for an image that could not be decoded: the browser may know its format.
+/// The same for an image that could not be decoded: the browser may know its format. What famlens decodes by itself it also
+/// judges by itself, so that a damaged file is refused here as it is on the command line.
 pub(super) fn decode_error(error: Error, bytes: &[u8]) -> JsValue {
-    let browser = matches!(error, Error::Image { .. }) && sniff(bytes).browser_may_decode();
+    let browser = matches!(error, Error::Image { .. }) && left_to_browser(bytes);
     let js = to_error(error);
     let _ = Reflect::set(&js, &"browserCanTry".into(), &browser.into());
     js
