@@ -20,6 +20,9 @@ pub(super) struct Coded<'a> {
     channels: Channels,
 }
 
+/// Most bytes of one thing that comes with the pixels of a PNG. Profiles have 10 MB at most.
+const MOST_WITH_A_HEADER: u64 = 16 << 20;
+
 /// Reads the header.
 pub(super) fn open<'a>(
     format: Format,
@@ -41,7 +44,11 @@ fn start<'a>(codec: ImageFormat, bytes: &'a [u8], limits: &Limits) -> Result<Box
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), codec);
     let mut codec_limits = ::image::Limits::no_limits();
-    codec_limits.max_alloc = Some(limits.max_bytes);
+    // For a header and what comes with it: a PNG's profile and texts are compressed, and may be bombs.
+    codec_limits.max_alloc = Some(match codec {
+        ImageFormat::Png => limits.max_bytes.min(MOST_WITH_A_HEADER),
+        _ => limits.max_bytes,
+    });
     reader.limits(codec_limits);
     Ok(Box::new(reader.into_decoder().map_err(trouble)?))
 }
@@ -56,7 +63,9 @@ impl Source for Coded<'_> {
             Format::WebP => 4 * pixels,
             // Compressed strips or tiles, and all of the picture once more.
             Format::Tiff => decoded * pixels,
-            // A few rows as they are in the file; what a GIF's frame needs beside its canvas, the decoder checks.
+            // Places in the palette. What a frame needs that is larger than its canvas, the decoder checks.
+            Format::Gif => pixels + row,
+            // A few rows as they are in the file.
             _ => 4 * row,
         };
         let decoder = self.decoder.as_mut();
@@ -76,8 +85,10 @@ impl Source for Coded<'_> {
             Some(decoder) => decoder,
             None => start(self.codec, self.bytes, limits)?,
         };
+        let left = limits.max_bytes.saturating_sub(pixels.len() as u64);
         let mut rest = ::image::Limits::no_limits();
-        rest.max_alloc = Some(limits.max_bytes.saturating_sub(pixels.len() as u64));
+        // Of a GIF's frame the colours are counted, and not the places in the palette.
+        rest.max_alloc = Some(if self.format == Format::Gif { left / 5 * 4 } else { left });
         decoder.set_limits(rest).map_err(trouble)?;
         decoder.read_image_boxed(pixels).map_err(trouble)
     }

@@ -94,9 +94,9 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
 impl<'a> Markers<'a> {
     /// The ICC profile, put together from its parts.
     pub fn profile(&self) -> Option<Vec<u8>> {
-        let mut parts = self.icc.clone();
+        let mut parts: Vec<_> = self.icc.iter().collect();
         parts.sort_by_key(|(number, _)| *number);
-        let in_order = parts.iter().zip(1..).all(|((number, _), expected)| *number == expected);
+        let in_order = parts.iter().zip(1usize..).all(|((number, _), expected)| usize::from(*number) == expected);
         (in_order && !parts.is_empty()).then(|| parts.iter().flat_map(|(_, part)| part.iter().copied()).collect())
     }
 
@@ -228,7 +228,7 @@ mod tests {
         // The first scan of a progressive file comes without the ones and then with them.
         assert!(found(&data(&[])) && found(&data(&PAD)) && clean.ends_with(&[0xff, EOI]), "{clean:02x?}");
         let mut baseline = FILE.to_vec();
-        baseline[13] = 0xc0;
+        baseline[12] = 0xc0;
         let clean = markers(&baseline).clean;
         let found = |data: &[u8]| clean.windows(data.len()).any(|window| window == data);
         assert!(!found(&data(&[])) && found(&data(&PAD)), "{clean:02x?}");
