@@ -31,7 +31,7 @@ fn index_goes_on_past_everything_that_is_no_photo_and_names_it() {
     symlink("/dev/zero", photos.join("endless.jpg")).expect("a link");
     pipe(&photos.join("pipe.jpg"));
     sparse(&photos.join("hole.jpg"));
-    fs::write(photos.join("scan.tiff"), b"II*\0").expect("a file");
+    fs::write(photos.join("scan.jp2"), b"II*\0").expect("a file");
     fs::create_dir(photos.join("folder.jpg")).expect("a folder");
     fs::write(photos.join("notes.txt"), b"no picture").expect("a file");
     let out = at.join("g");
@@ -43,7 +43,7 @@ fn index_goes_on_past_everything_that_is_no_photo_and_names_it() {
         ("endless.jpg", "a device"),
         ("pipe.jpg", "a pipe"),
         ("hole.jpg", "too large: 6144 MiB, and the limit is 512 MiB"),
-        ("scan.tiff", "a picture of another format (.tiff)"),
+        ("scan.jp2", "a picture of another format (.jp2)"),
     ] {
         let told = said.lines().any(|line| line.contains("skipped: ") && line.contains(name) && line.contains(reason));
         assert!(told, "nothing of {name}: {reason}\n{said}");

@@ -30,7 +30,7 @@ const OWN = "application/x-famlens-photo";
 
 /** @param {File} file */
 const mayBeImage = file =>
-  file.type.startsWith("image/") || /\.(jpe?g|png|webp|gif|bmp|avif|hei[cf]|svg|tiff?|jxl)$/i.test(file.name);
+  file.type.startsWith("image/") || /\.(jpe?g|jpe|jfif|png|webp|gif|bmp|avif|hei[cf]|svg|tiff?|jxl)$/i.test(file.name);
 
 /** The photo of the page that is being dragged. @type {Photo | null} */
 let dragged = null;

@@ -184,7 +184,8 @@ fn write_sheet(path: &Path, photo: &Photo, found: &Comparison, shown: usize) -> 
     for result in &found.methods {
         pictures.push(overlay::compose(photo, &result.maps[shown].map.view()?, &Style::default())?);
     }
-    let width = (photo.width() * SHEET_HEIGHT / photo.height()).max(1);
+    // Of a strip, only so much fits on a sheet.
+    let width = (photo.width() * SHEET_HEIGHT / photo.height()).clamp(1, 4096);
     let small: Vec<Vec<u8>> = pictures.iter().map(|p| shrink(p, width, SHEET_HEIGHT)).collect();
     let row = width as usize * 3;
     let rows = (0..SHEET_HEIGHT as usize).flat_map(|y| small.iter().flat_map(move |p| &p[y * row..][..row]));

@@ -54,7 +54,7 @@ fn shot(plan: &Planner<'_>, store: &Store, item: usize, variant: usize, name: &s
     let Some(map) = plan.map(setting, photo.size(), entry)? else { return Ok(None) };
     let painted = outline(compose(&photo, &map.view()?, &Style::default())?, &known.boxes)?;
     let (w, h) = painted.size();
-    let width = (f64::from(w) * f64::from(SHOT_HEIGHT) / f64::from(h)).round().max(1.0) as u32;
+    let width = (f64::from(w) * f64::from(SHOT_HEIGHT) / f64::from(h)).round().clamp(1.0, 4096.0) as u32;
     let small = scale(&painted, &Rect::new(0.0, 0.0, f64::from(w), f64::from(h)), width, SHOT_HEIGHT)?;
     let mut jpeg = Vec::new();
     let encoded = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 80).encode(

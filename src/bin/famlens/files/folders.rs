@@ -9,12 +9,12 @@ use super::file_error;
 use super::read::{explained, no_file, what_else};
 
 /// File name endings that are taken from a folder as photos.
-const PHOTO_ENDINGS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp"];
+const PHOTO_ENDINGS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// Endings of pictures that famlens does not read: they are named, so that nobody believes that they were looked at.
-const OTHER_PICTURES: [&str; 21] = [
-    "avif", "heic", "heif", "tif", "tiff", "jxl", "jp2", "psd", "svg", "ico", "tga", "exr", "hdr", "ppm", "pgm", "dng",
-    "cr2", "cr3", "nef", "arw", "raf",
+const OTHER_PICTURES: [&str; 19] = [
+    "avif", "heic", "heif", "jxl", "jp2", "psd", "svg", "ico", "tga", "exr", "hdr", "ppm", "pgm", "dng", "cr2", "cr3",
+    "nef", "arw", "raf",
 ];
 
 /// The files of a folder and the folders below it.
@@ -39,7 +39,7 @@ pub fn photos_in(folder: &Path) -> Result<Listing> {
     let mut listing = walk(folder, |ending| PHOTO_ENDINGS.contains(&ending) || OTHER_PICTURES.contains(&ending))?;
     let (files, others) = listing.files.into_iter().partition(|path| PHOTO_ENDINGS.contains(&&*ending_of(path)));
     listing.files = files;
-    let advice = "JPEG, PNG, WebP, GIF and BMP are read; save it as one of these";
+    let advice = "JPEG, PNG, WebP, GIF, BMP and TIFF are read; save it as one of these";
     let unread = |path: &PathBuf| {
         file_error(path, format!("it is a picture of another format (.{}); {advice}", ending_of(path)))
     };
