@@ -94,6 +94,30 @@ impl Device {
         Ok(Self { device, queue, health, serial, limits, software, software_kernels, profile, name })
     }
 
+    /// What became of the device so far. Before an error is reported as one, news of a loss, which causes errors of all kinds,
+    /// gets the chance to arrive.
+    ///
+    /// # Errors
+    /// [`Error::GpuLost`] from the moment the device was lost; [`Error::Engine`] once for every reported error.
+    pub fn check(&self) -> Result<()> {
+        if self.health.has_error() {
+            // In a browser nothing has to be waited for: a lost device reports no errors there.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
+        self.health.check()
+    }
+
+    /// Sends what was written so far and waits until it is there, so that its copy in host memory is freed. In a browser that
+    /// is done as soon as it is written.
+    pub fn flush(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            self.queue.submit([]);
+            // A device that is lost shows at the next check of its health.
+            let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+        }
+    }
+
     /// For people: `"WebGPU (NVIDIA H100)"`, `"Vulkan (llvmpipe)"`.
     pub fn describe(&self) -> &str {
         &self.name
@@ -205,9 +229,11 @@ impl Health {
         self.with(|r| r.error.get_or_insert(reason).shrink_to_fit());
     }
 
-    /// # Errors
-    /// [`Error::GpuLost`] from the moment the device was lost; [`Error::Engine`] once for every reported error.
-    pub fn check(&self) -> Result<()> {
+    fn has_error(&self) -> bool {
+        self.with(|r| r.error.is_some())
+    }
+
+    fn check(&self) -> Result<()> {
         self.with(|r| match (&r.lost, r.error.take()) {
             (Some(reason), _) => Err(Error::GpuLost { reason: reason.clone() }),
             (None, Some(reason)) => Err(failed(reason)),

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use super::kernels::{Kernel, Knob, Specialisation, WORKGROUP};
-use super::params::{self, Axes, Block, Four, Window};
+use super::params::{Axes, Block, Four, Window};
 
 /// Workgroups along one dimension: what WebGPU promises.
 const MOST_GROUPS: usize = 65_535;
@@ -87,7 +87,7 @@ impl Numbers {
         let ([in_h, in_w], [kernel_h, kernel_w]) = (i(moves.input), i(moves.kernel));
         let ([stride_h, stride_w], [dilation_h, dilation_w]) = (i(moves.strides), i(moves.dilations));
         let ([pad_top, pad_left], [out_h, out_w]) = (i(moves.pads), moves.output.map(|v| self.u(v)));
-        params::Window {
+        Window {
             in_h,
             in_w,
             out_h,
@@ -190,23 +190,19 @@ pub(super) fn specialise<const N: usize>(kernel: Kernel, codes: [(Knob, u32); N]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::gpu::params::CopyFours;
 
     fn copy(numbers: Numbers, grid: Grid, steps: usize) -> Result<Dispatch, String> {
         let none = Axes { lo: [0; 4], hi: [0; 4] };
-        let params =
-            params::CopyFours { dims: none, a_strides: none, y_strides: none, a: 0, y: 0, total: 0, row: grid.row };
+        let params = CopyFours { dims: none, a_strides: none, y_strides: none, a: 0, y: 0, total: 0, row: grid.row };
         Dispatch::new(Specialisation::new(Kernel::Copy), numbers, params, grid, steps)
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         assert!(copy(Numbers::default(), Grid::over(100), 1).is_ok());
-        let refused: [fn(&Numbers); 4] = [
-            |n| _ = n.u(1 << 31),
-            |n| _ = n.product(&[1 << 20, 1 << 20, 1 << 30]),
-            |n| _ = n.stride(usize::MAX / 2),
-            |n| _ = n.fours(1 << 34),
-        ];
+        let refused: [fn(&Numbers); 3] =
+            [|n| _ = n.u(1 << 31), |n| _ = n.product(&[1 << 20, 1 << 20, 1 << 30]), |n| _ = n.stride(usize::MAX / 2)];
         for ask in refused {
             let numbers = Numbers::default();
             ask(&numbers);
@@ -227,7 +223,7 @@ mod tests {
             assert!(grid.workgroups[0] * grid.workgroups[1] >= groups);
             assert!(copy(Numbers::default(), grid, 1).is_ok());
         }
-        for groups in [1 << 25, 1 << 33, usize::MAX / 64] {
+        for groups in [1 << 25, 1 << 30, usize::MAX / 64] {
             assert!(copy(Numbers::default(), Grid::of_groups(groups), 1).unwrap_err().contains("workgroups"));
         }
     }

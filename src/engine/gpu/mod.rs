@@ -89,7 +89,7 @@ impl GpuEngine {
     pub async fn new(options: GpuOptions) -> Result<Self> {
         let device = Device::open(options).await?;
         let pipelines = Pipelines::new(&device.device);
-        device.health.check()?;
+        device.check()?;
         let context = Context { device, pipelines, weights: WeightCache::default(), profile: Vec::new().into() };
         Ok(Self { context: Rc::new(context) })
     }
@@ -105,10 +105,21 @@ impl GpuEngine {
         self.context.pipelines.len()
     }
 
-    /// Loses the device, as a driver reset would: for tests of what happens then.
+    /// Bytes of weights that are on the device, for all programs together.
+    pub fn weight_bytes(&self) -> u64 {
+        self.context.weights.bytes()
+    }
+
+    /// Takes the device away without saying so, as a driver reset does: for tests of what happens then.
+    #[doc(hidden)]
+    pub fn take_device_away(&self) {
+        self.context.device.device.destroy();
+    }
+
+    /// Loses the device and has the loss reported at once: for tests of what happens then.
     #[doc(hidden)]
     pub fn lose_device(&self) {
-        self.context.device.device.destroy();
+        self.take_device_away();
         self.context.device.health.report_lost("it was destroyed on request".into());
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct GpuProgram {
 impl GpuProgram {
     pub fn compile(context: Rc<Context>, graph: &Graph, targets: &[ValueId]) -> Result<Self> {
         let device = &context.device;
-        device.health.check()?;
+        device.check()?;
         let bindable = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
         // Shaders count floats in 32 bits.
         let arena_limit = usize::try_from(bindable / 4).unwrap_or(usize::MAX).min(1 << 30);
@@ -77,7 +77,7 @@ impl GpuProgram {
             Ok(Dispatch { label: step.label, pipeline, bindings, workgroups: step.dispatch.workgroups })
         });
         let dispatches = dispatches.collect::<Result<_>>()?;
-        device.health.check()?;
+        device.check()?;
         let target_shapes = targets.iter().map(|&t| graph.value(t).shape.clone()).collect();
         Ok(Self {
             dispatches,
@@ -127,7 +127,7 @@ impl GpuProgram {
         let device = &context.device;
         let shapes: Vec<Shape> = features.iter().map(|f| f.shape.clone()).collect();
         let grid = cells::validate(readout, &shapes)?;
-        device.health.check()?;
+        device.check()?;
         let layouts: Vec<Layout> = shapes.iter().map(Layout::of).collect();
         let buffers = features.iter().map(|f| resident(f, device)).collect::<Result<Vec<_>>>()?;
         let targets: Vec<_> = buffers.into_iter().zip(&layouts).collect();
@@ -149,7 +149,7 @@ impl GpuProgram {
             let reason = format!("the program was compiled for {}, and the image is {}", layout.shape, input.shape());
             return Err(Error::argument("input", reason));
         }
-        device.health.check()?;
+        device.check()?;
         let packed = layout.pack(input.data());
         device.queue.write_buffer(&self.arena, (offset * 4) as u64, bytemuck::cast_slice(&packed));
         let mut encoder = device.device.create_command_encoder(&Default::default());
@@ -192,7 +192,7 @@ impl GpuProgram {
         let context = self.context.clone();
         let device = &context.device;
         validate(mix, channels_height_width(&features.shape)?.0)?;
-        device.health.check()?;
+        device.check()?;
         let buffer = resident(features, device)?;
         let mut encoder = device.device.create_command_encoder(&Default::default());
         let layout = Layout::of(&features.shape);
@@ -206,7 +206,7 @@ impl GpuProgram {
             return Ok(tensor.as_ref().clone());
         }
         let device = &self.context.device;
-        device.health.check()?;
+        device.check()?;
         let buffer = resident(features, device)?;
         let layout = Layout::of(&features.shape);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;

@@ -47,12 +47,12 @@ pub(super) async fn read_floats(device: &Device, buffer: &wgpu::Buffer, bytes: u
     });
     // Natively nothing drives the device but this; in a browser it does nothing and the event loop does.
     if let Err(e) = device.device.poll(wgpu::PollType::wait_indefinitely()) {
-        device.health.check()?;
+        device.check()?;
         return Err(failed(format!("waiting for the GPU: {e}")));
     }
     let mapped = Mapped(state).await;
     // A lost device or an error of what was submitted also fails the mapping: those are the better messages.
-    device.health.check()?;
+    device.check()?;
     // Nothing else fails the mapping of a buffer that was made for it: the news of the loss is still under way.
     mapped.map_err(|e| Error::GpuLost { reason: format!("reading results back: {e}") })?;
     let view = buffer.get_mapped_range(..bytes).map_err(|e| failed(format!("reading results back: {e}")))?;

@@ -1,9 +1,15 @@
 //! Weights on the GPU: packed for their kernel, uploaded once, shared between the programs of an engine.
+//!
+//! A weight is found again by the constant it came from or, where a graph for another image size has made its own (a folded
+//! normalisation), by its values. Layers are packed one after the other on their way up, so that the host never holds a second
+//! copy of them all.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+
+use xxhash_rust::xxh64::xxh64;
 
 use super::OwnedBuffer;
 use super::device::Device;
@@ -43,11 +49,31 @@ pub(super) struct Page {
     pub buffer: OwnedBuffer,
 }
 
-/// What an engine has uploaded, by the constants it came from.
+/// What an engine has uploaded.
 #[derive(Debug, Default)]
-pub(super) struct WeightCache(RefCell<HashMap<Key, Entry>>);
+pub(super) struct WeightCache(RefCell<Uploaded>);
 
+#[derive(Debug, Default)]
+struct Uploaded {
+    by_constant: HashMap<Key, Entry>,
+    by_content: HashMap<Content, (Weak<Page>, Placed)>,
+}
+
+impl WeightCache {
+    /// Bytes of the weights that are on the device.
+    pub fn bytes(&self) -> u64 {
+        let uploaded = self.0.borrow();
+        let pages = uploaded.by_content.values().filter_map(|(page, _)| page.upgrade());
+        let sizes: HashMap<_, _> = pages.map(|page| (Rc::as_ptr(&page), page.buffer.size())).collect();
+        sizes.values().sum()
+    }
+}
+
+/// Where weight and bias lie in host memory, and how they are packed.
 type Key = (*const (), *const (), Packing);
+
+/// XXH64 of weight and bias with their shapes, and how they are packed.
+type Content = (u64, u64, Packing);
 
 #[derive(Debug)]
 struct Entry {
@@ -86,15 +112,45 @@ fn address(constant: &Constant) -> *const () {
     }
 }
 
+/// The hashes of weight and bias.
+fn content(weight: &Constant, bias: &Tensor, packing: Packing) -> Content {
+    let shape = |dims: &[usize]| dims.iter().fold(dims.len() as u64, |seed, &d| xxh64(&d.to_le_bytes(), seed));
+    let floats = |values: &[f32], seed| xxh64(bytemuck::cast_slice(values), seed);
+    let seed = shape(weight.shape().dims());
+    let weight = match weight {
+        Constant::Float(t) => floats(t.data(), seed),
+        Constant::Int8(t) => xxh64(bytemuck::cast_slice(t.data()), floats(t.scales(), !seed)),
+    };
+    (weight, floats(bias.data(), shape(bias.shape().dims())), packing)
+}
+
+/// One layer on its way up: where its three parts begin on its page, in words.
+struct Layer {
+    weight: Constant,
+    bias: Arc<Tensor>,
+    packing: Packing,
+    offsets: [usize; 3],
+}
+
+/// A page that is not there yet.
+#[derive(Default)]
+struct Pending {
+    layers: Vec<Layer>,
+    words: usize,
+}
+
 /// Collects the weights of one program.
 pub(super) struct Uploader<'a> {
     cache: &'a WeightCache,
     /// Bytes that one buffer may have.
     limit: usize,
     shared: Vec<Rc<Page>>,
-    pending: Vec<Vec<u32>>,
-    new: Vec<(Key, Entry)>,
+    pending: Vec<Pending>,
+    new: Vec<(Key, Content, Entry)>,
 }
+
+/// Bytes that are sent to the device before it is waited for: what is on its way is in host memory once more.
+const ON_THE_WAY: usize = 16 << 20;
 
 /// Pages of one program: those that were there, then the new ones.
 const NEW_PAGES_FROM: usize = usize::MAX / 2;
@@ -103,7 +159,10 @@ impl<'a> Uploader<'a> {
     pub fn new(cache: &'a WeightCache, limits: &wgpu::Limits) -> Self {
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        cache.0.borrow_mut().retain(|_, e| e.page.strong_count() > 0 && e.alive.0.is_alive());
+        let mut uploaded = cache.0.borrow_mut();
+        uploaded.by_constant.retain(|_, e| e.page.strong_count() > 0 && e.alive.0.is_alive());
+        uploaded.by_content.retain(|_, (page, _)| page.strong_count() > 0);
+        drop(uploaded);
         Self { cache, limit, shared: Vec::new(), pending: Vec::new(), new: Vec::new() }
     }
 
@@ -113,32 +172,31 @@ impl<'a> Uploader<'a> {
     /// [`Error::TooLarge`] if they do not fit into one buffer.
     pub fn place(&mut self, node: &str, weight: &Constant, bias: &Arc<Tensor>, packing: Packing) -> Result<Placed> {
         let key = (address(weight), Arc::as_ptr(bias).cast(), packing);
-        if let Some((_, entry)) = self.new.iter().find(|(k, _)| *k == key) {
+        if let Some((.., entry)) = self.new.iter().find(|(k, ..)| *k == key) {
             return Ok(entry.placed);
         }
-        if let Some(entry) = self.cache.0.borrow().get(&key)
-            && let Some(page) = entry.page.upgrade()
-            && entry.alive.0.is_alive()
-            && entry.alive.1.strong_count() > 0
-        {
-            let at = self.shared.iter().position(|p| Rc::ptr_eq(p, &page)).unwrap_or_else(|| {
-                self.shared.push(page);
-                self.shared.len() - 1
-            });
-            return Ok(Placed { page: at, ..entry.placed });
+        let known = self.cache.0.borrow().by_constant.get(&key).and_then(|entry| {
+            let alive = entry.alive.0.is_alive() && entry.alive.1.strong_count() > 0;
+            entry.page.upgrade().filter(|_| alive).map(|page| (page, entry.placed))
+        });
+        if let Some((page, placed)) = known {
+            return Ok(self.share(page, placed));
+        }
+        let content = content(weight, bias, packing);
+        let alive = (WeakConstant::of(weight), Arc::downgrade(bias));
+        if let Some((.., entry)) = self.new.iter().find(|(_, c, _)| *c == content) {
+            return Ok(entry.placed);
+        }
+        let known =
+            self.cache.0.borrow().by_content.get(&content).and_then(|(p, placed)| Some((p.upgrade()?, *placed)));
+        if let Some((page, placed)) = known {
+            let entry = Entry { page: Rc::downgrade(&page), placed, alive };
+            self.cache.0.borrow_mut().by_constant.insert(key, entry);
+            return Ok(self.share(page, placed));
         }
 
-        let (words, scales) = pack(weight, packing);
-        let outputs = match packing {
-            Packing::Dense { outputs } => outputs * 4,
-            _ => bias.data().len().next_multiple_of(4),
-        };
-        let floats = |values: &[f32]| {
-            let rest = outputs.saturating_sub(values.len());
-            values.iter().map(|v| v.to_bits()).chain(std::iter::repeat_n(0, rest)).collect::<Vec<u32>>()
-        };
-        let parts = [words, floats(&scales), floats(bias.data())];
-        let size: usize = parts.iter().map(|p| p.len().next_multiple_of(4)).sum();
+        let parts = part_words(weight, bias, packing);
+        let size = parts.iter().fold(0usize, |n, &part| n.saturating_add(part));
         if size.saturating_mul(4) > self.limit {
             return Err(Error::TooLarge {
                 what: format!("the weight of layer {node:?}"),
@@ -146,52 +204,110 @@ impl<'a> Uploader<'a> {
                 limit: super::device::binding_limit(self.limit),
             });
         }
-        if self.pending.last().is_none_or(|page| (page.len() + size) * 4 > self.limit) {
-            self.pending.push(Vec::new());
+        if self.pending.last().is_none_or(|page| page.words.saturating_add(size).saturating_mul(4) > self.limit) {
+            self.pending.push(Pending::default());
         }
         let index = self.pending.len() - 1;
         let Some(page) = self.pending.last_mut() else { return Err(super::device::failed("no page for the weights")) };
-        let mut offsets = [0u32; 3];
-        for (offset, part) in offsets.iter_mut().zip(parts) {
-            *offset = (page.len() / 4) as u32;
-            page.extend(part);
-            page.resize(page.len().next_multiple_of(4), 0);
-        }
-        let [weights, scales, bias_at] = offsets;
-        let placed = Placed { page: NEW_PAGES_FROM + index, weights, scales, bias: bias_at };
-        let alive = (WeakConstant::of(weight), Arc::downgrade(bias));
-        self.new.push((key, Entry { page: Weak::new(), placed, alive }));
+        let offsets = parts.map(|words| {
+            page.words += words;
+            page.words - words
+        });
+        page.layers.push(Layer { weight: weight.clone(), bias: bias.clone(), packing, offsets });
+        let [weights, scales, bias] = offsets.map(|words| (words / 4) as u32);
+        let placed = Placed { page: NEW_PAGES_FROM + index, weights, scales, bias };
+        self.new.push((key, content, Entry { page: Weak::new(), placed, alive }));
         Ok(placed)
+    }
+
+    /// A place on a page that is there.
+    fn share(&mut self, page: Rc<Page>, placed: Placed) -> Placed {
+        let at = self.shared.iter().position(|p| Rc::ptr_eq(p, &page)).unwrap_or_else(|| {
+            self.shared.push(page);
+            self.shared.len() - 1
+        });
+        Placed { page: at, ..placed }
     }
 
     /// Uploads what is new. Returns the program's buffers and, for each [`Placed::page`], which of them it is.
     pub fn finish(self, device: &Device) -> (Vec<Rc<Page>>, impl Fn(usize) -> usize + use<>) {
         let mut pages = self.shared;
         let first_new = pages.len();
-        for words in &self.pending {
+        let mut on_the_way = 0;
+        for page in self.pending {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            let buffer = OwnedBuffer::new(device, "weights", words.len(), usage);
-            device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
+            let buffer = OwnedBuffer::new(device, "weights", page.words, usage);
+            for layer in page.layers {
+                for (part, offset) in packed(&layer).iter().zip(layer.offsets) {
+                    device.queue.write_buffer(&buffer, (offset * 4) as u64, bytemuck::cast_slice(part));
+                    on_the_way += part.len() * 4;
+                }
+                if on_the_way >= ON_THE_WAY {
+                    device.flush();
+                    on_the_way = 0;
+                }
+            }
             pages.push(Rc::new(Page { buffer }));
         }
         let resolve = move |page: usize| page.checked_sub(NEW_PAGES_FROM).map_or(page, |new| first_new + new);
-        let mut cache = self.cache.0.borrow_mut();
-        for (key, mut entry) in self.new {
+        let mut uploaded = self.cache.0.borrow_mut();
+        for (key, content, mut entry) in self.new {
             if let Some(page) = pages.get(resolve(entry.placed.page)) {
                 entry.page = Rc::downgrade(page);
-                cache.insert(key, entry);
+                uploaded.by_content.insert(content, (Rc::downgrade(page), entry.placed));
+                uploaded.by_constant.insert(key, entry);
             }
         }
         (pages, resolve)
     }
 }
 
+/// Words of the three parts of a layer: weights, scales and bias, each a whole number of fours.
+fn part_words(weight: &Constant, bias: &Tensor, packing: Packing) -> [usize; 3] {
+    let [outputs, inputs, taps] = sizes(weight);
+    let product = |factors: [usize; 3]| factors.iter().fold(1usize, |n, &f| n.saturating_mul(f));
+    let lanes = if matches!(weight, Constant::Int8(_)) && packing != Packing::Plain { 1 } else { 4 };
+    let words = match packing {
+        Packing::Dense { outputs } => product([taps, inputs.div_ceil(4) * 4, outputs]).saturating_mul(lanes),
+        Packing::Depthwise => product([taps, outputs.div_ceil(4), lanes]),
+        Packing::Plain => weight.shape().len(),
+    };
+    let scales = match weight {
+        Constant::Int8(_) if packing != Packing::Plain => padded_outputs(bias, packing),
+        Constant::Int8(_) | Constant::Float(_) => 0,
+    };
+    let whole = |words: usize| words.checked_next_multiple_of(4).unwrap_or(usize::MAX);
+    [whole(words), whole(scales), whole(padded_outputs(bias, packing))]
+}
+
+/// Scales and biases that a kernel reads, those of padding included.
+fn padded_outputs(bias: &Tensor, packing: Packing) -> usize {
+    match packing {
+        Packing::Dense { outputs } => outputs.saturating_mul(4).max(bias.data().len()),
+        Packing::Depthwise | Packing::Plain => bias.data().len().next_multiple_of(4),
+    }
+}
+
+/// The three parts of a layer.
+fn packed(layer: &Layer) -> [Vec<u32>; 3] {
+    let (words, scales) = pack(&layer.weight, layer.packing);
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+    let mut parts = [words, bits(&scales), bits(layer.bias.data())];
+    let sizes = part_words(&layer.weight, &layer.bias, layer.packing);
+    parts.iter_mut().zip(sizes).for_each(|(part, words)| part.resize(words, 0));
+    parts
+}
+
+/// Outputs, inputs of one output, and taps.
+fn sizes(weight: &Constant) -> [usize; 3] {
+    let dims = weight.shape().dims();
+    let at = |i: usize| dims.get(i).copied().unwrap_or(1);
+    [at(0), at(1), dims.iter().skip(2).product()]
+}
+
 /// The packed words and the scales (none for floats).
 fn pack(weight: &Constant, packing: Packing) -> (Vec<u32>, Vec<f32>) {
-    let dims = weight.shape().dims();
-    let outputs = dims.first().copied().unwrap_or(1);
-    let inputs = dims.get(1).copied().unwrap_or(1);
-    let taps: usize = dims.iter().skip(2).product();
+    let [outputs, inputs, taps] = sizes(weight);
     match (weight, packing) {
         (Constant::Int8(t), Packing::Dense { outputs: groups }) => {
             let data = t.data();
@@ -250,6 +366,45 @@ fn dense(taps: usize, inputs: usize, groups: usize) -> impl Iterator<Item = (usi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_a_layer_are_as_long_as_they_are_said_to_be() {
+        let float = |dims: [usize; 4]| Constant::Float(Arc::new(Tensor::zeros(dims)));
+        let int8 = |dims: [usize; 4]| {
+            let len = dims.iter().product();
+            Constant::Int8(Arc::new(Int8Tensor::new(dims, vec![0; len], vec![1.0; dims[0]]).unwrap()))
+        };
+        for outputs in [1, 4, 5, 8] {
+            let bias = Tensor::zeros([outputs]);
+            let dense = Packing::Dense { outputs: outputs.div_ceil(4).next_multiple_of(2) };
+            let layers = [
+                (float([outputs, 3, 3, 3]), dense),
+                (int8([outputs, 3, 3, 3]), dense),
+                (float([outputs, 1, 5, 5]), Packing::Depthwise),
+                (int8([outputs, 1, 5, 5]), Packing::Depthwise),
+                (float([outputs, 3, 3, 3]), Packing::Plain),
+                (int8([outputs, 3, 3, 3]), Packing::Plain),
+            ];
+            for (weight, packing) in layers {
+                let (words, scales) = pack(&weight, packing);
+                let [weights, scale, _] = part_words(&weight, &bias, packing);
+                assert_eq!(words.len().next_multiple_of(4), weights, "{packing:?}");
+                assert!(scales.is_empty() == (scale == 0) && scales.len() <= scale, "{packing:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_known_by_their_values() {
+        let weight = |last: f32| Constant::Float(Arc::new(Tensor::new([2, 2], vec![1.0, 2.0, 3.0, last]).unwrap()));
+        let bias = Tensor::zeros([2]);
+        let of = |weight: &Constant, packing| content(weight, &bias, packing);
+        assert_eq!(of(&weight(4.0), Packing::Plain), of(&weight(4.0), Packing::Plain));
+        assert_ne!(of(&weight(4.0), Packing::Plain), of(&weight(5.0), Packing::Plain));
+        assert_ne!(of(&weight(4.0), Packing::Plain), of(&weight(4.0), Packing::Depthwise));
+        let other = Constant::Float(Arc::new(Tensor::new([4, 1], vec![1.0, 2.0, 3.0, 4.0]).unwrap()));
+        assert_ne!(of(&weight(4.0), Packing::Plain), of(&other, Packing::Plain));
+    }
 
     #[test]
     fn dense_words_hold_four_outputs_of_one_input() {
