@@ -12,7 +12,7 @@ pub use network::{AfterStep, AfterTarget, Network, NetworkBlock, NetworkLayer, T
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, UnsupportedNode};
 use crate::fam::Statistics;
 use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
 use crate::image::Geometry;
@@ -28,6 +28,9 @@ pub struct Model {
     manifest: Manifest,
     onnx: onnx::Model,
     targets: Vec<String>,
+    /// Outputs of the network as far as famlens runs it.
+    outputs: Vec<String>,
+    left_out: Vec<UnsupportedNode>,
     parameters: usize,
     statistics: Option<Statistics>,
     /// How many layers are shuffled, and the seed.
@@ -69,15 +72,13 @@ impl Model {
         }
         let side = manifest.input.size;
         // What comes after the target layer need not be something that famlens runs.
-        let graph = match onnx.to_graph(side, side) {
-            Err(Error::Unsupported { nodes }) => {
-                onnx.to_graph_for(side, side, &manifest.target).map_err(|_| Error::Unsupported { nodes })?
-            }
-            other => other?,
-        };
+        let (graph, left_out) = onnx.to_graph_as_far(side, side)?;
         let targets: Vec<String> =
             graph.target_candidates().into_iter().map(|t| graph.value(t.value).name.clone()).collect();
         let Some(best) = targets.first() else {
+            if !left_out.is_empty() {
+                return Err(Error::Unsupported { nodes: left_out });
+            }
             return Err(Error::onnx(
                 "no layer of the network keeps where things are in the image (maps or tokens of more than one cell), so \
                  there is nothing to explain; use a model whose last layers are convolutions or a transformer's tokens",
@@ -93,10 +94,13 @@ impl Model {
         let parameters = constants.map(|c| c.shape().len()).sum();
         let non_negative = signs::non_negative(&graph);
         let (random, statistics) = (None, None);
+        let outputs = graph.outputs.iter().map(|&id| graph.value(id).name.clone()).collect();
         let model = Self {
             manifest,
             onnx,
             targets,
+            outputs,
+            left_out,
             parameters,
             fingerprint,
             non_negative,
@@ -131,9 +135,14 @@ impl Model {
         &self.targets
     }
 
-    /// Names of the outputs of the ONNX file.
+    /// Names of the outputs of the ONNX file, or of the last values before what famlens does not run where that hides them all.
     pub fn outputs(&self) -> &[String] {
-        self.onnx.outputs()
+        &self.outputs
+    }
+
+    /// The nodes of the file that famlens does not run, all of them behind layers that it does.
+    pub fn left_out(&self) -> &[UnsupportedNode] {
+        &self.left_out
     }
 
     /// Number of weights and biases.
@@ -280,7 +289,7 @@ impl Model {
     pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
         let side = self.manifest.input.size;
         let target = &self.manifest.target;
-        let graph = self.lower((side, side), &[target])?;
+        let graph = self.lower((side, side))?;
         let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
         if layers > there {
             let reason =
@@ -326,7 +335,7 @@ impl Model {
 
     /// The network with every named value kept, the first so many of them as maps.
     fn build(&self, (width, height): (u32, u32), names: &[&str], maps: usize) -> Result<Graph> {
-        let mut graph = self.lower((height as usize, width as usize), names)?;
+        let mut graph = self.lower((height as usize, width as usize))?;
         let mut keep = Vec::with_capacity(names.len());
         for (i, name) in names.iter().enumerate() {
             keep.push(if i < maps { self.maps(&mut graph, name)? } else { self.find(&graph, name)? });
@@ -339,14 +348,9 @@ impl Model {
         passes::optimize(graph, &keep)
     }
 
-    /// The network, or only what the named values need where what comes after them is not supported.
-    pub(crate) fn lower(&self, (height, width): (usize, usize), names: &[&str]) -> Result<Graph> {
-        match self.onnx.to_graph(height, width) {
-            Err(Error::Unsupported { nodes }) => {
-                self.onnx.to_graph_for_all(height, width, names).map_err(|_| Error::Unsupported { nodes })
-            }
-            other => other,
-        }
+    /// The network as far as famlens runs it.
+    pub(crate) fn lower(&self, (height, width): (usize, usize)) -> Result<Graph> {
+        self.onnx.to_graph_as_far(height, width).map(|(graph, _)| graph)
     }
 
     /// A layer as maps `[1, C, H, W]`, whatever its layout; any other value as it is.
@@ -361,7 +365,7 @@ impl Model {
             return Ok(known.then_some(name));
         }
         let side = self.manifest.input.size;
-        let graph = self.lower((side, side), &[name])?;
+        let graph = self.lower((side, side))?;
         let shape = &graph.value(self.find(&graph, name)?).shape;
         let is = matches!(shape.chw(), Some((_, 1, 1)));
         Ok(self.own_is_vector.get_or_init(|| is).then_some(name))

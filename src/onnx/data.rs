@@ -26,6 +26,8 @@ pub(super) enum Data {
     Int8(Arc<Int8Weight>),
     /// Depends on the output of a node that is not supported.
     Broken(Broken),
+    /// Known values of a type that famlens does not read, such as strings: only what reads them is at a loss.
+    Unread(&'static str),
 }
 
 /// What a value would be if the nodes before it were supported.
@@ -81,7 +83,7 @@ impl Data {
         Self::Float(Arc::new(tensor))
     }
 
-    /// The shape of a value that is known beforehand; `None` for [`Data::Active`] and [`Data::Broken`].
+    /// The shape of a value that is known beforehand; `None` for all others.
     pub fn known_shape(&self) -> Option<Shape> {
         match self {
             Self::Float(t) => Some(t.shape().clone()),
@@ -92,7 +94,7 @@ impl Data {
                 Some(Shape::new(w.tensor.shape().dims().iter().rev().copied().collect::<Vec<_>>()))
             }
             Self::Int8(w) => Some(w.tensor.shape().clone()),
-            Self::Active(_) | Self::Broken(_) => None,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => None,
         }
     }
 
@@ -113,7 +115,7 @@ impl Data {
             Self::Bytes(a) => Arc::as_ptr(a) as usize,
             Self::UnsignedBytes(a) => Arc::as_ptr(a) as usize,
             Self::Int8(w) => Arc::as_ptr(&w.tensor) as usize,
-            Self::Active(_) | Self::Broken(_) => 0,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => 0,
         }
     }
 
@@ -125,7 +127,7 @@ impl Data {
             Self::Bytes(a) => a.data.len(),
             Self::UnsignedBytes(a) => a.data.len(),
             Self::Int8(w) => w.tensor.data().len() + size_of_val(w.tensor.scales()),
-            Self::Active(_) | Self::Broken(_) => 0,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => 0,
         }
     }
 
@@ -137,13 +139,13 @@ impl Data {
             Self::Bytes(a) => Arc::strong_count(a) == 1,
             Self::UnsignedBytes(a) => Arc::strong_count(a) == 1,
             Self::Int8(w) => Arc::strong_count(w) == 1 && Arc::strong_count(&w.tensor) == 1,
-            Self::Active(_) | Self::Broken(_) => false,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => false,
         }
     }
 
     /// Whether the value is known before the image is.
     pub fn is_constant(&self) -> bool {
-        !matches!(self, Self::Active(_) | Self::Broken(_))
+        !matches!(self, Self::Active(_) | Self::Broken(_) | Self::Unread(_))
     }
 }
 
@@ -241,9 +243,7 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
             let data = values!(1, u8::from_le_bytes, tensor.int32_data, |&v| v as u8);
             Ok(Data::UnsignedBytes(Arc::new(Array { shape: dims, data })))
         }
-        other => {
-            Err(wrong(format!("its values are of type {} ({other}), which is not supported", data_type::name(other))))
-        }
+        other => Ok(Data::Unread(data_type::name(other))),
     }
 }
 

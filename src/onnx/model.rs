@@ -201,6 +201,16 @@ impl Model {
     /// [`Error::Unsupported`] listing every node that famlens cannot run; [`Error::Node`] for a node whose inputs do not
     /// fit; [`Error::Argument`] if the file prescribes another size; [`Error::Onnx`] if it has no single image input.
     pub fn to_graph(&self, height: usize, width: usize) -> Result<Graph> {
+        all_supported(self.lower(height, width, &self.outputs)?)
+    }
+
+    /// Lowers as much as famlens can run. Nodes that it cannot run, and all that they lead to, are left out, and listed: what
+    /// comes after the layers that are explained need not be run. The graph's outputs are those of the file that are left
+    /// or, where none is, the values that the nodes left out read.
+    ///
+    /// # Errors
+    /// As [`Model::to_graph`], but [`Error::Unsupported`] only where nothing is left.
+    pub fn to_graph_as_far(&self, height: usize, width: usize) -> Result<(Graph, Vec<UnsupportedNode>)> {
         self.lower(height, width, &self.outputs)
     }
 
@@ -219,14 +229,17 @@ impl Model {
     pub fn to_graph_for_all(&self, height: usize, width: usize, targets: &[&str]) -> Result<Graph> {
         let outputs = || self.nodes.iter().flat_map(|n| &n.output);
         match targets.iter().find(|&&target| !outputs().any(|o| o == target)) {
-            None => self.lower(height, width, &targets.iter().map(|t| t.to_string()).collect::<Vec<_>>()),
+            None => {
+                let targets: Vec<String> = targets.iter().map(|t| t.to_string()).collect();
+                all_supported(self.lower(height, width, &targets)?)
+            }
             Some(&missing) => {
                 Err(Error::Target { name: missing.into(), available: outputs().rev().take(12).cloned().collect() })
             }
         }
     }
 
-    fn lower(&self, height: usize, width: usize, outputs: &[String]) -> Result<Graph> {
+    fn lower(&self, height: usize, width: usize, outputs: &[String]) -> Result<(Graph, Vec<UnsupportedNode>)> {
         let nodes = self.needed(outputs);
         let unsupported: Vec<UnsupportedNode> = nodes.iter().filter_map(|n| is_supported(n).err()).collect();
         let image = match (self.image_input(), unsupported.is_empty()) {
@@ -333,6 +346,13 @@ impl Model {
             return Err(Error::onnx(reason));
         }
         Ok(ImageInput { name: &input.name, layout, channels: channels.unwrap_or(3), height, width })
+    }
+}
+
+fn all_supported((graph, left_out): (Graph, Vec<UnsupportedNode>)) -> Result<Graph> {
+    match left_out.is_empty() {
+        true => Ok(graph),
+        false => Err(Error::Unsupported { nodes: left_out }),
     }
 }
 

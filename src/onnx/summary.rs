@@ -15,7 +15,7 @@ pub struct ModelSummary {
     pub input_shape: Vec<usize>,
     /// Version of the standard operator set.
     pub opset: i64,
-    /// The nodes as they run, in order; empty if some are not supported.
+    /// The nodes as they run, in order, without those that are not supported and what they lead to.
     pub nodes: Vec<NodeSummary>,
     /// The activation maps that can be explained, the deepest first.
     pub targets: Vec<TargetSummary>,
@@ -23,7 +23,7 @@ pub struct ModelSummary {
     pub parameters: usize,
     /// Multiplications with a weight in one forward pass.
     pub multiplications: usize,
-    /// The nodes that famlens cannot run, in words; empty if it can run the model.
+    /// The nodes that famlens cannot run, in words. They need not be run where they come after the target layer.
     pub unsupported: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl ModelSummary {
     /// Looks at a model for images of `height` by `width`.
     ///
     /// # Errors
-    /// As [`Model::to_graph`], but unsupported nodes are listed in the summary.
+    /// As [`Model::to_graph_as_far`]; where nothing can be run, unsupported nodes are listed in the summary all the same.
     pub fn new(model: &Model, height: usize, width: usize) -> Result<Self> {
         let mut summary = Self {
             input: model.inputs().first().map_or(String::new(), |i| i.name.clone()),
@@ -75,8 +75,11 @@ impl ModelSummary {
             multiplications: 0,
             unsupported: Vec::new(),
         };
-        let graph = match model.to_graph(height, width) {
-            Ok(graph) => passes::optimize(graph, &[])?,
+        let graph = match model.to_graph_as_far(height, width) {
+            Ok((graph, left_out)) => {
+                summary.unsupported = left_out.iter().map(ToString::to_string).collect();
+                passes::optimize(graph, &[])?
+            }
             Err(Error::Unsupported { nodes }) => {
                 summary.input_shape[1] = model.input_channels().unwrap_or(0);
                 summary.unsupported = nodes.iter().map(ToString::to_string).collect();

@@ -127,7 +127,7 @@ impl<'m> Calibration<'m> {
         let target = self.model.manifest().target.as_str();
         let all = self.quantizer.activations();
         // What is not in the network (computed from constants, or behind a part that famlens does not run) stays float.
-        let plain = self.model.lower((size.1 as usize, size.0 as usize), &[target])?;
+        let plain = self.model.lower((size.1 as usize, size.0 as usize))?;
         let there = |name: &&String| plain.find(name).is_some_and(|id| plain.producer(id).is_some());
         let names: Vec<String> = all.iter().filter(there).cloned().collect();
         let input = plain.value(plain.image_input()?).name.clone();

@@ -43,7 +43,7 @@ pub struct InspectArgs {
 struct Inspected {
     #[serde(flatten)]
     summary: ModelSummary,
-    /// Layers, blocks and what follows the target layer; null if some nodes are not supported.
+    /// Layers, blocks and what follows the target layer; null if no layer can be run.
     network: Option<Network>,
 }
 
@@ -51,12 +51,13 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
     let model = Model::parse(&files::read_onnx(&args.model)?)?;
     let (height, width) = input_size(&model, args.size)?;
     let summary = ModelSummary::new(&model, height, width)?;
-    let network = match summary.unsupported.is_empty() {
-        true => {
+    let network = match summary.targets.is_empty() && !summary.unsupported.is_empty() {
+        true => None,
+        false => {
             let beside = manifest_beside(&args.model)?.map(|m| m.target);
-            Some(Network::new(model.to_graph(height, width)?, &args.target.or(beside).unwrap_or_default())?)
+            let (graph, _) = model.to_graph_as_far(height, width)?;
+            Some(Network::new(graph, &args.target.or(beside).unwrap_or_default())?)
         }
-        false => None,
     };
     if args.json {
         let json = serde_json::to_string_pretty(&Inspected { summary, network });
@@ -78,6 +79,10 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
         say!("  and {} more (--json lists all)", summary.targets.len() - 8);
     }
     let (parameters, products) = (network.parameters as f64 / 1e6, network.multiply_adds as f64 / 1e6);
+    if !summary.unsupported.is_empty() {
+        say!("behind these layers stand nodes that famlens does not run, and need not:");
+        summary.unsupported.iter().for_each(|node| say!("  {node}"));
+    }
     say!("{parameters:.2} million parameters, {products:.0} million multiplications a forward pass");
     Ok(())
 }

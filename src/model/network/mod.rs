@@ -98,6 +98,6 @@ impl Model {
     pub fn network(&self, target: &str) -> Result<Network> {
         let side = self.manifest().input.size;
         let target = if target.is_empty() { self.manifest().target.as_str() } else { target };
-        Network::new(self.lower((side, side), &[target])?, target)
+        Network::new(self.lower((side, side))?, target)
     }
 }

@@ -134,15 +134,18 @@ impl<'m> Lowering<'m> {
         Ok(())
     }
 
-    /// Lowers the nodes, which are in order, and finishes the graph. `unsupported` are those known to be so already.
+    /// Lowers the nodes, which are in order, and finishes the graph; gives the nodes with it that famlens cannot run, and
+    /// that are left out with all that they lead to. `unsupported` are those known to be so already.
     pub fn nodes(
         mut self,
         nodes: &[&'m NodeProto],
         unsupported: Vec<UnsupportedNode>,
         outputs: &[String],
-    ) -> Result<Graph> {
+    ) -> Result<(Graph, Vec<UnsupportedNode>)> {
         let mut bad = unsupported;
         let mut first_error = None;
+        // Values that nodes read which are left out.
+        let mut ends = Vec::new();
         let image = self.graph.input.map_or(0, |i| self.graph.value(i).shape.len() * size_of::<f32>());
         for &node in nodes {
             let result = match is_supported(node) {
@@ -164,14 +167,19 @@ impl<'m> Lowering<'m> {
                 Err(Stop::Unsupported(reason)) => bad.push(unsupported_node(node, reason)),
                 Err(Stop::Broken) => {}
             }
+            for input in &node.input {
+                if let Some(&Data::Active(id)) = self.values.get(input.as_str())
+                    && !ends.contains(&id)
+                {
+                    ends.push(id);
+                }
+            }
             let broken = Data::Broken(self.broken(node));
             self.values.extend(node.output.iter().map(|o| (o.as_str(), broken.clone())));
         }
-        if !bad.is_empty() {
-            return Err(Error::Unsupported { nodes: bad });
-        }
         if let Some(error) = first_error {
-            return Err(error);
+            // With nodes left out, others may not fit that would.
+            return Err(if bad.is_empty() { error } else { Error::Unsupported { nodes: bad } });
         }
         for output in outputs {
             // An output that does not depend on the image is no activation.
@@ -179,12 +187,21 @@ impl<'m> Lowering<'m> {
                 self.graph.outputs.push(*id);
             }
         }
+        if self.graph.outputs.is_empty() && !bad.is_empty() {
+            // What is left ends where nodes were left out; what goes on besides is no end.
+            let goes_on = |id: &ValueId| self.graph.nodes.iter().any(|n| n.inputs.contains(id));
+            let (inner, last): (Vec<ValueId>, Vec<ValueId>) = ends.into_iter().partition(goes_on);
+            self.graph.outputs = if last.is_empty() { inner } else { last };
+        }
         if self.graph.outputs.is_empty() {
-            return Err(Error::onnx("none of its outputs depends on the image"));
+            return Err(match bad.is_empty() {
+                true => Error::onnx("none of its outputs depends on the image"),
+                false => Error::Unsupported { nodes: bad },
+            });
         }
         self.graph.validate()?;
         check_activations(&self.graph, image)?;
-        Ok(self.graph)
+        Ok((self.graph, bad))
     }
 
     /// The outputs of a node that reads only what is known; `None` if it cannot be computed beforehand.
@@ -250,6 +267,13 @@ impl<'m> Lowering<'m> {
                 }
                 _ => Err(Stop::Broken),
             };
+        }
+        let unread = node.input.iter().find_map(|n| match context.value(n) {
+            Some(&Data::Unread(kind)) => Some(kind),
+            _ => None,
+        });
+        if let Some(kind) = unread {
+            return unsupported(format!("it reads {kind} values"));
         }
         let operator = operator(node.op_type()).ok_or_else(|| Stop::Unsupported("unknown operator".into()))?;
         let results = operator(&mut context)?;
