@@ -6,6 +6,8 @@
 //!
 //! Everything is asynchronous because reading back from a GPU in a browser is; the CPU engines are ready at once.
 
+#[cfg(all(feature = "candle", not(target_arch = "wasm32")))]
+pub mod candle;
 pub(crate) mod cells;
 pub mod compare;
 pub mod cpu;
@@ -29,7 +31,7 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Compiles graphs. One engine serves any number of programs and shares weights and pipelines between them.
 pub trait Engine {
-    /// What is running, for people: `"CPU (candle, AVX2)"`, `"WebGPU (NVIDIA H100)"`.
+    /// What is running, for people: `"CPU (AVX2, int8 x int16)"`, `"WebGPU (NVIDIA H100)"`.
     fn describe(&self) -> String;
 
     /// Whether this is a GPU engine whose adapter runs on the CPU (SwiftShader, lavapipe, WARP).

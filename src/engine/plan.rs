@@ -102,6 +102,21 @@ impl Plan {
         self.steps.iter().map(|&n| &graph.nodes[n])
     }
 
+    /// Most bytes of activations, as floats, that are alive at one time if each has memory of its own.
+    pub fn most_bytes(&self, graph: &Graph) -> usize {
+        let size = |v: &ValueId| match graph.value(*v).constant {
+            None => graph.value(*v).shape.len().saturating_mul(size_of::<f32>()),
+            Some(_) => 0,
+        };
+        let (mut held, mut most) = (graph.input.iter().map(size).sum::<usize>(), 0);
+        for (node, done) in self.nodes(graph).zip(&self.free_after) {
+            held = held.saturating_add(size(&node.output));
+            most = most.max(held);
+            held = held.saturating_sub(done.iter().map(size).fold(0, usize::saturating_add));
+        }
+        most
+    }
+
     /// Gives every living value a place in one arena such that no two values that live at the same time overlap.
     ///
     /// `bytes` is the size of a value, `align` (a power of two) what every offset must be a multiple of. Where
@@ -149,7 +164,7 @@ impl Plan {
                 if offset.checked_add(block.size).is_some_and(|end| end <= other.offset) {
                     break;
                 }
-                offset = offset.max(other.offset + other.size);
+                offset = offset.max(other.offset.checked_add(other.size).ok_or_else(too_large)?);
             }
             block.offset = offset;
             size = size.max(offset.checked_add(block.size).ok_or_else(too_large)?);

@@ -67,17 +67,7 @@ impl Program for ReferenceProgram {
     }
 
     fn bytes(&self) -> usize {
-        let size = |v: &ValueId| match self.constants[v.0] {
-            None => self.graph.value(*v).shape.len() * size_of::<f32>(),
-            Some(_) => 0,
-        };
-        let (mut held, mut most) = (size(&self.input), 0);
-        for (node, done) in self.plan.nodes(&self.graph).zip(&self.plan.free_after) {
-            held += size(&node.output);
-            most = most.max(held);
-            held -= done.iter().map(size).sum::<usize>();
-        }
-        most
+        self.plan.most_bytes(&self.graph)
     }
 
     fn run<'a>(&'a mut self, input: &'a Tensor, mix: &'a Mix) -> LocalFuture<'a, Result<Output>> {

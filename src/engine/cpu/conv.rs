@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::kernels::{Depthwise, Quantized, Rows};
+use super::kernels::{Axis, Depthwise, Quantized, Rows, grow, holds};
 use super::product::{Arithmetic, Product, Weight};
 use crate::error::Result;
 use crate::graph::{Constant, Conv2d, Op};
@@ -20,8 +20,11 @@ pub(super) enum Conv {
 
 impl Conv {
     /// Compiles a convolution. `x` and `y` are the shapes of input and output, which shape inference has checked.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`] if an index of its windows would be beyond what this machine can index.
     pub(super) fn new(
-        arithmetic: Arithmetic,
+        arithmetic: &Arithmetic,
         conv: &Conv2d,
         [x, y]: [&Shape; 2],
         weight: &Constant,
@@ -30,12 +33,12 @@ impl Conv {
         let (&[_, c, h, w], &[_, o, oh, ow], &[_, ci, kh, kw]) = (x.dims(), y.dims(), weight.shape().dims()) else {
             return Err(super::failed("a convolution is not over four dimensions"));
         };
-        let sizes = [[h, w], [oh, ow]];
+        let axes = Axis::both([[h, w], [oh, ow]], [kh, kw], conv.strides, conv.dilations, conv.pads)?;
         let unit = conv.strides == [1, 1] && conv.pads == [0; 4];
         if Op::Conv2d(conv.clone()).is_depthwise(weight.shape()) && c == o {
             let weight = weight.to_float();
-            let depthwise = Depthwise::pack(arithmetic.isa, conv, [c, kh, kw], sizes, weight.data(), bias.data())?;
-            return Ok(Self::Depthwise(depthwise));
+            let (isa, store) = (arithmetic.isa, &arithmetic.store);
+            return Depthwise::pack(isa, store, c, axes, weight.data(), bias.data()).map(Self::Depthwise);
         }
         if [kh, kw] == [1, 1] && unit && conv.groups == 1 {
             return Product::pack(arithmetic, [o, c], Weight::of(weight), bias.data()).map(Self::Pointwise);
@@ -57,19 +60,21 @@ impl Conv {
                 }
             }?);
         }
-        let cells = (BLOCK / (taps * ci)).clamp(1, oh * ow);
-        Ok(Self::Windows(Windows { conv: conv.clone(), channels: [ci, o], kernel: [kh, kw], sizes, groups, cells }))
+        let cells = (BLOCK / (taps * ci).max(1)).clamp(1, oh * ow);
+        Ok(Self::Windows(Windows { channels: [ci, o], axes, groups, cells }))
     }
 
     /// Makes room for what [`Conv::apply`] needs.
-    pub(super) fn reserve(&self, scratch: &mut Scratch) {
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] if the machine has no such room.
+    pub(super) fn reserve(&self, scratch: &mut Scratch) -> Result<()> {
         match self {
             Self::Pointwise(product) => product.reserve(&mut scratch.quantized),
-            Self::Depthwise(_) => {}
+            Self::Depthwise(_) => Ok(()),
             Self::Windows(w) => {
-                let floats = w.cells * w.kernel[0] * w.kernel[1] * w.channels[0];
-                scratch.windows.resize(scratch.windows.len().max(floats), 0.0);
-                w.groups.iter().for_each(|g| g.reserve(&mut scratch.quantized));
+                grow(&mut scratch.windows, &[w.cells, w.window()], "the windows of a convolution")?;
+                w.groups.iter().try_for_each(|g| g.reserve(&mut scratch.quantized))
             }
         }
     }
@@ -111,18 +116,21 @@ fn channels_last<T: Copy>(weight: &[T], taps: usize, ci: usize, outputs: Range<u
 
 /// A convolution over gathered windows (im2col).
 pub(super) struct Windows {
-    conv: Conv2d,
     /// Input channels of a group, output channels of all groups.
     channels: [usize; 2],
-    kernel: [usize; 2],
-    /// Height and width of input and output.
-    sizes: [[usize; 2]; 2],
+    /// Down and across.
+    axes: [Axis; 2],
     groups: Vec<Product>,
     /// Cells in a block.
     cells: usize,
 }
 
 impl Windows {
+    /// Values in a window.
+    fn window(&self) -> usize {
+        self.axes[0].kernel() * self.axes[1].kernel() * self.channels[0]
+    }
+
     fn apply(
         &self,
         x: &[f32],
@@ -131,9 +139,11 @@ impl Windows {
         scratch: &mut Scratch,
         clamp: [f32; 2],
     ) -> Result<()> {
-        let [ci, o] = self.channels;
-        let window = self.kernel[0] * self.kernel[1] * ci;
-        let all = self.sizes[1][0] * self.sizes[1][1];
+        let ([ci, o], [rows, columns]) = (self.channels, self.axes);
+        let window = self.window();
+        let all = rows.output() * columns.output();
+        holds(x.len(), &[rows.input(), columns.input(), ci, self.groups.len()], "the input of a convolution")?;
+        holds(y.len(), &[all, o], "the output of a convolution")?;
         for (g, product) in self.groups.iter().enumerate() {
             for first in (0..all).step_by(self.cells) {
                 let cells = self.cells.min(all - first);
@@ -150,26 +160,28 @@ impl Windows {
 
     /// The window of one output cell as `[kh, kw, ci]`, zeros where it is outside.
     fn gather(&self, x: &[f32], group: usize, cell: usize, row: &mut [f32]) {
-        let ([h, w], [_, ow]) = (self.sizes[0], self.sizes[1]);
-        let ([ci, _], [_, kw]) = (self.channels, self.kernel);
-        let (strides, dilations, pads) = (self.conv.strides, self.conv.dilations, self.conv.pads);
-        let (oy, ox) = (cell / ow, cell % ow);
+        let ([rows, columns], ci) = (self.axes, self.channels[0]);
+        let (oy, ox) = (cell / columns.output(), cell % columns.output());
         let pixel = ci * self.groups.len();
-        for (ky, line) in row.chunks_exact_mut(kw * ci).enumerate() {
-            let Some(iy) = (oy * strides[0] + ky * dilations[0]).checked_sub(pads[0]).filter(|&iy| iy < h) else {
+        let (down, across) = (rows.inside(oy), columns.inside(ox));
+        // The taps across are one piece of the input's row.
+        let whole = columns.dilation() == 1 && pixel == ci;
+        for (ky, line) in row.chunks_exact_mut(columns.kernel() * ci).enumerate() {
+            if !down.contains(&ky) || across.is_empty() {
                 line.fill(0.0);
                 continue;
-            };
-            let left = (ox * strides[1]).checked_sub(pads[1]).filter(|&left| left + kw <= w);
-            if let Some(left) = left.filter(|_| dilations[1] == 1 && pixel == ci) {
-                line.copy_from_slice(&x[(iy * w + left) * ci..][..kw * ci]);
+            }
+            let first = rows.at(oy, ky) * columns.input();
+            line[..across.start * ci].fill(0.0);
+            line[across.end * ci..].fill(0.0);
+            let line = &mut line[across.start * ci..across.end * ci];
+            if whole {
+                let from = (first + columns.at(ox, across.start)) * ci;
+                line.copy_from_slice(&x[from..][..line.len()]);
                 continue;
             }
-            for (kx, tap) in line.chunks_exact_mut(ci).enumerate() {
-                match (ox * strides[1] + kx * dilations[1]).checked_sub(pads[1]).filter(|&ix| ix < w) {
-                    Some(ix) => tap.copy_from_slice(&x[(iy * w + ix) * pixel + group * ci..][..ci]),
-                    None => tap.fill(0.0),
-                }
+            for (kx, tap) in across.clone().zip(line.chunks_exact_mut(ci)) {
+                tap.copy_from_slice(&x[(first + columns.at(ox, kx)) * pixel + group * ci..][..ci]);
             }
         }
     }

@@ -1,5 +1,4 @@
-//! Ops that work on memory as it lies, without candle: attention, products, normalisation, element-wise functions, and
-//! strided copies.
+//! Ops over memory as it lies: attention, products of activations, element-wise functions of two operands, and slices.
 
 use super::kernels::{self, Dense, Isa, Rows};
 use crate::engine::cpu::failed;
@@ -135,63 +134,6 @@ fn each(repeat: Repeat, a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(f32, f32
                 y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b));
             }
         }
-    }
-}
-
-/// A copy whose source is walked with a step along each dimension of the output.
-#[derive(Clone, Debug)]
-pub(super) struct Strided {
-    first: usize,
-    /// Sizes and steps, outermost first; neighbouring dimensions that are one piece of the source are one.
-    dims: Vec<(usize, isize)>,
-}
-
-impl Strided {
-    /// `dims` are the physical dimensions of the output, `steps` how far the source moves along each.
-    pub(super) fn new(first: usize, dims: &[usize], steps: &[isize]) -> Self {
-        let mut joined: Vec<(usize, isize)> = Vec::new();
-        for (&size, &step) in dims.iter().zip(steps).filter(|(size, _)| **size != 1) {
-            match joined.last_mut() {
-                Some((outer, outer_step)) if *outer_step == step * size as isize => {
-                    (*outer, *outer_step) = (*outer * size, step);
-                }
-                _ => joined.push((size, step)),
-            }
-        }
-        Self { first, dims: joined }
-    }
-
-    pub(super) fn copy(&self, x: &[f32], y: &mut [f32]) -> Result<()> {
-        let Some((&(len, step), outer)) = self.dims.split_last() else {
-            y.copy_from_slice(&x[self.first..self.first + 1]);
-            return Ok(());
-        };
-        // Every index that is reached lies between these.
-        let reach = |sign: isize| -> isize {
-            self.dims.iter().map(|&(n, s)| (n as isize - 1) * s).filter(|r| r.signum() == sign).sum()
-        };
-        let (low, high) = (self.first as isize + reach(-1), self.first as isize + reach(1));
-        if low < 0 || high >= x.len() as isize || self.dims.iter().map(|d| d.0).product::<usize>() != y.len() {
-            return Err(failed("a copy leaves its source"));
-        }
-        let mut index = vec![0usize; outer.len()];
-        let mut at = self.first as isize;
-        for row in y.chunks_exact_mut(len) {
-            match step {
-                1 => row.copy_from_slice(&x[at as usize..][..len]),
-                _ => (0..len).for_each(|i| row[i] = x[(at + i as isize * step) as usize]),
-            }
-            for (i, &(n, s)) in index.iter_mut().zip(outer).rev() {
-                *i += 1;
-                at += s;
-                if *i < n {
-                    break;
-                }
-                at -= s * n as isize;
-                *i = 0;
-            }
-        }
-        Ok(())
     }
 }
 

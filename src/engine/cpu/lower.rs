@@ -1,44 +1,40 @@
-//! From a graph to a program: one exhaustive `match` over the ops.
+//! From a graph to a program: which way each node is computed is decided here, once.
 
 use std::sync::Arc;
 
-use super::conv::{Conv, Scratch};
-use super::direct::Packed;
-use super::generic::{Generic, generic};
+use super::conv::Conv;
+use super::failed;
 use super::layout::{self, Order};
 use super::product::{Arithmetic, Product, Weight};
-use super::program::{CpuProgram, Line, Place, Step, Value, Work};
-use super::{candle_failed, failed};
+use super::program::{CpuProgram, Line};
+use super::step::{Place, Step, Tools, Value, Work};
+use crate::engine::cpu::kernels::{Axis, room};
 use crate::engine::plan::{Arena, Plan};
 use crate::error::{Error, Result};
-use crate::graph::{Constant, Graph, Node, Op, ValueId};
+use crate::graph::{Constant, Graph, Node, Op, Pool2d, ValueId};
 use crate::tensor::{Shape, Tensor};
 
 /// Compiles what the targets need.
-pub(super) fn compile(arithmetic: Arithmetic, graph: &Graph, targets: &[ValueId]) -> Result<CpuProgram> {
+pub(super) fn compile(arithmetic: &Arithmetic, graph: &Graph, targets: &[ValueId]) -> Result<CpuProgram> {
     let plan = Plan::new(graph, targets)?;
     let bytes = |id: ValueId| graph.value(id).shape.len().saturating_mul(size_of::<f32>());
     let orders = layout::orders(graph, plan.steps.iter().map(|&n| &graph.nodes[n]));
     let arena = plan.arena(graph, bytes, |node| is_alias(graph, &orders, node), size_of::<Line>())?;
+    let lines = arena.size / size_of::<Line>();
+    let mut memory = room(&[lines], "the memory for all activations, in pieces of 64 bytes,")?;
+    memory.resize(lines, Line::ZERO);
     let lowering = Lowering { arithmetic, graph, orders, arena };
 
     let steps = plan.nodes(graph).map(|node| lowering.step(node)).collect::<Result<Vec<_>>>()?;
-    let mut scratch = Scratch::default();
-    for step in &steps {
-        match &step.work {
-            Work::Conv(conv, _) => conv.reserve(&mut scratch),
-            Work::Linear(product, _) => product.reserve(&mut scratch.quantized),
-            _ => {}
-        }
-    }
+    let mut tools = Tools::new(arithmetic.isa);
+    steps.iter().try_for_each(|step| step.work.reserve(&mut tools))?;
     let value = lowering.value(graph.image_input()?)?;
     let Place::Arena(range) = value.place else { return Err(failed("the image input is a constant")) };
     Ok(CpuProgram {
-        isa: arithmetic.isa,
         steps,
-        arena: vec![Line::ZERO; lowering.arena.size / size_of::<Line>()],
-        scratch,
-        packed: Packed::new(arithmetic.isa),
+        arena: memory,
+        tools,
+        store: arithmetic.store.clone(),
         input: (value.shape, range),
         targets: targets.iter().map(|&t| lowering.value(t)).collect::<Result<_>>()?,
         target_shapes: targets.iter().map(|&t| graph.value(t).shape.clone()).collect(),
@@ -66,7 +62,7 @@ fn is_alias(graph: &Graph, orders: &[Order], node: &Node) -> bool {
 }
 
 pub(super) struct Lowering<'a> {
-    arithmetic: Arithmetic,
+    arithmetic: &'a Arithmetic,
     graph: &'a Graph,
     orders: Vec<Order>,
     arena: Arena,
@@ -74,63 +70,57 @@ pub(super) struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn step(&self, node: &Node) -> Result<Step> {
-        let shape = |id: ValueId| &self.graph.value(id).shape;
-        let constant = |i: usize| {
-            let value = self.graph.value(node.inputs[i]);
-            value
-                .constant
-                .as_ref()
-                .ok_or_else(|| Error::node(&node.name, node.op.name(), format!("{:?} must be a constant", value.name)))
+        let (work, inputs) = match is_alias(self.graph, &self.orders, node) {
+            true => (Work::Alias, node.inputs.clone()),
+            false => self.work(node).map_err(|error| at(node, error))?,
         };
-        // Which inputs are activations: weights are packed into the step.
-        let mut inputs = node.inputs.clone();
-        let work = match &node.op {
-            Op::Conv2d(conv) => {
-                inputs.drain(1..3);
-                let shapes = [shape(node.inputs[0]), shape(node.output)];
-                let compiled = Conv::new(self.arithmetic, conv, shapes, constant(1)?, &constant(2)?.to_float())?;
-                Work::Conv(compiled, conv.activation)
-            }
-            Op::Linear(linear) => {
-                inputs.truncate(1);
-                let (weight, bias) = (constant(1)?, constant(2)?.to_float());
-                let &[n, k] = weight.shape().dims() else { return Err(failed("a weight is not a matrix")) };
-                if self.is_plain(node.inputs[0]) && self.is_plain(node.output) {
-                    let product = Product::pack(self.arithmetic, [n, k], Weight::of(weight), bias.data())?;
-                    Work::Linear(product, linear.activation)
-                } else {
-                    let weight = weight.to_float();
-                    let generic =
-                        Generic::linear(self.arithmetic.isa, [n, k], weight.data(), bias.data(), linear.activation);
-                    Work::Candle(generic.map_err(|e| candle_failed(&node.name, node.op.name(), &e))?)
-                }
-            }
-            Op::Pool2d(pool) => Work::Pool(pool.clone()),
-            _ if is_alias(self.graph, &self.orders, node) => Work::Alias,
-            op => match self.direct(node) {
-                Some(work) => work,
-                None => generic(self.arithmetic.isa, op),
-            },
-        };
-        if Self::swaps(&work) {
-            inputs.swap(0, 1);
-        }
-        if let Work::Norm { .. } = work {
-            inputs.truncate(1);
-        }
         let output = self.value(node.output)?;
         let Place::Arena(range) = output.place else { return Err(failed("an output is a constant")) };
         let inputs = inputs.into_iter().map(|id| self.value(id)).collect::<Result<_>>()?;
         let multiplications = match node.op {
             Op::Conv2d(_) | Op::Linear(_) => {
-                let weight = shape(node.inputs[1]);
-                (output.shape.len() * weight.len() / weight.dims()[0]) as u64
+                let weight = self.shape(node.inputs[1]);
+                let outputs = weight.dims().first().copied().unwrap_or(1).max(1);
+                output.shape.len() as u64 * (weight.len() / outputs) as u64
             }
             _ => 0,
         };
         let (name, op) = (node.name.clone(), node.op.name());
-        let (output, order) = (output.shape, output.order);
-        Ok(Step { name, op, multiplications, work, inputs, output, order, range })
+        Ok(Step { name, op, multiplications, work, inputs, output: output.shape, range })
+    }
+
+    /// A convolution, and the activations it reads: weights are packed into the work.
+    pub(super) fn conv(&self, node: &Node, conv: &crate::graph::Conv2d) -> Result<(Work, Vec<ValueId>)> {
+        let mut inputs = node.inputs.clone();
+        inputs.drain(1..3);
+        let shapes = [self.shape(node.inputs[0]), self.shape(node.output)];
+        let (weight, bias) = (self.constant(node, 1)?, self.constant(node, 2)?.to_float());
+        let compiled = Conv::new(self.arithmetic, conv, shapes, weight, &bias)?;
+        Ok((Work::Conv(compiled, conv.activation), inputs))
+    }
+
+    /// A fully connected layer over plain rows.
+    pub(super) fn linear(&self, node: &Node, linear: &crate::graph::Linear) -> Result<Work> {
+        let (weight, bias) = (self.constant(node, 1)?, self.constant(node, 2)?.to_float());
+        let &[n, k] = weight.shape().dims() else { return Err(failed("a weight is not a matrix")) };
+        let product = Product::pack(self.arithmetic, [n, k], Weight::of(weight), bias.data())?;
+        Ok(Work::Linear(product, linear.activation))
+    }
+
+    /// A pool over maps, which lie channels-last.
+    pub(super) fn pool(&self, node: &Node, pool: &Pool2d) -> Result<Work> {
+        let (x, y) = (self.shape(node.inputs[0]), self.shape(node.output));
+        let (&[_, c, h, w], &[_, _, oh, ow]) = (x.dims(), y.dims()) else {
+            return Err(failed("a pool is not over four dimensions"));
+        };
+        let axes = Axis::both([[h, w], [oh, ow]], pool.kernel, pool.strides, pool.dilations, pool.pads)?;
+        Ok(Work::Pool { kind: pool.kind, channels: c, axes })
+    }
+
+    fn constant(&self, node: &Node, i: usize) -> Result<&Constant> {
+        let value = self.graph.value(node.inputs[i]);
+        let missing = || Error::node(&node.name, node.op.name(), format!("{:?} must be a constant", value.name));
+        value.constant.as_ref().ok_or_else(missing)
     }
 
     fn value(&self, id: ValueId) -> Result<Value> {
@@ -138,9 +128,10 @@ impl Lowering<'_> {
         let place = match (&value.constant, self.arena.offsets[id.0]) {
             (Some(constant), _) => {
                 let logical = constant.to_float();
-                let mut physical = vec![0.0; logical.data().len()];
+                let mut physical = room(&[logical.data().len()], "a constant")?;
+                physical.resize(logical.data().len(), 0.0);
                 self.orders[id.0].store(&value.shape, logical.data(), &mut physical);
-                Place::Constant(Arc::new(physical))
+                Place::Constant(self.arithmetic.store.floats(physical))
             }
             (None, Some(offset)) => {
                 let start = offset / size_of::<f32>();
@@ -167,5 +158,16 @@ impl Lowering<'_> {
     /// The values of a float constant.
     pub(super) fn float(&self, id: ValueId) -> Option<Arc<Tensor>> {
         self.graph.value(id).constant.as_ref().map(Constant::to_float)
+    }
+}
+
+/// An error of the engine, with the node that it is about.
+fn at(node: &Node, error: Error) -> Error {
+    match error {
+        Error::Engine { reason, .. } => Error::node(&node.name, node.op.name(), reason),
+        Error::TooLarge { what, size, limit } => {
+            Error::TooLarge { what: format!("{what} of {} {:?}", node.op.name(), node.name), size, limit }
+        }
+        other => other,
     }
 }

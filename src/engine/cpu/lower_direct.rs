@@ -1,77 +1,162 @@
-//! Which ops a kernel takes as their operands lie in memory.
+//! How each op is computed as its operands lie in memory: one exhaustive `match`.
 
-use super::direct::{Repeat, Strided};
+use super::direct::Repeat;
+use super::layout::Order;
 use super::lower::Lowering;
-use super::program::Work;
+use super::step::{Arranged, Work};
+use super::walk::Walk;
+use crate::error::Result;
 use crate::graph::evaluate::{broadcast_indices, strides};
 use crate::graph::{LayerNorm, Node, Op, ValueId};
 use crate::tensor::Shape;
 
 impl Lowering<'_> {
-    /// The work of a node that needs nothing but the memory of its operands; `None` if it is not such a node.
-    pub(super) fn direct(&self, node: &Node) -> Option<Work> {
-        let (x, y) = (*node.inputs.first()?, node.output);
-        let all_plain = || node.inputs.iter().chain([&y]).all(|&id| self.is_plain(id));
-        let alike = |id: ValueId| self.order(id) == self.order(y);
-        match &node.op {
-            Op::Attention(attention) if all_plain() => Some(Work::Attention(attention.clone())),
-            Op::MatMul if all_plain() => Some(Work::MatMul),
-            Op::LayerNorm(norm) if alike(x) => self.norm(node, norm),
-            Op::Activation(activation) if alike(x) => Some(Work::Activation(*activation)),
-            Op::Quantize(quantize) if alike(x) => Some(Work::Quantize(quantize.clone())),
-            Op::Softmax { axis } if alike(x) => {
-                let dims = self.order(x).physical(self.shape(x));
-                let last = self.order(x).axis(*axis) + 1 == dims.len();
-                last.then_some(Work::Softmax(self.shape(x).dims()[*axis]))
+    /// The work of a node, and the values that it reads, in the order in which it takes them.
+    pub(super) fn work(&self, node: &Node) -> Result<(Work, Vec<ValueId>)> {
+        let (x, y) = (node.inputs[0], node.output);
+        let all = || node.inputs.clone();
+        let (shape, order) = (self.shape(x), self.order(y));
+        Ok(match &node.op {
+            Op::Conv2d(conv) => self.conv(node, conv)?,
+            Op::Pool2d(pool) => (self.pool(node, pool)?, all()),
+            Op::Linear(linear) => (self.plainly(self.linear(node, linear)?, &[x], y), vec![x]),
+            Op::Attention(attention) => (self.plainly(Work::Attention(attention.clone()), &node.inputs, y), all()),
+            Op::MatMul => (self.plainly(Work::MatMul, &node.inputs, y), all()),
+            Op::LayerNorm(norm) => match self.norm(node, norm) {
+                Some(work) => (work, vec![x]),
+                None => (self.plainly(Work::Evaluate(node.op.clone()), &node.inputs, y), all()),
+            },
+            Op::Activation(activation) => (self.alike(Work::Activation(*activation), x, y), all()),
+            Op::Quantize(quantize) => (self.alike(Work::Quantize(quantize.clone()), x, y), all()),
+            Op::Softmax { axis } => {
+                let inner = order.physical(shape)[order.axis(*axis) + 1..].iter().product();
+                (self.alike(Work::Softmax { len: shape.dims()[*axis], inner }, x, y), all())
+            }
+            Op::Gather { axis, indices } => {
+                let inner = order.physical(shape)[order.axis(*axis) + 1..].iter().product();
+                let gather = Work::Gather { indices: indices.clone(), len: shape.dims()[*axis], inner };
+                (self.alike(gather, x, y), all())
             }
             Op::Binary(op) => {
-                let (a, b) = (x, *node.inputs.get(1)?);
-                let repeat = |whole: ValueId, part: ValueId| self.repeat(whole, part, y);
-                match (repeat(a, b), repeat(b, a)) {
-                    (Some(repeat), _) => Some(Work::Zip { op: *op, repeat, swapped: false }),
-                    // The operands are swapped by `Lowering::inputs`.
-                    (None, Some(repeat)) => Some(Work::Zip { op: *op, repeat, swapped: true }),
-                    (None, None) => None,
+                let (a, b) = (x, node.inputs[1]);
+                match (self.repeat(a, b, y), self.repeat(b, a, y)) {
+                    (Some(repeat), _) => (Work::Zip { op: *op, repeat, swapped: false }, vec![a, b]),
+                    (None, Some(repeat)) => (Work::Zip { op: *op, repeat, swapped: true }, vec![b, a]),
+                    (None, None) => (Work::Broadcast(*op, self.broadcast(a, b, y)), vec![a, b]),
                 }
             }
             Op::Slice { start, step, .. } => {
-                let own = self.physical_strides(x);
-                let first = start.iter().zip(&own).map(|(i, s)| i * s).sum();
-                let steps: Vec<isize> = step.iter().zip(&own).map(|(i, &s)| i * s as isize).collect();
-                Some(Work::Copy(self.strided(y, first, &steps)))
+                let own = self.steps(x);
+                let first = start.iter().zip(&own).map(|(&i, &s)| i * s as usize).sum();
+                // A step along a dimension of one value leads nowhere, however long it is.
+                let sizes = self.shape(y).dims().iter().zip(step).zip(own);
+                let steps: Vec<isize> = sizes.map(|((&n, &i), s)| if n > 1 { i * s } else { 0 }).collect();
+                (Work::Copy(self.walk_of(y, first, &steps)), all())
             }
             Op::Transpose { perm } => {
-                let own = self.physical_strides(x);
-                let steps: Vec<isize> = perm.iter().map(|&p| own[p] as isize).collect();
-                Some(Work::Copy(self.strided(y, 0, &steps)))
+                let own = self.steps(x);
+                let steps: Vec<isize> = perm.iter().map(|&p| own[p]).collect();
+                (Work::Copy(self.walk_of(y, 0, &steps)), all())
             }
-            Op::Gather { axis, indices } if alike(x) => {
-                let dims = self.order(x).physical(self.shape(x));
-                let inner = dims[self.order(x).axis(*axis) + 1..].iter().product();
-                Some(Work::Gather { indices: indices.clone(), len: self.shape(x).dims()[*axis], inner })
+            Op::Reshape(_) => (self.reshape(x, y), all()),
+            Op::Concat { axis } => {
+                let own = self.steps(y);
+                let mut first = 0;
+                let mut part = |&input: &ValueId| {
+                    let walk = self.walk_of(input, first, &own);
+                    first += self.shape(input).dims()[*axis] * own[*axis] as usize;
+                    walk
+                };
+                (Work::Concat(node.inputs.iter().map(&mut part).collect()), all())
             }
-            _ => None,
+            Op::Pad { before, value, .. } => {
+                let own = self.steps(y);
+                let first = before.iter().zip(&own).map(|(&b, &s)| b * s as usize).sum();
+                (Work::Pad { value: *value, inside: self.walk_of(x, first, &own) }, all())
+            }
+            Op::Reduce { kind, axes, keep_dims } => {
+                let mut own = self.steps(y).into_iter();
+                let step = |axis: usize| {
+                    let reduced = axes.contains(&axis);
+                    // A reduced axis that stays has one place, and one that does not has none.
+                    let step = if reduced && !keep_dims { None } else { own.next() };
+                    if reduced { 0 } else { step.unwrap_or(0) }
+                };
+                let steps: Vec<isize> = (0..shape.rank()).map(step).collect();
+                (Work::Reduce(*kind, self.walk_of(x, 0, &steps)), all())
+            }
+        })
+    }
+
+    /// Work over plain operands with a plain result, whatever they lie like.
+    fn plainly(&self, work: Work, inputs: &[ValueId], y: ValueId) -> Work {
+        if inputs.iter().chain([&y]).all(|&id| self.is_plain(id)) {
+            return work;
+        }
+        let to_plain = |&id: &ValueId| {
+            let walk = || Walk::new([0], self.shape(id).dims(), &single(&self.steps(id)));
+            (!self.is_plain(id)).then(walk)
+        };
+        let before = inputs.iter().map(to_plain).collect();
+        let after = (!self.is_plain(y)).then(|| self.walk_of(y, 0, &row_major(self.shape(y))));
+        Work::Arranged(Box::new(Arranged { before, work, after }))
+    }
+
+    /// Work over an operand that must lie as the result does.
+    fn alike(&self, work: Work, x: ValueId, y: ValueId) -> Work {
+        let both_plain = self.is_plain(x) && self.is_plain(y);
+        if self.order(x) == self.order(y) || both_plain && self.shape(x) == self.shape(y) {
+            return work;
+        }
+        let steps = self.steps(x);
+        // The operand's own dimensions, in the order in which those of the result lie.
+        let order = self.order(y);
+        let walk = walk_in(order, self.shape(x), 0, &steps);
+        Work::Arranged(Box::new(Arranged { before: vec![Some(walk)], work, after: None }))
+    }
+
+    /// The same row-major values under another shape.
+    fn reshape(&self, x: ValueId, y: ValueId) -> Work {
+        let from = Walk::new([0], self.shape(x).dims(), &single(&self.steps(x)));
+        let to = self.walk_of(y, 0, &row_major(self.shape(y)));
+        match (self.is_plain(x), self.is_plain(y)) {
+            (_, true) => Work::Copy(from),
+            (true, false) => Work::Copy(to),
+            (false, false) => {
+                Work::Arranged(Box::new(Arranged { before: vec![Some(from)], work: Work::Copy(to), after: None }))
+            }
         }
     }
 
-    /// Whether the operands of an element-wise op change places, so that the second repeats along the first.
-    pub(super) fn swaps(work: &Work) -> bool {
-        matches!(work, Work::Zip { swapped: true, .. })
-    }
-
     /// The distance in memory along each logical dimension.
-    fn physical_strides(&self, id: ValueId) -> Vec<usize> {
+    fn steps(&self, id: ValueId) -> Vec<isize> {
         let (shape, order) = (self.shape(id), self.order(id));
         let physical = strides(&Shape::new(order.physical(shape)));
-        (0..shape.rank()).map(|axis| physical[order.axis(axis)]).collect()
+        (0..shape.rank()).map(|axis| physical[order.axis(axis)] as isize).collect()
     }
 
-    /// A copy to a value, from steps along its logical dimensions.
-    fn strided(&self, y: ValueId, first: usize, steps: &[isize]) -> Strided {
+    /// A walk for each place of a value, as it lies, with steps along its logical dimensions.
+    fn walk_of(&self, id: ValueId, first: usize, steps: &[isize]) -> Walk<1> {
+        walk_in(self.order(id), self.shape(id), first, steps)
+    }
+
+    /// A walk over two operands for each place of the result.
+    fn broadcast(&self, a: ValueId, b: ValueId, y: ValueId) -> Walk<2> {
         let (shape, order) = (self.shape(y), self.order(y));
-        let mut physical = vec![0; steps.len()];
-        steps.iter().enumerate().for_each(|(axis, &step)| physical[order.axis(axis)] = step);
-        Strided::new(first, &order.physical(shape), &physical)
+        let steps = |id: ValueId| {
+            let (own, dims) = (self.steps(id), self.shape(id).dims());
+            let missing = shape.rank() - dims.len();
+            // Along what it has not, or has once, an operand repeats.
+            let step = move |axis: usize| match axis.checked_sub(missing) {
+                Some(i) if dims[i] != 1 => own[i],
+                _ => 0,
+            };
+            (0..shape.rank()).map(step).collect::<Vec<isize>>()
+        };
+        let (a, b) = (steps(a), steps(b));
+        let mut physical = vec![[0; 2]; shape.rank()];
+        (0..shape.rank()).for_each(|axis| physical[order.axis(axis)] = [a[axis], b[axis]]);
+        Walk::new([0; 2], &order.physical(shape), &physical)
     }
 
     /// How `part` repeats along `whole`, which has the shape of the result.
@@ -110,6 +195,9 @@ impl Lowering<'_> {
     fn norm(&self, node: &Node, norm: &LayerNorm) -> Option<Work> {
         let (x, shape) = (node.inputs[0], self.shape(node.inputs[0]));
         let order = self.order(x);
+        if order != self.order(node.output) {
+            return None;
+        }
         // The normalised axes are the innermost of memory, in their own order.
         let rank = shape.rank();
         let places: Vec<usize> = norm.axes.iter().map(|&a| order.axis(a)).collect();
@@ -125,4 +213,20 @@ impl Lowering<'_> {
         };
         Some(Work::Norm { scale: parameter(1)?, bias: parameter(2)?, epsilon: norm.epsilon })
     }
+}
+
+/// A walk for each place of a value of this shape that lies in this order, with steps along its logical dimensions.
+fn walk_in(order: Order, shape: &Shape, first: usize, steps: &[isize]) -> Walk<1> {
+    let mut physical = vec![[0]; steps.len()];
+    steps.iter().enumerate().for_each(|(axis, &step)| physical[order.axis(axis)] = [step]);
+    Walk::new([first], &order.physical(shape), &physical)
+}
+
+/// The steps of a value in row-major order.
+fn row_major(shape: &Shape) -> Vec<isize> {
+    strides(shape).into_iter().map(|s| s as isize).collect()
+}
+
+fn single(steps: &[isize]) -> Vec<[isize; 1]> {
+    steps.iter().map(|&s| [s]).collect()
 }

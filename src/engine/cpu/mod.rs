@@ -1,22 +1,19 @@
-//! The CPU engine, on candle. The only room that names candle.
+//! The CPU engine: kernels of its own over one arena of activations.
 //!
-//! candle 0.11 computes a grouped convolution group by group (a depthwise layer of EfficientNet-Lite0 takes longer than
-//! the whole network should) and pads convolutions by one symmetric number, so the hot ops are kernels of our own
-//! (the folder `kernels`): products with packed weights for 1x1 convolutions, gathered windows and fully connected layers,
-//! depthwise convolutions, and rows (layer normalisation, softmax). Attention is two products and a softmax for a few queries
-//! at a time. They work in one arena planned by the module `plan`; images lie channels-last and tokens row-major, which is
-//! the same memory (see the module `layout`). What no kernel takes as its operands lie (reductions, joins, padding, rare
-//! broadcasts) works on candle tensors made from that arena, with `f32` custom ops (see `custom.rs` for why not with
-//! candle's own).
+//! The hot ops are hand-written for each instruction set (the folder `kernels`): products with packed weights for 1x1
+//! convolutions, gathered windows and fully connected layers, depthwise convolutions, pools, and rows (layer
+//! normalisation, softmax). Attention is two products and a softmax for a few queries at a time. What moves, joins, pads,
+//! reduces or broadcasts values is a walk over memory (`walk`). They work in one arena planned by the module `plan`; images
+//! lie channels-last and tokens row-major, which is the same memory (see the module `layout`). An op whose operands lie
+//! otherwise than its kernel needs them gets copies (`step::Arranged`).
 //!
 //! int8 weights are widened once, into the packed panels: to f32, or to 16 bits. With 16 bits each row of activations is
 //! rounded to 16 bits too and products are integer (see `kernels/fixed.rs`): twice as fast where an instruction does two
-//! such multiplications a lane (SIMD128, AVX2, AVX-512 VNNI), and off by some 1e-5 of the largest activation.
+//! such multiplications a lane (SIMD128, AVX2, AVX-512 VNNI), and off by some 1e-5 of the largest activation. Packed
+//! weights are held once an engine, whatever the number of programs (`weights`).
 
 mod conv;
-mod custom;
 mod direct;
-mod generic;
 mod kernels;
 mod layout;
 mod lower;
@@ -24,6 +21,10 @@ mod lower_direct;
 mod product;
 mod profile;
 mod program;
+mod step;
+mod walk;
+mod weights;
+mod whitener;
 
 pub use profile::StepTime;
 
@@ -33,6 +34,7 @@ use crate::graph::{Graph, ValueId};
 use crate::tensor::Tensor;
 use kernels::Isa;
 use product::Arithmetic;
+use weights::WeightStore;
 
 /// The CPU engine. See the [module](self).
 ///
@@ -49,7 +51,11 @@ impl CpuEngine {
     /// An engine with the widest vectors that this machine has, and with whichever arithmetic is faster on them.
     pub fn new() -> Self {
         let isa = Isa::detect();
-        Self { arithmetic: Arithmetic { isa, fixed: isa.prefers_fixed() } }
+        Self::with(isa, isa.prefers_fixed())
+    }
+
+    fn with(isa: Isa, fixed: bool) -> Self {
+        Self { arithmetic: Arithmetic { isa, fixed, store: WeightStore::default() } }
     }
 
     /// Whether products with int8 weights are computed in 16-bit integers.
@@ -60,7 +66,7 @@ impl CpuEngine {
     /// An engine for each instruction set that this machine has, widest first, each with and without 16-bit products:
     /// for tests and benchmarks.
     pub fn variants() -> Vec<Self> {
-        let variant = |isa| [true, false].map(|fixed| Self { arithmetic: Arithmetic { isa, fixed } });
+        let variant = |isa| [true, false].map(|fixed| Self::with(isa, fixed));
         Isa::available().into_iter().flat_map(variant).collect()
     }
 
@@ -69,7 +75,7 @@ impl CpuEngine {
     /// # Errors
     /// As [`Engine::compile`] and [`Program::run`].
     pub fn profile(&self, graph: &Graph, targets: &[ValueId], input: &Tensor, rounds: usize) -> Result<Vec<StepTime>> {
-        profile::profile(&mut lower::compile(self.arithmetic, graph, targets)?, input, rounds)
+        profile::profile(&mut lower::compile(&self.arithmetic, graph, targets)?, input, rounds)
     }
 }
 
@@ -81,21 +87,16 @@ impl Default for CpuEngine {
 
 impl Engine for CpuEngine {
     fn describe(&self) -> String {
-        let Arithmetic { isa, fixed } = self.arithmetic;
+        let Arithmetic { isa, fixed, .. } = self.arithmetic;
         format!("CPU ({}{})", isa.name(), if fixed { ", int8 x int16" } else { "" })
     }
 
     fn compile(&self, graph: &Graph, targets: &[ValueId]) -> Result<Box<dyn Program>> {
-        Ok(Box::new(lower::compile(self.arithmetic, graph, targets)?))
+        Ok(Box::new(lower::compile(&self.arithmetic, graph, targets)?))
     }
 }
 
 /// Something went wrong that is not the user's doing.
 fn failed(reason: impl Into<String>) -> Error {
     Error::Engine { engine: "CPU", reason: reason.into() }
-}
-
-/// candle refused an op.
-fn candle_failed(node: &str, op: &str, error: &candle_core::Error) -> Error {
-    Error::node(node, op, format!("candle: {error}"))
 }

@@ -1,16 +1,19 @@
 //! Products with a constant matrix: in f32, or in 16-bit integers where the weights are int8 and the engine is set to.
 
 use super::kernels::{Dense, Fixed, Isa, Quantized, Rows};
+use super::weights::WeightStore;
 use crate::error::Result;
 use crate::graph::Constant;
 
-/// How products are computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How products are computed, and where their weights are held.
+#[derive(Clone, Debug)]
 pub(super) struct Arithmetic {
     /// The instruction set.
     pub isa: Isa,
     /// Whether products with int8 weights are computed in 16-bit integers.
     pub fixed: bool,
+    /// The packed weights of all programs.
+    pub store: WeightStore,
 }
 
 /// A row-major `[n, k]` matrix as the graph has it.
@@ -41,29 +44,33 @@ pub(super) enum Product {
 
 impl Product {
     /// Packs a matrix.
-    pub(super) fn pack(arithmetic: Arithmetic, [n, k]: [usize; 2], weight: Weight, bias: &[f32]) -> Result<Self> {
-        let Arithmetic { isa, fixed } = arithmetic;
+    pub(super) fn pack(arithmetic: &Arithmetic, [n, k]: [usize; 2], weight: Weight, bias: &[f32]) -> Result<Self> {
+        let Arithmetic { isa, fixed, ref store } = *arithmetic;
         match weight {
-            Weight::Float(w) => Dense::pack(isa, n, k, w, bias).map(Self::Float),
+            Weight::Float(w) => Dense::pack(isa, store, [n, k], w, bias).map(Self::Float),
             Weight::Int8(w, scales) => {
                 // In a small product, scaling rows and results takes longer than 16 bits save.
-                if fixed && n * k >= SMALL {
-                    let packed = Fixed::pack(isa, [n, k], w, scales, bias)?;
+                if fixed && w.len() >= SMALL {
+                    let packed = Fixed::pack(isa, store, [n, k], w, scales, bias)?;
                     if packed.is_precise() {
                         return Ok(Self::Fixed(packed));
                     }
                 }
                 let rows = w.chunks_exact(k.max(1)).zip(scales);
                 let floats: Vec<f32> = rows.flat_map(|(row, s)| row.iter().map(move |&q| f32::from(q) * s)).collect();
-                Dense::pack(isa, n, k, &floats, bias).map(Self::Float)
+                Dense::pack(isa, store, [n, k], &floats, bias).map(Self::Float)
             }
         }
     }
 
     /// Makes room for quantized rows.
-    pub(super) fn reserve(&self, quantized: &mut Quantized) {
-        if let Self::Fixed(fixed) = self {
-            fixed.reserve(quantized);
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] if the machine has no such room.
+    pub(super) fn reserve(&self, quantized: &mut Quantized) -> Result<()> {
+        match self {
+            Self::Float(_) => Ok(()),
+            Self::Fixed(fixed) => fixed.reserve(quantized),
         }
     }
 

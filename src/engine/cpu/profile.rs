@@ -2,7 +2,8 @@
 
 use web_time::Instant;
 
-use super::program::{CpuProgram, Step};
+use super::program::CpuProgram;
+use super::step::Step;
 use crate::error::Result;
 use crate::tensor::{Shape, Tensor};
 

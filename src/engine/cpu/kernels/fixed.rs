@@ -4,12 +4,16 @@
 //! 15 bits and a sign relative to the row's largest value, where f32 has 24 bits relative to each value. The
 //! int8 weights are exact. One instruction then does two multiplications a lane, twice what f32 does; the sum is an
 //! exact integer, and row scale, column scale, bias, residual and clamp are applied to it once, in f32.
-#![allow(unsafe_op_in_unsafe_fn)] // The kernels are unsafe throughout; `Fixed::apply` checks what they rely on.
-#![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
+use std::sync::Arc;
+
+use super::bounds::{ensure, grow, holds, room};
 use super::gemm::{PANEL, Rows, TILE};
+use super::isa::dispatch;
+use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure, unroll, with_height};
+use super::{Isa, unroll, with_height};
+use crate::engine::cpu::weights::WeightStore;
 use crate::error::Result;
 
 /// A packed int8 weight matrix `[n, k]` with its scales and bias.
@@ -20,9 +24,9 @@ pub(in super::super) struct Fixed {
     /// The integer that stands for the largest activation of a row.
     range: f32,
     /// Panel by panel: the biases of its columns, then their scales.
-    columns: Vec<f32>,
+    columns: Arc<Vec<f32>>,
     /// Panel by panel: for each two `k` the two weights of each of its columns.
-    pairs: Vec<i16>,
+    pairs: Arc<Vec<i16>>,
 }
 
 /// Memory for quantized rows.
@@ -38,18 +42,23 @@ const EIGHT: usize = 8;
 const BLOCK: usize = 48;
 
 impl Fixed {
-    /// Packs a row-major `[n, k]` weight `weight[o, i] * scales[o]`.
+    /// Packs a row-major `[n, k]` weight `weight[o, i] * scales[o]`, shared with whoever has packed the same.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`] if weight, scales and bias are not of that size.
     pub(in super::super) fn pack(
         isa: Isa,
+        store: &WeightStore,
         [n, k]: [usize; 2],
         weight: &[i8],
         scales: &[f32],
         bias: &[f32],
     ) -> Result<Self> {
-        ensure(weight.len() == n * k && bias.len() == n && scales.len() == n, "a weight")?;
+        holds(weight.len(), &[n, k], "a weight")?;
+        ensure(bias.len() == n && scales.len() == n, "the bias of a weight, or its scales")?;
         let lanes = isa.lanes();
-        let padded = n.div_ceil(lanes) * lanes;
-        let (mut columns, mut pairs) = (Vec::with_capacity(2 * padded), Vec::with_capacity(padded * (k + 1)));
+        let mut columns = room(&[2, n.div_ceil(lanes), lanes], "packed scales")?;
+        let mut pairs = room(&[2, k.div_ceil(2), n.div_ceil(lanes), lanes], "a packed weight")?;
         let mut first = 0;
         while first < n {
             let width = (n - first).div_ceil(lanes).min(PANEL) * lanes;
@@ -63,10 +72,10 @@ impl Fixed {
             first += width;
         }
         // No sum of products, in whatever order, leaves 32 bits.
-        let sum = |row: &[i8]| row.iter().map(|&w| i32::from(w).unsigned_abs()).sum::<u32>();
+        let sum = |row: &[i8]| row.iter().map(|&w| u64::from(w.unsigned_abs())).sum::<u64>();
         let largest = weight.chunks_exact(k.max(1)).map(sum).max().unwrap_or(0);
-        let range = (i32::MAX as u32 / largest.max(1)).min(i16::MAX as u32) as f32;
-        Ok(Self { isa, k, n, range, columns, pairs })
+        let range = (i32::MAX as u64 / largest.max(1)).min(i16::MAX as u64) as f32;
+        Ok(Self { isa, k, n, range, columns: store.floats(columns), pairs: store.shorts(pairs) })
     }
 
     /// Whether 16 bits are left for the activations, as [`Fixed`] promises; not so for rows of many thousand large weights.
@@ -75,10 +84,12 @@ impl Fixed {
     }
 
     /// Makes room for the rows that [`Fixed::apply`] quantizes.
-    pub(in super::super) fn reserve(&self, quantized: &mut Quantized) {
-        let rows = quantized.rows.len().max(BLOCK * self.stride());
-        quantized.rows.resize(rows, 0);
-        quantized.scales.resize(BLOCK, 0.0);
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLarge`] if the machine has no such room.
+    pub(in super::super) fn reserve(&self, quantized: &mut Quantized) -> Result<()> {
+        grow(&mut quantized.rows, &[BLOCK, self.stride()], "quantized rows")?;
+        grow(&mut quantized.scales, &[BLOCK], "the scales of quantized rows")
     }
 
     /// `[n, k]`.
@@ -107,67 +118,72 @@ impl Fixed {
         if m == 0 || self.n == 0 {
             return Ok(());
         }
-        ensure(x_rows.start + (m - 1) * x_rows.stride + self.k <= x.len(), "the input of a product")?;
-        ensure(y_rows.start + (m - 1) * y_rows.stride + self.n <= y.len(), "the output of a product")?;
+        x_rows.are_inside(m, self.k, x.len(), "the input of a product")?;
+        y_rows.are_inside(m, self.n, y.len(), "the output of a product")?;
         ensure(residual.is_none_or(|r| r.len() == y.len()), "the residual of a product")?;
         let room = quantized.rows.len() >= BLOCK * self.stride() && quantized.scales.len() >= BLOCK;
         ensure(room, "the memory for quantized rows")?;
+        let padded = self.n.next_multiple_of(self.isa.lanes());
+        holds(self.columns.len(), &[2, padded], "packed scales")?;
+        holds(self.pairs.len(), &[2, self.k.div_ceil(2), padded], "a packed weight")?;
         let args = Args {
             m,
             k: self.k,
             n: self.n,
             range: self.range,
-            // SAFETY: the first row is inside, by the checks above.
-            x: unsafe { x.as_ptr().add(x_rows.start) },
+            x: Source::new(&x[x_rows.start..]),
             x_stride: x_rows.stride,
-            rows: quantized.rows.as_mut_ptr(),
+            rows: Sink::new(&mut quantized.rows),
             stride: self.stride(),
-            scales: quantized.scales.as_mut_ptr(),
-            columns: self.columns.as_ptr(),
-            pairs: self.pairs.as_ptr(),
-            // SAFETY: as for `x`.
-            y: unsafe { y.as_mut_ptr().add(y_rows.start) },
+            scales: Sink::new(&mut quantized.scales),
+            columns: Source::new(&self.columns),
+            pairs: Source::new(&self.pairs),
+            residual: residual.map(|r| Source::new(&r[y_rows.start..])),
+            y: Sink::new(&mut y[y_rows.start..]),
             y_stride: y_rows.stride,
-            // SAFETY: as for `y`, whose size the residual has.
-            residual: residual.map(|r| unsafe { r.as_ptr().add(y_rows.start) }),
             lo,
             hi,
         };
-        let kernel = dispatch!(self.isa, product, &Args);
-        // SAFETY: `isa` was detected, and all rows, panels and quantized rows that `args` spans are inside their slices:
-        // the checks above and `pack`.
+        let kernel = dispatch!(self.isa, multiply, &Args);
+        // SAFETY: `args` is as its type says, by the checks above.
         unsafe { kernel(&args) };
         Ok(())
     }
 }
 
-/// One product, as pointers that [`Fixed::apply`] has checked.
+/// One product. The kernels rely on this: `x` holds `m` rows of `k` floats, `y` and `residual` `m` rows of `n`, the rows
+/// of each `stride` apart; `rows` and `scales` have room for `BLOCK` quantized rows of `stride` integers, which is `k`
+/// rounded up to eight; for each vector of columns, the last one filled up, `columns` holds `2 LANES` floats and `pairs`
+/// `2 LANES` integers for each two of `k`; and no index into these wraps.
 struct Args {
     m: usize,
     k: usize,
     n: usize,
     range: f32,
-    x: *const f32,
+    x: Source<f32>,
     x_stride: usize,
-    rows: *mut i16,
+    rows: Sink<i16>,
     stride: usize,
-    scales: *mut f32,
-    columns: *const f32,
-    pairs: *const i16,
-    y: *mut f32,
+    scales: Sink<f32>,
+    columns: Source<f32>,
+    pairs: Source<i16>,
+    y: Sink<f32>,
     y_stride: usize,
-    residual: Option<*const f32>,
+    residual: Option<Source<f32>>,
     lo: f32,
     hi: f32,
 }
 
+/// # Safety
+/// `g` must be as [`Args`] says.
 #[inline(always)]
-unsafe fn product<S: Simd>(g: &Args) {
+unsafe fn multiply<S: Simd>(s: S, g: &Args) {
     let mut row = 0;
     while row < g.m {
         let rows = (g.m - row).min(BLOCK);
         for i in 0..rows {
-            quantize::<S>(g, row + i, i);
+            // SAFETY: one of the `m` rows, into one of the block.
+            unsafe { quantize(s, g, row + i, i) };
         }
         let (mut columns, mut pairs) = (g.columns, g.pairs);
         let mut column = 0;
@@ -178,14 +194,19 @@ unsafe fn product<S: Simd>(g: &Args) {
             for t in 0..tiles {
                 let height = (rows - done).div_ceil(tiles - t);
                 let at = At { columns, pairs, block: row, row: done, column };
-                match vectors {
-                    1 => with_height!(height, R => tile::<S, R, 1>(g, &at)),
-                    _ => with_height!(height, R => tile::<S, R, PANEL>(g, &at)),
+                // SAFETY: `height` quantized rows of the block are left, and the panel is of so many vectors.
+                unsafe {
+                    match vectors {
+                        1 => with_height!(height, R => tile::<S, R, 1>(s, g, &at)),
+                        _ => with_height!(height, R => tile::<S, R, PANEL>(s, g, &at)),
+                    }
                 }
                 done += height;
             }
-            columns = columns.add(2 * vectors * S::LANES);
-            pairs = pairs.add(2 * g.k.div_ceil(2) * vectors * S::LANES);
+            // SAFETY: the next panel, or the end of the last.
+            columns = unsafe { columns.add(2 * vectors * S::LANES) };
+            // SAFETY: as above.
+            pairs = unsafe { pairs.add(2 * g.k.div_ceil(2) * vectors * S::LANES) };
             column += vectors * S::LANES;
         }
         row += rows;
@@ -193,122 +214,159 @@ unsafe fn product<S: Simd>(g: &Args) {
 }
 
 /// Row `from` of the input as integers, into row `to` of the block.
+///
+/// # Safety
+/// `g` must be as [`Args`] says, `from` below `m` and `to` below `BLOCK`.
 #[inline(always)]
-unsafe fn quantize<S: Simd>(g: &Args, from: usize, to: usize) {
-    let x = g.x.add(from * g.x_stride);
-    let q = g.rows.add(to * g.stride);
-    let mut lanes = [S::splat(0.0); 2];
+unsafe fn quantize<S: Simd>(s: S, g: &Args, from: usize, to: usize) {
+    // SAFETY: a row of `k` floats, and one of `stride` integers.
+    let (x, q) = unsafe { (g.x.add(from * g.x_stride), g.rows.add(to * g.stride)) };
+    let mut lanes = [s.splat(0.0); 2];
     let mut i = 0;
     while i + 2 * S::LANES <= g.k {
-        lanes[0] = S::max_abs(lanes[0], S::load(x.add(i)));
-        lanes[1] = S::max_abs(lanes[1], S::load(x.add(i + S::LANES)));
+        // SAFETY: two vectors are left of the row.
+        let (a, b) = unsafe { (s.load(x.add(i)), s.load(x.add(i + S::LANES))) };
+        lanes[0] = s.max_abs(lanes[0], a);
+        lanes[1] = s.max_abs(lanes[1], b);
         i += 2 * S::LANES;
     }
     let mut spread = [0.0f32; 32];
-    S::store(spread.as_mut_ptr(), lanes[0]);
-    S::store(spread.as_mut_ptr().add(S::LANES), lanes[1]);
+    let to_spread = Sink::new(&mut spread);
+    // SAFETY: no register has more than 16 lanes.
+    unsafe {
+        s.store(to_spread, lanes[0]);
+        s.store(to_spread.add(S::LANES), lanes[1]);
+    }
     let mut largest = 0.0f32;
     for v in &spread[..2 * S::LANES] {
         largest = largest.max(*v);
     }
     while i < g.k {
-        largest = largest.max((*x.add(i)).abs());
+        // SAFETY: a value of the row.
+        largest = largest.max(unsafe { x.get(i) }.abs());
         i += 1;
     }
     // Smaller rows are zero: their scale would overflow.
     let scale = if largest > 1e-30 { g.range / largest } else { 0.0 };
-    *g.scales.add(to) = largest / g.range;
-    let v = S::splat(scale);
+    // SAFETY: one scale for each row of the block.
+    unsafe { g.scales.set(to, largest / g.range) };
+    let v = s.splat(scale);
     let mut i = 0;
     while i + EIGHT <= g.k {
-        S::quantize8(x.add(i), v, q.add(i));
+        // SAFETY: eight are left of both rows.
+        unsafe { s.quantize8(x.add(i), v, q.add(i)) };
         i += EIGHT;
     }
     while i < g.k {
-        *q.add(i) = (*x.add(i) * scale).round_ties_even() as i16;
+        // SAFETY: a value of both rows.
+        unsafe { q.set(i, (x.get(i) * scale).round_ties_even() as i16) };
         i += 1;
     }
     // The second of a last pair.
     while i < g.stride {
-        *q.add(i) = 0;
+        // SAFETY: the row has `stride` integers.
+        unsafe { q.set(i, 0) };
         i += 1;
     }
 }
 
 /// Where a tile is: its panel, the first row of its block and its first row in that, its first column.
 struct At {
-    columns: *const f32,
-    pairs: *const i16,
+    columns: Source<f32>,
+    pairs: Source<i16>,
     block: usize,
     row: usize,
     column: usize,
 }
 
 /// `R` rows by one panel of `N` vectors.
+///
+/// # Safety
+/// `g` must be as [`Args`] says, the `R` rows from `at.row` on quantized, `at.block + at.row` the first of them in `y`, and
+/// the panel that of the `N` vectors from `at.column` on.
 // On wasm a function of its own, as in `gemm`.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, at: &At) {
-    let mut acc = [[S::zero(); N]; R];
+#[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
+unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, at: &At) {
+    let mut acc = [[s.zero(); N]; R];
     let mut w = at.pairs;
-    let mut x = [g.rows.cast_const(); R];
+    let mut x = [g.rows.source(); R];
     unroll!(i in R => {
-        x[i] = x[i].add((at.row + i) * g.stride);
+        // SAFETY: one of the quantized rows.
+        x[i] = unsafe { x[i].add((at.row + i) * g.stride) };
     });
     let pairs = g.k.div_ceil(2);
     for _ in 0..pairs / 4 {
         unroll!(u in 4 => {
-            step::<S, R, N>(&mut acc, &x, u, w.add(u * 2 * N * S::LANES));
+            // SAFETY: four more pairs are left, in the rows and in the panel.
+            unsafe { step(s, &mut acc, &x, u, w.add(u * 2 * N * S::LANES)) };
         });
         unroll!(i in R => {
-            x[i] = x[i].add(8);
+            // SAFETY: as above.
+            x[i] = unsafe { x[i].add(8) };
         });
-        w = w.add(8 * N * S::LANES);
+        // SAFETY: as above.
+        w = unsafe { w.add(8 * N * S::LANES) };
     }
     for u in 0..pairs % 4 {
-        step::<S, R, N>(&mut acc, &x, u, w.add(u * 2 * N * S::LANES));
+        // SAFETY: these are the pairs that are left.
+        unsafe { step(s, &mut acc, &x, u, w.add(u * 2 * N * S::LANES)) };
     }
 
-    let (lo, hi) = (S::splat(g.lo), S::splat(g.hi));
+    let (lo, hi) = (s.splat(g.lo), s.splat(g.hi));
     unroll!(i in R => {
-        let scale = S::splat(*g.scales.add(at.row + i));
+        // SAFETY: each quantized row has a scale.
+        let scale = s.splat(unsafe { g.scales.source().get(at.row + i) });
         unroll!(j in N => {
-            let bias = S::load(at.columns.add(j * S::LANES));
-            let scale = S::mul(scale, S::load(at.columns.add((N + j) * S::LANES)));
-            let mut y = S::mul_add(S::to_float(acc[i][j]), scale, bias);
+            // SAFETY: a panel has `N` vectors of biases, then as many of scales.
+            let (bias, own) = unsafe {
+                (s.load(at.columns.add(j * S::LANES)), s.load(at.columns.add((N + j) * S::LANES)))
+            };
+            let mut y = s.mul_add(s.to_float(acc[i][j]), s.mul(scale, own), bias);
             let to = (at.block + at.row + i) * g.y_stride + at.column + j * S::LANES;
             let left = g.n - at.column - j * S::LANES;
-            if left >= S::LANES {
-                if let Some(r) = g.residual {
-                    y = S::add(y, S::load(r.add(to)));
+            // SAFETY: `left` of the row's `n` columns are left at `to`, in `y` and in the residual.
+            unsafe {
+                if left >= S::LANES {
+                    if let Some(r) = g.residual {
+                        y = s.add(y, s.load(r.add(to)));
+                    }
+                    s.store(g.y.add(to), s.clamp(y, lo, hi));
+                } else {
+                    if let Some(r) = g.residual {
+                        y = s.add(y, s.load_first(r.add(to), left));
+                    }
+                    s.store_first(g.y.add(to), s.clamp(y, lo, hi), left);
                 }
-                S::store(g.y.add(to), S::clamp(y, lo, hi));
-            } else {
-                if let Some(r) = g.residual {
-                    y = S::add(y, S::load_first(r.add(to), left));
-                }
-                S::store_first(g.y.add(to), S::clamp(y, lo, hi), left);
             }
         });
     });
 }
 
 /// Two `k`: `acc[i][j] += x[i][2u] * w[j] + x[i][2u + 1] * w'[j]`.
+///
+/// # Safety
+/// More than `u` pairs must be left at each `x`, and `N` vectors of pairs at `w`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 unsafe fn step<S: Simd, const R: usize, const N: usize>(
+    s: S,
     acc: &mut [[S::I; N]; R],
-    x: &[*const i16; R],
+    x: &[Source<i16>; R],
     u: usize,
-    w: *const i16,
+    w: Source<i16>,
 ) {
-    let mut weights = [S::zero(); N];
+    let mut weights = [s.zero(); N];
     unroll!(j in N => {
-        weights[j] = S::load_pairs(w.add(2 * j * S::LANES));
+        // SAFETY: the caller's.
+        weights[j] = unsafe { s.load_pairs(w.add(2 * j * S::LANES)) };
     });
     unroll!(i in R => {
-        let xi = S::splat_pair(x[i].add(2 * u));
+        // SAFETY: the caller's.
+        let xi = unsafe { s.splat_pair(x[i].add(2 * u)) };
         unroll!(j in N => {
-            acc[i][j] = S::dot(xi, weights[j], acc[i][j]);
+            acc[i][j] = s.dot(xi, weights[j], acc[i][j]);
         });
     });
 }

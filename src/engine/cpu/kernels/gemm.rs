@@ -4,11 +4,15 @@
 //! Activations are rows of channels. Weights are packed once into panels of one or two vectors of output channels,
 //! each panel starting with its biases, so that the inner loop reads them front to back. A tile of a few rows by
 //! one panel stays in registers over the whole of `K`; bias, residual and clamp are done on those registers.
-#![allow(unsafe_op_in_unsafe_fn)] // The kernels are unsafe throughout; `Dense::apply` checks what they rely on.
-#![allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 
+use std::sync::Arc;
+
+use super::bounds::{ensure, holds, product, room};
+use super::isa::dispatch;
+use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure, unroll, with_height};
+use super::{Isa, unroll, with_height};
+use crate::engine::cpu::weights::WeightStore;
 use crate::error::Result;
 
 /// A packed weight matrix `[n, k]` with its bias.
@@ -17,7 +21,7 @@ pub(in super::super) struct Dense {
     k: usize,
     n: usize,
     /// Panel by panel: the biases of its columns, then for each `k` the weights of its columns.
-    panels: Vec<f32>,
+    panels: Arc<Vec<f32>>,
 }
 
 /// Rows of channels: `data[start + i * stride ..]` is row `i`.
@@ -36,46 +40,46 @@ pub(super) const PANEL: usize = 2;
 pub(super) const TILE: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
 impl Dense {
-    /// Packs a row-major `[n, k]` weight.
-    pub(in super::super) fn pack(isa: Isa, n: usize, k: usize, weight: &[f32], bias: &[f32]) -> Result<Self> {
-        ensure(weight.len() == n * k && bias.len() == n, "a weight")?;
-        let mut dense = Self::new(isa);
-        dense.fill([n, k], bias, |o, i| weight[o * k + i]);
-        Ok(dense)
+    /// Packs a row-major `[n, k]` weight, shared with whoever has packed the same.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`] if weight and bias are not of that size.
+    pub(in super::super) fn pack(
+        isa: Isa,
+        store: &WeightStore,
+        [n, k]: [usize; 2],
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<Self> {
+        holds(weight.len(), &[n, k], "a weight")?;
+        ensure(bias.len() == n, "a bias")?;
+        let panels = filled(isa, Vec::new(), [n, k], bias, |o, i| weight[o * k + i])?;
+        Ok(Self { isa, k, n, panels: store.floats(panels) })
     }
 
     /// A product with nothing, to be repacked.
     pub(in super::super) fn new(isa: Isa) -> Self {
-        Self { isa, k: 0, n: 0, panels: Vec::new() }
+        Self { isa, k: 0, n: 0, panels: Arc::default() }
     }
 
     /// Packs another row-major `[n, k]` weight into the same memory, without a bias; `[k, n]` if it is `transposed`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`] if the weight is not of that size.
     pub(in super::super) fn repack(&mut self, [n, k]: [usize; 2], weight: &[f32], transposed: bool) -> Result<()> {
-        ensure(weight.len() == n * k, "a weight")?;
-        match transposed {
-            true => self.fill([n, k], &[], |o, i| weight[i * n + o]),
-            false => self.fill([n, k], &[], |o, i| weight[o * k + i]),
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn fill(&mut self, [n, k]: [usize; 2], bias: &[f32], weight: impl Fn(usize, usize) -> f32) {
-        let lanes = self.isa.lanes();
-        let panels = &mut self.panels;
-        panels.clear();
-        panels.reserve((k + 1) * n.div_ceil(lanes) * lanes);
-        let mut first = 0;
-        while first < n {
-            let width = (n - first).div_ceil(lanes).min(PANEL) * lanes;
-            let columns = first..first + width;
-            panels.extend(columns.clone().map(|o| bias.get(o).copied().unwrap_or(0.0)));
-            for i in 0..k {
-                panels.extend(columns.clone().map(|o| if o < n { weight(o, i) } else { 0.0 }));
-            }
-            first += width;
+        holds(weight.len(), &[n, k], "a weight")?;
+        // Memory that is shared stays with the others.
+        let memory = Arc::get_mut(&mut self.panels).map(std::mem::take).unwrap_or_default();
+        let panels = match transposed {
+            true => filled(self.isa, memory, [n, k], &[], |o, i| weight[i * n + o])?,
+            false => filled(self.isa, memory, [n, k], &[], |o, i| weight[o * k + i])?,
+        };
+        match Arc::get_mut(&mut self.panels) {
+            Some(own) => *own = panels,
+            None => self.panels = Arc::new(panels),
         }
         (self.n, self.k) = (n, k);
+        Ok(())
     }
 
     /// `[n, k]`.
@@ -86,6 +90,9 @@ impl Dense {
     /// Multiplies `m` rows of `x` (of `k` floats each) into rows of `y` (of `n` floats each).
     ///
     /// `residual`, if given, has the layout of `y` and is added before the result is clamped to `[lo, hi]`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Engine`] if the rows are not inside their slices.
     #[allow(clippy::too_many_arguments)]
     pub(in super::super) fn apply(
         &self,
@@ -100,44 +107,73 @@ impl Dense {
         if m == 0 || self.n == 0 {
             return Ok(());
         }
-        ensure(x_rows.start + (m - 1) * x_rows.stride + self.k <= x.len(), "the input of a product")?;
-        ensure(y_rows.start + (m - 1) * y_rows.stride + self.n <= y.len(), "the output of a product")?;
+        x_rows.are_inside(m, self.k, x.len(), "the input of a product")?;
+        y_rows.are_inside(m, self.n, y.len(), "the output of a product")?;
         ensure(residual.is_none_or(|r| r.len() == y.len()), "the residual of a product")?;
+        let padded = self.n.div_ceil(self.isa.lanes());
+        let panels = self.k.checked_add(1).and_then(|rows| product(&[rows, padded, self.isa.lanes()]));
+        ensure(panels == Some(self.panels.len()), "a packed weight")?;
         let args = Args {
             m,
             k: self.k,
             n: self.n,
-            // SAFETY: the first row is inside, by the checks above.
-            x: unsafe { x.as_ptr().add(x_rows.start) },
+            x: Source::new(&x[x_rows.start..]),
             x_stride: x_rows.stride,
-            panels: self.panels.as_ptr(),
-            // SAFETY: as for `x`.
-            y: unsafe { y.as_mut_ptr().add(y_rows.start) },
+            panels: Source::new(&self.panels),
+            residual: residual.map(|r| Source::new(&r[y_rows.start..])),
+            y: Sink::new(&mut y[y_rows.start..]),
             y_stride: y_rows.stride,
-            // SAFETY: as for `y`, whose size the residual has.
-            residual: residual.map(|r| unsafe { r.as_ptr().add(y_rows.start) }),
             lo,
             hi,
         };
-        let kernel = dispatch!(self.isa, product, &Args);
-        // SAFETY: `isa` was detected, and all rows and panels that `args` spans are inside their slices: the checks above
-        // and `pack`.
+        let kernel = dispatch!(self.isa, multiply, &Args);
+        // SAFETY: `args` is as its type says, by the checks above.
         unsafe { kernel(&args) };
         Ok(())
     }
 }
 
-/// One product, as pointers that [`Dense::apply`] has checked.
+/// The panels of a weight, in the memory of others.
+#[inline(always)]
+fn filled(
+    isa: Isa,
+    mut panels: Vec<f32>,
+    [n, k]: [usize; 2],
+    bias: &[f32],
+    weight: impl Fn(usize, usize) -> f32,
+) -> Result<Vec<f32>> {
+    let lanes = isa.lanes();
+    panels.clear();
+    let sizes = [k.saturating_add(1), n.div_ceil(lanes), lanes];
+    if product(&sizes).is_none_or(|len| len > panels.capacity()) {
+        panels = room(&sizes, "a packed weight")?;
+    }
+    let mut first = 0;
+    while first < n {
+        let width = (n - first).div_ceil(lanes).min(PANEL) * lanes;
+        let columns = first..first + width;
+        panels.extend(columns.clone().map(|o| bias.get(o).copied().unwrap_or(0.0)));
+        for i in 0..k {
+            panels.extend(columns.clone().map(|o| if o < n { weight(o, i) } else { 0.0 }));
+        }
+        first += width;
+    }
+    Ok(panels)
+}
+
+/// One product. The kernels rely on this: `x` holds `m` rows of `k` floats, `y` and `residual` `m` rows of `n`, the rows
+/// of each `stride` apart; `panels` holds `(k + 1) LANES` floats for each vector of columns, the last one filled up; and
+/// no index into these wraps.
 struct Args {
     m: usize,
     k: usize,
     n: usize,
-    x: *const f32,
+    x: Source<f32>,
     x_stride: usize,
-    panels: *const f32,
-    y: *mut f32,
+    panels: Source<f32>,
+    y: Sink<f32>,
     y_stride: usize,
-    residual: Option<*const f32>,
+    residual: Option<Source<f32>>,
     lo: f32,
     hi: f32,
 }
@@ -145,8 +181,10 @@ struct Args {
 /// Rows that are multiplied with one panel before the next panel is taken.
 const BLOCK: usize = 8 * TILE;
 
+/// # Safety
+/// `g` must be as [`Args`] says.
 #[inline(always)]
-unsafe fn product<S: Simd>(g: &Args) {
+unsafe fn multiply<S: Simd>(s: S, g: &Args) {
     let mut row = 0;
     while row < g.m {
         let rows = (g.m - row).min(BLOCK);
@@ -159,13 +197,17 @@ unsafe fn product<S: Simd>(g: &Args) {
             let mut done = 0;
             for t in 0..tiles {
                 let height = (rows - done).div_ceil(tiles - t);
-                match vectors {
-                    1 => with_height!(height, R => tile::<S, R, 1>(g, panel, row + done, column)),
-                    _ => with_height!(height, R => tile::<S, R, PANEL>(g, panel, row + done, column)),
+                // SAFETY: the caller's; `height` rows of the block are left, and the panel is of so many vectors.
+                unsafe {
+                    match vectors {
+                        1 => with_height!(height, R => tile::<S, R, 1>(s, g, panel, row + done, column)),
+                        _ => with_height!(height, R => tile::<S, R, PANEL>(s, g, panel, row + done, column)),
+                    }
                 }
                 done += height;
             }
-            panel = panel.add((g.k + 1) * vectors * S::LANES);
+            // SAFETY: the next panel, or the end of the last.
+            panel = unsafe { panel.add((g.k + 1) * vectors * S::LANES) };
             column += vectors * S::LANES;
         }
         row += rows;
@@ -173,72 +215,93 @@ unsafe fn product<S: Simd>(g: &Args) {
 }
 
 /// `R` rows by one panel of `N` vectors.
+///
+/// # Safety
+/// `g` must be as [`Args`] says, `row..row + R` rows of it, and `panel` the panel of the `N` vectors from `column` on.
 // On wasm a function of its own: the engine's compiler allocates registers badly in one with a dozen loops. Elsewhere
 // inlined, to be compiled with the caller's instruction set.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-unsafe fn tile<S: Simd, const R: usize, const N: usize>(g: &Args, panel: *const f32, row: usize, column: usize) {
-    let mut acc = [[S::splat(0.0); N]; R];
+#[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
+unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, panel: Source<f32>, row: usize, column: usize) {
+    let mut acc = [[s.splat(0.0); N]; R];
     unroll!(j in N => {
-        let bias = S::load(panel.add(j * S::LANES));
+        // SAFETY: a panel begins with `N` vectors of biases.
+        let bias = unsafe { s.load(panel.add(j * S::LANES)) };
         unroll!(i in R => {
             acc[i][j] = bias;
         });
     });
-    let mut w = panel.add(N * S::LANES);
+    // SAFETY: behind the biases are `k` times `N` vectors of weights.
+    let mut w = unsafe { panel.add(N * S::LANES) };
     let mut x = [g.x; R];
     unroll!(i in R => {
-        x[i] = g.x.add((row + i) * g.x_stride);
+        // SAFETY: one of the `m` rows.
+        x[i] = unsafe { g.x.add((row + i) * g.x_stride) };
     });
     for _ in 0..g.k / 4 {
         unroll!(u in 4 => {
-            step::<S, R, N>(&mut acc, &x, u, w.add(u * N * S::LANES));
+            // SAFETY: four more of `k` are left, in the rows and in the panel.
+            unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
         });
         unroll!(i in R => {
-            x[i] = x[i].add(4);
+            // SAFETY: as above.
+            x[i] = unsafe { x[i].add(4) };
         });
-        w = w.add(4 * N * S::LANES);
+        // SAFETY: as above.
+        w = unsafe { w.add(4 * N * S::LANES) };
     }
     for u in 0..g.k % 4 {
-        step::<S, R, N>(&mut acc, &x, u, w.add(u * N * S::LANES));
+        // SAFETY: these are what is left of `k`.
+        unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
     }
 
-    let (lo, hi) = (S::splat(g.lo), S::splat(g.hi));
+    let (lo, hi) = (s.splat(g.lo), s.splat(g.hi));
     unroll!(i in R => {
         unroll!(j in N => {
             let at = (row + i) * g.y_stride + column + j * S::LANES;
             let left = g.n - column - j * S::LANES;
-            if left >= S::LANES {
-                if let Some(r) = g.residual {
-                    acc[i][j] = S::add(acc[i][j], S::load(r.add(at)));
+            // SAFETY: `left` of the row's `n` columns are left at `at`, in `y` and in the residual.
+            unsafe {
+                if left >= S::LANES {
+                    if let Some(r) = g.residual {
+                        acc[i][j] = s.add(acc[i][j], s.load(r.add(at)));
+                    }
+                    s.store(g.y.add(at), s.clamp(acc[i][j], lo, hi));
+                } else {
+                    if let Some(r) = g.residual {
+                        acc[i][j] = s.add(acc[i][j], s.load_first(r.add(at), left));
+                    }
+                    s.store_first(g.y.add(at), s.clamp(acc[i][j], lo, hi), left);
                 }
-                S::store(g.y.add(at), S::clamp(acc[i][j], lo, hi));
-            } else {
-                if let Some(r) = g.residual {
-                    acc[i][j] = S::add(acc[i][j], S::load_first(r.add(at), left));
-                }
-                S::store_first(g.y.add(at), S::clamp(acc[i][j], lo, hi), left);
             }
         });
     });
 }
 
 /// One `k`: `acc[i][j] += x[i][u] * w[j]`.
+///
+/// # Safety
+/// More than `u` floats must be left at each `x`, and `N` vectors at `w`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 unsafe fn step<S: Simd, const R: usize, const N: usize>(
+    s: S,
     acc: &mut [[S::V; N]; R],
-    x: &[*const f32; R],
+    x: &[Source<f32>; R],
     u: usize,
-    w: *const f32,
+    w: Source<f32>,
 ) {
-    let mut weights = [S::splat(0.0); N];
+    let mut weights = [s.splat(0.0); N];
     unroll!(j in N => {
-        weights[j] = S::load(w.add(j * S::LANES));
+        // SAFETY: the caller's.
+        weights[j] = unsafe { s.load(w.add(j * S::LANES)) };
     });
     unroll!(i in R => {
-        let xi = S::splat(*x[i].add(u));
+        // SAFETY: the caller's.
+        let xi = s.splat(unsafe { x[i].get(u) });
         unroll!(j in N => {
-            acc[i][j] = S::mul_add(xi, weights[j], acc[i][j]);
+            acc[i][j] = s.mul_add(xi, weights[j], acc[i][j]);
         });
     });
 }

@@ -1,70 +1,83 @@
 //! Window pooling over channels-last activations: a vector of channels stays in a register over its whole window.
-#![allow(unsafe_op_in_unsafe_fn)] // The kernel is unsafe throughout; `pool` checks what it relies on.
 
+use super::Isa;
+use super::bounds::{Axis, ensure, holds};
+use super::isa::dispatch;
+use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Isa, dispatch, ensure};
 use crate::error::Result;
-use crate::graph::{Pool2d, PoolKind};
+use crate::graph::PoolKind;
 
-/// Pools `x` (`H x W x C`) into `y` (`OH x OW x C`).
+/// Pools `x` (`H x W x C`) into `y` (`OH x OW x C`) along height and width.
+///
+/// # Errors
+/// [`crate::Error::Engine`] if `x` and `y` do not have those sizes.
 pub(in super::super) fn pool(
     isa: Isa,
-    p: &Pool2d,
+    kind: PoolKind,
     channels: usize,
-    [input, output]: [[usize; 2]; 2],
+    [rows, columns]: [Axis; 2],
     x: &[f32],
     y: &mut [f32],
 ) -> Result<()> {
-    ensure(x.len() == input[0] * input[1] * channels, "the input of a pool")?;
-    ensure(y.len() == output[0] * output[1] * channels, "the output of a pool")?;
-    let kernel = dispatch!(isa, window, &mut Window);
-    let mut taps = Vec::with_capacity(p.kernel[0] * p.kernel[1]);
-    for (at, cell) in y.chunks_exact_mut(channels.max(1)).enumerate() {
-        let (oy, ox) = (at / output[1], at % output[1]);
-        let positions = |axis: usize, o: usize| {
-            let positions = (0..p.kernel[axis]).map(move |k| o * p.strides[axis] + k * p.dilations[axis]);
-            positions.filter_map(move |i| i.checked_sub(p.pads[axis]).filter(|&i| i < input[axis]))
-        };
+    ensure(channels > 0, "a pool")?;
+    holds(x.len(), &[rows.input(), columns.input(), channels], "the input of a pool")?;
+    holds(y.len(), &[rows.output(), columns.output(), channels], "the output of a pool")?;
+    let kernel = dispatch!(isa, window, &Window);
+    let max = kind == PoolKind::Max;
+    let cells = rows.kernel() as f32 * columns.kernel() as f32;
+    // Only the taps inside: a window may be far larger than the map.
+    let mut taps = Vec::new();
+    for (at, cell) in y.chunks_exact_mut(channels).enumerate() {
+        let (oy, ox) = (at / columns.output(), at % columns.output());
         taps.clear();
-        for iy in positions(0, oy) {
-            taps.extend(positions(1, ox).map(|ix| (iy * input[1] + ix) * channels));
+        for iy in rows.inside(oy).map(|ky| rows.at(oy, ky)) {
+            taps.extend(columns.inside(ox).map(|kx| (iy * columns.input() + columns.at(ox, kx)) * channels));
         }
-        let max = p.kind == PoolKind::Max;
-        let mut args = Window { x, cell, taps: &taps, max };
-        // SAFETY: `isa` was detected, and a tap is the start of a cell inside `x`, which is as long as `cell`.
-        unsafe { kernel(&mut args) };
-        if let PoolKind::Average { count_include_pad } = p.kind {
-            let divisor = if count_include_pad { p.kernel[0] * p.kernel[1] } else { taps.len() };
-            cell.iter_mut().for_each(|c| *c /= divisor.max(1) as f32);
+        let args = Window { x: Source::new(x), y: Sink::new(cell), channels, taps: &taps, max };
+        // SAFETY: `args` is as its type says: a tap inside is a cell of `x`, which is as long as `cell`.
+        unsafe { kernel(&args) };
+        if let PoolKind::Average { count_include_pad } = kind {
+            let divisor = if count_include_pad { cells } else { taps.len().max(1) as f32 };
+            cell.iter_mut().for_each(|c| *c /= divisor);
         }
     }
     Ok(())
 }
 
-/// One cell of the output and where the cells of its window start.
+/// One cell of the output and where the cells of its window start. The kernel relies on `channels` floats being left at
+/// `y` and at each tap of `x`.
 struct Window<'a> {
-    x: &'a [f32],
-    cell: &'a mut [f32],
+    x: Source<f32>,
+    y: Sink<f32>,
+    channels: usize,
     taps: &'a [usize],
     max: bool,
 }
 
+/// # Safety
+/// `w` must be as [`Window`] says.
 #[inline(always)]
-unsafe fn window<S: Simd>(w: &mut Window) {
-    let (empty, most) = (S::splat(if w.max { f32::NEG_INFINITY } else { 0.0 }), S::splat(f32::INFINITY));
-    let (x, y) = (w.x.as_ptr(), w.cell.as_mut_ptr());
+unsafe fn window<S: Simd>(s: S, w: &Window) {
+    let (empty, most) = (s.splat(if w.max { f32::NEG_INFINITY } else { 0.0 }), s.splat(f32::INFINITY));
     let mut channel = 0;
-    while channel < w.cell.len() {
-        let left = w.cell.len() - channel;
+    while channel < w.channels {
+        let left = w.channels - channel;
         let mut all = empty;
         for &tap in w.taps {
-            let from = x.add(tap + channel);
-            let value = if left >= S::LANES { S::load(from) } else { S::load_first(from, left) };
-            all = if w.max { S::clamp(value, all, most) } else { S::add(all, value) };
+            // SAFETY: `left` floats are left of this tap's cell.
+            let value = unsafe {
+                let from = w.x.add(tap + channel);
+                if left >= S::LANES { s.load(from) } else { s.load_first(from, left) }
+            };
+            all = if w.max { s.clamp(value, all, most) } else { s.add(all, value) };
         }
-        match left >= S::LANES {
-            true => S::store(y.add(channel), all),
-            false => S::store_first(y.add(channel), all, left),
+        // SAFETY: `left` floats are left of the output's cell.
+        unsafe {
+            match left >= S::LANES {
+                true => s.store(w.y.add(channel), all),
+                false => s.store_first(w.y.add(channel), all, left),
+            }
         }
         channel += S::LANES;
     }

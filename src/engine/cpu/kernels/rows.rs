@@ -1,8 +1,11 @@
 //! Normalisation and softmax of rows in one piece. Plain loops over lanes, which the compiler vectorises for each
 //! instruction set.
 
+use super::Isa;
 use super::activate::exp;
-use super::{Isa, dispatch, ensure};
+use super::bounds::ensure;
+use super::isa::dispatch;
+use super::simd::Simd;
 use crate::error::Result;
 
 /// Sums are kept in as many lanes, so that they vectorise (and lose less).
@@ -20,7 +23,7 @@ pub(in super::super) fn layer_norm(
     ensure(fits && x.len() == y.len(), "a normalised row")?;
     let mut args = Norm { scale, bias, epsilon, x, y };
     let kernel = dispatch!(isa, normalise, &mut Norm);
-    // SAFETY: `isa` was detected; the kernel itself is safe code.
+    // SAFETY: the kernel is safe code.
     unsafe { kernel(&mut args) };
     Ok(())
 }
@@ -47,8 +50,8 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 #[inline(always)]
-#[allow(clippy::extra_unused_type_parameters)] // The vectors are the compiler's choice; `dispatch` names them.
-unsafe fn normalise<S>(a: &mut Norm) {
+fn normalise<S: Simd>(_: S, a: &mut Norm) {
+    // The vectors are the compiler's choice, here and in `shares`.
     let n = a.scale.len();
     for (x, y) in a.x.chunks_exact(n).zip(a.y.chunks_exact_mut(n)) {
         // Relative to one of the values, so that a large common offset costs no digits.
@@ -75,7 +78,8 @@ pub(in super::super) fn softmax(isa: Isa, n: usize, scale: f32, mask: Option<Mas
             None => row.iter_mut().for_each(|v| *v *= scale),
             Some((mask, place)) => {
                 let (start, step) = place(i);
-                ensure(start + (n - 1) * step < mask.len(), "a mask")?;
+                let last = (n - 1).checked_mul(step).and_then(|at| at.checked_add(start));
+                ensure(last.is_some_and(|last| last < mask.len()), "a mask")?;
                 match step {
                     0 => row.iter_mut().for_each(|v| *v = *v * scale + mask[start]),
                     _ => row.iter_mut().zip(&mask[start..]).for_each(|(v, m)| *v = *v * scale + m),
@@ -85,7 +89,7 @@ pub(in super::super) fn softmax(isa: Isa, n: usize, scale: f32, mask: Option<Mas
     }
     let mut args = Rows { n, y };
     let kernel = dispatch!(isa, shares, &mut Rows);
-    // SAFETY: `isa` was detected; the kernel itself is safe code.
+    // SAFETY: the kernel is safe code.
     unsafe { kernel(&mut args) };
     Ok(())
 }
@@ -96,8 +100,7 @@ struct Rows<'a> {
 }
 
 #[inline(always)]
-#[allow(clippy::extra_unused_type_parameters)]
-unsafe fn shares<S>(a: &mut Rows) {
+fn shares<S: Simd>(_: S, a: &mut Rows) {
     for row in a.y.chunks_exact_mut(a.n) {
         let mut lanes = [f32::NEG_INFINITY; LANES];
         let (chunks, rest) = row.as_chunks::<LANES>();
