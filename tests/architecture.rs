@@ -45,7 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Crates that only some places may name, by path prefix under `src`.
 const CRATES: &[(&[&str], &[&str])] = &[
     (&["wgpu"], &["engine/gpu"]),
-    (&["candle_core", "candle_nn"], &["engine/cpu"]),
+    (&["candle_core", "candle_nn"], &["engine/candle"]),
     (&["web_sys", "js_sys", "wasm_bindgen", "wasm_bindgen_futures", "serde_wasm_bindgen"], &["web", "engine/gpu"]),
     (&["prost"], &["onnx"]),
     (&["clap", "indicatif", "npyz"], &["bin"]),

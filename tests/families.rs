@@ -5,17 +5,18 @@
 //! networks that are known not to work yet are listed in [`NOT_YET`]. Words on the command line select networks by name.
 
 mod common;
+#[path = "common/engines.rs"]
+mod engines;
 
-use std::process::ExitCode;
+use std::sync::Arc;
 
+use engines::Candidate;
 use famlens::Result;
-use famlens::engine::cpu::CpuEngine;
-use famlens::engine::gpu::{GpuEngine, GpuOptions};
-use famlens::engine::reference::ReferenceEngine;
 use famlens::engine::{Engine, Mix};
 use famlens::graph::{Graph, ValueId, passes};
 use famlens::onnx::Model;
 use famlens::tensor::Tensor;
+use libtest_mimic::{Failed, Trial};
 use pollster::block_on;
 
 /// `(engine, network, reason)`: what does not work yet. An engine of `"import"` means that no engine can run it. A listed
@@ -91,8 +92,7 @@ fn check(engine: &dyn Engine, network: &Network, graph: &Graph) -> Result<usize,
         return Err("its output is not in the graph".into());
     };
     compare_taps(engine, network, graph, &taps)?;
-    compare_taps(engine, network, graph, &[output]).map_err(|e| format!("with its output as the only target: {e}"))?;
-    Ok(taps.len())
+    compare_taps(engine, network, graph, &[output]).map_err(|e| format!("with its output as the only target: {e}"))
 }
 
 fn compare_taps(
@@ -144,101 +144,58 @@ fn compare(values: &[f32], row: &[f32], rounded: bool) -> Result<(), String> {
     }
 }
 
-/// What became of one network on one engine, held against [`NOT_YET`].
-struct Tally {
-    passed: usize,
-    taps: usize,
-    expected: Vec<String>,
-    failed: Vec<String>,
-}
-
-impl Tally {
-    fn new() -> Self {
-        Self { passed: 0, taps: 0, expected: Vec::new(), failed: Vec::new() }
-    }
-
-    fn add(&mut self, engine: &str, network: &Network, outcome: Result<usize, String>) {
-        let listed = NOT_YET.iter().find(|(e, n, _)| *e == engine && *n == network.name);
-        match (outcome, listed) {
-            (Ok(taps), None) => {
-                self.passed += 1;
-                self.taps += taps;
-            }
-            (Err(now), Some((_, name, reason))) => self.expected.push(format!("{name}: {reason} (now: {now})")),
-            (Err(reason), None) => self.failed.push(format!("{}: {reason}", network.title)),
-            (Ok(_), Some((_, name, _))) => {
-                self.failed.push(format!("{name}: passes, and is listed in NOT_YET as if it did not; take it out"));
-            }
+/// Holds the outcome of one network on one engine against [`NOT_YET`].
+fn judge(engine: &str, network: &str, outcome: Result<(), String>) -> Result<(), Failed> {
+    let listed = NOT_YET.iter().find(|(e, n, _)| *e == engine && *n == network);
+    match (outcome, listed) {
+        (Ok(()), Some(_)) => Err("passes, and is listed in NOT_YET as if it did not; take it out".into()),
+        (Err(now), Some((.., reason))) => {
+            println!("families, {engine}: {network} is not supported yet: {reason} (now: {now})");
+            Ok(())
         }
-    }
-
-    /// Prints the outcome; whether all is as it should be.
-    fn report(&self, engine: &str) -> bool {
-        let Self { passed, taps, expected, failed } = self;
-        print!("families, {engine}: {passed} networks passed");
-        println!(" ({taps} taps), {} not supported yet, {} failed", expected.len(), failed.len());
-        expected.iter().for_each(|e| println!("  not yet: {e}"));
-        failed.iter().for_each(|f| println!("  FAILED {f}"));
-        failed.is_empty()
+        (outcome, None) => Ok(outcome?),
     }
 }
 
-type Candidate = (&'static str, Result<Box<dyn Engine>>);
-
-fn engines() -> Vec<Candidate> {
-    let gpu = |options| block_on(GpuEngine::new(options)).map(|engine| Box::new(engine) as Box<dyn Engine>);
-    vec![
-        ("reference", Ok(Box::new(ReferenceEngine))),
-        ("cpu", Ok(Box::new(CpuEngine::new()))),
-        ("gpu", gpu(GpuOptions::default())),
-        ("gpu, hardware kernels", gpu(GpuOptions { hardware_kernels: true, ..GpuOptions::default() })),
-    ]
+fn main() {
+    let arguments = engines::arguments(std::env::args());
+    let networks: Arc<Vec<Network>> = Arc::new(networks());
+    let mut trials = vec![Trial::test("index.json has all networks", {
+        let networks = networks.clone();
+        move || {
+            let listed = NOT_YET.iter().all(|(_, name, _)| networks.iter().any(|n| n.name == *name));
+            match networks.len() >= 60 && listed {
+                true => Ok(()),
+                false => Err("index.json has too few networks, or NOT_YET names one that is not there".into()),
+            }
+        }
+    })];
+    let candidates = engines::of_every_kind();
+    for (e, candidate) in candidates.iter().enumerate() {
+        if let Some(trial) = engines::skipped("families", candidate, &format!("{} networks", networks.len())) {
+            trials.push(trial);
+            continue;
+        }
+        for (n, network) in networks.iter().enumerate() {
+            let networks = networks.clone();
+            let run = move || engines::with(|engines| one(&engines[e], &networks[n]));
+            trials.push(Trial::test(format!("{}: {}", candidate.name, network.title), run));
+        }
+    }
+    engines::keep(candidates);
+    libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|a| a == "--list") {
-        return ExitCode::SUCCESS;
-    }
-    let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
-    let mut all = networks();
-    let complete = all.len() >= 60;
-    all.retain(|n| words.is_empty() || words.iter().any(|w| n.name.contains(*w)));
-    let known = |name: &str| all.iter().any(|n| n.name == name) || !words.is_empty();
-    let mut ok = complete && NOT_YET.iter().all(|(_, name, _)| known(name));
-    if !ok {
-        println!("families: index.json has too few networks, or NOT_YET names one that is not there");
-    }
-
-    let mut imports = Tally::new();
-    let mut ready = Vec::new();
-    for network in &all {
-        let graphs = graphs(network);
-        imports.add("import", network, graphs.as_ref().map(|_| 0).map_err(|e| e.to_string()));
-        if let Ok(graphs) = graphs {
-            ready.push((network, graphs));
-        }
-    }
-    ok &= imports.report("import");
-    for (name, engine) in engines() {
-        let engine = match engine {
-            Ok(engine) => engine,
-            Err(error) => {
-                println!("families, {name}: SKIPPED, {} networks not run: {error}", ready.len());
-                ok &= !std::env::var("FAMLENS_REQUIRE_GPU").is_ok_and(|v| v == "1");
-                continue;
-            }
-        };
-        let mut tally = Tally::new();
-        for (network, [plain, optimized]) in &ready {
-            // The graph as read is for the oracle alone: it tells a wrong reader from a wrong pass or engine.
-            let first = match name {
-                "reference" => check(engine.as_ref(), network, plain).map_err(|e| format!("as read: {e}")),
-                _ => Ok(0),
-            };
-            tally.add(name, network, first.and_then(|n| Ok(n + check(engine.as_ref(), network, optimized)?)));
-        }
-        ok &= tally.report(&format!("{name}, {}", engine.describe()));
-    }
-    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn one(candidate: &Candidate, network: &Network) -> Result<(), Failed> {
+    let engine = candidate.engine.as_ref().map_err(|error| error.to_string())?.as_ref();
+    let [plain, optimized] = match graphs(network) {
+        Ok(graphs) => graphs,
+        Err(error) => return judge("import", &network.name, Err(error.to_string())),
+    };
+    // The graph as read is for the oracle alone: it tells a wrong reader from a wrong pass or engine.
+    let first = match candidate.name.as_str() {
+        "reference" => check(engine, network, &plain).map_err(|e| format!("as read: {e}")),
+        _ => Ok(()),
+    };
+    judge(&candidate.name, &network.name, first.and_then(|()| check(engine, network, &optimized)))
 }

@@ -3,11 +3,13 @@
 //! `cases.tar.gz` has the cases that pass, as far as they are small; `cargo xtask conformance` fetches ONNX's source package
 //! and runs this suite over all of its cases (`FAMLENS_ONNX_CASES` is the package's path then). The table lists each case of
 //! the operators that famlens supports; it is written, together with the compact archive, by
-//! `cargo xtask conformance --write`. Not the standard harness: an engine that cannot run here is printed as skipped. Words
-//! on the command line select cases by name.
+//! `cargo xtask conformance --write`. One trial for each case, on all engines; an engine that cannot run here is shown as
+//! ignored. A word on the command line selects cases by name.
 
 mod archive;
 mod case;
+#[path = "../common/engines.rs"]
+mod engines;
 mod proto;
 mod run;
 mod table;
@@ -15,14 +17,15 @@ mod table;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
 use archive::Files;
 use case::Case;
-use run::{Engines, Outcome};
+use engines::Candidate;
+use libtest_mimic::{Arguments, Failed, Trial};
+use run::Outcome;
 use table::{Row, Table};
 
-/// What a suite prints of failures at most.
-const MOST_PRINTED: usize = 400;
 /// Cases whose expected numbers ONNX Runtime does not give either (it leaves them out of its own tests), nor torch: the
 /// specification says that the length of the resized axis is what counts, a whole number, and they take the fraction.
 const DISPUTED: &[(&str, &str)] = &[
@@ -40,14 +43,13 @@ fn here(file: &str) -> PathBuf {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|a| a == "--list") {
-        return ExitCode::SUCCESS;
-    }
-    let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
-    let write = arguments.iter().any(|a| a == "--write");
-    match suite(&words, write) {
-        Ok(()) => ExitCode::SUCCESS,
+    let mut given: Vec<String> = std::env::args().collect();
+    let flags = given.len();
+    given.retain(|a| a != "--write");
+    let write = given.len() < flags;
+    let arguments = engines::arguments(given);
+    match suite(&arguments, write) {
+        Ok(code) => code,
         Err(reason) => {
             println!("conformance: FAILED: {reason}");
             ExitCode::FAILURE
@@ -55,71 +57,111 @@ fn main() -> ExitCode {
     }
 }
 
-fn suite(words: &[&String], write: bool) -> Result<(), String> {
+/// What the trials have found.
+#[derive(Default)]
+struct Found {
+    rows: Vec<Row>,
+    /// Operators that are not supported at all, with the number of their cases.
+    refused: BTreeMap<String, usize>,
+}
+
+/// What every trial reads.
+struct Shared {
+    files: BTreeMap<String, Files>,
+    operators: BTreeMap<String, String>,
+    kept: Table,
+    /// Whether all of ONNX's cases are there, and not only those of the compact archive.
+    whole: bool,
+    /// Whether every engine runs here.
+    complete: bool,
+    write: bool,
+    found: Mutex<Found>,
+}
+
+fn suite(arguments: &Arguments, write: bool) -> Result<ExitCode, String> {
     let text = |e: std::io::Error| e.to_string();
     let package = std::env::var_os("FAMLENS_ONNX_CASES").map(PathBuf::from);
     let whole = package.is_some();
     let path = package.unwrap_or_else(|| here("cases.tar.gz"));
     let (files, licence) = archive::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    if write && !(whole && words.is_empty()) {
+    let all = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list;
+    if write && !(whole && all) {
         return Err("only a run of all cases renews the table: cargo xtask conformance --write".into());
     }
-    let chosen = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
-    let engines = Engines::new();
-    let mut rows = Vec::new();
-    let mut wrong = Vec::new();
-    let mut refused: BTreeMap<String, usize> = BTreeMap::new();
-    let operators = operators(&files);
-    for (name, case) in files.iter().filter(|(name, _)| chosen(name)) {
-        match check(name, case, &engines) {
-            Checked::Unsupported(names) => names.into_iter().for_each(|n| *refused.entry(n).or_default() += 1),
-            Checked::Row { mut row, failures } => {
-                row.operator = operators.get(name).cloned().unwrap_or_default();
-                wrong.extend(failures.into_iter().map(|f| format!("{name}: {f}")));
-                rows.push(row);
-            }
-        }
+    let candidates = engines::of_every_kind();
+    let missing =
+        candidates.iter().filter_map(|c| engines::skipped("conformance", c, &format!("{} cases", files.len())));
+    let mut trials: Vec<Trial> = missing.collect();
+    let complete = trials.is_empty();
+    if write && !complete {
+        return Err("the table is only written where every engine runs".into());
     }
-    let passed = rows.iter().filter(|r| r.passes()).count();
-    println!("conformance, {}: {} cases pass, {} are not supported,", engines.describe(), passed, rows.len() - passed);
-    println!("  {} wrong; {} operators are not supported at all", wrong.len(), refused.len());
-    engines.skipped().iter().for_each(|s| println!("conformance, {s}"));
-    wrong.iter().take(MOST_PRINTED).for_each(|w| println!("  WRONG {w}"));
-    let now = Table::new(rows, refused);
-    let found = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance.tsv");
-    std::fs::write(&found, now.to_text()).map_err(text)?;
-    println!("  the table of this run: {}", found.display());
-    if !wrong.is_empty() {
-        return Err(format!("{} cases are computed wrongly", wrong.len()));
+    engines::keep(candidates);
+    let kept = Table::read(&std::fs::read_to_string(here("table.tsv")).map_err(text)?);
+    let (operators, found) = (operators(&files), Mutex::default());
+    let shared = Arc::new(Shared { files, operators, kept, whole, complete, write, found });
+    trials.extend(shared.files.keys().map(|name| {
+        let (shared, name) = (shared.clone(), name.clone());
+        Trial::test(name.clone(), move || one(&shared, &name))
+    }));
+    let conclusion = libtest_mimic::run(arguments, trials);
+    if all {
+        finish(&shared, &licence, conclusion.num_failed == 0)?;
     }
-    if write {
-        if !engines.skipped().is_empty() {
-            return Err("the table is only written where every engine runs".into());
+    Ok(conclusion.exit_code())
+}
+
+/// One case on every engine, against its row of the table.
+fn one(shared: &Shared, name: &str) -> Result<(), Failed> {
+    let checked = engines::with(|engines| check(name, &shared.files[name], engines));
+    let mut found = shared.found.lock().map_err(|e| e.to_string())?;
+    let (mut row, failures) = match checked {
+        Checked::Unsupported(names) => {
+            names.into_iter().for_each(|n| *found.refused.entry(n).or_default() += 1);
+            return Ok(());
         }
+        Checked::Row { row, failures } => (row, failures),
+    };
+    row.operator = shared.operators.get(name).cloned().unwrap_or_default();
+    found.rows.push(row.clone());
+    if !failures.is_empty() {
+        return Err(failures.join("\n").into());
+    }
+    match shared.kept.difference(&row, shared.whole, shared.complete) {
+        Some(difference) if !shared.write => {
+            let advice = "what is better now is written with `cargo xtask conformance --write`";
+            Err(format!("differs from tests/conformance/table.tsv ({advice}): {difference}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What only a run of all cases can say; renews the table and the compact archive.
+fn finish(shared: &Shared, licence: &[u8], right: bool) -> Result<(), String> {
+    let text = |e: std::io::Error| e.to_string();
+    let found = std::mem::take(&mut *shared.found.lock().map_err(|e| e.to_string())?);
+    let passed = found.rows.iter().filter(|r| r.passes()).count();
+    println!("conformance: {passed} cases pass, {} are not supported;", found.rows.len() - passed);
+    println!("  {} operators are not supported at all", found.refused.len());
+    let now = Table::new(found.rows, found.refused);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance.tsv");
+    std::fs::write(&path, now.to_text()).map_err(text)?;
+    println!("  the table of this run: {}", path.display());
+    if shared.write && right {
         std::fs::write(here("table.tsv"), now.to_text()).map_err(text)?;
         // Of the real networks the quickest.
         let quick = |name: &str| !name.starts_with("light_") || name == "light_squeezenet";
-        let small = files.iter().filter(|(n, f)| now.passes(n) && quick(n) && f.size() <= MOST_ARCHIVED);
-        archive::write(&here("cases.tar.gz"), &licence, small.map(|(n, f)| (n.as_str(), f))).map_err(text)?;
+        let small = shared.files.iter().filter(|(n, f)| now.passes(n) && quick(n) && f.size() <= MOST_ARCHIVED);
+        archive::write(&here("cases.tar.gz"), licence, small.map(|(n, f)| (n.as_str(), f))).map_err(text)?;
         println!("conformance: wrote table.tsv and cases.tar.gz");
         return Ok(());
     }
-    let kept = Table::read(&std::fs::read_to_string(here("table.tsv")).map_err(text)?);
-    let all = words.is_empty();
-    let differences = kept.differences(&now, all && whole, engines.skipped().is_empty());
-    differences.iter().take(MOST_PRINTED).for_each(|d| println!("  DIFFERS {d}"));
-    if all && !whole && passed < 900 {
+    if !shared.whole && passed < 900 {
         return Err(format!("the compact archive has only {passed} cases"));
     }
-    if !engines.skipped().is_empty() && std::env::var("FAMLENS_REQUIRE_GPU").is_ok_and(|v| v == "1") {
-        return Err("a GPU is required, and none was found".into());
-    }
-    match differences.len() {
-        0 => Ok(()),
-        n => Err(format!(
-            "{n} differences from tests/conformance/table.tsv; what is better now is written with `cargo xtask conformance \
-             --write`"
-        )),
+    match shared.whole.then(|| shared.kept.missing(&now)) {
+        Some(missing) if !missing.is_empty() => Err(missing.join("\n")),
+        _ => Ok(()),
     }
 }
 
@@ -148,7 +190,7 @@ enum Checked {
 /// Reasons of the importer that concern an operator as a whole.
 const WHOLE_OPERATOR: [&str; 3] = ["unknown operator", "control flow", "not in the standard operator set"];
 
-fn check(name: &str, files: &Files, engines: &Engines) -> Checked {
+fn check(name: &str, files: &Files, engines: &[Candidate]) -> Checked {
     let row = |run: &str, active: &str, outcome: String, gpu: String| Row {
         operator: String::new(),
         case: name.into(),
@@ -178,7 +220,7 @@ fn check(name: &str, files: &Files, engines: &Engines) -> Checked {
     let mut cpu = Vec::new();
     for variant in &variants {
         let title = variant.active.join(",");
-        for (engine, outcome) in engines.run(&case, variant, name.starts_with("light_")) {
+        for (engine, outcome) in run::all(engines, &case, variant, name.starts_with("light_")) {
             match outcome {
                 Outcome::Passed => {}
                 Outcome::Wrong(reason) => failures.push(format!("of [{title}] on {engine}: {reason}")),

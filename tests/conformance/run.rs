@@ -1,8 +1,5 @@
 //! A case's variant on every engine.
 
-use famlens::engine::cpu::CpuEngine;
-use famlens::engine::gpu::{GpuEngine, GpuOptions};
-use famlens::engine::reference::ReferenceEngine;
 use famlens::engine::{Engine, Mix};
 use famlens::graph::{Graph, ValueId, passes};
 use famlens::onnx::Model;
@@ -11,6 +8,7 @@ use pollster::block_on;
 use prost::Message;
 
 use crate::case::{Case, Expected, Variant};
+use crate::engines::Candidate;
 use crate::proto::{self, Node, Value};
 
 /// How far a value may be off at least, as a share of the largest of its output.
@@ -25,52 +23,22 @@ pub enum Outcome {
     Wrong(String),
 }
 
-/// The engines that run here.
-pub struct Engines {
-    all: Vec<(&'static str, Box<dyn Engine>)>,
-    skipped: Vec<String>,
-}
-
-impl Engines {
-    pub fn new() -> Self {
-        let mut all: Vec<(&'static str, Box<dyn Engine>)> =
-            vec![("reference", Box::new(ReferenceEngine)), ("cpu", Box::new(CpuEngine::new()))];
-        let mut skipped = Vec::new();
-        // On a software adapter the engine takes other kernels than on graphics hardware: both are held.
-        let hardware = GpuOptions { hardware_kernels: true, ..GpuOptions::default() };
-        for (name, options) in [("gpu", GpuOptions::default()), ("gpu, hardware kernels", hardware)] {
-            match block_on(GpuEngine::new(options)) {
-                Ok(engine) => all.push((name, Box::new(engine))),
-                Err(error) => skipped.push(format!("{name}: SKIPPED: {error}")),
-            }
+/// The outcome on each engine. The reference takes minutes for a whole network, and is left out then.
+pub fn all(engines: &[Candidate], case: &Case, variant: &Variant, network: bool) -> Vec<(String, Outcome)> {
+    let optimized = match passes::optimize(variant.graph.clone(), &[]) {
+        Ok(graph) => graph,
+        Err(error) => return vec![("passes".into(), Outcome::Wrong(error.to_string()))],
+    };
+    let mut outcomes = Vec::new();
+    for Candidate { name, engine } in engines.iter().filter(|c| !(network && c.name == "reference")) {
+        let Ok(engine) = engine else { continue };
+        if name == "reference" {
+            // The graph as it was read: it tells a wrong reader from a wrong pass.
+            outcomes.push(("reference, as read".into(), one(engine.as_ref(), &variant.graph, case, variant)));
         }
-        Self { all, skipped }
+        outcomes.push((name.clone(), one(engine.as_ref(), &optimized, case, variant)));
     }
-
-    pub fn describe(&self) -> String {
-        self.all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-    }
-
-    pub fn skipped(&self) -> &[String] {
-        &self.skipped
-    }
-
-    /// The outcome on each engine. The reference takes minutes for a whole network, and is left out then.
-    pub fn run(&self, case: &Case, variant: &Variant, network: bool) -> Vec<(&'static str, Outcome)> {
-        let optimized = match passes::optimize(variant.graph.clone(), &[]) {
-            Ok(graph) => graph,
-            Err(error) => return vec![("passes", Outcome::Wrong(error.to_string()))],
-        };
-        let mut outcomes = Vec::new();
-        for (name, engine) in self.all.iter().filter(|(name, _)| !(network && *name == "reference")) {
-            if *name == "reference" {
-                // The graph as it was read: it tells a wrong reader from a wrong pass.
-                outcomes.push(("reference, as read", one(engine.as_ref(), &variant.graph, case, variant)));
-            }
-            outcomes.push((*name, one(engine.as_ref(), &optimized, case, variant)));
-        }
-        outcomes
-    }
+    outcomes
 }
 
 fn one(engine: &dyn Engine, graph: &Graph, case: &Case, variant: &Variant) -> Outcome {

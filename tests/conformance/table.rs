@@ -81,32 +81,29 @@ impl Table {
         self.rows.iter().any(|r| r.case == case && r.passes())
     }
 
-    /// How this table, the one kept, differs from what was found now; `whole` if all cases were run, `gpu` if on a GPU too.
-    pub fn differences(&self, now: &Self, whole: bool, gpu: bool) -> Vec<String> {
-        let mut found = Vec::new();
-        for row in &now.rows {
-            let Some(kept) = self.rows.iter().find(|k| k.case == row.case) else {
-                found.push(format!("{}: is not in the table; now {}", row.case, row.to_line()));
-                continue;
-            };
-            let mut kept = kept.clone();
-            if !gpu {
-                kept.gpu = row.gpu.clone();
-            }
-            // The title of an expanded case is taken from another one, which a compact archive may not have.
-            if !whole {
-                kept.operator = row.operator.clone();
-            }
-            if kept != *row {
-                found.push(format!("kept {}\n       now  {}", kept.to_line(), row.to_line()));
-            }
+    /// How a row differs from the one kept here; `whole` if all cases were run, `gpu` if on a GPU too.
+    pub fn difference(&self, row: &Row, whole: bool, gpu: bool) -> Option<String> {
+        let Some(kept) = self.rows.iter().find(|k| k.case == row.case) else {
+            return Some(format!("it is not there; now {}", row.to_line()));
+        };
+        let mut kept = kept.clone();
+        if !gpu {
+            kept.gpu = row.gpu.clone();
         }
-        if whole {
-            let gone = self.rows.iter().filter(|k| !now.rows.iter().any(|r| r.case == k.case));
-            found.extend(gone.map(|k| format!("{}: was {} and is not run now", k.case, k.outcome)));
-            if self.refused != now.refused {
-                found.push(format!("operators not supported were {:?}, and are {:?}", self.refused, now.refused));
-            }
+        // The title of an expanded case is taken from another one, which a compact archive may not have.
+        if !whole {
+            kept.operator = row.operator.clone();
+        }
+        (kept != *row).then(|| format!("kept {}\n       now  {}", kept.to_line(), row.to_line()))
+    }
+
+    /// What this table, the one kept, has and a run of all cases has not.
+    pub fn missing(&self, now: &Self) -> Vec<String> {
+        let gone = self.rows.iter().filter(|k| !now.rows.iter().any(|r| r.case == k.case));
+        let mut found: Vec<String> =
+            gone.map(|k| format!("{}: was {} and is not run now", k.case, k.outcome)).collect();
+        if self.refused != now.refused {
+            found.push(format!("operators not supported were {:?}, and are {:?}", self.refused, now.refused));
         }
         found
     }
