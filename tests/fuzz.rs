@@ -4,8 +4,12 @@
 mod common;
 #[path = "fuzz/checks/importer.rs"]
 mod importer;
+#[path = "fuzz/checks/kernels.rs"]
+mod kernels;
 #[path = "fuzz/checks/passes.rs"]
 mod passes;
+#[path = "fuzz/checks/recipe.rs"]
+mod recipe;
 #[path = "fuzz/checks/values.rs"]
 mod values;
 
@@ -40,6 +44,23 @@ fn the_passes_keep_the_answers_of_random_graphs() {
     for _ in 0..2000 {
         let recipe: Vec<u8> = (0..random.usize(8..120)).map(|_| random.u8(..)).collect();
         if catch_unwind(|| passes::check(&recipe)).is_err() {
+            panic!("fails for the recipe {recipe:?}");
+        }
+    }
+}
+
+#[test]
+fn the_kernels_take_what_was_found() {
+    each(&["tests/fuzz/found/kernels", "tests/fuzz/found/passes"], 1, kernels::check);
+}
+
+/// As above, on the kernels of every instruction set of this machine.
+#[test]
+fn the_kernels_give_the_answers_of_the_reference() {
+    let mut random = fastrand::Rng::with_seed(2);
+    for _ in 0..600 {
+        let recipe: Vec<u8> = (0..random.usize(8..90)).map(|_| random.u8(..)).collect();
+        if catch_unwind(|| kernels::check(&recipe)).is_err() {
             panic!("fails for the recipe {recipe:?}");
         }
     }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::milliseconds;
+#[cfg(all(feature = "candle", not(target_arch = "wasm32")))]
+use crate::engine::candle::CandleEngine;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{GpuEngine, GpuOptions};
 use crate::engine::{Engine, Mix, Program};
@@ -16,13 +18,15 @@ use crate::tensor::Tensor;
 /// What the user asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum EngineChoice {
-    /// The faster of the two, measured.
+    /// The faster of CPU and GPU, measured.
     #[default]
     Auto,
     /// The CPU engine.
     Cpu,
     /// The GPU engine.
     Gpu,
+    /// The candle engine, where it is built.
+    Candle,
 }
 
 /// What runs.
@@ -33,6 +37,8 @@ pub enum EngineKind {
     Cpu,
     /// The GPU engine.
     Gpu,
+    /// The candle engine.
+    Candle,
 }
 
 /// What is known of one engine.
@@ -72,6 +78,8 @@ const MAX_PROGRAMS: usize = 8;
 pub(crate) struct Engines {
     active: EngineKind,
     cpu: CpuEngine,
+    /// None where it is not built.
+    candle: Option<Box<dyn Engine>>,
     gpu: Gpu,
     gpu_losses: usize,
     measured: [Option<f64>; 2],
@@ -82,10 +90,10 @@ pub(crate) struct Engines {
 
 impl Engines {
     pub(crate) async fn new(choice: EngineChoice) -> Result<Self> {
-        let cpu = CpuEngine::new();
+        let (cpu, candle) = (CpuEngine::new(), candle());
         let (active, gpu) = (EngineKind::Cpu, Gpu::Untried);
         let mut engines =
-            Self { active, cpu, gpu, gpu_losses: 0, measured: [None; 2], note: None, programs: Vec::new() };
+            Self { active, cpu, candle, gpu, gpu_losses: 0, measured: [None; 2], note: None, programs: Vec::new() };
         engines.choose(choice).await?;
         Ok(engines)
     }
@@ -101,6 +109,11 @@ impl Engines {
     pub(crate) async fn choose(&mut self, choice: EngineChoice) -> Result<()> {
         self.active = match choice {
             EngineChoice::Cpu => EngineKind::Cpu,
+            EngineChoice::Candle if self.candle.is_some() => EngineKind::Candle,
+            EngineChoice::Candle => {
+                let reason = "this famlens was built without candle (the cargo feature `candle`, native only)";
+                return Err(Error::argument("engine", reason));
+            }
             EngineChoice::Auto => match self.measured {
                 [Some(cpu), Some(gpu)] if gpu < cpu && matches!(self.gpu, Gpu::Ready(_)) => EngineKind::Gpu,
                 _ => EngineKind::Cpu,
@@ -208,10 +221,11 @@ impl Engines {
         let graph = model.graph_for(size, targets)?;
         let find = |target: &String| graph.find(target).ok_or_else(|| not_spatial(target));
         let ids = targets.iter().map(find).collect::<Result<Vec<_>>>()?;
-        let engine: &dyn Engine = match (on, &self.gpu) {
-            (EngineKind::Gpu, Gpu::Ready(gpu)) => gpu,
-            (EngineKind::Gpu, _) => return Err(Error::NoGpu { reason: "it has not been started".into() }),
-            (EngineKind::Cpu, _) => &self.cpu,
+        let engine: &dyn Engine = match (on, &self.gpu, &self.candle) {
+            (EngineKind::Gpu, Gpu::Ready(gpu), _) => gpu,
+            (EngineKind::Gpu, ..) => return Err(Error::NoGpu { reason: "it has not been started".into() }),
+            (EngineKind::Candle, _, Some(candle)) => candle.as_ref(),
+            (EngineKind::Candle | EngineKind::Cpu, ..) => &self.cpu,
         };
         engine.compile(&graph, &ids)
     }
@@ -231,7 +245,17 @@ impl Engines {
             Gpu::Unavailable(reason) => (String::new(), Some(false), Some(reason.clone()), false),
         };
         let milliseconds = self.measured[1];
-        vec![cpu, EngineReport { kind: EngineKind::Gpu, describe, available, reason, software, milliseconds }]
+        let mut all =
+            vec![cpu, EngineReport { kind: EngineKind::Gpu, describe, available, reason, software, milliseconds }];
+        all.extend(self.candle.iter().map(|candle| EngineReport {
+            kind: EngineKind::Candle,
+            describe: candle.describe(),
+            available: Some(true),
+            reason: None,
+            software: false,
+            milliseconds: None,
+        }));
+        all
     }
 }
 
@@ -277,12 +301,31 @@ impl Engines {
     }
 }
 
+/// The candle engine, where it is built.
+fn candle() -> Option<Box<dyn Engine>> {
+    #[cfg(all(feature = "candle", not(target_arch = "wasm32")))]
+    return Some(Box::new(CandleEngine::new()));
+    #[cfg(not(all(feature = "candle", not(target_arch = "wasm32"))))]
+    None
+}
+
 impl EngineKind {
-    /// `"cpu"` or `"gpu"`.
+    /// `"cpu"`, `"gpu"` or `"candle"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Gpu => "gpu",
+            Self::Candle => "candle",
+        }
+    }
+}
+
+impl From<EngineKind> for EngineChoice {
+    fn from(kind: EngineKind) -> Self {
+        match kind {
+            EngineKind::Cpu => Self::Cpu,
+            EngineKind::Gpu => Self::Gpu,
+            EngineKind::Candle => Self::Candle,
         }
     }
 }
@@ -301,7 +344,8 @@ impl FromStr for EngineChoice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "gpu" | "webgpu" => Ok(Self::Gpu),
-            _ => Err(Error::argument("engine", format!("{name:?} is not one of auto, cpu, gpu"))),
+            "candle" => Ok(Self::Candle),
+            _ => Err(Error::argument("engine", format!("{name:?} is not one of auto, cpu, gpu, candle"))),
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The engines that the suites hold against each other, and how a suite shows those that cannot run here.
+#![allow(dead_code, reason = "every suite uses a part of it")]
 
 use std::cell::OnceCell;
 

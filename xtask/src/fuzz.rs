@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: looks for bytes that break the importer or the graph passes (`tests/fuzz`).
+//! `cargo xtask fuzz`: looks for bytes that break the importer, the graph passes or the kernels (`tests/fuzz`).
 
 use std::env;
 
@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::{sh, tools};
 
 /// The targets, and where their first seeds lie.
-const TARGETS: [(&str, &[&str]); 2] = [("importer", &["tests/onnx"]), ("passes", &[])];
+const TARGETS: [(&str, &[&str]); 3] =
+    [("importer", &["tests/onnx"]), ("kernels", &["tests/fuzz/found/passes"]), ("passes", &[])];
 
 /// Runs the named targets, or all, each for so many minutes.
 ///
@@ -28,6 +29,8 @@ pub fn run(names: &[String], minutes: u32) -> Result<()> {
         // The fuzzer's instrumentation needs nightly, whatever the repository is built with.
         let mut fuzz = sh::command("rustup");
         fuzz.env("PATH", &path).args(["run", "nightly", "cargo", "fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
+        // Under AddressSanitizer, whatever cargo-fuzz takes by default.
+        fuzz.args(["--sanitizer", "address"]);
         fuzz.args(["--target-dir", "target/fuzz", target, &corpus, &found]).args(*seeds);
         fuzz.arg("--").arg(format!("-max_total_time={}", 60 * minutes)).arg(format!("-artifact_prefix={found}/"));
         // Memory without bound and answers that never come are findings too.

@@ -7,6 +7,7 @@ mod conformance;
 mod deny;
 mod faults;
 mod fuzz;
+mod miri;
 mod node;
 mod results;
 mod serve;
@@ -80,9 +81,9 @@ enum Command {
         #[arg(long)]
         program: Option<PathBuf>,
     },
-    /// Look for bytes that break the importer or the graph passes; what is found is kept as a test.
+    /// Look for bytes that break the importer, the graph passes or the kernels; what is found is kept as a test.
     Fuzz {
-        /// Targets: importer, passes; all of them if none is named.
+        /// Targets: importer, kernels, passes; all of them if none is named.
         targets: Vec<String>,
         /// How long each runs.
         #[arg(long, default_value_t = 60)]
@@ -101,6 +102,8 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Run the kernels' own tests under Miri, which sees undefined behaviour: the portable kernels, on 64 and on 32 bits.
+    Miri,
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     ///
     /// With `--model`, on an ONNX file of yours, against onnxruntime-web, in time and memory.
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Command::Test { steps, list } => test::run(&steps, list),
         Command::Faults { parts, count, list } => faults::run(&parts, count, list),
         Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
+        Command::Miri => miri::run(),
         Command::Bench { rounds, gpu_rounds, no_build, check, model } => {
             bench::run(&bench::Bench { rounds, gpu_rounds, no_build, check, model })
         }

@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy-wasm", title: "lints, wasm32", run: clippy_wasm },
     Step { name: "doc", title: "documentation, native and wasm32", run: doc },
     Step { name: "unit", title: "unit and suite tests, native", run: unit },
+    Step { name: "wasm-engines", title: "engine problems as wasm32, in node", run: wasm_engines },
     Step { name: "js", title: "format, lints and types of the page's scripts", run: js },
     Step { name: "build", title: "web build", run: build },
     Step { name: "web", title: "the page in a real browser", run: browser_tests },
@@ -137,6 +138,21 @@ fn unit() -> Result<Outcome> {
     tests.args(["--config", "profile.dev.package.famlens.opt-level=2"]);
     sh::run(tests.args(["test", "--locked", "--workspace", "--no-fail-fast"]))?;
     Ok(no_vulkan.map_or(Outcome::Passed, |why| Outcome::PassedInPart(format!("GPU suites skipped: {why}"))))
+}
+
+/// The CPU engine as the page has it: 32 bits, SIMD128.
+fn wasm_engines() -> Result<Outcome> {
+    let mut node = match node::node() {
+        Ok(node) => node,
+        Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
+    };
+    tools::wasm_target()?;
+    let mut build = sh::cargo();
+    build.args(["build", "--locked", "--package", "famlens-engines-wasm", "--target", tools::WASM]);
+    sh::run(build.args(["--config", "profile.dev.package.famlens.opt-level=2"]))?;
+    let module = sh::target_dir().join(tools::WASM).join("debug/famlens_engines_wasm.wasm");
+    sh::run(node.arg("tests/engines/wasm/run.mjs").arg(module))?;
+    Ok(Outcome::Passed)
 }
 
 fn js() -> Result<Outcome> {

@@ -67,6 +67,19 @@ pub fn cargo_deny() -> Result<PathBuf> {
     cargo_tool("cargo-deny", "cargo-deny", CARGO_DENY, &["--locked"])
 }
 
+/// Makes sure that the nightly compiler and its Miri are there.
+///
+/// # Errors
+/// If they are not and rustup cannot add them.
+pub fn miri() -> Result<()> {
+    if sh::ask(sh::command("rustup").args(["run", "nightly", "cargo", "miri", "--version"])).is_some() {
+        return Ok(());
+    }
+    let mut install = sh::command("rustup");
+    install.args(["toolchain", "install", "nightly", "--profile", "minimal", "--component", "miri,rust-src"]);
+    sh::run(&mut install)
+}
+
 /// The folder that holds `program` in exactly this version.
 fn cargo_tool(package: &str, program: &str, version: &str, args: &[&str]) -> Result<PathBuf> {
     let is_right = |path: &Path| {

@@ -19,7 +19,7 @@ pub struct Args {
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
-    /// auto, cpu or gpu
+    /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
     /// Print the check as JSON

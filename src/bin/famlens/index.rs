@@ -38,7 +38,7 @@ pub struct Args {
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
-    /// auto, cpu or gpu
+    /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
     /// The layer whose pooled activation maps are the embeddings [default: the model's]
@@ -83,9 +83,9 @@ pub fn run(args: Args) -> Result<()> {
     let (origin, engine) = choose(&args, &options, &paths)?;
     let known = known(&args, &origin)?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_JOBS);
-    // A GPU has one queue; more sessions on it would only hold more memory.
+    // A GPU has one queue, and candle runs on all cores by itself; more sessions would only hold more memory.
     let jobs =
-        if engine == EngineKind::Gpu { 1 } else { args.jobs.map_or(cores, NonZero::get).min(paths.len().max(1)) };
+        if engine != EngineKind::Cpu { 1 } else { args.jobs.map_or(cores, NonZero::get).min(paths.len().max(1)) };
     note!("{} photos, {} embeddings known; {engine}, {jobs} at once", paths.len(), known.len());
 
     let next = AtomicUsize::new(0);
@@ -162,7 +162,7 @@ fn work(
     known: &Known,
     send: &Sender<Outcome>,
 ) {
-    let choice = if engine == EngineKind::Gpu { EngineChoice::Gpu } else { EngineChoice::Cpu };
+    let choice = EngineChoice::from(engine);
     // A session stays on its thread, and is made there once it is needed.
     let mut session = None;
     loop {

@@ -34,7 +34,7 @@ pub struct Args {
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
-    /// auto, cpu or gpu
+    /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
     /// Write the photo and one overlay a method, side by side in the order of the table, as PNG

@@ -28,7 +28,7 @@ pub struct Args {
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
-    /// auto, cpu or gpu
+    /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
     /// Folder for the picture of both sides (pair.png), the raw maps (a.npy, b.npy) and what each pair of cells adds to

@@ -24,7 +24,7 @@ pub struct Args {
     /// What the photos are, for people [default: the folder's name]
     #[arg(long)]
     source: Option<String>,
-    /// auto, cpu or gpu
+    /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
 }

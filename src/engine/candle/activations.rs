@@ -20,7 +20,7 @@ pub(super) fn activation(function: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::Swish(beta) => x * ops::sigmoid(&x.affine(beta.into(), 0.0)?)?,
         Activation::Gelu => x.gelu_erf(),
         Activation::GeluTanh => x.gelu(),
-        Activation::Elu(alpha) => x.elu(alpha.into()),
+        Activation::Elu(alpha) => x.gt(0f32)?.where_cond(x, &exp_m1(x)?.affine(alpha.into(), 0.0)?),
         Activation::Softplus => softplus(x),
         Activation::Mish => x * softplus(x)?.tanh()?,
         Activation::Threshold(threshold) => x.gt(threshold)?.where_cond(x, &x.zeros_like()?),
@@ -32,6 +32,13 @@ pub(super) fn activation(function: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::Floor => x.floor(),
         Activation::Round => round_ties_even(x),
     }
+}
+
+/// `exp(x) - 1` where `x` is not positive: `2 t / (1 - t)` with `t = tanh(x / 2)`, since the difference itself, which is
+/// what candle's own ELU takes, cancels near zero.
+fn exp_m1(x: &Tensor) -> Result<Tensor> {
+    let t = x.minimum(0f32)?.affine(0.5, 0.0)?.tanh()?;
+    t.affine(2.0, 0.0)? / t.affine(-1.0, 1.0)?
 }
 
 /// `ln(1 + exp(x))`, without overflow.

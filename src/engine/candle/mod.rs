@@ -209,5 +209,10 @@ fn to_candle(tensor: &Tensor, device: &Device) -> candle_core::Result<Candle> {
 
 /// candle refused an op.
 fn failed(node: &str, op: &str, error: &candle_core::Error) -> Error {
+    let mut error = error;
+    // Where in candle that was helps nobody who reads the message.
+    while let candle_core::Error::WithBacktrace { inner, .. } = error {
+        error = inner;
+    }
     Error::node(node, op, format!("candle: {error}"))
 }

@@ -30,7 +30,7 @@ pub(super) fn apply(op: &Op, inputs: &[Tensor], shape: &Shape) -> Result<Tensor>
             let y = layer.forward(&x.reshape(((), width))?)?;
             activation(linear.activation, &y)?
         }
-        Op::MatMul => x.contiguous()?.broadcast_matmul(&input(1)?.contiguous()?)?,
+        Op::MatMul => matmul(x, input(1)?)?,
         Op::Activation(function) => activation(*function, x)?,
         Op::Binary(op) => binary(*op, x, input(1)?)?,
         Op::Pool2d(pool) => pool2d(pool, x, shape)?,
@@ -149,12 +149,27 @@ fn layer_norm(norm: &LayerNorm, x: &Tensor, scale: &Tensor, bias: &Tensor) -> Re
     normal.broadcast_mul(scale)?.broadcast_add(bias)
 }
 
+/// `[.., M, K]` by `[.., K, N]`, whose leading dimensions are broadcast.
+fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.rank() == 2 || b.rank() == 2 {
+        return a.contiguous()?.broadcast_matmul(&b.contiguous()?);
+    }
+    // One leading dimension: candle's product stumbles over several of which some are ones.
+    let (a_shape, b_shape) = a.shape().broadcast_shape_matmul(b.shape())?;
+    let flat = |x: &Tensor, shape: &candle_core::Shape| {
+        let (rows, columns) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?);
+        x.broadcast_as(shape)?.contiguous()?.reshape(((), rows, columns))
+    };
+    let y = flat(a, &a_shape)?.matmul(&flat(b, &b_shape)?)?;
+    let lead = &a_shape.dims()[..a_shape.rank() - 2];
+    y.reshape([lead, &[a.dim(D::Minus2)?, b.dim(D::Minus1)?]].concat())
+}
+
 fn attention(a: &Attention, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
-    let keys = k.transpose(D::Minus2, D::Minus1)?.contiguous()?;
-    let scores = q.contiguous()?.matmul(&keys)?.affine(a.scale.into(), 0.0)?;
+    let scores = matmul(q, &k.transpose(D::Minus2, D::Minus1)?)?.affine(a.scale.into(), 0.0)?;
     let scores = match mask {
         Some(mask) => scores.broadcast_add(mask)?,
         None => scores,
     };
-    candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&v.contiguous()?)
+    matmul(&candle_nn::ops::softmax(&scores, D::Minus1)?, v)
 }

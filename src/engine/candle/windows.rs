@@ -29,7 +29,9 @@ pub(super) fn conv2d(conv: &Conv2d, x: &Tensor, weight: &Tensor, shape: &Shape) 
     let depthwise = Op::Conv2d(conv.clone()).is_depthwise(&Shape::new(weight.dims())) && x.dim(1)? == outputs;
     if !depthwise && let Some((stride, dilation)) = windows.even(x) {
         // candle takes padding on all sides alike; ours may differ.
-        return windows.padded(x, 0.0)?.conv2d(weight, 0, stride, dilation, conv.groups);
+        let y = windows.padded(x, 0.0)?.conv2d(weight, 0, stride, dilation, conv.groups)?;
+        // Along an axis of one window the stride is the other axis's, at which more windows may fit.
+        return y.narrow(2, 0, windows.output[0])?.narrow(3, 0, windows.output[1]);
     }
     let taps = windows.taps(x)?.map(|tap| {
         let (cells, place, [ky, kx]) = tap?;

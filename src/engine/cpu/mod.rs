@@ -100,3 +100,52 @@ impl Engine for CpuEngine {
 fn failed(reason: impl Into<String>) -> Error {
     Error::Engine { engine: "CPU", reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Conv2d, Op};
+
+    /// Two convolutions over an image of so many cells a side: a graph of its own each time, with equal weights.
+    fn graph(size: usize) -> (Graph, ValueId) {
+        let mut graph = Graph::default();
+        let image = graph.add_input("image", [1, 4, size, size]);
+        let weights = |len: usize| (0..len).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
+        let constant = |graph: &mut Graph, shape: &[usize]| {
+            let len = shape.iter().product();
+            graph.add_constant("constant", Tensor::new(shape, weights(len)).unwrap())
+        };
+        let mut conv = |x: ValueId, groups: usize| {
+            let weight = constant(&mut graph, &[4, 4 / groups, 3, 3]);
+            let bias = constant(&mut graph, &[4]);
+            let unit = Conv2d {
+                strides: [1; 2],
+                dilations: [1; 2],
+                pads: [1; 4],
+                groups,
+                activation: Default::default(),
+                residual: false,
+            };
+            graph.add_node("conv", Op::Conv2d(unit), vec![x, weight, bias]).unwrap()
+        };
+        let first = conv(image, 1);
+        let last = conv(first, 4);
+        (graph, last)
+    }
+
+    #[test]
+    fn programs_for_other_sizes_share_their_packed_weights() {
+        let engine = CpuEngine::new();
+        let compile = |size| {
+            let (graph, target) = graph(size);
+            engine.compile(&graph, &[target]).unwrap()
+        };
+        let first = compile(8);
+        let held = engine.arithmetic.store.held();
+        assert!(held >= 2, "two packed weights, and {held} are held");
+        let second = compile(12);
+        assert_eq!(engine.arithmetic.store.held(), held, "the second program has the weights of the first");
+        drop((first, second));
+        assert_eq!(engine.arithmetic.store.held(), 0, "no program is left");
+    }
+}

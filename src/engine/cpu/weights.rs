@@ -28,6 +28,16 @@ impl WeightStore {
     pub(super) fn shorts(&self, values: Vec<i16>) -> Arc<Vec<i16>> {
         shared(&self.shorts, values)
     }
+
+    /// How many pieces of memory some program holds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        fn alive<T>(known: &Mutex<Known<T>>) -> usize {
+            let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.values().flatten().filter(|held| held.strong_count() > 0).count()
+        }
+        alive(&self.floats) + alive(&self.shorts)
+    }
 }
 
 fn shared<T: bytemuck::Pod>(known: &Mutex<Known<T>>, mut values: Vec<T>) -> Arc<Vec<T>> {

@@ -24,6 +24,17 @@ pub fn convolutions(all: &mut Vec<Problem>) {
             all.push(b.done(format!("depthwise {c} channels {kernel}x{kernel}, stride 2, SAME pads, int8"), Int8));
         }
     }
+    // Taps so far apart that only the middle one meets the image: indices near the end of 32 bits.
+    const FAR: usize = 1 << 27;
+    let far = Conv2d { dilations: [FAR; 2], pads: [FAR; 4], ..conv(3) };
+    let b = Builder::new(23, [1, 6, 8, 7]).conv(6, [3, 3], Conv2d { groups: 6, ..far.clone() });
+    all.push(b.done("depthwise with taps far apart", F32));
+    all.push(Builder::new(24, [1, 6, 8, 7]).conv(5, [3, 3], far).done("3x3 with taps far apart", F32));
+    for kind in [PoolKind::Max, PoolKind::Average { count_include_pad: false }] {
+        let far = Pool2d { kind, kernel: [3; 2], strides: [1; 2], dilations: [FAR; 2], pads: [FAR; 4] };
+        let b = Builder::new(25, [1, 6, 8, 7]).op(Op::Pool2d(far));
+        all.push(b.done(format!("{kind:?} pool with taps far apart"), F32));
+    }
     // A plane wide enough for the inner loops of every width and narrow enough for none.
     for (h, w) in [(1, 1), (1, 9), (9, 1), (2, 2), (3, 33), (40, 5), (28, 28)] {
         let depthwise = Conv2d { groups: 6, ..conv(3) };

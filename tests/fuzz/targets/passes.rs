@@ -3,6 +3,8 @@
 
 #[path = "../checks/passes.rs"]
 mod passes;
+#[path = "../checks/recipe.rs"]
+mod recipe;
 #[path = "../checks/values.rs"]
 mod values;
 

@@ -169,10 +169,10 @@ mod tests {
         assert_eq!(inside, 16);
         let notices = |f: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err();
         // SAFETY: as above; the check panics before anything is read.
-        assert!(notices(&|| unsafe { drop(source.read(5)) }));
+        assert!(notices(&|| _ = unsafe { source.read(5) }));
         // SAFETY: as above.
-        assert!(notices(&|| unsafe { drop(source.get(4)) }));
+        assert!(notices(&|| _ = unsafe { source.get(4) }));
         // SAFETY: as above.
-        assert!(notices(&|| unsafe { drop(source.add(5)) }));
+        assert!(notices(&|| _ = unsafe { source.add(5) }));
     }
 }
