@@ -54,7 +54,7 @@ pub fn gpu() -> Vec<Candidate> {
 }
 
 thread_local! {
-    static ENGINES: OnceCell<Vec<Candidate>> = const { OnceCell::new() };
+    static ENGINES: OnceCell<&'static [Candidate]> = const { OnceCell::new() };
 }
 
 /// Keeps the engines for the trials. An engine stays on its thread, and so all trials run on this one (see [`arguments`]).
@@ -62,12 +62,13 @@ thread_local! {
 /// # Panics
 /// If the thread has engines already.
 pub fn keep(engines: Vec<Candidate>) {
-    ENGINES.with(|kept| assert!(kept.set(engines).is_ok(), "the engines are there already"));
+    // Never dropped: at the end of a thread, a GPU engine would look for thread locals that are gone.
+    ENGINES.with(|kept| assert!(kept.set(engines.leak()).is_ok(), "the engines are there already"));
 }
 
 /// Does something with the engines that were kept.
 pub fn with<T>(f: impl FnOnce(&[Candidate]) -> T) -> T {
-    ENGINES.with(|kept| f(kept.get().map_or(&[], Vec::as_slice)))
+    ENGINES.with(|kept| f(kept.get().copied().unwrap_or_default()))
 }
 
 /// The command line, for trials on one thread.

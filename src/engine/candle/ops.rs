@@ -134,10 +134,15 @@ fn reduce(kind: ReduceKind, axes: &[usize], x: &Tensor) -> Result<Tensor> {
         ReduceKind::Mean => x.mean_keepdim(axes),
         ReduceKind::Max => axes.iter().try_fold(x.clone(), |y, &axis| y.max_keepdim(axis)),
         ReduceKind::Min => axes.iter().try_fold(x.clone(), |y, &axis| y.min_keepdim(axis)),
-        ReduceKind::Product => axes.iter().try_fold(x.clone(), |y, &axis| {
-            let slices = (1..y.dim(axis)?).map(|i| y.narrow(axis, i, 1));
-            slices.fold(y.narrow(axis, 0, 1), |product, slice| product? * slice?)
-        }),
+        ReduceKind::Product => {
+            // Along one axis a product may leave f32 and come back along the next; Metal has nothing wider.
+            let wide = if x.device().is_metal() { DType::F32 } else { DType::F64 };
+            let along = |y: Tensor, &axis: &usize| {
+                let slices = (1..y.dim(axis)?).map(|i| y.narrow(axis, i, 1));
+                slices.fold(y.narrow(axis, 0, 1), |product, slice| product? * slice?)
+            };
+            axes.iter().try_fold(x.to_dtype(wide)?, along)?.to_dtype(DType::F32)
+        }
     }
 }
 
@@ -155,14 +160,14 @@ fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         return a.contiguous()?.broadcast_matmul(&b.contiguous()?);
     }
     // One leading dimension: candle's product stumbles over several of which some are ones.
-    let (a_shape, b_shape) = a.shape().broadcast_shape_matmul(b.shape())?;
-    let flat = |x: &Tensor, shape: &candle_core::Shape| {
-        let (rows, columns) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?);
-        x.broadcast_as(shape)?.contiguous()?.reshape(((), rows, columns))
+    let lead = |x: &Tensor| candle_core::Shape::from(&x.dims()[..x.rank() - 2]);
+    let lead = lead(a).broadcast_shape_binary_op(&lead(b), "matmul")?;
+    let flat = |x: &Tensor| {
+        let matrix = [x.dim(D::Minus2)?, x.dim(D::Minus1)?];
+        let whole = x.broadcast_as([lead.dims(), &matrix].concat())?.contiguous()?;
+        whole.reshape((lead.elem_count(), matrix[0], matrix[1]))
     };
-    let y = flat(a, &a_shape)?.matmul(&flat(b, &b_shape)?)?;
-    let lead = &a_shape.dims()[..a_shape.rank() - 2];
-    y.reshape([lead, &[a.dim(D::Minus2)?, b.dim(D::Minus1)?]].concat())
+    flat(a)?.matmul(&flat(b)?)?.reshape([lead.dims(), &[a.dim(D::Minus2)?, b.dim(D::Minus1)?]].concat())
 }
 
 fn attention(a: &Attention, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {

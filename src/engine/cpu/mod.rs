@@ -113,7 +113,7 @@ mod tests {
         let weights = |len: usize| (0..len).map(|i| (i % 17) as f32 / 8.0 - 1.0).collect();
         let constant = |graph: &mut Graph, shape: &[usize]| {
             let len = shape.iter().product();
-            graph.add_constant("constant", Tensor::new(shape, weights(len)).unwrap())
+            graph.add_constant("constant", Tensor::new(crate::tensor::Shape::new(shape), weights(len)).unwrap())
         };
         let mut conv = |x: ValueId, groups: usize| {
             let weight = constant(&mut graph, &[4, 4 / groups, 3, 3]);
