@@ -5,8 +5,7 @@ export declare class LensError extends Error {
     code: string;
     /**
      * @param {string} code one of `network`, `image`, `file`, `too_large`, `manifest`, `onnx`, `unsupported`, `node`,
-     *   `target`, `argument`, `no_gpu`,
-     *   `gpu_lost`, `engine`, `crashed`, `disposed`, `storage`, `policy`
+     *   `target`, `argument`, `no_gpu`, `gpu_lost`, `engine`, `crashed`, `disposed`, `storage`, `policy`
      * @param {string} message
      * @param {unknown} [cause] what it was made from
      */
@@ -15,9 +14,8 @@ export declare class LensError extends Error {
 
 /**
  * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with
- * its floors, and
- * faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are those that one
- * would give.
+ * its floors, and faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are
+ * those that one would give.
  * @param {Lens} lens
  * @param {EvaluateRequest} request
  * @returns {Promise<Evaluation>}
@@ -30,8 +28,8 @@ export declare function evaluate(lens: Lens, request: EvaluateRequest): Promise<
  * @param {(File | {name: string, text: string})[]} files
  * @param {string[]} paths
  * @param {CallOptions} [options]
- * @returns {Promise<{photos: ({file: string, size: [number, number] | null,
- *   objects: {label: string | null, box: Box, difficult: boolean}[]} | null)[], annotated: number}>}
+ * @returns {Promise<{photos: ({file: string, size: [number, number] | null, objects: {label: string | null, box: Box,
+ *   difficult: boolean}[]} | null)[], annotated: number}>}
  */
 export declare function readBoxes(lens: Lens, files: (File | {
     name: string;
@@ -70,8 +68,8 @@ export declare class Gallery {
      * @param {Iterable<File | Blob | string>} images
      * @param {{names?: string[], onProgress?: (progress: GalleryProgress) => void} & CallOptions} [options]
      * @returns {Promise<{embedded: number, known: number, failed: {name: string, message: string}[], notKept: string |
-     *   null}>} `notKept` says why the browser
-     *   does not keep these embeddings for the next visit, where it should and cannot
+     *   null}>} `notKept` says why the browser does not keep these embeddings for the next visit, where it should and
+     *   cannot
      */
     add(images: Iterable<File | Blob | string>, { names, onProgress, signal }?: {
         names?: string[];
@@ -114,8 +112,7 @@ export declare class Gallery {
      * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images, during which the gallery
      * can be asked other things.
      * @param {{rule?: DuplicateRule, onProgress?: (progress: {done: number, total: number}) => void} & CallOptions}
-     *   [options] `onProgress` is told
-     *   how many images have been compared with all before them
+     *   [options] `onProgress` is told how many images have been compared with all before them
      * @returns {Promise<number[][]>}
      */
     duplicates({ rule, onProgress, signal }?: {
@@ -158,8 +155,7 @@ export declare class Gallery {
 
 /**
  * Compares the embeddings of images under the weights as the file has them and under int8 weights. The lens itself is
- * one side; a second one,
- * on the CPU, is the other and is gone afterwards. Stops at a `signal`.
+ * one side; a second one, on the CPU, is the other and is gone afterwards. Stops at a `signal`.
  * @param {Lens} lens
  * @param {Exclude<ImageLike, LensImage>[]} images
  * @param {{onProgress?: (done: number, total: number) => void} & CallOptions} [options]
@@ -220,15 +216,14 @@ export declare class Lens {
     network(target?: string): Promise<Network>;
     /**
      * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and
-     * BatchNorm1d), for `head: "file"`;
-     * null forgets the one before.
+     * BatchNorm1d), for `head: "file"`; null forgets the one before.
      * @param {Blob | ArrayBuffer | Uint8Array | null} file
      * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
      */
     loadHead(file: Blob | ArrayBuffer | Uint8Array | null): Promise<string>;
     /**
-     * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from
-     * the images again.
+     * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the
+     * images again.
      * @param {Float32Array | null} values
      * @returns {Promise<void>}
      */
@@ -327,8 +322,7 @@ export declare class Lens {
     view(image: Exclude<ImageLike, LensImage>, options?: ViewOptions & CallOptions): Promise<View>;
     /**
      * Tiles one photo of each class and explains the mosaic for every class under each of the `forms`: a map that tells
-     * classes apart lights
-     * the tile of its own class.
+     * classes apart lights the tile of its own class.
      * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
      * @returns {Promise<Mosaic>}
      */
@@ -452,8 +446,8 @@ export declare function termsOf(pairs: CellPairs, side: "a" | "b", cell: number)
 export declare function forgetEverything(): Promise<void>;
 
 /**
- * Lists all that famlens keeps in this browser for pages of this origin. Storage that does not answer is given up
- * after some seconds and says so.
+ * Lists all that famlens keeps in this browser for pages of this origin. Storage that does not answer is given up after
+ * some seconds and says so.
  * @returns {Promise<Stored[]>}
  */
 export declare function stored(): Promise<Stored[]>;
@@ -635,8 +629,7 @@ export type EvaluateRequest = {
      */
     threshold?: number;
     /**
-     * takes dozens of
-     * passes a photo and variant
+     * takes dozens of passes a photo and variant
      */
     faithfulness?: {
         temperature?: number;
@@ -709,50 +702,111 @@ export type Evaluation = {
 };
 
 export type ExplainOptions = {
-    form?: Form;
-    rival?: number | null;
-    similarity?: "cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis";
-    pooling?: "gap" | "gmp" | "gem" | "crow" | "model" | null;
-    gemExponent?: number;
-    decide?: "prototype" | "nearest" | "mean";
-    center?: "none" | "model" | "supports" | "gallery";
-    l2?: boolean;
     /**
-     * these four: whitened and discriminative forms only
+     * How the map is made.
      */
-    borderTerm?: boolean;
-    offset?: number | null;
-    sharpness?: number;
-    cellShrinkage?: number;
-    head?: "none" | "model" | "file" | "whitening" | "lda";
-    shrinkage?: number;
-    weightRelu?: boolean;
-    weightNorm?: "none" | "minmax" | "sum" | "softmax";
-    mapRelu?: boolean;
-    mapNorm?: "none" | "minmax" | "sum" | "softmax";
-    target?: string | null;
-    targets?: string[];
-    fusion?: "mean" | "product" | "max";
-    finer?: {
-        flip?: boolean;
-        shifts?: number;
-        scales?: number[];
-    };
+    method?: "fam" | "mean" | "cam" | "grad-cam" | "grad-cam++" | "layer-cam" | "hires-cam" | "xgrad-cam" | "eigen-cam" | "score-cam" | "ablation-cam" | "rise" | "occlusion" | "random";
     /**
-     * `"fam"`, or a method it is compared with, such as `"grad-cam"`
-     */
-    method?: string;
-    /**
-     * labels or indices of the model's
-     * classifier to explain
+     * Outputs of the model's own classifier, in
+     * place of similarities to your classes.
      */
     against?: {
         logit: string | number | (string | number)[];
     } | null;
     /**
-     * the layer that other methods weigh; the target layer by default
+     * Whose activation maps are weighed; the target if none.
      */
     layer?: string | null;
+    /**
+     * How the
+     * weights of the channels are made.
+     */
+    form?: "fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative";
+    /**
+     * The class that the contrastive form is against; all others if none.
+     */
+    rival?: number | null;
+    /**
+     * How alike two embeddings are; it ranks the classes.
+     */
+    similarity?: "cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis";
+    /**
+     * How activation maps become an embedding.
+     */
+    pooling?: "gap" | "gmp" | "gem" | "crow" | "model" | null;
+    /**
+     * 1 is the average; the larger, the closer to the maximum.
+     */
+    gemExponent?: number;
+    /**
+     * What stands for a class.
+     */
+    decide?: "prototype" | "nearest" | "mean";
+    /**
+     * What is subtracted from embeddings before they are
+     * compared.
+     */
+    center?: "none" | "model" | "supports" | "gallery";
+    /**
+     * Before they are averaged and compared (the L2N of SimpleShot).
+     */
+    l2?: boolean;
+    /**
+     * Takes half of what the supports' borders look like off a class; for supports that
+     * are not cropped tight.
+     */
+    borderTerm?: boolean;
+    /**
+     * What a cell must have more evidence than; the form's own if none.
+     */
+    offset?: number | null;
+    /**
+     * How strictly each cell goes to the class with the most evidence.
+     */
+    sharpness?: number;
+    /**
+     * 0 whitens fully, 1 only subtracts the mean.
+     */
+    cellShrinkage?: number;
+    /**
+     * What lies between pooled features and embedding.
+     */
+    head?: "none" | "model" | "file" | "whitening" | "lda";
+    /**
+     * How much learned covariances are pulled towards independent channels.
+     */
+    shrinkage?: number;
+    /**
+     * Channels that speak against are left out.
+     */
+    weightRelu?: boolean;
+    /**
+     * How the weights of the channels are scaled.
+     */
+    weightNorm?: "none" | "minmax" | "sum" | "softmax";
+    /**
+     * What speaks against is left out of the map.
+     */
+    mapRelu?: boolean;
+    /**
+     * How the values of the map are scaled.
+     */
+    mapNorm?: "none" | "minmax" | "sum" | "softmax";
+    /**
+     * The layers whose activation maps are shown; the first one decides.
+     */
+    targets?: string[];
+    /**
+     * How the maps of several layers become one.
+     */
+    fusion?: "mean" | "product" | "max";
+    /**
+     * seed: Start of the random numbers of RISE and of random weights. channels: How many
+     * channels Score-CAM tries, the most active first; 0 for all. masks: How many random masks RISE takes. grid: Cells
+     * along each side of the grid of RISE's masks. keep: How likely a cell of RISE's masks is to be kept. window: Side of
+     * the grey square of occlusion, in pixels of the input. stride: How far the grey square of occlusion moves, in pixels
+     * of the input.
+     */
     methodOptions?: {
         seed?: number;
         channels?: number;
@@ -762,6 +816,20 @@ export type ExplainOptions = {
         window?: number;
         stride?: number;
     };
+    /**
+     * flip: The map is averaged with that of the
+     * mirror image: two passes for one. shifts: The image is looked at n x n times, shifted by parts of a cell, for n
+     * times the cells along each side. scales: The image is also looked at smaller or larger.
+     */
+    finer?: {
+        flip?: boolean;
+        shifts?: number;
+        scales?: number[];
+    };
+    /**
+     * a single target layer, in place of `targets`
+     */
+    target?: string | null;
 };
 
 export type Explanation = {
@@ -802,8 +870,7 @@ export type Explanation = {
     weights: Float32Array[];
     /**
      * of several target
-     * layers, the maps
-     * before they were fused
+     * layers, the maps before they were fused
      */
     layers: {
         target: string;
@@ -846,8 +913,8 @@ export type Explanation = {
     target: string;
     /**
      * milliseconds: the
-     * whole call, the
-     * network on new support images, the network on the query, weights and maps, and the further looks of a finer map
+     * whole call, the network on new support images, the network on the query, weights and maps, and the further looks of
+     * a finer map
      */
     timings: {
         total: number;
@@ -867,7 +934,7 @@ export type Explanation = {
     note: string | null;
 };
 
-export type Form = "fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative";
+export type Form = NonNullable<ExplainOptions["form"]>;
 
 export type GalleryHit = {
     index: number;
@@ -978,8 +1045,8 @@ export type LensMap = {
 
 export type LensOptions = {
     /**
-     * address of a model folder or its
-     * `model.json`, or both files' content; the model that comes with famlens by default
+     * address of a model folder or its `model.json`, or both files' content;
+     * the model that comes with famlens by default
      */
     model?: string | URL | {
         manifest: object | string;
@@ -993,8 +1060,7 @@ export type LensOptions = {
     weights?: "stored" | "int8";
     /**
      * `"auto"` (default) starts on the CPU at once, measures both engines after the
-     * first explanation and
-     * goes on with the faster one
+     * first explanation and goes on with the faster one
      */
     backend?: BackendChoice;
     onProgress?: (progress: Progress) => void;
@@ -1135,8 +1201,8 @@ export type Pair = {
     backend: "webgpu" | "cpu";
     /**
      * The similarity as a sum over pairs of cells: `terms` has one row for each cell of `a`, one column for each cell of
-     * `b`, cells row by row; they
-     * sum to `sum`, and with `constant` to the `similarity`. `a` and `b` are the numbers of cells across and down.
+     * `b`, cells row by row; they sum to `sum`, and with `constant` to the `similarity`. `a` and `b` are the numbers of
+     * cells across and down.
      */
     note: string | null;
 };
@@ -1227,8 +1293,7 @@ export type SupportCheck = {
     classes: string[];
     confusion: number[][];
     /**
-     * class by
-     * class, in the order given
+     * class by class, in the order given
      */
     images: {
         image: number;

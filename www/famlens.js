@@ -1,9 +1,8 @@
-// The public module: the explanations of famlens for any page. The page of this project uses
-// nothing else, but for the models that it keeps (lens/storage.js).
+// The public module: the explanations of famlens for any page. The page of this project uses nothing else, but for the
+// models that it keeps (lens/storage.js).
 //
 // Everything heavy happens in a worker that this module starts; calls return promises, which reject with a LensError.
-// See docs/embedding.md.
-// The types of all this are in famlens.d.ts, which tests/web/types.mjs makes from the comments.
+// See docs/embedding.md. The types of all this are in famlens.d.ts, which tests/web/types.mjs makes from the comments.
 
 export { LensError } from "./lens/errors.js";
 export { evaluate, readBoxes } from "./lens/evaluate.js";

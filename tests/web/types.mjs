@@ -1,6 +1,5 @@
 // Checks the types of the page's scripts, and that www/famlens.d.ts, the types of the public module in one file, is
-// what the comments in www/lens give.
-// `node types.mjs --write` writes that file again.
+// what the comments in www/lens give. `node types.mjs --write` writes that file again.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -31,7 +30,8 @@ function declarations(text) {
   let comment = "";
   for (const part of parts) {
     const name = part.match(/^export (?:declare )?(?:abstract )?(?:class|function|const|type) (\w+)/)?.[1];
-    if (name) found.set(name, comment + part);
+    // A type that is only passed on is declared elsewhere.
+    if (name && !new RegExp(`^export type ${name} = ${name};`).test(part)) found.set(name, comment + part);
     comment = part.startsWith("/**") && !/@(typedef|import)\b/.test(part) ? part : "";
   }
   return found;

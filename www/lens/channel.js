@@ -41,8 +41,7 @@ export class Channel {
   /**
    * Starts a worker.
    * @param {{worker?: string | null, patience?: Patience, onProgress?: (progress: Progress) => void, onInfo?: (info:
-   *   LensInfo) => void}} options
-   *   `worker` is the address of its module where it is not the one beside this one
+   *   LensInfo) => void}} options `worker` is the address of its module where it is not the one beside this one
    */
   constructor({ worker = null, patience, onProgress, onInfo }) {
     this.#onProgress = onProgress;

@@ -88,8 +88,8 @@ export function download(url, { what, size = 0, onProgress = () => {} }) {
  * @returns {Promise<T>}
  */
 export function inTime(work, seconds, what) {
-  const message =
-    `The ${what} could not be loaded: nothing arrived for ${seconds} seconds. ` + "Check the connection and try again.";
+  const why = `nothing arrived for ${seconds} seconds`;
+  const message = `The ${what} could not be loaded: ${why}. Check the connection and try again.`;
   /** @type {ReturnType<typeof setTimeout>} */
   let timer;
   const late = new Promise((_, reject) => {

@@ -1,5 +1,5 @@
-// Embeddings that the browser keeps between visits, by what made them and by the image's content. The images
-// themselves are not kept.
+// Embeddings that the browser keeps between visits, by what made them and by the image's content. The images themselves
+// are not kept.
 
 import { EMBEDDINGS, countRows, deleteDatabase, readRow, withTable } from "./storage.js";
 

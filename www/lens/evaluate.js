@@ -1,6 +1,5 @@
 // Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. The
-// figures are the wasm's; this
-// gives it one photo after the other, so that a page can show how far it is and stop it.
+// figures are the wasm's; this gives it one photo after the other, so that a page can show how far it is and stop it.
 
 import { LensError, bounded } from "./errors.js";
 import { FEW, Pool, isOfWorker, poolSize, sendable } from "./pool.js";
@@ -19,8 +18,7 @@ import { isHandle } from "./sources.js";
 
 /**
  * A photo of a class. Boxes that are given here, drawn by hand say, come before those of files; `path` finds the photo
- * in files of boxes and is
- * a file's own path by default.
+ * in files of boxes and is a file's own path by default.
  * @typedef {{image: ImageLike, path?: string, boxes?: Box[]}} EvaluatePhoto
  */
 
@@ -35,8 +33,7 @@ import { isHandle } from "./sources.js";
  * @property {number} [against] how many other classes are in each explanation; 19 by default
  * @property {number} [threshold] share of a map's range from which a pixel counts as the object; 0.2 by default
  * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null}
- *   [faithfulness] takes dozens of
- *   passes a photo and variant
+ *   [faithfulness] takes dozens of passes a photo and variant
  * @property {number} [workers] how many workers share the photos; by default what cores and memory allow, and none
  *   where a GPU computes
  * @property {(progress: {done: number, total: number, secondsLeft: number}) => void} [onProgress]
@@ -44,19 +41,18 @@ import { isHandle } from "./sources.js";
  */
 
 /**
- * @typedef {{mean: number, low: number, high: number, n: number}} Interval a mean with its 95 % bootstrap interval
- *   over `n` photos
+ * @typedef {{mean: number, low: number, high: number, n: number}} Interval a mean with its 95 % bootstrap interval over
+ *   `n` photos
  */
 
 /**
  * @typedef {object} Evaluation
  * @property {{table: string, setting: string, variant: string, image: string, class: string, size?: "small" | "medium"
- *   | "large",
- *   values: Record<string, number>}[]} rows one for each photo and variant, floor or control
+ *   | "large", values: Record<string, number>}[]} rows one for each photo and variant, floor or control
  * @property {{table: string, setting: string, variant: string, size: string | null, values: Record<string,
  *   Interval>}[]} aggregates
- * @property {{table: string, setting: string, variant: string, baseline: string,
- *   values: Record<string, {difference: Interval, wins: number, losses: number}>}[]} differences
+ * @property {{table: string, setting: string, variant: string, baseline: string, values: Record<string, {difference:
+ *   Interval, wins: number, losses: number}>}[]} differences
  * @property {{name: string, label: string, sentence: string, source: string, more_is_better: boolean | null}[]}
  *   measures what the figures mean
  * @property {{photo: string, reason: string}[]} skipped photos that could not be measured
@@ -68,8 +64,8 @@ import { isHandle } from "./sources.js";
  * @param {(File | {name: string, text: string})[]} files
  * @param {string[]} paths
  * @param {CallOptions} [options]
- * @returns {Promise<{photos: ({file: string, size: [number, number] | null,
- *   objects: {label: string | null, box: Box, difficult: boolean}[]} | null)[], annotated: number}>}
+ * @returns {Promise<{photos: ({file: string, size: [number, number] | null, objects: {label: string | null, box: Box,
+ *   difficult: boolean}[]} | null)[], annotated: number}>}
  */
 export function readBoxes(lens, files, paths, options = {}) {
   return bounded([options], async () => {
@@ -84,9 +80,8 @@ export function readBoxes(lens, files, paths, options = {}) {
 
 /**
  * Measures explanations over photos of several classes and the boxes around their objects: accuracy, localisation with
- * its floors, and
- * faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are those that one
- * would give.
+ * its floors, and faithfulness if it is asked for, with intervals. Several workers share the photos; the figures are
+ * those that one would give.
  * @param {Lens} lens
  * @param {EvaluateRequest} request
  * @returns {Promise<Evaluation>}

@@ -23,8 +23,7 @@ import { Pool, poolSize } from "./pool.js";
  * @typedef {{done: number, total: number, embedded: number, known: number, failed: number}} GalleryProgress
  *
  * When two images count as near-duplicates: their cosine reaches `cosine` (0.95), or it reaches `confirmed` (0.85) and
- * the difference hashes of the
- * pictures differ in at most `bits` (8) of 64 bits, or the files are the same.
+ * the difference hashes of the pictures differ in at most `bits` (8) of 64 bits, or the files are the same.
  * @typedef {{cosine?: number, confirmed?: number, bits?: number}} DuplicateRule
  *
  * @typedef {object} GalleryOptions
@@ -98,8 +97,8 @@ export class Gallery {
    * @param {Iterable<File | Blob | string>} images
    * @param {{names?: string[], onProgress?: (progress: GalleryProgress) => void} & CallOptions} [options]
    * @returns {Promise<{embedded: number, known: number, failed: {name: string, message: string}[], notKept: string |
-   *   null}>} `notKept` says why the browser
-   *   does not keep these embeddings for the next visit, where it should and cannot
+   *   null}>} `notKept` says why the browser does not keep these embeddings for the next visit, where it should and
+   *   cannot
    */
   async add(images, { names, onProgress, signal } = {}) {
     const list = [...images];
@@ -232,8 +231,7 @@ export class Gallery {
    * Groups of near-duplicates, each a list of places. Takes seconds for thousands of images, during which the gallery
    * can be asked other things.
    * @param {{rule?: DuplicateRule, onProgress?: (progress: {done: number, total: number}) => void} & CallOptions}
-   *   [options] `onProgress` is told
-   *   how many images have been compared with all before them
+   *   [options] `onProgress` is told how many images have been compared with all before them
    * @returns {Promise<number[][]>}
    */
   async duplicates({ rule, onProgress, signal } = {}) {

@@ -10,8 +10,7 @@ import { createLens } from "./lens.js";
 
 /**
  * Compares the embeddings of images under the weights as the file has them and under int8 weights. The lens itself is
- * one side; a second one,
- * on the CPU, is the other and is gone afterwards. Stops at a `signal`.
+ * one side; a second one, on the CPU, is the other and is gone afterwards. Stops at a `signal`.
  * @param {Lens} lens
  * @param {Exclude<ImageLike, LensImage>[]} images
  * @param {{onProgress?: (done: number, total: number) => void} & CallOptions} [options]

@@ -7,8 +7,8 @@ import { Sources } from "./sources.js";
 
 /**
  * @import { BackendChoice, Benchmark, CallOptions, Choice, ClassSpec, Comparison, ExplainOptions, Explanation, Form,
- *   ImageLike, LensImage, LensInfo, LensMap,
- *   LensOptions, Mosaic, Network, RenderOptions, Rendered, StatisticsInfo, SupportCheck } from "./types.js"
+ *   ImageLike, LensImage, LensInfo, LensMap, LensOptions, Mosaic, Network, RenderOptions, Rendered, StatisticsInfo,
+ *   SupportCheck } from "./types.js"
  * @import { CellPairs, Pair, View, ViewOptions } from "./pair.js"
  */
 
@@ -117,8 +117,7 @@ export class Lens {
 
   /**
    * Takes a projection head from a `.safetensors` file (the state of a torch `nn.Sequential` of Linear and
-   * BatchNorm1d), for `head: "file"`;
-   * null forgets the one before.
+   * BatchNorm1d), for `head: "file"`; null forgets the one before.
    * @param {Blob | ArrayBuffer | Uint8Array | null} file
    * @returns {Promise<string>} what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`
    */
@@ -127,8 +126,8 @@ export class Lens {
   }
 
   /**
-   * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from
-   * the images again.
+   * Gives the matrix of the similarities `bilinear` and `mahalanobis`, symmetric, row by row; null to learn it from the
+   * images again.
    * @param {Float32Array | null} values
    * @returns {Promise<void>}
    */
@@ -264,8 +263,7 @@ export class Lens {
 
   /**
    * Tiles one photo of each class and explains the mosaic for every class under each of the `forms`: a map that tells
-   * classes apart lights
-   * the tile of its own class.
+   * classes apart lights the tile of its own class.
    * @param {{classes: ClassSpec[], forms?: Form[], side?: 2 | 3 | 4} & ExplainOptions & CallOptions} request
    * @returns {Promise<Mosaic>}
    */

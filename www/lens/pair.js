@@ -5,8 +5,7 @@
  * @import { LensMap } from "./types.js"
  *
  * @typedef {{map: LensMap, contributions: Float32Array, width: number, height: number}} PairSide one image: its map,
- *   what each channel adds to the
- *   similarity, and the photo's size
+ *   what each channel adds to the similarity, and the photo's size
  *
  * @typedef {object} Pair
  * @property {number} similarity
@@ -21,8 +20,8 @@
  * @property {string | null} note
  *
  * The similarity as a sum over pairs of cells: `terms` has one row for each cell of `a`, one column for each cell of
- * `b`, cells row by row; they
- * sum to `sum`, and with `constant` to the `similarity`. `a` and `b` are the numbers of cells across and down.
+ * `b`, cells row by row; they sum to `sum`, and with `constant` to the `similarity`. `a` and `b` are the numbers of
+ * cells across and down.
  * @typedef {{a: [number, number], b: [number, number], terms: Float32Array, sum: number, constant: number, similarity:
  *   number, score: string}} CellPairs
  *
@@ -31,10 +30,9 @@
  *   ViewOptions
  *
  * What happened to it, in this order. `crop` is in pixels of the photo (x0, y0, x1, y1), `hue` in turns, `blur` the
- * standard deviation in pixels of a
- * view whose shorter side has 224.
- * @typedef {{crop: [number, number, number, number] | null, flip: boolean, grey: boolean, blur: number | null,
- *   jitter: {brightness: number, contrast: number, saturation: number, hue: number} | null}} ViewParameters
+ * standard deviation in pixels of a view whose shorter side has 224.
+ * @typedef {{crop: [number, number, number, number] | null, flip: boolean, grey: boolean, blur: number | null, jitter:
+ *   {brightness: number, contrast: number, saturation: number, hue: number} | null}} ViewParameters
  *
  * @typedef {{image: ImageData, view: ViewParameters, seed: number}} View
  */

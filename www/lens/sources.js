@@ -1,7 +1,6 @@
 // Which image each source has become, and how long it stays with the worker. What has not been used for longest goes
-// first; it is opened again when it is
-// needed, from the same source. Nothing here holds a source: an image whose file nobody has any more is let go of as
-// well.
+// first; it is opened again when it is needed, from the same source. Nothing here holds a source: an image whose file
+// nobody has any more is let go of as well.
 
 import { absolute } from "./host.js";
 

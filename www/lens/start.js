@@ -1,17 +1,14 @@
 // Starting the worker so that the page's content security policy binds it.
 //
 // A worker loaded from the network takes its policy from its own response: a page with its policy in a <meta> element,
-// or a host that sends the header with
-// HTML alone, would leave the worker free, and the worker is what holds the photos. A worker started from a blob:
-// inherits the policy of the page that
-// starts it. So the worker is a blob of one line that imports the real module; browsers also start such a worker for a
-// module of another origin.
+// or a host that sends the header with HTML alone, would leave the worker free, and the worker is what holds the
+// photos. A worker started from a blob: inherits the policy of the page that starts it. So the worker is a blob of one
+// line that imports the real module; browsers also start such a worker for a module of another origin.
 //
-// Bundlers read `new Worker(new URL("../worker.js", import.meta.url), { type: "module" })` and put the address of
-// their own file there, which only that
-// very expression gets. So it stands below as it is, for bundles. Its worker is bound by the header that its file is
-// sent with; whoever wants it
-// to inherit the policy passes the address of the bundled file as `createLens({ worker })`.
+// Bundlers read `new Worker(new URL("../worker.js", import.meta.url), { type: "module" })` and put the address of their
+// own file there, which only that very expression gets. So it stands below as it is, for bundles. Its worker is bound
+// by the header that its file is sent with; whoever wants it to inherit the policy passes the address of the bundled
+// file as `createLens({ worker })`.
 
 import { LensError } from "./errors.js";
 
@@ -80,8 +77,8 @@ export function startWorker(address = null) {
 }
 
 /**
- * Calls `refused` if the page's policy stops workers from blobs. Browsers tell that by an event of the document and
- * not by the worker's.
+ * Calls `refused` if the page's policy stops workers from blobs. Browsers tell that by an event of the document and not
+ * by the worker's.
  * @param {(error: LensError) => void} refused
  * @returns {() => void} ends the watch
  */

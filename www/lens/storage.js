@@ -126,8 +126,8 @@ export async function withTable(place, mode, run) {
 export const readRow = async (place, key) => (await withTable(place, "readonly", table => table.get(key))).result;
 
 /**
- * All rows with their keys. A row that the browser cannot read has an `error` instead of a `value`, and the others
- * come nevertheless.
+ * All rows with their keys. A row that the browser cannot read has an `error` instead of a `value`, and the others come
+ * nevertheless.
  * @param {Place} place
  * @returns {Promise<{key: IDBValidKey, value?: any, error?: LensError}[]>}
  */

@@ -65,8 +65,8 @@ const KINDS = [
 ];
 
 /**
- * Lists all that famlens keeps in this browser for pages of this origin. Storage that does not answer is given up
- * after some seconds and says so.
+ * Lists all that famlens keeps in this browser for pages of this origin. Storage that does not answer is given up after
+ * some seconds and says so.
  * @returns {Promise<Stored[]>}
  */
 export function stored() {

@@ -1,7 +1,6 @@
 /**
  * The channels that contribute most, with their share of all that speaks for the class: of the similarity itself where
- * nothing speaks
- * against it, as in the faithful form on non-negative activations.
+ * nothing speaks against it, as in the faithful form on non-negative activations.
  * @param {Float32Array} contributions
  * @param {number} count
  */

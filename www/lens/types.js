@@ -13,12 +13,8 @@
 
 /** @typedef {"auto" | "webgpu" | "cpu"} BackendChoice */
 
-/**
- * How channel weights are made. `fam` is the faithful form; `centred` and `contrastive` tell classes apart. {@link
- * Lens.choices} says
- * what each is.
- * @typedef {"fam" | "centred" | "contrastive" | "cam" | "magnitude" | "whitened" | "discriminative"} Form
- */
+/** @typedef {import("./options.js").Form} Form */
+/** @typedef {import("./options.js").ExplainOptions} ExplainOptions */
 
 /**
  * One class: its name and the support images that define it.
@@ -32,8 +28,7 @@
 
 /**
  * A class and how similar the query is to it. `constant` is the part of what is explained that no channel carries by
- * construction, `residual`
- * what the contributions and the constant miss of it.
+ * construction, `residual` what the contributions and the constant miss of it.
  * @typedef {{name: string, similarity: number, constant: number, residual: number}} ClassScore
  */
 
@@ -44,58 +39,20 @@
 
 /**
  * How many seconds may pass without a sign before something is given up with a message: `start` until the worker's
- * scripts run (60), `download` between
- * two pieces of a download (30), `call` between two steps of a call (120; ten times as much for calls of many steps,
- * such as the evaluation of a photo), and
- * `silence` in which a worker that computes says nothing at all (300).
+ * scripts run (60), `download` between two pieces of a download (30), `call` between two steps of a call (120; ten
+ * times as much for calls of many steps, such as the evaluation of a photo), and `silence` in which a worker that
+ * computes says nothing at all (300).
  * @typedef {{start?: number, download?: number, call?: number, silence?: number}} Patience
  */
 
 /**
- * What can be chosen about an explanation; {@link Lens.choices} describes every field and value. `rival` is the index
- * of the class that the
- * contrastive form is against. Of several `targets` the first one decides and the maps of all are fused; `target`
- * names a single one.
- * @typedef {object} ExplainOptions
- * @property {Form} [form]
- * @property {number | null} [rival]
- * @property {"cosine" | "dot" | "euclidean" | "centred-cosine" | "pearson" | "bilinear" | "mahalanobis"} [similarity]
- * @property {"gap" | "gmp" | "gem" | "crow" | "model" | null} [pooling]
- * @property {number} [gemExponent]
- * @property {"prototype" | "nearest" | "mean"} [decide]
- * @property {"none" | "model" | "supports" | "gallery"} [center]
- * @property {boolean} [l2]
- * @property {boolean} [borderTerm] these four: whitened and discriminative forms only
- * @property {number | null} [offset]
- * @property {number} [sharpness]
- * @property {number} [cellShrinkage]
- * @property {"none" | "model" | "file" | "whitening" | "lda"} [head]
- * @property {number} [shrinkage]
- * @property {boolean} [weightRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [weightNorm]
- * @property {boolean} [mapRelu]
- * @property {"none" | "minmax" | "sum" | "softmax"} [mapNorm]
- * @property {string | null} [target]
- * @property {string[]} [targets]
- * @property {"mean" | "product" | "max"} [fusion]
- * @property {{flip?: boolean, shifts?: number, scales?: number[]}} [finer]
- * @property {string} [method] `"fam"`, or a method it is compared with, such as `"grad-cam"`
- * @property {{logit: string | number | (string | number)[]} | null} [against] labels or indices of the model's
- *   classifier to explain
- * @property {string | null} [layer] the layer that other methods weigh; the target layer by default
- * @property {{seed?: number, channels?: number, masks?: number, grid?: number, keep?: number, window?: number,
- *   stride?: number}} [methodOptions]
- */
-
-/**
- * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all
- * share, `bytes` an estimate.
+ * What a method gives, one map a class. `cost` is for all classes: `passes` beside the one forward pass that all share,
+ * `bytes` an estimate.
  * @typedef {{method: string, label: string, maps: LensMap[], weights: Float32Array[], notes: string[], cost:
- *   {milliseconds: number, own: number,
- *   passes: {forward: number, tail: number, backward: number}, bytes: number}}} MethodResult
+ *   {milliseconds: number, own: number, passes: {forward: number, tail: number, backward: number}, bytes: number}}}
+ *   MethodResult
  * @typedef {{score: string, classes: {name: string, score: number}[], predicted: number, layer: string, methods:
- *   MethodResult[],
- *   backend: "webgpu" | "cpu"}} Comparison
+ *   MethodResult[], backend: "webgpu" | "cpu"}} Comparison
  */
 
 /**
@@ -115,8 +72,7 @@
 
 /**
  * The network as people draw it, at the model's input size: layers in an order that they can run in, and blocks as
- * ranges of layers. `target` is the
- * place of the target layer.
+ * ranges of layers. `target` is the place of the target layer.
  * @typedef {object} Network
  * @property {number[]} input `[1, C, H, W]`
  * @property {NetworkLayer[]} layers
@@ -129,27 +85,22 @@
 
 /**
  * One layer. `name` is what the option `target` takes, if `whyNot` is null. `maps` are channels, height and width;
- * `tokens` those before and
- * after the grid of cells; `cost` the part (0 to 1) of the network's products that a pass up to this layer takes;
- * `bytes` its output's size for one
- * image; `inputs` the places of the layers that it reads.
+ * `tokens` those before and after the grid of cells; `cost` the part (0 to 1) of the network's products that a pass up
+ * to this layer takes; `bytes` its output's size for one image; `inputs` the places of the layers that it reads.
  * @typedef {{name: string, label: string, op: string, detail: string, shape: number[], parameters: number,
- *   multiplyAdds: number, cost: number,
- *   bytes: number, inputs: number[], maps: [number, number, number] | null, layout: "channels first" | "channels last"
- *   | "tokens" | null,
- *   tokens: [number, number], whyNot: string | null}} NetworkLayer
+ *   multiplyAdds: number, cost: number, bytes: number, inputs: number[], maps: [number, number, number] | null, layout:
+ *   "channels first" | "channels last" | "tokens" | null, tokens: [number, number], whyNot: string | null}}
+ *   NetworkLayer
  * @typedef {{label: string, kind: "transformer" | "attention" | "mlp" | "residual" | "gate" | "branches" | "dense" |
- *   "branch" | "layers", first: number,
- *   count: number, blocks: NetworkBlock[]}} NetworkBlock
+ *   "branch" | "layers", first: number, count: number, blocks: NetworkBlock[]}} NetworkBlock
  */
 
 /**
  * What follows the target layer. `module` is all of it as pooling and transformation module, where it is that, and
  * `whyNot` says why it is not.
  * @typedef {{says: string, steps: {layer: number | null, says: string, kind: "pooling" | "linear" | "normalisation" |
- *   "activation" | "layers"}[],
- *   module: {pooling: string, head: string, affine: boolean, stoppedAt: string | null} | null, whyNot: string | null}}
- *   AfterTarget
+ *   "activation" | "layers"}[], module: {pooling: string, head: string, affine: boolean, stoppedAt: string | null} |
+ *   null, whyNot: string | null}} AfterTarget
  */
 
 /**
@@ -166,8 +117,7 @@
  * @property {Float32Array[]} contributions for every class, what each channel adds to its score
  * @property {Float32Array[]} weights for every class, what the activation maps were multiplied with
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target
- *   layers, the maps
- *   before they were fused
+ *   layers, the maps before they were fused
  * @property {number} passes how many forward passes of the query the maps are made of
  * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
  * @property {number} channels how many channels the target layer has
@@ -176,8 +126,8 @@
  * @property {{width: number, height: number}} query size of the query photo
  * @property {string} target the layer whose channels `contributions` are of
  * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings milliseconds: the
- *   whole call, the
- *   network on new support images, the network on the query, weights and maps, and the further looks of a finer map
+ *   whole call, the network on new support images, the network on the query, weights and maps, and the further looks of
+ *   a finer map
  * @property {number} embedded how many images went through the network for this call
  * @property {"webgpu" | "cpu"} backend
  * @property {string | null} note something to tell people, such as a lost GPU
@@ -185,15 +135,13 @@
 
 /**
  * The leave-one-out check of a support set. `confusion` has a row for the class an image was put in and a column for
- * the class that the others
- * say it is. An image that is the only one of its class has no `predicted`; a negative `margin` is an image that is
- * not recognised.
+ * the class that the others say it is. An image that is the only one of its class has no `predicted`; a negative
+ * `margin` is an image that is not recognised.
  * @typedef {object} SupportCheck
  * @property {string[]} classes
  * @property {number[][]} confusion
  * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number |
- *   null}[]} images class by
- *   class, in the order given
+ *   null}[]} images class by class, in the order given
  * @property {number | null} accuracy
  * @property {string} score
  * @property {string[]} notes
@@ -201,20 +149,17 @@
 
 /**
  * What the statistics behind the whitened and discriminative forms rest on: how many `images`, of what (`source`), at
- * which layer and input size.
- * `adapted` says that they are not those that came with the model.
+ * which layer and input size. `adapted` says that they are not those that came with the model.
  * @typedef {{layer: string, width: number, height: number, images: number, cells: number, source: string, adapted:
  *   boolean}} StatisticsInfo
  */
 
 /**
  * A mosaic of one photo of each class and what each form makes of it. `tiles` run row by row; `chance` is, for each
- * class, the part of the
- * mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of class k's map that lies
- * in tile t (null if the
- * map has nothing positive), `own[k]` the part in the class's own tiles, `hits[k]` whether the map's peak is there,
- * and `auc[k]` how well
- * the map's values tell its tile from the rest (0.5 by chance).
+ * class, the part of the mosaic that shows it. In `forms`, one for each form asked for, `energy[k][t]` is the part of
+ * class k's map that lies in tile t (null if the map has nothing positive), `own[k]` the part in the class's own tiles,
+ * `hits[k]` whether the map's peak is there, and `auc[k]` how well the map's values tell its tile from the rest (0.5 by
+ * chance).
  * @typedef {object} Mosaic
  * @property {LensImage} image to draw maps on with `lens.render`; `lens.forget` it when it is no longer shown
  * @property {ImageData} picture
@@ -228,9 +173,8 @@
 
 /**
  * A map of raw values, one for each cell of the target layer, row by row. `box` (x0, y0, x1, y1) surrounds the largest
- * region over
- * the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no region and no
- * peak.
+ * region over the threshold and `peak` is the strongest place, both in pixels of the photo. `constant` maps have no
+ * region and no peak.
  * @typedef {object} LensMap
  * @property {Float32Array} data
  * @property {number} width
@@ -263,9 +207,8 @@
 
 /**
  * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded;
- * `total` is 0 if unknown.
- * `measure` means that the engines are compared, for the choice `"auto"`; `method` that one runs the model, with
- * passes as the numbers.
+ * `total` is 0 if unknown. `measure` means that the engines are compared, for the choice `"auto"`; `method` that one
+ * runs the model, with passes as the numbers.
  * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number,
  *   method?: string}} Progress
  */
@@ -295,13 +238,12 @@
 /**
  * @typedef {object} LensOptions
  * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?:
- *   ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its
- *   `model.json`, or both files' content; the model that comes with famlens by default
+ *   ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its `model.json`, or both files' content;
+ *   the model that comes with famlens by default
  * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what
  *   `model.json` says by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the
- *   first explanation and
- *   goes on with the faster one
+ *   first explanation and goes on with the faster one
  * @property {(progress: Progress) => void} [onProgress]
  * @property {(info: LensInfo) => void} [onInfo] called when `lens.info` changes by itself, after the engines were
  *   measured
@@ -319,9 +261,8 @@
 
 /**
  * What int8 weights cost on some images, against the weights as the file has them. `agreement` is the part of the
- * images whose most similar
- * other image is the same one under both, null with fewer than three images; `worst` is the image with the least
- * cosine.
+ * images whose most similar other image is the same one under both, null with fewer than three images; `worst` is the
+ * image with the least cosine.
  * @typedef {{stored: StoredWeights, images: number, mean: number, least: number, worst: number, agreement: number |
  *   null}} Int8Cost
  */

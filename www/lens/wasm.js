@@ -2,9 +2,8 @@
 // src/web is the other side.
 
 /**
- * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number,
- *   number, number] | null,
- *   peak: [number, number] | null, constant: boolean}} WasmMap
+ * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number, number,
+ *   number] | null, peak: [number, number] | null, constant: boolean}} WasmMap
  * @typedef {{id: number, width: number, height: number}} WasmImage
  * @typedef {{name: string, supports: number[]}} WasmClass
  *
@@ -30,10 +29,8 @@
  * @property {string | null} note
  *
  * @typedef {{id: number, width: number, height: number, side: number, rgba: Uint8ClampedArray<ArrayBuffer>, tiles:
- *   {class: number, image: number}[],
- *   chance: number[], notes: string[], forms: {explanation: WasmExplanation, energy: (number[] | null)[], own: (number
- *   | null)[], hits: boolean[],
- *   auc: number[]}[]}} WasmMosaic
+ *   {class: number, image: number}[], chance: number[], notes: string[], forms: {explanation: WasmExplanation, energy:
+ *   (number[] | null)[], own: (number | null)[], hits: boolean[], auc: number[]}[]}} WasmMosaic
  *
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
@@ -53,19 +50,16 @@
  * @property {(id: number, options?: object) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
  * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
  * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done:
- *   number, total: number) =>
- *   Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[], predicted: number, layer:
- *   string,
- *   methods: {method: string, label: string, maps: WasmMap[], weights: Float32Array[], notes: string[], cost: any}[],
- *   backend: string}>} compareMethods
+ *   number, total: number) => Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[],
+ *   predicted: number, layer: string, methods: {method: string, label: string, maps: WasmMap[], weights:
+ *   Float32Array[], notes: string[], cost: any}[], backend: string}>} compareMethods
  * @property {(id: number, index: number, classes: WasmClass[], options: object) => Promise<{map: WasmMap, similarity:
  *   number}>} explainSupport
  * @property {(id: number, indices: Uint32Array, target?: string) => Promise<{width: number, height: number, data:
  *   Float32Array<ArrayBuffer>}>} channels
  * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number,
- *   height: number,
- *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null,
- *   peak: [number, number] | null}} render
+ *   height: number, rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number,
+ *   number] | null, peak: [number, number] | null}} render
  * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null}
  *   valueAt
  * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
@@ -120,8 +114,8 @@
  *   WasmGallery}} WasmGalleries
  *
  * @typedef {{default: (from: {module_or_path: Response}) => Promise<{memory: WebAssembly.Memory}>, LensGallery:
- *   WasmGalleries, Lens:
- *   {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}} WasmModule
+ *   WasmGalleries, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}}
+ *   WasmModule
  */
 
 export {};

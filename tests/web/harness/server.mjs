@@ -38,6 +38,9 @@ export const FAULTS = {
   /** A page where another file was asked for, as hosts answer that know one page only. */
   html: (response, head) =>
     void response.writeHead(200, { ...head, "content-type": "text/html" }).end("<!doctype html><title>Welcome</title>"),
+  /** All is well but the type, which hosts often do not know. */
+  mistyped: (response, head, body) =>
+    void response.writeHead(200, { ...head, "content-type": "application/octet-stream" }).end(body),
   /** Some bytes are others than they should be; the length is right. */
   damaged(response, head, body) {
     const bytes = Buffer.from(body);
