@@ -3,11 +3,12 @@
 //! Each part is a suite that `cargo xtask test` runs as well, there with a few faults only. A part that fails does not stop
 //! the others.
 
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::sh;
+use crate::{browser, node, sh};
 
 struct Part {
     name: &'static str,
@@ -16,11 +17,44 @@ struct Part {
     run: fn(count: u32) -> Result<()>,
 }
 
-const PARTS: &[Part] = &[Part {
-    name: "kills",
-    title: "SIGKILL of `famlens index` and `famlens evaluate` at random moments: nothing that was saved is lost",
-    run: kills,
-}];
+const PARTS: &[Part] = &[
+    Part {
+        name: "kills",
+        title: "SIGKILL of `famlens index` and `famlens evaluate` at random moments: nothing that was saved is lost",
+        run: kills,
+    },
+    Part {
+        name: "workers",
+        title: "the page's worker dies at random moments, twice as often: it is told, and the next one goes on",
+        run: |count| page("deaths", &[("workers", 2 * count), ("gpus", 0)]),
+    },
+    Part {
+        name: "gpus",
+        title: "the page's GPU is lost at random moments, twice as often: every answer is right",
+        run: |count| page("deaths", &[("workers", 0), ("gpus", 2 * count)]),
+    },
+    Part {
+        name: "network",
+        title: "every fault of a network on every file of the page, once: told in words and in time",
+        run: |_| page("network", &[]),
+    },
+    Part {
+        name: "storage",
+        title: "every fault of the browser's storage, once: it costs what is kept and nothing else",
+        run: |_| page("storage", &[]),
+    },
+    Part {
+        name: "soak-cpu",
+        title: "20 times as many explanations of changing photos on the CPU: memory stays flat",
+        run: |count| soak("cpu", 20 * count, 0),
+    },
+    Part { name: "soak-gpu", title: "the same on WebGPU", run: |count| soak("webgpu", 20 * count, 0) },
+    Part {
+        name: "soak-page",
+        title: "twice as many changes of the page's query: memory stays flat",
+        run: |count| soak("cpu", 0, 2 * count),
+    },
+];
 
 /// Runs the named parts, or all.
 ///
@@ -65,4 +99,30 @@ fn suite(name: &str, variable: &str, count: u32) -> Result<()> {
 
 fn kills(count: u32) -> Result<()> {
     suite("kills", "FAMLENS_KILLS", count)
+}
+
+/// A part in the browser, `tests/web/faults/<name>.mjs`, with its numbers.
+fn page(name: &str, numbers: &[(&str, u32)]) -> Result<()> {
+    let mut node = browser_part(name)?;
+    for (option, value) in numbers {
+        node.arg(format!("--{option}")).arg(value.to_string());
+    }
+    sh::run(&mut node)
+}
+
+fn soak(engine: &str, explanations: u32, queries: u32) -> Result<()> {
+    let mut node = browser_part("soak")?;
+    node.args(["--engine", engine, "--explanations", &explanations.to_string(), "--queries", &queries.to_string()]);
+    sh::run(&mut node)
+}
+
+fn browser_part(name: &str) -> Result<Command> {
+    let suites = sh::root().join("tests/web");
+    if !sh::root().join("dist/index.html").is_file() {
+        bail!("dist/ is not there: run `cargo xtask build` first");
+    }
+    node::ensure_packages(&suites)?;
+    let mut node = node::node()?;
+    node.current_dir(&suites).env("CHROME", browser::ensure_chromium()?).arg(format!("faults/{name}.mjs"));
+    Ok(node)
 }
