@@ -151,10 +151,12 @@ export async function chooseModel(model) {
     tell(lens.info.note);
     return null;
   } catch (error) {
-    const still = state.lens ? ` ${state.lens.info.model.name} goes on.` : "";
     if (!end(mine)) return "Another model has been chosen meanwhile.";
-    if (mine.signal.aborted) return `Loading was stopped.${still}`;
-    return `${inWords(error)}${still}`;
+    const why = mine.signal.aborted ? "Loading was stopped." : inWords(error);
+    if (state.lens) return `${why} ${state.lens.info.model.name} goes on.`;
+    // There was none before, or it was still loading: somebody has to start one.
+    set({ failed: why });
+    return why;
   }
 }
 

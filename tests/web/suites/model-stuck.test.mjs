@@ -163,7 +163,8 @@ test("loading is cancelled, in the room and at the start, and its worker ends", 
   assert.equal(page.workers().length, 1);
   await lens.context.close();
 
-  at.server.stall?.(".onnx");
+  // Half of the model comes, and then nothing more.
+  at.server.spoil(".onnx", "stall");
   lens = await open(at.browser, `${at.server.origin}${SUB_PATH}?backend=cpu`);
   const first = lens.page;
   await first.getByTestId("busy-cancel").click();
@@ -171,6 +172,13 @@ test("loading is cancelled, in the room and at the start, and its worker ends", 
   await retry.waitFor();
   assert.match(await first.locator("#failed-text").innerText(), /stopped/i);
   assert.equal(first.workers().length, 0);
+
+  // Whoever chooses another model while the first one loads, and that one fails, is not left with nothing.
+  await spoil(first, "crasher", "trap");
+  await bring(first, "crasher");
+  await first.getByTestId("model-error").waitFor();
+  await first.keyboard.press("Escape");
+  assert.ok(await retry.isVisible());
   await retry.click();
   await ready(first);
 });

@@ -82,7 +82,8 @@ async function marked(id, load) {
   try {
     return await load();
   } finally {
-    remember(STARTING, null);
+    // Another one may have been chosen meanwhile, and be starting now.
+    if (recall(STARTING) === id) remember(STARTING, null);
   }
 }
 
