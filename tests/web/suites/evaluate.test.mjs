@@ -96,6 +96,8 @@ test("what is cleared, replaced or taken out comes back with its boxes", async (
 test("boxes are drawn with the mouse, changed with the keyboard, saved, and read back from a file", async () => {
   await show();
   const before = (await boxes())[0];
+  // Its place is known once its size is.
+  await until(page, () => document.querySelector("[data-testid=draw] img").naturalWidth > 0);
   const { x, y, width, height } = await page.getByTestId("draw").boundingBox();
   await page.mouse.move(x + 0.05 * width, y + 0.1 * height);
   await page.mouse.down();
