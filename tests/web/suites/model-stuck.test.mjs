@@ -167,7 +167,10 @@ test("loading is cancelled, in the room and at the start, and its worker ends", 
   at.server.spoil(".onnx", "stall");
   lens = await open(at.browser, `${at.server.origin}${SUB_PATH}?backend=cpu`);
   const first = lens.page;
-  await first.locator("#busy-text").filter({ hasText: / of 4\.8 MB/ }).waitFor();
+  await first
+    .locator("#busy-text")
+    .filter({ hasText: / of 4\.8 MB/ })
+    .waitFor();
   await first.getByTestId("busy-cancel").click();
   const retry = first.getByTestId("retry");
   await retry.waitFor();
