@@ -12,6 +12,9 @@ import { Failure } from "./failure.js";
 /** More pixels than this are not read through a canvas: they would take a gigabyte. */
 const MOST_PIXELS = 100e6;
 
+/** Longer sides than this no canvas has in every browser; past it some draw nothing, without a word. */
+const MOST_SIDE = 32767;
+
 /** How many images are read at once: a folder of photos would otherwise lie in memory as a whole. */
 const AT_ONCE = 6;
 
@@ -225,7 +228,7 @@ async function decodeByBrowser(blob, name) {
  */
 function draw(name, bitmap) {
   const { width, height } = bitmap;
-  if (width * height > MOST_PIXELS)
+  if (width * height > MOST_PIXELS || Math.max(width, height) > MOST_SIDE)
     throw new Failure(
       "too_large",
       `${name} has ${width} x ${height} pixels, too many to hold in memory here. Make it smaller first.`,
