@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["error", "tensor", "graph", "quant"]),
     ("fam", &["error", "choice", "tensor", "engine"]),
     ("model", &["error", "choice", "tensor", "image", "graph", "onnx", "quant", "fam"]),
-    ("backbone", &["error", "tensor", "image", "graph", "engine", "fam", "model"]),
+    ("backbone", &["error", "tensor", "image", "graph", "quant", "engine", "model"]),
     ("methods", &["error", "choice", "tensor", "engine", "fam"]),
     ("tasks", &["error", "choice", "tensor", "engine", "fam"]),
     ("overlay", &["error", "choice", "tensor", "image"]),
@@ -35,8 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "session",
         &[
-            "error", "choice", "tensor", "image", "graph", "onnx", "quant", "engine", "fam", "model", "backbone",
-            "methods", "tasks", "metrics", "overlay", "explain",
+            "error", "tensor", "image", "quant", "engine", "fam", "model", "backbone", "methods", "tasks", "metrics",
+            "explain",
         ],
     ),
     ("web", &["error", "choice", "image", "engine", "fam", "methods", "tasks", "metrics", "overlay", "session"]),

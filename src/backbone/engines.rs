@@ -65,7 +65,6 @@ enum Gpu {
 }
 
 /// Programs are compiled for an engine, an input size and target layers.
-#[derive(PartialEq, Eq)]
 struct Key {
     engine: EngineKind,
     size: (u32, u32),
@@ -75,7 +74,7 @@ struct Key {
 /// More input sizes than this are compiled again when they come back (only the `aspect` geometry has several).
 const MAX_PROGRAMS: usize = 8;
 
-pub(crate) struct Engines {
+pub(super) struct Engines {
     active: EngineKind,
     cpu: CpuEngine,
     /// None where it is not built.
@@ -89,7 +88,7 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    pub(crate) async fn new(choice: EngineChoice) -> Result<Self> {
+    pub(super) async fn new(choice: EngineChoice) -> Result<Self> {
         let (cpu, candle) = (CpuEngine::new(), candle());
         let (active, gpu) = (EngineKind::Cpu, Gpu::Untried);
         let mut engines =
@@ -98,15 +97,15 @@ impl Engines {
         Ok(engines)
     }
 
-    pub(crate) fn active(&self) -> EngineKind {
+    pub(super) fn active(&self) -> EngineKind {
         self.active
     }
 
-    pub(crate) fn note(&self) -> Option<&str> {
+    pub(super) fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    pub(crate) async fn choose(&mut self, choice: EngineChoice) -> Result<()> {
+    pub(super) async fn choose(&mut self, choice: EngineChoice) -> Result<()> {
         self.active = match choice {
             EngineChoice::Cpu => EngineKind::Cpu,
             EngineChoice::Candle if self.candle.is_some() => EngineKind::Candle,
@@ -146,7 +145,7 @@ impl Engines {
     }
 
     /// After a lost GPU: rebuilt once; the second time the CPU takes over and the note says so.
-    pub(crate) async fn recover(&mut self, reason: &str) {
+    pub(super) async fn recover(&mut self, reason: &str) {
         self.gpu_losses += 1;
         self.programs.retain(|(key, _)| key.engine != EngineKind::Gpu);
         self.gpu = Gpu::Untried;
@@ -161,52 +160,26 @@ impl Engines {
     }
 
     /// Loses the GPU as a driver reset would.
-    pub(crate) fn lose_gpu(&self) {
+    pub(super) fn lose_gpu(&self) {
         if let Gpu::Ready(gpu) = &self.gpu {
             gpu.lose_device();
         }
     }
 
-    /// The program of the active engine for that input size and target layer.
-    pub(crate) fn program(&mut self, model: &Model, size: (u32, u32), target: &str) -> Result<&mut dyn Program> {
-        self.program_on(self.active, model, size, target)
-    }
-
-    /// The program of the active engine for that input size and several target layers in one forward pass.
-    pub(crate) fn program_for(
+    /// The program of one engine for that input size and those target layers.
+    pub(super) fn program(
         &mut self,
+        engine: EngineKind,
         model: &Model,
         size: (u32, u32),
         targets: &[String],
     ) -> Result<&mut dyn Program> {
-        self.program_of(self.active, model, size, targets.to_vec())
-    }
-
-    /// The program of one engine for that input size and target layer.
-    pub(crate) fn program_on(
-        &mut self,
-        engine: EngineKind,
-        model: &Model,
-        size: (u32, u32),
-        target: &str,
-    ) -> Result<&mut dyn Program> {
-        self.program_of(engine, model, size, vec![target.to_owned()])
-    }
-
-    /// The program of one engine for that input size and several target layers.
-    pub(crate) fn program_of(
-        &mut self,
-        engine: EngineKind,
-        model: &Model,
-        size: (u32, u32),
-        targets: Vec<String>,
-    ) -> Result<&mut dyn Program> {
-        let key = Key { engine, size, targets };
-        let entry = match self.programs.iter().position(|(k, _)| *k == key) {
+        let same = |key: &Key| key.engine == engine && key.size == size && key.targets == targets;
+        let entry = match self.programs.iter().position(|(key, _)| same(key)) {
             Some(at) => self.programs.remove(at),
             None => {
-                let program = self.compile(engine, model, size, &key.targets)?;
-                (key, program)
+                let program = self.compile(engine, model, size, targets)?;
+                (Key { engine, size, targets: targets.to_vec() }, program)
             }
         };
         if self.programs.len() >= MAX_PROGRAMS {
@@ -230,7 +203,7 @@ impl Engines {
         engine.compile(&graph, &ids)
     }
 
-    pub(crate) fn reports(&self) -> Vec<EngineReport> {
+    pub(super) fn reports(&self) -> Vec<EngineReport> {
         let cpu = EngineReport {
             kind: EngineKind::Cpu,
             describe: self.cpu.describe(),
@@ -265,7 +238,7 @@ impl Engines {
     ///
     /// # Errors
     /// The CPU engine's errors.
-    pub(crate) async fn calibrate(&mut self, model: &Model, input: &Tensor, size: (u32, u32)) -> Result<EngineKind> {
+    pub(super) async fn calibrate(&mut self, model: &Model, input: &Tensor, size: (u32, u32)) -> Result<EngineKind> {
         self.active = EngineKind::Cpu;
         let cpu = self.measure(model, input, size, f64::INFINITY).await?;
         self.measured = [Some(cpu), None];
@@ -283,7 +256,8 @@ impl Engines {
     /// Best of three warm forward passes with the mix of an explanation of two classes, in milliseconds. Stops early if
     /// the first takes longer than `limit`: the user is waiting for the engine that this one holds up.
     async fn measure(&mut self, model: &Model, input: &Tensor, size: (u32, u32), limit: f64) -> Result<f64> {
-        let program = self.program(model, size, &model.manifest().target)?;
+        let target = [model.manifest().target.clone()];
+        let program = self.program(self.active, model, size, &target)?;
         let pooling = model.manifest().pooling();
         let warm = program.run(input, &Mix { pooling, ..Mix::default() }).await?;
         let directions = vec![warm.mixed.embedding; 2];

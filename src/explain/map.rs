@@ -1,6 +1,7 @@
 //! The explanation map.
 
 use crate::error::Result;
+use crate::fam::Grid;
 use crate::image::Geometry;
 use crate::overlay::MapView;
 
@@ -18,6 +19,11 @@ pub struct Map {
 }
 
 impl Map {
+    /// A grid of values with its place.
+    pub(crate) fn new(Grid { width, height, data }: Grid, geometry: Geometry) -> Self {
+        Self { data, width, height, geometry }
+    }
+
     /// The map laid over its photo, to draw it or to measure it.
     ///
     /// # Errors

@@ -1,9 +1,7 @@
 //! The forms of the channel weights.
 
 use super::CellForm;
-use super::similarity::{centred_cosine, cosine, subtract, unit};
 use crate::choice::choice;
-use crate::engine::{Gate, Mix, Pooling};
 use crate::error::{Error, Result};
 
 /// Where a channel's weight comes from, for cosine similarity between a query's embedding `f` and class prototypes `g_k`.
@@ -69,11 +67,11 @@ impl Form {
             Self::Centred => "centred cosine",
             Self::Whitened => CellForm::Whitened.score_name(),
             Self::Discriminative => CellForm::Discriminative.score_name(),
-            _ => "cosine",
+            Self::Faithful | Self::Contrastive | Self::Cam | Self::Magnitude => "cosine",
         }
     }
 
-    /// The form as one that reads cells, if it is one: it then has no [`Form::mix`].
+    /// The form as one that reads cells, if it is one: it then weighs no channels.
     pub fn cells(self) -> Option<CellForm> {
         match self {
             Self::Whitened => Some(CellForm::Whitened),
@@ -82,142 +80,50 @@ impl Form {
         }
     }
 
-    /// Refuses forms that read cells where channels are weighed.
+    /// How a channel's weight is made: the one definition of the forms that weigh channels.
     ///
     /// # Errors
-    /// [`Error::Argument`] for whitened and discriminative FAM.
-    pub(crate) fn require_channels(self) -> Result<()> {
-        if self.cells().is_some() { Err(reads_cells()) } else { Ok(()) }
-    }
-
-    /// The score of one class under this form: [`cosine`] or [`centred_cosine`].
-    ///
-    /// # Errors
-    /// As [`Form::mix`].
-    pub fn score(self, f: &[f32], g: &[f32], mean: Option<&[f32]>) -> Result<f64> {
+    /// [`Error::Argument`] for whitened and discriminative FAM, which compare cells.
+    pub(crate) fn weighing(self) -> Result<fn(&Channel) -> f64> {
         match self {
-            Self::Centred => Ok(centred_cosine(f, g, required(mean, f.len())?)),
-            Self::Whitened | Self::Discriminative => Err(reads_cells()),
-            _ => Ok(cosine(f, g)),
+            Self::Faithful | Self::Centred | Self::Contrastive => Ok(|channel| channel.contribution),
+            Self::Magnitude => Ok(|channel| channel.feature.abs() * channel.slope),
+            Self::Cam => Ok(|channel| channel.slope),
+            Self::Whitened | Self::Discriminative => Err(Error::argument(
+                "form",
+                "whitened and discriminative FAM compare cells and cannot be used here; use another form",
+            )),
         }
-    }
-
-    /// The mix that computes the weights and maps of every class at once. `prototypes` are `K` rows of `C` values,
-    /// `mean` the mean embedding of unlabelled images (only the centred form needs it).
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if the centred form has no mean, the contrastive form fewer than two classes, or lengths differ.
-    ///
-    /// ```
-    /// use famlens::fam::Form;
-    /// let mix = Form::Faithful.mix(&[vec![3.0, 4.0]], None)?;
-    /// assert_eq!(mix.directions, [[0.6, 0.8]]);
-    /// # Ok::<(), famlens::Error>(())
-    /// ```
-    pub fn mix(self, prototypes: &[Vec<f32>], mean: Option<&[f32]>) -> Result<Mix> {
-        let channels = prototypes.first().map_or(0, Vec::len);
-        if prototypes.iter().any(|g| g.len() != channels) {
-            return Err(Error::argument("classes", "the prototypes differ in their number of channels"));
-        }
-        let (mean, directions) = match self {
-            Self::Faithful | Self::Cam | Self::Magnitude => (None, prototypes.iter().map(|g| unit(g)).collect()),
-            Self::Centred => {
-                let mean = required(mean, channels)?;
-                (Some(mean.to_vec()), prototypes.iter().map(|g| unit(&subtract(g, mean))).collect())
-            }
-            Self::Contrastive => (None, against_others(prototypes)?),
-            Self::Whitened | Self::Discriminative => return Err(reads_cells()),
-        };
-        let gate = match self {
-            Self::Faithful | Self::Centred | Self::Contrastive => Gate::Feature,
-            Self::Cam | Self::Whitened | Self::Discriminative => Gate::One,
-            Self::Magnitude => Gate::AbsFeature,
-        };
-        Ok(Mix { pooling: Pooling::Average, mean, directions, gate, normalise: true })
     }
 }
 
-/// The whitened and discriminative forms are no weights of channels that an embedding alone would decide.
-fn reads_cells() -> Error {
-    Error::argument("form", "whitened and discriminative FAM compare cells and cannot be used here; use another form")
-}
-
-fn required(mean: Option<&[f32]>, channels: usize) -> Result<&[f32]> {
-    match mean {
-        Some(mean) if mean.len() == channels => Ok(mean),
-        Some(mean) => {
-            let found = format!("the model's mean embedding has {} channels and this layer {channels}", mean.len());
-            Err(Error::argument("form", format!("{found}; use \"fam\" or \"contrastive\" for this layer")))
-        }
-        None => Err(Error::argument(
-            "form",
-            "the centred form needs a mean embedding, and model.json has none for this layer; use \"fam\" or \"contrastive\"",
-        )),
-    }
-}
-
-/// `u_k - mean of u_j over j != k`.
-fn against_others(prototypes: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
-    let others = prototypes.len().saturating_sub(1);
-    if others == 0 {
-        return Err(Error::argument("form", "the contrastive form compares classes and needs at least two"));
-    }
-    let units: Vec<_> = prototypes.iter().map(|g| unit(g)).collect();
-    let total = |c: usize| units.iter().map(|u| f64::from(u[c])).sum::<f64>();
-    let totals: Vec<f64> = (0..units[0].len()).map(total).collect();
-    let rest = |own: f32, total: f64| (total - f64::from(own)) / others as f64;
-    let row = |u: &Vec<f32>| u.iter().zip(&totals).map(|(&own, &t)| (f64::from(own) - rest(own, t)) as f32).collect();
-    Ok(units.iter().map(row).collect())
+/// One channel's part in what is explained: a similarity, or a margin over other classes.
+pub(crate) struct Channel {
+    /// What it adds: feature times slope, summed over cells where these differ in their slopes.
+    pub contribution: f64,
+    /// The query's pooled feature, measured from the centre.
+    pub feature: f64,
+    /// How steeply what is explained rises with the feature, lengths held fixed.
+    pub slope: f64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sum_of_weights(mix: &Mix, f: &[f32], class: usize) -> f64 {
-        let f = mix.mean.as_ref().map_or_else(|| f.to_vec(), |m| subtract(f, m));
-        cosine_parts(&unit(&f), &mix.directions[class])
-    }
-
-    fn cosine_parts(f: &[f32], d: &[f32]) -> f64 {
-        super::super::similarity::dot(f, d)
-    }
-
-    const F: [f32; 4] = [0.5, 2.0, 0.0, 1.0];
-    const MEAN: [f32; 4] = [0.25, 0.5, 0.75, 0.5];
-
-    fn prototypes() -> Vec<Vec<f32>> {
-        vec![vec![1.0, 2.0, 0.5, 0.0], vec![0.0, 0.5, 2.0, 1.0], vec![0.3, 0.3, 0.3, 3.0]]
-    }
+    use crate::choice::Choice;
 
     #[test]
-    fn weights_sum_to_the_score_that_ranks() -> Result<()> {
-        let g = prototypes();
-        for form in [Form::Faithful, Form::Centred] {
-            let mix = form.mix(&g, Some(&MEAN))?;
-            for (k, g) in g.iter().enumerate() {
-                let score = form.score(&F, g, Some(&MEAN))?;
-                assert!((sum_of_weights(&mix, &F, k) - score).abs() < 1e-6, "{form} class {k}");
-            }
+    fn a_form_weighs_channels_or_reads_cells() {
+        let channel = Channel { contribution: -6.0, feature: -2.0, slope: 3.0 };
+        for &form in Form::ALL {
+            assert_eq!(form.weighing().is_err(), form.cells().is_some(), "{form}");
         }
-        Ok(())
+        let weight = |form: Form| form.weighing().map(|weigh| weigh(&channel)).unwrap_or(f64::NAN);
+        assert_eq!([Form::Faithful, Form::Magnitude, Form::Cam].map(weight), [-6.0, 6.0, 3.0]);
     }
 
     #[test]
-    fn contrastive_weights_sum_to_the_margin() -> Result<()> {
-        let g = prototypes();
-        let mix = Form::Contrastive.mix(&g, None)?;
-        let margin = cosine(&F, &g[0]) - (cosine(&F, &g[1]) + cosine(&F, &g[2])) / 2.0;
-        assert!((sum_of_weights(&mix, &F, 0) - margin).abs() < 1e-6);
-        Ok(())
-    }
-
-    #[test]
-    fn what_a_form_needs_is_said() {
-        let one = [vec![1.0, 2.0]];
-        assert!(Form::Contrastive.mix(&one, None).is_err_and(|e| e.to_string().contains("at least two")));
-        assert!(Form::Centred.mix(&one, None).is_err_and(|e| e.to_string().contains("mean embedding")));
-        assert!(Form::Centred.mix(&one, Some(&[1.0])).is_err_and(|e| e.to_string().contains("1 channels")));
+    fn an_unknown_form_is_answered_with_the_known_ones() {
         assert!("grad-cam".parse::<Form>().is_err_and(|e| {
             e.to_string().contains("fam, centred, contrastive, cam, magnitude, whitened, discriminative")
         }));

@@ -103,13 +103,6 @@ pub(super) fn subtract(f: &[f32], mean: &[f32]) -> Vec<f32> {
     f.iter().zip(mean).map(|(a, b)| a - b).collect()
 }
 
-/// `f / |f|`, or zeros if `f` is zero.
-pub(super) fn unit(f: &[f32]) -> Vec<f32> {
-    let length = norm(f);
-    let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-    f.iter().map(|&x| (f64::from(x) * scale) as f32).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +110,6 @@ mod tests {
     #[test]
     fn a_zero_embedding_is_similar_to_nothing() {
         assert_eq!(cosine(&[0.0, 0.0], &[1.0, 2.0]), 0.0);
-        assert_eq!(unit(&[0.0, 0.0]), [0.0, 0.0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where embeddings are compared: pooled features, a transformation module, a metric; and the way back from a comparison to
 //! weights of the target layer's channels.
 
+use super::form::Channel;
 use super::head::Head;
 use super::similarity::{dot, subtract};
 use super::{Direction, Form, Metric, Side};
@@ -117,7 +118,7 @@ impl Space {
         form: Form,
         rival: Option<usize>,
     ) -> Result<Vec<ChannelWeights>> {
-        form.require_channels()?;
+        let weigh = form.weighing()?;
         let factor = side.scale * side.length;
         let gated = self.centre.as_ref().map_or_else(|| features.to_vec(), |c| subtract(features, c));
         let start = self.start(features.len())?;
@@ -129,21 +130,38 @@ impl Space {
             let explained = side.scale * dot(&side.values, &direction.values) + direction.constant + own;
             let back = self.head.pull_back(features, &direction.values)?;
             let constant = direction.constant + own + factor * dot(&start, &direction.values);
-            let weigh = |gate: &dyn Fn(f32) -> f32| -> Vec<f32> {
-                let weight = |(&e, &v): (&f32, &f32)| (factor * f64::from(gate(e)) * f64::from(v)) as f32;
-                gated.iter().zip(&back).map(weight).collect()
-            };
-            let contributions = weigh(&|e| e);
-            let weights = match form {
-                Form::Cam => weigh(&|_| 1.0),
-                Form::Magnitude => weigh(&f32::abs),
-                _ => contributions.clone(),
-            };
+            let parts = gated.iter().zip(&back).map(|(&feature, &v)| {
+                let (feature, slope) = (f64::from(feature), factor * f64::from(v));
+                let contribution = feature * slope;
+                (contribution as f32, weigh(&Channel { contribution, feature, slope }) as f32)
+            });
+            let (contributions, weights): (Vec<f32>, Vec<f32>) = parts.unzip();
             let carried: f64 = contributions.iter().map(|&w| f64::from(w)).sum();
             let residual = explained - constant - carried;
             Ok(ChannelWeights { explained, contributions, constant, residual, weights })
         };
         (0..classes.len()).map(explain).collect()
+    }
+
+    /// How steeply what is explained rises with each channel's pooled feature, for every class, with lengths held fixed: the
+    /// weights of the form [`Form::Cam`].
+    ///
+    /// # Errors
+    /// As [`Space::explain`].
+    pub fn slopes(
+        &self,
+        features: &[f32],
+        side: &Side,
+        classes: &[Direction],
+        form: Form,
+        rival: Option<usize>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let directions = match form {
+            Form::Contrastive => contrast(classes, rival)?,
+            _ => classes.to_vec(),
+        };
+        let explained = self.explain(features, side, &directions, Form::Cam, None)?;
+        Ok(explained.into_iter().map(|class| class.weights).collect())
     }
 
     /// `head(centre) - mean`: what the embedding is where nothing is left to be carried by a channel.

@@ -3,6 +3,7 @@
 mod head;
 mod manifest;
 mod network;
+mod read;
 mod signs;
 
 pub use head::EmbeddingHead;
@@ -43,8 +44,18 @@ pub struct Model {
     /// What follows a layer, once it has been asked for: finding it means lowering the network.
     heads: Mutex<HashMap<String, Option<Arc<EmbeddingHead>>>>,
     own_is_vector: OnceLock<bool>,
+    /// The layer that stands in for one whose cells the model's own embedding does not read, once it has been asked for.
+    read_layers: Mutex<HashMap<String, Option<String>>>,
     /// The part of the network's products behind the target layer, where that was found and lies early.
-    pub(crate) behind_target: Option<f64>,
+    behind_target: Option<f64>,
+}
+
+/// What the class-specific forms look at.
+pub(crate) struct CellLook {
+    /// The layer that is whitened, and the second one that is centred if there is one.
+    pub layers: Vec<String>,
+    /// Side of the input in pixels.
+    pub size: usize,
 }
 
 /// A target layer that is found and has more than this part of the products behind it is told of: the layers between were not followed.
@@ -109,6 +120,7 @@ impl Model {
             stored,
             heads: Default::default(),
             own_is_vector: OnceLock::new(),
+            read_layers: Default::default(),
             behind_target,
         };
         model.check_target(&model.manifest.target)?;
@@ -148,6 +160,12 @@ impl Model {
     /// Number of weights and biases.
     pub fn parameters(&self) -> usize {
         self.parameters
+    }
+
+    /// The part of the network's products behind the target layer, from 0 to 1, where the layer was found and lies early: a
+    /// later one may have been missed.
+    pub(crate) fn behind_target(&self) -> Option<f64> {
+        self.behind_target
     }
 
     /// What storing the weights as int8 changed, if `model.json` asks for that.
@@ -202,10 +220,8 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] saying what is different.
     pub(crate) fn check_statistics(&self, statistics: &Statistics) -> Result<()> {
-        let (origin, spec) = (statistics.origin(), self.manifest.class_specific.as_ref());
-        let layer = spec.map_or(&self.manifest.target, |spec| &spec.layer);
-        let head = spec.and_then(|spec| spec.head.as_deref());
-        let size = spec.and_then(|spec| spec.size).unwrap_or(self.manifest.input.size) as u32;
+        let (origin, CellLook { layers, size }) = (statistics.origin(), self.cell_look());
+        let (layer, head, size) = (&layers[0], layers.get(1).map(String::as_str), size as u32);
         let different = |what: &str, found: &str, own: &str| {
             Err(Error::argument("statistics", format!("they are of {what} {found}, and this model needs {own}")))
         };
@@ -224,6 +240,18 @@ impl Model {
             );
         }
         Ok(())
+    }
+
+    /// What the class-specific forms look at in this model.
+    pub(crate) fn cell_look(&self) -> CellLook {
+        match &self.manifest.class_specific {
+            Some(spec) => CellLook {
+                layers: std::iter::once(spec.layer.clone()).chain(spec.head.clone()).collect(),
+                size: spec.size.unwrap_or(self.manifest.input.size),
+            },
+            // Without a description: the target layer alone, at the model's own size.
+            None => CellLook { layers: vec![self.manifest.target.clone()], size: self.manifest.input.size },
+        }
     }
 
     /// Whether the network's structure makes a layer's activations zero or more for every image, as behind a ReLU.
@@ -264,7 +292,7 @@ impl Model {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
-        (self.heads, self.own_is_vector) = Default::default();
+        (self.heads, self.own_is_vector, self.read_layers) = Default::default();
         Ok(self)
     }
 

@@ -3,10 +3,12 @@
 use serde::Serialize;
 use web_time::Instant;
 
-use super::{EngineKind, ImageId, Session, milliseconds};
-use crate::engine::Mix;
+use super::{EngineKind, ExplainOptions, ImageId, Session};
+use crate::backbone::{milliseconds, pooling_alone};
+use crate::engine::{CellReadout, Gate, Mix};
 use crate::error::Result;
-use crate::fam::Form;
+use crate::fam::{CellForm, ClassCells};
+use crate::tensor::Tensor;
 
 /// Milliseconds of warm runs on the active engine, one value a run.
 #[derive(Clone, Debug, Serialize)]
@@ -15,7 +17,7 @@ pub struct Benchmark {
     pub engine: EngineKind,
     /// Forward passes that end at the embedding.
     pub forward: Vec<f64>,
-    /// Forward passes with FAM of three classes in the same submission.
+    /// Forward passes with FAM of three classes behind them.
     pub explain: Vec<f64>,
     /// FAM of three classes alone, on activation maps that are already there.
     pub fam: Vec<f64>,
@@ -36,28 +38,25 @@ impl Session {
     /// [`crate::Error::Argument`] for an unknown image; the engine's errors.
     pub async fn bench(&mut self, image: ImageId, runs: usize) -> Result<Benchmark> {
         let runs = runs.min(MAX_RUNS);
-        let target = self.model.manifest().target.clone();
-        let known = self.embedded(image, &target).await?;
-        let entry = self.entry(image)?;
-        let plain = Mix { pooling: self.model.manifest().pooling(), ..Mix::default() };
-        let fam = Form::Faithful.mix(&vec![known.embedding.to_vec(); 3], None)?;
+        let manifest = self.model().manifest();
+        let (target, pooling) = ([manifest.target.clone()], manifest.pooling());
+        let embedding = self.backbone.features(image, &target, pooling).await?.swap_remove(0);
+        let plain = pooling_alone(pooling);
+        let fam = Mix { directions: vec![embedding.to_vec(); 3], gate: Gate::One, ..Mix::default() };
         let mut result = Benchmark {
-            engine: self.engines.active(),
+            engine: self.engine(),
             forward: Vec::with_capacity(runs),
             explain: Vec::with_capacity(runs),
             fam: Vec::with_capacity(runs),
             discriminative: Vec::new(),
             discriminative_large: Vec::new(),
         };
-        let (size, input) = (entry.geometry.input_size(), entry.input.clone());
+        let known = self.backbone.image(image)?;
+        let (size, input) = (known.geometry.input_size(), known.input.clone());
         let cells = match self.statistics() {
             Some(_) => Some(self.timed_cells(image).await?),
             None => None,
         };
-        let program = self.engines.program(&self.model, size, &target)?;
-        let warm = program.run(&input, &fam).await?;
-        let Some(features) = warm.features.into_iter().next() else { return Ok(result) };
-        let engine = self.engines.active();
         // The first round is not counted: not everything is warm.
         for run in 0..=runs {
             let keep = |times: &mut Vec<f64>, started| {
@@ -65,21 +64,20 @@ impl Session {
                     times.push(milliseconds(started));
                 }
             };
-            let program = self.engines.program(&self.model, size, &target)?;
+            let program = self.backbone.program(size, &target)?;
             let started = Instant::now();
-            program.run(&input, &plain).await?;
+            let output = program.run(&input, &plain).await?;
             keep(&mut result.forward, started);
-            let started = Instant::now();
-            program.run(&input, &fam).await?;
+            let Some(features) = output.features.first() else { return Ok(result) };
+            let again = Instant::now();
+            program.mix(features, &fam).await?;
+            keep(&mut result.fam, again);
             keep(&mut result.explain, started);
-            let started = Instant::now();
-            program.mix(&features, &fam).await?;
-            keep(&mut result.fam, started);
             let Some(cells) = &cells else { continue };
             for ((size, input), times) in
                 cells.inputs.iter().zip([&mut result.discriminative, &mut result.discriminative_large])
             {
-                let program = self.engines.program_of(engine, &self.model, *size, cells.layers.clone())?;
+                let program = self.backbone.program(*size, &cells.layers)?;
                 let started = Instant::now();
                 program.run_cells(input, &cells.readout).await?;
                 keep(times, started);
@@ -87,4 +85,27 @@ impl Session {
         }
         Ok(result)
     }
+
+    /// The readout of three classes, the layers it reads, and the image at the model's own input size and, where there is one, at
+    /// that of the class-specific forms.
+    async fn timed_cells(&mut self, id: ImageId) -> Result<TimedCells> {
+        let pooled = self.backbone.pooled_cells(id).await?;
+        let classes = vec![ClassCells::new(&[&pooled])?; 3];
+        let specific = self.given.specific(self.backbone.model(), &ExplainOptions::default())?;
+        let readout = specific.readout(CellForm::Discriminative, &classes)?;
+        let image = self.backbone.image(id)?;
+        let mut inputs = vec![(image.geometry.input_size(), image.input.clone())];
+        if image.has_cell_input() {
+            inputs.push((image.cell_geometry().input_size(), self.backbone.cell_tensor(id)?));
+        }
+        Ok(TimedCells { readout, layers: self.model().cell_look().layers, inputs })
+    }
+}
+
+/// What a timed pass of the discriminative form needs.
+struct TimedCells {
+    readout: CellReadout,
+    layers: Vec<String>,
+    /// Inputs with their sizes.
+    inputs: Vec<((u32, u32), Tensor)>,
 }

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Class, ExplainOptions, Explanation, ImageId, Map, Session};
+use super::{Class, ExplainOptions, Explanation, ImageId, Map, Request, Session};
 use crate::error::{Error, Result};
+use crate::explain;
 use crate::image::Rect;
 use crate::metrics::{
     Control, DEFAULT_THRESHOLD, Fill, Floor, Mask, ObjectSize, Perturbed, Row, Tiles, area_under, chance_to_win,
@@ -249,10 +250,8 @@ impl Session {
         classes: &[Class],
         options: &ExplainOptions,
     ) -> Result<Explanation> {
-        self.learn_from = Some(classes.iter().flat_map(|class| class.supports.iter().copied()).collect());
-        let explained = self.explain(image, classes, options).await;
-        self.learn_from = None;
-        explained
+        let supports = supports(classes);
+        self.explain_request(&Request::new(image, classes, options).learning_from(&supports)).await
     }
 
     async fn faithfulness(
@@ -267,7 +266,7 @@ impl Session {
         if !(1..=500).contains(&how.steps) {
             return Err(Error::argument("steps", format!("{} is not within 1 and 500", how.steps)));
         }
-        let input = self.entry(subject.image)?.input.clone();
+        let input = self.backbone.image(subject.image)?.input.clone();
         let perturbed = Perturbed::new(&input, how.fill)?;
         let mut plans: Vec<(String, &ExplainOptions, Map)> = Vec::new();
         for (variant, map) in options.variants.iter().zip(&found.maps) {
@@ -310,46 +309,26 @@ impl Session {
         how: &Faithfulness,
     ) -> Result<f64> {
         let image = match input {
-            Some(input) => self.add_input(subject.image, input)?,
+            Some(input) => self.backbone.add_changed(subject.image, input)?,
             None => subject.image,
         };
         // Only the score is asked for, and every method ranks by the same one; the cheapest answers soonest.
         let (method, method_options) = Default::default();
         let finer = Default::default();
         let choices = ExplainOptions { method, layer: None, method_options, finer, ..choices.clone() };
-        let scored = self.scores_among(image, classes, &choices).await;
+        let supports = supports(classes);
+        let request = Request::new(image, classes, &choices).learning_from(&supports);
+        let scored = explain::scores(&mut self.backbone, &mut self.given, &request).await;
         if image != subject.image {
             self.remove_image(image);
         }
         confidence(&scored?, subject.class, how.temperature)
     }
+}
 
-    /// The score of every class. Where a map would cost another pass it is not made.
-    async fn scores_among(&mut self, image: ImageId, classes: &[Class], options: &ExplainOptions) -> Result<Vec<f64>> {
-        let layers = self.checked_request(classes, options)?;
-        if options.form.cells().is_none() && options.against.is_none() && self.place(options, &layers)?.own {
-            self.learn_from = Some(classes.iter().flat_map(|class| class.supports.iter().copied()).collect());
-            let work = async |s: &mut Self| s.own_scores(image, classes, options, &layers).await;
-            let scores = self.with_recovery(work).await;
-            self.learn_from = None;
-            return scores;
-        }
-        let explanation = self.explain_among(image, classes, options).await?;
-        Ok(explanation.classes.iter().map(|class| class.similarity).collect())
-    }
-
-    /// An image that lies like another one and has that input.
-    fn add_input(&mut self, like: ImageId, input: Tensor) -> Result<ImageId> {
-        let entry = self.entry(like)?;
-        let (name, geometry) = (entry.name.clone(), entry.geometry);
-        let id = ImageId(self.next_id);
-        self.next_id += 1;
-        let cell_input = self.cell_input_like(like, &input)?;
-        let entry =
-            super::Entry { name, input, geometry, embedded: Vec::new(), photo: None, cell_input, cells_kept: None };
-        self.images.insert(id, entry);
-        Ok(id)
-    }
+/// All the classes' supports.
+fn supports(classes: &[Class]) -> Vec<ImageId> {
+    classes.iter().flat_map(|class| class.supports.iter().copied()).collect()
 }
 
 fn own_map(explanation: &Explanation, class: usize) -> Result<&Map> {

@@ -22,29 +22,19 @@
 //! ```
 
 mod bench;
-mod calibration;
-mod cells;
 mod evaluate;
-mod explain;
-mod methods;
 mod mosaic;
-mod pair;
-mod pooled;
 mod retrieval;
-mod supports;
 
 pub use bench::Benchmark;
-pub use calibration::Calibration;
 pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
-pub use explain::{Class, ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
-pub use methods::{ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going};
 pub use mosaic::{Mosaic, MosaicForm, Tile};
-pub use pair::{CellPairs, PairExplanation};
-pub use supports::{SupportCheck, SupportResult};
 
-pub use crate::backbone::{EngineChoice, EngineKind, EngineReport};
+pub use crate::backbone::{Calibration, EngineChoice, EngineKind, EngineReport, ImageId};
 pub use crate::explain::{
-    Against, CatalogueEntry, CatalogueInput, ClassifierOutput, ExplainOptions, Finer, Map, catalogue, catalogue_json,
+    Against, CatalogueEntry, CatalogueInput, CellPairs, Class, ClassScore, ClassifierOutput, ComparedClass, Comparison,
+    Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Map, MethodResult, PairExplanation,
+    Passes, Progress, Request, SupportCheck, SupportResult, Timings, Watch, catalogue, catalogue_json, keep_going,
 };
 pub use crate::model::{
     AfterStep, AfterTarget, ClassSpecificSpec, EmbeddingHead, InputSpec, Manifest, Model, Network, NetworkBlock,
@@ -52,80 +42,19 @@ pub use crate::model::{
 };
 pub use crate::quant::StoredWeights;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use web_time::Instant;
-
-use crate::backbone::{Engines, milliseconds};
-use crate::engine::{Features, Mix, Pooling};
-use crate::error::{Error, Result};
-use crate::fam::Inverse;
-use crate::fam::head::Head;
-use crate::image::{Geometry, Photo, prepare};
-use crate::model::not_spatial;
+use crate::backbone::Backbone;
+use crate::error::Result;
+use crate::explain::{self, Given};
+use crate::fam::head::Activation;
+use crate::fam::{Accumulator, Statistics};
+use crate::image::{Geometry, Photo};
+use crate::methods::Method;
 use crate::tensor::Tensor;
 
-/// Names one image of a [`Session`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, serde::Serialize)]
-pub struct ImageId(pub u32);
-
-/// A model, an engine and the images in play.
+/// A model, an engine and the images in play, with what the user gave for comparisons.
 pub struct Session {
-    model: Model,
-    engines: Engines,
-    images: HashMap<ImageId, Entry>,
-    next_id: u32,
-    cells: cells::CellState,
-    /// A head from a file, and a given matrix for the learned similarities.
-    head: Option<Head>,
-    matrix: Option<Inverse>,
-    keep_photos: bool,
-    /// The only images that may be learned from; all that were embedded if `None`.
-    learn_from: Option<Vec<ImageId>>,
-    /// The last layer whose cells the model's own embedding is made of, once found, and the way between the two.
-    read_layer: Option<String>,
-    /// Named layers that are known to be read.
-    known_read: std::collections::HashSet<String>,
-    ways: Vec<explain::Way>,
-}
-
-/// One image: what the backbone reads, and what it found.
-struct Entry {
-    name: String,
-    input: Tensor,
-    geometry: Geometry,
-    embedded: Vec<Embedded>,
-    /// The input of the class-specific forms, where it is another one.
-    cell_input: Option<cells::CellInput>,
-    /// What the class-specific forms found.
-    cells_kept: Option<cells::CellsKept>,
-    /// Only if the session keeps photos: a second scale is then made from it.
-    photo: Option<Photo>,
-}
-
-/// Activation maps and embedding of one image at one target layer, on one engine.
-#[derive(Clone)]
-struct Embedded {
-    target: String,
-    engine: EngineKind,
-    features: Features,
-    embedding: Arc<[f32]>,
-    /// Milliseconds of the forward pass.
-    milliseconds: f64,
-    /// What other poolings than the model's own have given.
-    pooled: Vec<(Pooling, Arc<[f32]>)>,
-}
-
-/// An embedding and what it cost.
-#[derive(Clone, Debug)]
-pub struct Embedding {
-    /// Pooled activation maps of the target layer, one value a channel.
-    pub values: Arc<[f32]>,
-    /// Milliseconds of the forward pass; 0 if the embedding was already there.
-    pub milliseconds: f64,
-    /// Whether it was already there.
-    pub cached: bool,
+    backbone: Backbone,
+    given: Given,
 }
 
 impl Session {
@@ -133,200 +62,326 @@ impl Session {
     /// the GPU and takes the faster of the two.
     ///
     /// # Errors
-    /// [`Error::NoGpu`] if the GPU is asked for and there is none; the errors of compiling the model.
+    /// [`Error::NoGpu`](crate::Error::NoGpu) if the GPU is asked for and there is none.
     pub async fn new(model: Model, choice: EngineChoice) -> Result<Self> {
-        let engines = Engines::new(choice).await?;
-        let (images, keep_photos) = (HashMap::new(), false);
-        Ok(Self {
-            model,
-            engines,
-            images,
-            next_id: 1,
-            head: None,
-            matrix: None,
-            keep_photos,
-            learn_from: None,
-            cells: Default::default(),
-            read_layer: None,
-            known_read: Default::default(),
-            ways: Vec::new(),
-        })
+        Ok(Self { backbone: Backbone::new(model, choice).await?, given: Given::default() })
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
-        &self.model
+        self.backbone.model()
     }
 
     /// The engine that runs now.
     pub fn engine(&self) -> EngineKind {
-        self.engines.active()
+        self.backbone.engine()
     }
 
     /// What is known of each engine, for people.
     pub fn engine_reports(&self) -> Vec<EngineReport> {
-        self.engines.reports()
+        self.backbone.engine_reports()
     }
 
     /// What the user should know about the engine, such as that the GPU was lost and the CPU took over.
     pub fn note(&self) -> Option<&str> {
-        self.engines.note()
+        self.backbone.note()
     }
 
     /// Chooses the engine. Images stay; they are embedded again when next needed.
     ///
     /// # Errors
-    /// [`Error::NoGpu`] if the GPU is asked for and there is none; the session then goes on as before.
+    /// As [`Backbone::set_engine`]; the session then goes on as before.
     pub async fn set_engine(&mut self, choice: EngineChoice) -> Result<()> {
-        self.engines.choose(choice).await?;
-        self.forget_other_engines();
-        Ok(())
+        self.backbone.set_engine(choice).await
     }
 
     /// Measures both engines on an image that is already in the session, warm, and takes the faster one. A GPU that is
     /// missing or lost is no error: the CPU is taken. What has been embedded stays, on the engine that did it.
     ///
     /// # Errors
-    /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.
+    /// As [`Backbone::calibrate`].
     pub async fn calibrate(&mut self, image: ImageId) -> Result<EngineKind> {
-        let entry = self.images.get(&image).ok_or_else(|| unknown(image))?;
-        self.engines.calibrate(&self.model, &entry.input, entry.geometry.input_size()).await
+        self.backbone.calibrate(image).await
     }
 
     /// Loses the GPU, as a driver reset would: for tests of what happens then.
     #[doc(hidden)]
     pub fn lose_gpu(&self) {
-        self.engines.lose_gpu();
+        self.backbone.lose_gpu();
     }
 
     /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Session::keep_photos`] says so.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the photo's shape does not fit the model's input.
+    /// As [`Backbone::add_image`].
     pub fn add_image(&mut self, name: &str, photo: &Photo) -> Result<ImageId> {
-        let geometry = self.model.geometry(photo.width(), photo.height())?;
-        let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
-        let id = ImageId(self.next_id);
-        self.next_id += 1;
-        let (name, cell_input) = (name.to_owned(), self.cell_input(photo)?);
-        let photo = self.keep_photos.then(|| photo.clone());
-        let entry = Entry { name, input, geometry, embedded: Vec::new(), cell_input, cells_kept: None, photo };
-        self.images.insert(id, entry);
-        Ok(id)
+        self.backbone.add_image(name, photo)
     }
 
     /// Forgets an image. Unknown ids are ignored.
     pub fn remove_image(&mut self, id: ImageId) {
-        self.images.remove(&id);
+        self.backbone.remove_image(id);
+    }
+
+    /// Whether images added from now on keep their photo, so that a further scale ([`Finer::scales`]) is made from it and not
+    /// from the prepared input. It costs three bytes a pixel for each image.
+    pub fn keep_photos(&mut self, keep: bool) {
+        self.backbone.keep_photos(keep);
     }
 
     /// How an image lies in the model's input.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an unknown id.
+    /// [`Error::Argument`](crate::Error::Argument) for an unknown id.
     pub fn geometry(&self, id: ImageId) -> Result<&Geometry> {
-        Ok(&self.entry(id)?.geometry)
+        Ok(&self.backbone.image(id)?.geometry)
+    }
+
+    /// How an image lies in the input that gave a map of that many cells: that of the class-specific forms, or the model's.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for an unknown id.
+    pub fn geometry_of_map(&self, id: ImageId, width: usize, height: usize) -> Result<&Geometry> {
+        let image = self.backbone.image(id)?;
+        let stride = self.model().manifest().input.stride.max(1);
+        // A finer map has so many cells in place of each.
+        let fits = |g: &Geometry| {
+            let (w, h) = g.input_size();
+            let (w, h) = ((w as usize / stride).max(1), (h as usize / stride).max(1));
+            width.is_multiple_of(w) && (h * (width / w)) == height
+        };
+        let second = image.cell_geometry();
+        Ok(if fits(second) && !fits(&image.geometry) { second } else { &image.geometry })
     }
 
     /// The name an image was added under.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an unknown id.
+    /// [`Error::Argument`](crate::Error::Argument) for an unknown id.
     pub fn image_name(&self, id: ImageId) -> Result<&str> {
-        Ok(&self.entry(id)?.name)
+        Ok(&self.backbone.image(id)?.name)
     }
 
-    /// The embedding of an image as `model.json` has it: at the model's target layer, or the model's own. [`Session::embed_as`] has the choices.
+    /// The embedding of an image as `model.json` has it: at the model's target layer, or the model's own.
+    /// [`Session::embed_as`] has the choices.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an unknown id; the engine's errors.
+    /// As [`Session::embed_as`].
     pub async fn embed(&mut self, id: ImageId) -> Result<Embedding> {
         self.embed_as(id, &ExplainOptions::default()).await
+    }
+
+    /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is new
+    /// goes through the network once for all target layers. For the model's own pooling where that is attention or a class
+    /// token: the model's own embedding.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for an unknown id or an option out of range,
+    /// [`Error::Target`](crate::Error::Target) for an unknown layer; the engine's errors.
+    pub async fn embed_as(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
+        explain::embed(&mut self.backbone, id, options).await
+    }
+
+    /// Runs whatever an explanation with these options needs of one image, so that a caller can show progress image by image.
+    /// Gives the milliseconds it took; `None` if everything was there.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for an unknown id; the engine's errors.
+    pub async fn prepare(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Option<f64>> {
+        explain::prepare(&mut self.backbone, id, options).await
     }
 
     /// Activation maps of single channels of an image at a target layer (the model's own if `None`): a tensor
     /// `[channels.len(), H, W]`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an unknown id or a channel out of range; the engine's errors.
+    /// As [`Backbone::channels`].
     pub async fn channels(&mut self, id: ImageId, target: Option<&str>, channels: &[usize]) -> Result<Tensor> {
-        let target = target.unwrap_or(&self.model.manifest().target).to_owned();
-        let all = self.with_recovery(async |s: &mut Self| s.activations(id, &target).await).await?;
-        let (c, h, w) = all.shape().chw().ok_or_else(|| not_spatial(&target))?;
-        if let Some(bad) = channels.iter().find(|&&i| i >= c) {
-            return Err(Error::argument("channels", format!("there is no channel {bad}; the layer has {c}")));
-        }
-        let planes = channels.iter().flat_map(|&i| &all.data()[i * h * w..(i + 1) * h * w]);
-        Tensor::new([channels.len(), h, w], planes.copied().collect())
+        let target = target.unwrap_or(&self.model().manifest().target).to_owned();
+        self.backbone.channels(id, &target, channels).await
     }
 
-    async fn activations(&mut self, id: ImageId, target: &str) -> Result<Tensor> {
-        let known = self.embedded(id, target).await?;
-        let size = self.entry(id)?.geometry.input_size();
-        self.engines.program_on(known.engine, &self.model, size, target)?.read(&known.features).await
+    /// Decides which class the query is like, and explains it for every class.
+    ///
+    /// # Errors
+    /// As [`Session::explain_request`].
+    pub async fn explain(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+    ) -> Result<Explanation> {
+        self.explain_request(&Request::new(query, classes, options)).await
     }
 
-    /// The image's activation maps and embedding, from the backbone if they are not there yet.
-    async fn embedded(&mut self, id: ImageId, target: &str) -> Result<Embedded> {
-        if let Some(known) = self.cached(id, target)? {
-            return Ok(known);
-        }
-        let mix = Mix { pooling: self.model.manifest().pooling(), ..Mix::default() };
-        Ok(self.forward(id, target, &mix).await?.0)
+    /// The same, with a say in which images may be learned from.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for unknown images, a class without supports or a choice that does not
+    /// apply; [`Error::Target`](crate::Error::Target) for an unknown layer; the engine's errors. A lost GPU is recovered from.
+    pub async fn explain_request(&mut self, request: &Request<'_>) -> Result<Explanation> {
+        explain::explain(&mut self.backbone, &mut self.given, request).await
     }
 
-    /// One forward pass with a mix; what the backbone found is kept.
-    async fn forward(&mut self, id: ImageId, target: &str, mix: &Mix) -> Result<(Embedded, crate::engine::Mixed)> {
-        let engine = self.engines.active();
-        let entry = self.images.get_mut(&id).ok_or_else(|| unknown(id))?;
-        let program = self.engines.program(&self.model, entry.geometry.input_size(), target)?;
-        let started = Instant::now();
-        let output = program.run(&entry.input, mix).await?;
-        let milliseconds = milliseconds(started);
-        let Some(features) = output.features.into_iter().next() else {
-            return Err(Error::Engine { engine: engine.name(), reason: "it returned no activation maps".into() });
-        };
-        let embedding = output.mixed.embedding.as_slice().into();
-        let pooled = Vec::new();
-        let embedded = Embedded { target: target.to_owned(), engine, features, embedding, milliseconds, pooled };
-        entry.embedded.push(embedded.clone());
-        Ok((embedded, output.mixed))
+    /// Explains an image by several methods: for every class the maps of every method. The scores are similarities to the
+    /// classes, or, with [`ExplainOptions::against`], outputs of the model's classifier (`classes` are then not needed).
+    ///
+    /// The score is taken where the first target layer decides; the maps are those of [`ExplainOptions::layer`], which
+    /// is that layer or one before it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for unknown images, a class without supports, an unknown label, a layer that the score does not
+    /// depend on, or a method that does not apply; [`Error::Cancelled`](crate::Error::Cancelled) if `watch` said no; [`Error::Target`](crate::Error::Target) for an
+    /// unknown layer; the engine's errors.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, query: famlens::session::ImageId) -> famlens::Result<()> {
+    /// use famlens::methods::Method;
+    /// use famlens::session::{Against, ExplainOptions, keep_going};
+    ///
+    /// let against = Some(Against::logit("tabby"));
+    /// let options = ExplainOptions { against, ..ExplainOptions::default() };
+    /// let found = session.compare_methods(query, &[], &[Method::Fam, Method::GradCam], &options, &mut keep_going).await?;
+    /// for method in &found.methods {
+    ///     println!("{}: {:.1} ms, {} passes", method.method, method.cost.milliseconds, method.cost.passes.forward);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn compare_methods(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        methods: &[Method],
+        options: &ExplainOptions,
+        watch: Watch<'_>,
+    ) -> Result<Comparison> {
+        let request = Request::new(query, classes, options);
+        explain::compare(&mut self.backbone, &mut self.given, &request, methods, watch).await
     }
 
-    /// What is known of an image at a target layer, on whichever engine found it.
-    fn cached(&self, id: ImageId, target: &str) -> Result<Option<Embedded>> {
-        Ok(self.entry(id)?.embedded.iter().find(|e| e.target == target).cloned())
+    /// Explains the similarity of two images on both sides, with all the choices of [`Session::explain`] that need no
+    /// second class.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, a: famlens::session::ImageId,
+    /// #     b: famlens::session::ImageId) -> famlens::Result<()> {
+    /// let pair = session.pair(a, b, &Default::default()).await?;
+    /// println!("{:.3}: {:?}", pair.similarity(), pair.a.maps[0].localisation);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session::explain`].
+    pub async fn pair(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<PairExplanation> {
+        explain::pair(&mut self.backbone, &mut self.given, a, b, options).await
     }
 
-    /// Runs `work`; if the GPU is lost meanwhile, rebuilds it once and then falls back to the CPU, starting over.
-    async fn with_recovery<T>(&mut self, work: impl AsyncFn(&mut Self) -> Result<T>) -> Result<T> {
-        loop {
-            match work(self).await {
-                Err(Error::GpuLost { reason }) if self.engines.active() == EngineKind::Gpu => {
-                    self.engines.recover(&reason).await;
-                    for entry in self.images.values_mut() {
-                        entry.embedded.retain(|e| e.engine != EngineKind::Gpu);
-                        entry.cells_kept.take_if(|kept| kept.engine == EngineKind::Gpu);
-                    }
-                }
-                result => return result,
-            }
-        }
+    /// What every pair of a cell of image a and a cell of image b adds to the similarity of the two. Of the options the
+    /// similarity, the pooling, the centre and the (first) target layer count; the centred form stands for the centred
+    /// cosine. Of the squared Euclidean distance the cross term is split, and the rest is the constant.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, a: famlens::session::ImageId,
+    /// #     b: famlens::session::ImageId) -> famlens::Result<()> {
+    /// let pairs = session.where_to_where(a, b, &Default::default()).await?;
+    /// let sum: f32 = pairs.map.terms.iter().sum();
+    /// assert!((f64::from(sum) + pairs.constant - pairs.similarity).abs() < 1e-4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session::explain`]; [`Error::Argument`](crate::Error::Argument) for a choice under which the similarity is not a sum over pairs of
+    /// cells of the two images; [`Error::TooLarge`](crate::Error::TooLarge) for a layer with too many cells.
+    pub async fn where_to_where(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<CellPairs> {
+        explain::where_to_where(&mut self.backbone, a, b, options).await
     }
 
-    fn forget_other_engines(&mut self) {
-        let active = self.engines.active();
-        for entry in self.images.values_mut() {
-            entry.embedded.retain(|e| e.engine == active);
-            entry.cells_kept.take_if(|kept| kept.engine != active);
-        }
+    /// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads, matrices) is
+    /// learned without it, too.
+    ///
+    /// # Errors
+    /// As [`Session::explain`].
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, classes: &[famlens::session::Class]) -> famlens::Result<()> {
+    /// let check = session.check_supports(classes, &Default::default()).await?;
+    /// for image in check.images.iter().filter(|i| i.predicted.is_some_and(|p| p != i.class)) {
+    ///     println!("{} looks more like {}", image.name, check.classes[image.predicted.unwrap_or(0)]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn check_supports(&mut self, classes: &[Class], options: &ExplainOptions) -> Result<SupportCheck> {
+        explain::check_supports(&mut self.backbone, &self.given, classes, options).await
     }
 
-    fn entry(&self, id: ImageId) -> Result<&Entry> {
-        self.images.get(&id).ok_or_else(|| unknown(id))
+    /// Takes a transformation module from a `.safetensors` file, as [`Given::load_head`].
+    ///
+    /// # Errors
+    /// As [`Given::load_head`].
+    pub fn load_head(&mut self, bytes: &[u8], activation: Option<Activation>) -> Result<String> {
+        self.given.load_head(bytes, activation)
     }
-}
 
-fn unknown(id: ImageId) -> Error {
-    Error::argument("image", format!("there is no image {}; it may have been removed", id.0))
+    /// Forgets the head that was loaded, as [`Given::forget_head`].
+    pub fn forget_head(&mut self) {
+        self.given.forget_head();
+    }
+
+    /// Gives the matrix of the learned similarities, as [`Given::set_matrix`].
+    ///
+    /// # Errors
+    /// As [`Given::set_matrix`].
+    pub fn set_matrix(&mut self, matrix: Option<(usize, &[f32])>) -> Result<()> {
+        self.given.set_matrix(matrix)
+    }
+
+    /// Takes that matrix from a NumPy file, as [`Given::load_matrix`].
+    ///
+    /// # Errors
+    /// As [`Given::load_matrix`].
+    pub fn load_matrix(&mut self, bytes: &[u8]) -> Result<String> {
+        self.given.load_matrix(bytes)
+    }
+
+    /// The statistics that the class-specific forms use, if there are any.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        self.given.statistics(self.model())
+    }
+
+    /// Replaces the statistics that came with the model, as [`Given::set_statistics`].
+    ///
+    /// # Errors
+    /// As [`Given::set_statistics`].
+    pub fn set_statistics(&mut self, statistics: Option<Statistics>) -> Result<()> {
+        self.given.set_statistics(self.backbone.model(), statistics)
+    }
+
+    /// Adds the cells of an image of the session to `sums`. Runs the network on it if that has not been done; nothing more
+    /// is kept.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for an unknown id or sums over other layers; the engine's errors.
+    pub async fn count_cells(&mut self, id: ImageId, sums: &mut Accumulator) -> Result<()> {
+        let layers = self.model().cell_look().layers;
+        let work = async |b: &mut Backbone| b.cell_activations(id).await;
+        let (block, pooled) = self.backbone.recovering(work).await?;
+        let head = layers.get(1).zip(pooled.get(1)).map(|(name, pooled)| (name.as_str(), pooled.mean.as_slice()));
+        sums.add(&block, head)
+    }
+
+    /// The statistics of counted images, for [`Session::set_statistics`] and for a file.
+    ///
+    /// # Errors
+    /// As [`Accumulator::finish`].
+    pub fn finish_statistics(&self, sums: &Accumulator, source: &str) -> Result<Statistics> {
+        let look = self.model().cell_look();
+        let size = look.size as u32;
+        let mut statistics = sums.finish(&look.layers[0], (size, size), source)?;
+        statistics.set_model_sha256(&self.model().manifest().sha256);
+        Ok(statistics)
+    }
 }

@@ -96,7 +96,7 @@ impl Session {
             Class::new(class.name.clone(), others)
         };
         let supports: Vec<Class> = classes.iter().enumerate().map(rest).collect();
-        let photos = tiles.iter().map(|tile| self.kept_pixels(tile.image)).collect::<Result<Vec<_>>>()?;
+        let photos = tiles.iter().map(|tile| self.backbone.kept_pixels(tile.image)).collect::<Result<Vec<_>>>()?;
         let photo = mosaic(&photos.iter().collect::<Vec<_>>(), side, TILE, GeometryMode::Squash)?;
         let image = self.add_image("mosaic", &photo)?;
         let own = |k: usize| tiles.iter().enumerate().filter(move |(_, tile)| tile.class == k).map(|(t, _)| t);

@@ -2,7 +2,7 @@
 
 use crate::choice::choice;
 use crate::error::{Error, Result};
-use crate::fam::{Direction, Form, Metric, Side, Space, prototype};
+use crate::fam::{Direction, Metric, Side, Space, prototype};
 
 /// What a class is compared by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -136,55 +136,13 @@ fn first_largest(scores: &[f64]) -> usize {
     (0..scores.len()).fold(0, |best, k| if scores[k] > scores[best] { k } else { best })
 }
 
-/// The classes of an episode, each reduced to its prototype.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Episode {
-    /// One prototype per class, `N` rows of `C` values: the mean of the class's support embeddings.
-    pub prototypes: Vec<Vec<f32>>,
-}
-
-/// How an episode's classes rank for one query.
+/// How the classes rank for one query.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Decision {
     /// One score per class, in the order of the classes.
     pub scores: Vec<f64>,
     /// Index of the class with the highest score; the first of equals.
     pub predicted: usize,
-}
-
-impl Episode {
-    /// Reduces each class's support embeddings to its prototype.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] without classes, for a class without supports, or if embeddings differ in length.
-    ///
-    /// ```
-    /// use famlens::{fam::Form, tasks::few_shot::Episode};
-    /// let episode = Episode::new(&[vec![&[1.0, 0.0][..], &[3.0, 0.0]], vec![&[0.0, 1.0]]])?;
-    /// let decision = episode.decide(Form::Faithful, &[0.1, 0.9], None)?;
-    /// assert_eq!(decision.predicted, 1);
-    /// # Ok::<(), famlens::Error>(())
-    /// ```
-    pub fn new(classes: &[Vec<&[f32]>]) -> Result<Self> {
-        if classes.is_empty() {
-            return Err(Error::argument("classes", "at least one class with one image is needed"));
-        }
-        let prototypes: Vec<_> = classes.iter().map(|supports| prototype(supports)).collect::<Result<_>>()?;
-        if prototypes.iter().any(|g| g.len() != prototypes[0].len()) {
-            return Err(Error::argument("classes", "the embeddings of the classes differ in length"));
-        }
-        Ok(Self { prototypes })
-    }
-
-    /// Ranks the classes for a query embedding `f` by the score of `form`; `mean` as in [`Form::mix`].
-    ///
-    /// # Errors
-    /// As [`Form::score`].
-    pub fn decide(&self, form: Form, f: &[f32], mean: Option<&[f32]>) -> Result<Decision> {
-        let scores: Vec<f64> = self.prototypes.iter().map(|g| form.score(f, g, mean)).collect::<Result<_>>()?;
-        let predicted = first_largest(&scores);
-        Ok(Decision { scores, predicted })
-    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use famlens::Result;
+use famlens::explain::{Classifier, ExplainOptions};
 use famlens::fam::Form;
 use famlens::metrics::{Aggregate, Bootstrap, bootstrap_groups};
-use famlens::tasks::few_shot::Episode;
 
 use super::data::Data;
 
@@ -64,6 +64,7 @@ fn answers(
     if able.len() < ways {
         return Ok(None);
     }
+    let options = ExplainOptions { form, ..ExplainOptions::default() };
     let mut random = fastrand::Rng::with_seed(episodes.seed);
     let mut answers = vec![(0.0, 0usize); data.items.len()];
     for _ in 0..episodes.count {
@@ -75,10 +76,10 @@ fn answers(
             queries.push(members[0]);
             supports.push(members[1..=episodes.shots].iter().filter_map(|&at| embeddings[at]).collect::<Vec<_>>());
         }
-        let episode = Episode::new(&supports)?;
+        let classifier = Classifier::new(&options, &supports, mean)?;
         for (class, &query) in queries.iter().enumerate() {
             let Some(f) = embeddings[query] else { continue };
-            answers[query].0 += f64::from(u8::from(episode.decide(form, f, mean)?.predicted == class));
+            answers[query].0 += f64::from(u8::from(classifier.decide(f)?.predicted == class));
             answers[query].1 += 1;
         }
     }

@@ -1,9 +1,9 @@
 //! Plain sentences about the choices made: what cannot change the map and why, what turns it upside down, what is zero.
 
 use super::setup::Setup;
-use super::{Class, ExplainOptions, ExplainedMap};
+use super::{Class, ExplainOptions};
 use crate::fam::head::HeadChoice;
-use crate::fam::{ChannelWeights, Form, Norm, PoolingChoice, Similarity};
+use crate::fam::{ChannelWeights, Form, Grid, Norm, PoolingChoice, Similarity};
 use crate::tasks::few_shot::{Centre, Decide};
 
 /// Everything that a sentence may be about.
@@ -14,12 +14,12 @@ pub(super) struct Context<'a> {
     /// The query's pooled features.
     pub features: &'a [f32],
     pub explained: &'a [ChannelWeights],
-    pub maps: &'a [ExplainedMap],
+    pub maps: &'a [Grid],
     /// Whether the layer has negative activations in this image.
     pub signed: bool,
     pub layers: &'a [String],
     /// Whether the gradient of the model's own embedding made the weights.
-    pub own: bool,
+    pub own_embedding: bool,
 }
 
 pub(super) fn write(c: &Context, notes: &mut Vec<String>) {
@@ -45,7 +45,7 @@ fn is_zero(values: &[f32]) -> bool {
 }
 
 fn zero_maps(c: &Context, notes: &mut Vec<String>) {
-    for (k, explained) in c.maps.iter().enumerate().filter(|(_, m)| is_zero(&m.map.data)) {
+    for (k, map) in c.maps.iter().enumerate().filter(|(_, m)| is_zero(&m.data)) {
         let class = &c.explained[k];
         let why = match () {
             () if is_zero(c.features) => "every channel of the query is zero at this layer",
@@ -60,7 +60,7 @@ fn zero_maps(c: &Context, notes: &mut Vec<String>) {
             }
             () => "the weighed activation maps cancel everywhere",
         };
-        let [width, height] = [explained.map.width, explained.map.height];
+        let Grid { width, height, .. } = map;
         notes.push(format!("The map of {:?} ({width} x {height}) is zero everywhere: {why}.", c.classes[k].name));
     }
 }
@@ -84,7 +84,7 @@ fn signs(c: &Context, notes: &mut Vec<String>) {
              negative, their product is positive and turns the channel's map upside down; the forms \"cam\" and \"magnitude\" do not.",
             negative_share(c) * 100.0
         )),
-        (false, Form::Magnitude) if c.setup.space.centre().is_none() && !c.own => {
+        (false, Form::Magnitude) if c.setup.space.centre().is_none() && !c.own_embedding => {
             notes.push("This layer has no negative activations, so the form \"magnitude\" is the same as \"fam\".".into());
         }
         _ => {}
@@ -126,7 +126,7 @@ fn idle_weights(c: &Context, notes: &mut Vec<String>) {
 }
 
 fn idle_maps(c: &Context, notes: &mut Vec<String>) {
-    let never_negative = c.maps.iter().all(|m| m.map.data.iter().all(|&v| v >= 0.0));
+    let never_negative = c.maps.iter().all(|m| m.data.iter().all(|&v| v >= 0.0));
     if c.options.map_relu && c.options.map_norm == Norm::None && !c.signed && never_negative {
         let unweighed = c.explained.iter().all(|e| e.weights.iter().all(|&w| w >= 0.0));
         if unweighed {
@@ -136,7 +136,7 @@ fn idle_maps(c: &Context, notes: &mut Vec<String>) {
     if matches!(c.options.map_norm, Norm::MinMax | Norm::Sum) {
         notes.push("Scaling the map changes its values but not the picture, which is drawn from the smallest to the largest value.".into());
     }
-    if c.layers.len() > 1 && c.own {
+    if c.layers.len() > 1 && c.own_embedding {
         notes.push(format!("The model's own embedding decides; the maps of {} layers are fused.", c.layers.len()));
     } else if c.layers.len() > 1 {
         notes.push(format!(
@@ -156,7 +156,11 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
     if c.options.l2 && cosine && (single || c.options.decide != Decide::Prototype) {
         notes.push("This similarity does not see the length of embeddings, and nothing is averaged, so scaling them to length 1 changes nothing.".into());
     }
-    if c.options.similarity == Similarity::Euclidean && c.options.center != Centre::None && !c.options.l2 && !c.own {
+    if c.options.similarity == Similarity::Euclidean
+        && c.options.center != Centre::None
+        && !c.options.l2
+        && !c.own_embedding
+    {
         notes.push("Subtracting a mean does not change a distance: the ranking stays, and the contributions are measured from the mean.".into());
     }
     if c.options.rival.is_some() && c.options.form != Form::Contrastive {
@@ -174,7 +178,7 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
 fn residuals(c: &Context, notes: &mut Vec<String>) {
     let worst = c.explained.iter().max_by(|a, b| a.residual.abs().total_cmp(&b.residual.abs()));
     if let Some(worst) = worst.filter(|e| e.residual.abs() > 1e-3 * e.explained.abs().max(1e-3)) {
-        let why = match c.own {
+        let why = match c.own_embedding {
             true => "What lies between the layer and the embedding is not linear, or reads more than the layer's cells",
             false => "The transformation module is not linear",
         };

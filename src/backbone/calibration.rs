@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::Model;
-use crate::engine::{Engine, Mix, Program};
+use super::Values;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::ValueId;
 use crate::image::{Photo, prepare};
+use crate::model::Model;
 use crate::quant::{LevelType, Observer, QuantReport, RangeMethod, StaticQuantizer};
 use crate::tensor::Tensor;
 
@@ -33,14 +34,14 @@ pub struct Calibration<'m> {
     engine: Box<dyn Engine>,
     quantizer: StaticQuantizer,
     observers: HashMap<String, Observer>,
-    program: Option<Compiled>,
+    compiled: Option<Compiled>,
     images: usize,
 }
 
 /// The network for one input size, with the activations that it gives besides the target layer.
 struct Compiled {
     size: (u32, u32),
-    program: Box<dyn Program>,
+    values: Values,
     names: Vec<String>,
     /// The image input's name, if it is to be quantised.
     input: Option<String>,
@@ -56,7 +57,7 @@ impl<'m> Calibration<'m> {
             return Err(Error::argument("onnx", "these are not the bytes that the model was read from"));
         }
         let quantizer = StaticQuantizer::new(onnx)?;
-        Ok(Self { model, engine, quantizer, observers: HashMap::new(), program: None, images: 0 })
+        Ok(Self { model, engine, quantizer, observers: HashMap::new(), compiled: None, images: 0 })
     }
 
     /// Runs the model on a photo.
@@ -74,11 +75,11 @@ impl<'m> Calibration<'m> {
     /// # Errors
     /// As [`Calibration::add`].
     pub async fn add_input(&mut self, input: &Tensor, size: (u32, u32)) -> Result<()> {
-        if self.program.as_ref().is_none_or(|p| p.size != size) {
-            self.program = Some(self.compile(size)?);
+        if self.compiled.as_ref().is_none_or(|c| c.size != size) {
+            self.compiled = Some(self.compile(size)?);
         }
-        let Some(compiled) = &mut self.program else { return Ok(()) };
-        let output = compiled.program.run(input, &Mix::default()).await?;
+        let Some(compiled) = &mut self.compiled else { return Ok(()) };
+        let values = compiled.values.read(input).await?;
         let observers = &mut self.observers;
         let mut observe = |name: &String, values: &[f32]| {
             let named =
@@ -88,9 +89,9 @@ impl<'m> Calibration<'m> {
         if let Some(name) = &compiled.input {
             observe(name, input.data())?;
         }
-        // The first target is there for the mix.
-        for (name, features) in compiled.names.iter().zip(&output.features[1..]) {
-            observe(name, compiled.program.read(features).await?.data())?;
+        // The target layer comes first.
+        for (name, value) in compiled.names.iter().zip(&values[1..]) {
+            observe(name, value.data())?;
         }
         self.images += 1;
         Ok(())
@@ -137,7 +138,7 @@ impl<'m> Calibration<'m> {
         let find =
             |name: &&str| graph.find(name).ok_or_else(|| Error::Target { name: (*name).into(), available: Vec::new() });
         let targets = keep.iter().map(find).collect::<Result<Vec<ValueId>>>()?;
-        let program = self.engine.compile(&graph, &targets)?;
-        Ok(Compiled { size, program, names, input })
+        let values = Values::new(self.engine.as_ref(), &graph, &targets)?;
+        Ok(Compiled { size, values, names, input })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::gather::{Gathered, pooled};
 use super::{Passes, Progress, Watch};
+use crate::backbone::{Backbone, pooling_alone};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::{Engine, LocalFuture, Mix, Program};
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::tensor::Tensor;
 
 /// See the module.
 pub(super) struct ModelScorer<'a> {
-    program: &'a mut dyn Program,
+    backbone: &'a mut Backbone,
     gathered: &'a Gathered,
     /// What comes after the layer, where the layer does not decide itself.
     tail: Option<Box<dyn Program>>,
@@ -21,8 +22,11 @@ pub(super) struct ModelScorer<'a> {
 }
 
 impl<'a> ModelScorer<'a> {
-    /// `program` ends where the score is taken.
-    pub fn new(program: &'a mut dyn Program, gathered: &'a Gathered, method: Method, watch: Watch<'a>) -> Result<Self> {
+    /// A scorer of what was gathered, for one method.
+    ///
+    /// # Errors
+    /// Those of compiling what comes after the layer.
+    pub fn new(backbone: &'a mut Backbone, gathered: &'a Gathered, method: Method, watch: Watch<'a>) -> Result<Self> {
         let tail = match &gathered.tail {
             Some(tail) if method == Method::AblationCam => {
                 // One output only: the rest of a classifier's last layer is not computed.
@@ -35,8 +39,8 @@ impl<'a> ModelScorer<'a> {
             }
             _ => None,
         };
-        let mix = Mix { pooling: gathered.pooling, ..Mix::default() };
-        Ok(Self { program, gathered, tail, mix, method, watch, passes: Passes::default() })
+        let mix = pooling_alone(gathered.pooling);
+        Ok(Self { backbone, gathered, tail, mix, method, watch, passes: Passes::default() })
     }
 
     fn scores(&self, values: &[f32]) -> Result<Vec<f64>> {
@@ -55,8 +59,11 @@ impl Scorer for ModelScorer<'_> {
     fn score<'a>(&'a mut self, input: &'a Tensor) -> LocalFuture<'a, Result<Vec<f64>>> {
         Box::pin(async move {
             self.passes.forward += 1;
-            let values = self.program.run(input, &self.mix).await?.mixed.embedding;
-            self.scores(&values)
+            let (layers, mixes) = ([self.gathered.decides.clone()], std::slice::from_ref(&self.mix));
+            // Each pass by itself: a lost GPU costs this one and not those before it.
+            let pass = async |b: &mut Backbone| b.mix_input(input, &layers, mixes).await;
+            let (_, mixed) = self.backbone.recovering(pass).await?.swap_remove(0);
+            self.scores(&mixed.embedding)
         })
     }
 

@@ -4,8 +4,9 @@
 //! are laid between each other: each look sees a part of the cells of a finer grid, in its own place, and nothing is blurred.
 //! Mirror images and scales are averaged.
 
-use super::super::{Finer, ImageId, Session};
+use super::Request;
 use super::maps::split;
+use crate::backbone::{Backbone, ImageId};
 use crate::engine::Mix;
 use crate::error::{Error, Result};
 use crate::fam::Grid;
@@ -23,89 +24,77 @@ struct Looks {
     flip: bool,
 }
 
-impl Session {
-    /// The maps of every class over all looks, for each layer, and the number of forward passes with the plain one. `plain`
-    /// are the maps of the plain look.
-    pub(super) async fn finer_maps(
-        &mut self,
-        query: ImageId,
-        layers: &[String],
-        mixes: &[Mix],
-        plain: Vec<Vec<Grid>>,
-        finer: &Finer,
-    ) -> Result<(Vec<Vec<Grid>>, usize)> {
-        let n = finer.shifts.max(1);
-        let directions = if finer.flip { &[false, true][..] } else { &[false] };
-        let mut seen = Vec::new();
-        let mut passes = 1;
-        let mut cell = 1;
-        for scale in std::iter::once(1.0).chain(finer.scales.iter().copied()) {
-            let input = self.scaled(query, scale)?;
-            let [_, _, height, width] = *input.shape().dims() else {
-                return Err(Error::argument("finer", "the model's input is no image"));
-            };
-            if scale == 1.0 {
-                cell = plain.first().and_then(|classes| classes.first()).map_or(1, |grid| cell_side(width, grid));
-            }
-            for &flip in directions {
-                let mut looks = Looks { maps: Vec::new(), shifts: Vec::new(), width, flip };
-                for shift in shifts(n, cell) {
-                    looks.shifts.push([shift[0] as f64 / width as f64, shift[1] as f64 / height as f64]);
-                    looks.maps.push(match (scale, shift, flip) {
-                        (1.0, [0, 0], false) => plain.clone(),
-                        _ => {
-                            passes += 1;
-                            self.look(&seen_input(&input, shift, flip), layers, mixes).await?
-                        }
-                    });
-                }
-                seen.push(looks);
-            }
-        }
-        let classes = plain.first().map_or(0, Vec::len);
-        let mean =
-            |layer: usize, class: usize| mean(seen.iter().map(|looks| looks.join(layer, class, n, cell)).collect());
-        Ok(((0..layers.len()).map(|l| (0..classes).map(|k| mean(l, k)).collect()).collect(), passes))
-    }
-
-    /// One forward pass on an input that is not kept.
-    async fn look(&mut self, input: &Tensor, layers: &[String], mixes: &[Mix]) -> Result<Vec<Vec<Grid>>> {
-        let [_, _, height, width] = *input.shape().dims() else {
-            return Err(Error::argument("finer", "the model's input is no image"));
-        };
-        let program = self.engines.program_for(&self.model, (width as u32, height as u32), layers)?;
-        let output = program.run(input, &mixes[0]).await?;
-        let mut maps = Vec::with_capacity(layers.len());
-        for (i, (features, mix)) in output.features.iter().zip(mixes).enumerate() {
-            let values = match i {
-                0 => output.mixed.maps.clone(),
-                _ => program.mix(features, mix).await?.maps,
-            };
-            maps.push(split(&features.shape, values, mix.directions.len())?);
-        }
-        Ok(maps)
-    }
-
-    /// The input at another scale: from the photo where the session keeps photos, else from the prepared input.
-    fn scaled(&self, query: ImageId, scale: f32) -> Result<Tensor> {
-        let entry = self.entry(query)?;
+/// The maps of every class over all looks, for each layer, and the number of forward passes with the plain one. `plain`
+/// are the maps of the plain look.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn finer_maps(
+    backbone: &mut Backbone,
+    request: &Request<'_>,
+    layers: &[String],
+    mixes: &[Mix],
+    plain: Vec<Vec<Grid>>,
+) -> Result<(Vec<Vec<Grid>>, usize)> {
+    let finer = &request.options.finer;
+    let n = finer.shifts.max(1);
+    let directions = if finer.flip { &[false, true][..] } else { &[false] };
+    let mut seen = Vec::new();
+    let mut passes = 1;
+    let mut cell = 1;
+    for scale in std::iter::once(1.0).chain(finer.scales.iter().copied()) {
+        let input = scaled(backbone, request.query, scale)?;
+        let [_, _, height, width] = *input.shape().dims() else { return Err(no_image()) };
         if scale == 1.0 {
-            return Ok(entry.input.clone());
+            cell = plain.first().and_then(|classes| classes.first()).map_or(1, |grid| cell_side(width, grid));
         }
-        let input = &self.model.manifest().input;
-        let side = |n: usize| ((n as f32 * scale / input.stride as f32).round().max(1.0) as usize) * input.stride;
-        if let Some(photo) = &entry.photo {
-            let geometry = Geometry::new(input.geometry, photo.size(), side(input.size) as u32, input.stride as u32)?;
-            return prepare(photo, &geometry, &self.model.manifest().normalization());
+        for &flip in directions {
+            let mut looks = Looks { maps: Vec::new(), shifts: Vec::new(), width, flip };
+            for shift in shifts(n, cell) {
+                looks.shifts.push([shift[0] as f64 / width as f64, shift[1] as f64 / height as f64]);
+                looks.maps.push(match (scale, shift, flip) {
+                    (1.0, [0, 0], false) => plain.clone(),
+                    _ => {
+                        passes += 1;
+                        look(backbone, &seen_input(&input, shift, flip), layers, mixes).await?
+                    }
+                });
+            }
+            seen.push(looks);
         }
-        let [_, channels, height, width] = *entry.input.shape().dims() else {
-            return Err(Error::argument("finer", "the model's input is no image"));
-        };
-        let planes = entry.input.data().chunks_exact(height * width);
-        let resized =
-            planes.flat_map(|p| Grid { width, height, data: p.to_vec() }.resized(side(width), side(height)).data);
-        Tensor::new([1, channels, side(height), side(width)], resized.collect())
     }
+    let classes = plain.first().map_or(0, Vec::len);
+    let mean = |layer: usize, class: usize| mean(seen.iter().map(|looks| looks.join(layer, class, n, cell)).collect());
+    Ok(((0..layers.len()).map(|l| (0..classes).map(|k| mean(l, k)).collect()).collect(), passes))
+}
+
+/// The maps of every layer and class from one forward pass on an input that is not kept.
+async fn look(backbone: &mut Backbone, input: &Tensor, layers: &[String], mixes: &[Mix]) -> Result<Vec<Vec<Grid>>> {
+    let found = backbone.mix_input(input, layers, mixes).await?;
+    let maps = found.into_iter().zip(mixes);
+    maps.map(|((shape, mixed), mix)| split(&shape, mixed.maps, mix.directions.len())).collect()
+}
+
+/// The input at another scale: from the photo where photos are kept, else from the prepared input.
+fn scaled(backbone: &Backbone, query: ImageId, scale: f32) -> Result<Tensor> {
+    let (image, manifest) = (backbone.image(query)?, backbone.model().manifest());
+    if scale == 1.0 {
+        return Ok(image.input.clone());
+    }
+    let spec = &manifest.input;
+    let side = |n: usize| ((n as f32 * scale / spec.stride as f32).round().max(1.0) as usize) * spec.stride;
+    if let Some(photo) = &image.photo {
+        let geometry = Geometry::new(spec.geometry, photo.size(), side(spec.size) as u32, spec.stride as u32)?;
+        return prepare(photo, &geometry, &manifest.normalization());
+    }
+    let [_, channels, height, width] = *image.input.shape().dims() else { return Err(no_image()) };
+    let planes = image.input.data().chunks_exact(height * width);
+    let resized = planes.flat_map(|p| Grid { width, height, data: p.to_vec() }.resized(side(width), side(height)).data);
+    Tensor::new([1, channels, side(height), side(width)], resized.collect())
+}
+
+fn no_image() -> Error {
+    Error::argument("finer", "the model's input is no image")
 }
 
 /// Pixels of the input to a cell.
