@@ -30,6 +30,26 @@ pub trait Choice: Copy + PartialEq + 'static {
     fn note(self) -> &'static str {
         ""
     }
+    /// What it needs beside images, all of these; none for most.
+    fn needs(self) -> &'static [Need] {
+        &[]
+    }
+}
+
+/// What a value of a choice needs beside images.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
+    /// Two classes or more.
+    Classes,
+    /// Statistics of images in general, the model's or the user's own. What needs them looks at layers and an input of its own.
+    Statistics,
+    /// A mean embedding of images in general that came with the model.
+    Mean,
+    /// A matrix: from a `.npy` file, or learned from the images in play.
+    Matrix,
+    /// A `.safetensors` file with the weights of a head.
+    Head,
 }
 
 /// The value of that name, or an error that lists the names.
@@ -63,24 +83,28 @@ pub struct Described {
     pub source: &'static str,
     /// [`Choice::note`].
     pub note: &'static str,
+    /// [`Choice::needs`].
+    pub needs: &'static [Need],
 }
 
 /// Every value of a choice.
 pub fn describe<T: Choice>() -> Vec<Described> {
-    let one = |v: T| Described {
+    let described = |v: T| Described {
         name: v.name(),
         label: v.label(),
         sentence: v.sentence(),
         source: v.source(),
         note: v.note(),
+        needs: v.needs(),
     };
-    T::ALL.iter().copied().map(one).collect()
+    T::ALL.iter().copied().map(described).collect()
 }
 
 /// Implements [`Choice`] for an enum from one table, and `Display`, `FromStr`, `Serialize` and `Deserialize` by the
-/// values' names: `choice!(Form, "form", { Faithful: "fam", "label", "sentence", "source", "note"; .. });`
+/// values' names: `choice!(Form, "form", { Faithful: "fam", "label", "sentence", "source", "note"; .. });`. What a value needs
+/// comes last: `"note", needs [Classes, Statistics];`
 macro_rules! choice {
-    ($type:ty, $kind:literal, { $($value:ident: $name:literal, $label:literal, $sentence:literal, $source:literal, $note:literal;)+ }) => {
+    ($type:ty, $kind:literal, { $($value:ident: $name:literal, $label:literal, $sentence:literal, $source:literal, $note:literal $(, needs [$($need:ident),+])?;)+ }) => {
         impl $crate::choice::Choice for $type {
             const KIND: &'static str = $kind;
             const ALL: &'static [Self] = &[$(Self::$value),+];
@@ -98,6 +122,9 @@ macro_rules! choice {
             }
             fn note(self) -> &'static str {
                 match self { $(Self::$value => $note),+ }
+            }
+            fn needs(self) -> &'static [$crate::choice::Need] {
+                match self { $(Self::$value => &[$($($crate::choice::Need::$need),+)?]),+ }
             }
         }
 

@@ -5,7 +5,10 @@ mod common;
 use common::{golden, json, npy, relative_error, root, rows};
 use famlens::fam::Form;
 use famlens::image::{Limits, decode};
-use famlens::session::{Class, EngineChoice, EngineKind, ExplainOptions, ImageId, Model, Session};
+use famlens::methods::{Method, MethodOptions};
+use famlens::session::{
+    Class, EngineChoice, EngineKind, ExplainOptions, ImageId, Model, Progress, Session, keep_going,
+};
 use famlens::{Error, Result};
 use pollster::block_on;
 
@@ -212,4 +215,37 @@ fn a_lost_gpu_is_started_again_once_and_then_the_cpu_takes_over() {
     // The user may ask for the GPU again.
     block_on(session.set_engine(EngineChoice::Gpu)).expect("the GPU is still there");
     assert_eq!(explain(&mut session).engine, EngineKind::Gpu);
+}
+
+/// Each of these runs the whole model or its tail many times; the GPU goes away in the middle.
+#[test]
+fn a_gpu_lost_in_the_middle_of_a_method_costs_one_pass() {
+    let Some(mut session) = session(EngineChoice::Gpu) else { return };
+    let Episode { query, classes } = episode(&mut session);
+    let method_options = MethodOptions { masks: 6, channels: 6, ..MethodOptions::default() };
+    let options = ExplainOptions { method_options, ..ExplainOptions::default() };
+    for method in [Method::Rise, Method::ScoreCam, Method::AblationCam] {
+        block_on(session.set_engine(EngineChoice::Gpu)).expect("the GPU is still there");
+        let whole = block_on(session.compare_methods(query, &classes, &[method], &options, &mut keep_going));
+        let whole = whole.expect("it can be explained").methods.remove(0);
+
+        let lose = session.gpu_loss().expect("a GPU runs");
+        let mut passes = Vec::new();
+        let mut watch = |progress: Progress| {
+            passes.push(progress.done);
+            if progress.done == 3 {
+                lose();
+            }
+            keep_going(progress)
+        };
+        let found = block_on(session.compare_methods(query, &classes, &[method], &options, &mut watch));
+        let found = found.expect("a lost GPU is recovered from").methods.remove(0);
+        assert!(passes.contains(&3) && passes.is_sorted(), "{method}: no pass is done again: {passes:?}");
+        assert_eq!(found.cost.passes, whole.cost.passes, "{method}");
+        for (map, expected) in found.maps.iter().zip(&whole.maps) {
+            assert!(relative_error(&map.map.data, &expected.map.data) < 1e-4, "{method}");
+        }
+        // What comes after the layer runs on the CPU, and does not notice.
+        assert_eq!(session.note().is_some(), method != Method::AblationCam, "{method}");
+    }
 }

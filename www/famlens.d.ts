@@ -1034,6 +1034,10 @@ export type LensMap = {
     height: number;
     min: number;
     max: number;
+    /**
+     * width and height of the network's input that the map is of; the model's own if absent
+     */
+    input?: number[];
     box?: [number, number, number, number] | null;
     peak?: [number, number] | null;
     constant?: boolean;

@@ -241,11 +241,12 @@ const operations = {
       map.width,
       map.height,
       options,
+      map.input,
     );
     return { image: new ImageData(rgba, width, height), contour, box, peak };
   },
 
-  valueAt: ({ id, map, x, y }) => session().lens.valueAt(id, map.data, map.width, map.height, x, y),
+  valueAt: ({ id, map, x, y }) => session().lens.valueAt(id, map.data, map.width, map.height, x, y, map.input),
 
   readBoxes: ({ files, paths }) => session().lens.readBoxes(files, paths),
 

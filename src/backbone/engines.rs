@@ -159,10 +159,11 @@ impl Engines {
         self.note = Some(format!("The GPU was lost ({reason}); the CPU has taken over."));
     }
 
-    /// Loses the GPU as a driver reset would.
-    pub(super) fn lose_gpu(&self) {
-        if let Gpu::Ready(gpu) = &self.gpu {
-            gpu.lose_device();
+    /// What loses the GPU that runs now, as a driver reset would, whenever it is called; `None` if none runs.
+    pub(super) fn gpu_loss(&self) -> Option<Box<dyn Fn()>> {
+        match &self.gpu {
+            Gpu::Ready(gpu) => Some(gpu.device_loss()),
+            Gpu::Untried | Gpu::Unavailable(_) => None,
         }
     }
 

@@ -90,9 +90,9 @@ impl Backbone {
         self.engines.calibrate(&self.model, &image.input, image.geometry.input_size()).await
     }
 
-    /// Loses the GPU, as a driver reset would.
-    pub(crate) fn lose_gpu(&self) {
-        self.engines.lose_gpu();
+    /// What loses the GPU that runs now, as a driver reset would, whenever it is called.
+    pub(crate) fn gpu_loss(&self) -> Option<Box<dyn Fn()>> {
+        self.engines.gpu_loss()
     }
 
     /// Runs `work`; if the GPU is lost meanwhile, rebuilds it once and then falls back to the CPU, starting over.

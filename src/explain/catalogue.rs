@@ -12,6 +12,7 @@ use crate::tasks::few_shot::{Centre, Decide};
 
 /// One thing that can be chosen.
 #[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The field of [`ExplainOptions`] as JSON names it; a dot leads into an object: `"finer.flip"`.
     pub kind: &'static str,
@@ -22,8 +23,89 @@ pub struct Entry {
     /// What the control for it is, and its values or range.
     #[serde(flatten)]
     pub input: Input,
-    /// The default, as JSON; null where the model decides.
+    /// The default, as JSON; null where the model decides. For `"form"`, who has chosen none gets
+    /// [`Form::usual`](crate::fam::Form::usual).
     pub default: Value,
+    /// Which part of an explanation it is about.
+    pub group: Group,
+    /// Whether its value may name something that only one model has, so that it does not carry over to another model.
+    pub of_model: bool,
+    /// The choices under which it counts, any of them; always if there are none.
+    pub applies: &'static [Applies],
+}
+
+/// Which part of an explanation a choice is about, on the way from image to map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// How the map is made and what is done to it.
+    Map,
+    /// What decides which class it is.
+    Decision,
+    /// How activation maps become an embedding.
+    Embedding,
+    /// Where in the network and how often it looks.
+    Place,
+}
+
+/// Values of another choice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Applies {
+    /// The other choice's [`Entry::kind`].
+    pub kind: &'static str,
+    /// Names of its values.
+    pub values: &'static [&'static str],
+}
+
+/// The forms that compare cells.
+const CELL_FORMS: Applies = Applies { kind: "form", values: &["whitened", "discriminative"] };
+/// The forms that weigh channels.
+const CHANNEL_FORMS: Applies = Applies { kind: "form", values: &["fam", "centred", "contrastive", "cam", "magnitude"] };
+/// What is learned from covariances.
+const LEARNED: &[Applies] = &[
+    Applies { kind: "head", values: &["whitening", "lda"] },
+    Applies { kind: "similarity", values: &["bilinear", "mahalanobis"] },
+];
+const METHODS_OF_A_LAYER: Applies = Applies {
+    kind: "method",
+    values: &[
+        "cam",
+        "grad-cam",
+        "grad-cam++",
+        "layer-cam",
+        "hires-cam",
+        "xgrad-cam",
+        "eigen-cam",
+        "score-cam",
+        "ablation-cam",
+        "mean",
+        "random",
+    ],
+};
+
+/// A choice whose value names something of the model.
+const OF_MODEL: &[&str] = &["against", "layer", "targets", "head", "center", "pooling", "form"];
+
+/// Under which other choices a choice counts; an empty list is always.
+fn applies(kind: &str) -> &'static [Applies] {
+    match kind {
+        "borderTerm" | "offset" | "cellShrinkage" => &[CELL_FORMS],
+        "sharpness" => &[Applies { kind: "form", values: &["discriminative"] }],
+        "rival" => &[Applies { kind: "form", values: &["contrastive"] }],
+        "gemExponent" => &[Applies { kind: "pooling", values: &["gem"] }],
+        "shrinkage" => LEARNED,
+        "similarity" | "pooling" | "decide" | "center" | "l2" | "head" | "targets" | "fusion" => &[CHANNEL_FORMS],
+        "weightRelu" | "weightNorm" | "mapRelu" | "mapNorm" | "finer.flip" | "finer.scales" => &[CHANNEL_FORMS],
+        "layer" => &[METHODS_OF_A_LAYER],
+        "form" => &[Applies { kind: "method", values: &["fam"] }],
+        "methodOptions.seed" => &[Applies { kind: "method", values: &["rise", "random"] }],
+        "methodOptions.channels" => &[Applies { kind: "method", values: &["score-cam"] }],
+        "methodOptions.masks" | "methodOptions.grid" | "methodOptions.keep" => {
+            &[Applies { kind: "method", values: &["rise"] }]
+        }
+        "methodOptions.window" | "methodOptions.stride" => &[Applies { kind: "method", values: &["occlusion"] }],
+        _ => &[],
+    }
 }
 
 /// What kind of value an option takes.
@@ -73,129 +155,179 @@ pub enum Input {
 pub fn catalogue() -> Vec<Entry> {
     // The defaults are read off the options themselves. They always serialise.
     let defaults = serde_json::to_value(ExplainOptions::default()).unwrap_or_default();
-    let entry = |kind: &'static str, label, sentence, input| {
+    let entry = |group: Group, kind: &'static str, label, sentence, input| {
         let default = kind.split('.').fold(&defaults, |value, key| &value[key]).clone();
-        Entry { kind, label, sentence, input, default }
+        let of_model = OF_MODEL.contains(&kind);
+        Entry { kind, label, sentence, input, default, group, of_model, applies: applies(kind) }
     };
+    use Group::{Decision, Embedding, Map, Place};
     vec![
-        entry("method", "Method", "How the map is made.", one::<Method>()),
+        entry(Map, "method", "Method", "How the map is made.", named::<Method>()),
         entry(
+            Decision,
             "against",
             "Explain a logit",
             "Outputs of the model's own classifier, in place of similarities to your classes.",
             Input::Logits,
         ),
-        entry("layer", "Layer of the maps", "Whose activation maps are weighed; the target if none.", Input::Layer),
         entry(
+            Place,
+            "layer",
+            "Layer of the maps",
+            "Whose activation maps are weighed; the target if none.",
+            Input::Layer,
+        ),
+        entry(
+            Map,
             "methodOptions.seed",
             "Seed",
             "Start of the random numbers of RISE and of random weights.",
             number(0.0, 4_294_967_295.0, 1.0),
         ),
         entry(
+            Map,
             "methodOptions.channels",
             "Channels tried",
             "How many channels Score-CAM tries, the most active first; 0 for all.",
             number(0.0, 65_536.0, 1.0),
         ),
-        entry("methodOptions.masks", "Masks", "How many random masks RISE takes.", number(1.0, 20_000.0, 1.0)),
+        entry(Map, "methodOptions.masks", "Masks", "How many random masks RISE takes.", number(1.0, 20_000.0, 1.0)),
         entry(
+            Map,
             "methodOptions.grid",
             "Grid",
             "Cells along each side of the grid of RISE's masks.",
             number(1.0, 64.0, 1.0),
         ),
         entry(
+            Map,
             "methodOptions.keep",
             "Kept",
             "How likely a cell of RISE's masks is to be kept.",
             number(0.01, 1.0, 0.01),
         ),
         entry(
+            Map,
             "methodOptions.window",
             "Square",
             "Side of the grey square of occlusion, in pixels of the input.",
             number(1.0, 4096.0, 1.0),
         ),
         entry(
+            Map,
             "methodOptions.stride",
             "Step",
             "How far the grey square of occlusion moves, in pixels of the input.",
             number(1.0, 4096.0, 1.0),
         ),
-        entry("form", "Form", "How the weights of the channels are made.", one::<Form>()),
-        entry("rival", "Against", "The class that the contrastive form is against; all others if none.", Input::Class),
-        entry("similarity", "Similarity", "How alike two embeddings are; it ranks the classes.", one::<Similarity>()),
-        entry("pooling", "Pooling", "How activation maps become an embedding.", one::<PoolingChoice>()),
+        entry(Map, "form", "Form", "How the weights of the channels are made.", named::<Form>()),
         entry(
+            Map,
+            "rival",
+            "Against",
+            "The class that the contrastive form is against; all others if none.",
+            Input::Class,
+        ),
+        entry(
+            Decision,
+            "similarity",
+            "Similarity",
+            "How alike two embeddings are; it ranks the classes.",
+            named::<Similarity>(),
+        ),
+        entry(Embedding, "pooling", "Pooling", "How activation maps become an embedding.", named::<PoolingChoice>()),
+        entry(
+            Embedding,
             "gemExponent",
             "GeM exponent",
             "1 is the average; the larger, the closer to the maximum.",
             number(0.1, 100.0, 0.1),
         ),
-        entry("decide", "Compared with", "What stands for a class.", one::<Decide>()),
-        entry("center", "Subtract", "What is subtracted from embeddings before they are compared.", one::<Centre>()),
+        entry(Decision, "decide", "Compared with", "What stands for a class.", named::<Decide>()),
         entry(
+            Decision,
+            "center",
+            "Subtract",
+            "What is subtracted from embeddings before they are compared.",
+            named::<Centre>(),
+        ),
+        entry(
+            Decision,
             "l2",
             "Scale embeddings to length 1",
             "Before they are averaged and compared (the L2N of SimpleShot).",
             Input::Switch,
         ),
         entry(
+            Map,
             "borderTerm",
             "Border term",
             "Takes half of what the supports' borders look like off a class; for supports that are not cropped tight.",
             Input::Switch,
         ),
         entry(
+            Map,
             "offset",
             "Offset",
             "What a cell must have more evidence than; the form's own if none.",
             number(-1.0, 1.0, 0.01),
         ),
         entry(
+            Map,
             "sharpness",
             "Sharpness of the class share",
             "How strictly each cell goes to the class with the most evidence.",
             number(0.0, 1000.0, 1.0),
         ),
         entry(
+            Map,
             "cellShrinkage",
             "Shrinkage of the cells' covariance",
             "0 whitens fully, 1 only subtracts the mean.",
             number(0.0, 1.0, 0.01),
         ),
-        entry("head", "Transformation module", "What lies between pooled features and embedding.", one::<HeadChoice>()),
         entry(
+            Embedding,
+            "head",
+            "Transformation module",
+            "What lies between pooled features and embedding.",
+            named::<HeadChoice>(),
+        ),
+        entry(
+            Embedding,
             "shrinkage",
             "Shrinkage",
             "How much learned covariances are pulled towards independent channels.",
             number(0.0, 1.0, 0.01),
         ),
-        entry("weightRelu", "Only positive weights", "Channels that speak against are left out.", Input::Switch),
-        entry("weightNorm", "Normalise weights", "How the weights of the channels are scaled.", one::<Norm>()),
-        entry("mapRelu", "Only positive map", "What speaks against is left out of the map.", Input::Switch),
-        entry("mapNorm", "Normalise map", "How the values of the map are scaled.", one::<Norm>()),
+        entry(Map, "weightRelu", "Only positive weights", "Channels that speak against are left out.", Input::Switch),
+        entry(Map, "weightNorm", "Normalise weights", "How the weights of the channels are scaled.", named::<Norm>()),
+        entry(Map, "mapRelu", "Only positive map", "What speaks against is left out of the map.", Input::Switch),
+        entry(Map, "mapNorm", "Normalise map", "How the values of the map are scaled.", named::<Norm>()),
         entry(
+            Place,
             "targets",
             "Target layers",
             "The layers whose activation maps are shown; the first one decides.",
             Input::Layers,
         ),
-        entry("fusion", "Fusion", "How the maps of several layers become one.", one::<Fusion>()),
+        entry(Place, "fusion", "Fusion", "How the maps of several layers become one.", named::<Fusion>()),
         entry(
+            Place,
             "finer.flip",
             "Also mirrored",
             "The map is averaged with that of the mirror image: two passes for one.",
             Input::Switch,
         ),
         entry(
+            Place,
             "finer.shifts",
             "Shifts",
             "The image is looked at n x n times, shifted by parts of a cell, for n times the cells along each side.",
             number(0.0, 4.0, 1.0),
         ),
         entry(
+            Place,
             "finer.scales",
             "Further scales",
             "The image is also looked at smaller or larger.",
@@ -204,7 +336,7 @@ pub fn catalogue() -> Vec<Entry> {
     ]
 }
 
-fn one<T: Choice>() -> Input {
+fn named<T: Choice>() -> Input {
     Input::One { values: describe::<T>() }
 }
 
@@ -261,5 +393,22 @@ mod tests {
                 entry.kind
             );
         }
+    }
+
+    /// A condition that names no value of any choice would never hold.
+    #[test]
+    fn conditions_name_values_that_exist() {
+        let catalogue = catalogue();
+        for entry in &catalogue {
+            for Applies { kind, values } in entry.applies {
+                let other = catalogue.iter().find(|other| other.kind == *kind).expect("a choice of that name");
+                let Input::One { values: known } = &other.input else { panic!("{kind} has no named values") };
+                for value in *values {
+                    assert!(known.iter().any(|k| k.name == *value), "{}: {kind} has no {value:?}", entry.kind);
+                }
+            }
+        }
+        let forms: Vec<&str> = CELL_FORMS.values.iter().chain(CHANNEL_FORMS.values).copied().collect();
+        assert_eq!(forms.len(), Form::ALL.len(), "every form compares cells or weighs channels");
     }
 }

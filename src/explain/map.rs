@@ -24,6 +24,11 @@ impl Map {
         Self { data, width, height, geometry }
     }
 
+    /// Width and height in pixels of the input that the map is of: an image may be looked at in more than one size.
+    pub fn input_size(&self) -> (u32, u32) {
+        self.geometry.input_size()
+    }
+
     /// The map laid over its photo, to draw it or to measure it.
     ///
     /// # Errors

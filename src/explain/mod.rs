@@ -31,7 +31,9 @@ mod supports;
 mod weighed;
 
 pub use against::{Against, Output as ClassifierOutput};
-pub use catalogue::{Entry as CatalogueEntry, Input as CatalogueInput, catalogue, catalogue_json};
+pub use catalogue::{
+    Applies, Entry as CatalogueEntry, Group as CatalogueGroup, Input as CatalogueInput, catalogue, catalogue_json,
+};
 pub use embed::Embedding;
 pub use given::Given;
 pub use map::Map;

@@ -39,7 +39,7 @@ pub(super) fn learns_from_images(options: &ExplainOptions) -> bool {
 
 impl Setup {
     /// `supports` are pooled features, class by class; `images` those of all images that may be learned from, which
-    /// include them. What is learned is told in `notes`.
+    /// include them. `notes` says what was learned.
     ///
     /// # Errors
     /// [`Error::Argument`] for a choice that lacks what it needs.
@@ -173,7 +173,7 @@ pub(super) async fn learn(
     }
     let mut setups = Vec::with_capacity(layers.len());
     for (layer, supports) in layers.iter().zip(&supports) {
-        // What is learned is told once, of the layer that decides.
+        // The notes say once what is learned: for the layer that decides.
         let mut others = Vec::new();
         let notes = if setups.is_empty() { &mut *notes } else { &mut others };
         setups.push(setup(backbone, given, request, layer, pooling, supports, notes).await?);

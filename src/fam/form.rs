@@ -37,11 +37,11 @@ choice!(Form, "form", {
     Centred: "centred", "Centred",
         "As FAM, after subtracting what images have in common, so that only what is unusual counts.",
         "famlens (measured on mosaics)",
-        "The score that ranks is then the centred similarity. Needs a mean embedding.";
+        "The score that ranks is then the centred similarity. Needs a mean embedding.", needs [Mean];
     Contrastive: "contrastive", "Contrastive",
         "What speaks for this class and against the other ones.",
         "famlens (measured on mosaics)",
-        "Needs at least two classes. The weights sum to the margin over the other classes.";
+        "Needs at least two classes. The weights sum to the margin over the other classes.", needs [Classes];
     Cam: "cam", "CAM form",
         "Each channel counts by the class alone, as in a class activation map.",
         "arXiv 1512.04150, equation 2, with the class prototype as the classifier's weights",
@@ -53,14 +53,34 @@ choice!(Form, "form", {
     Whitened: "whitened", "Whitened",
         "The places that differ from what is usual in images in the same way as this class does.",
         "famlens (docs/results.md)",
-        "Ranks by the Mahalanobis cosine. Looks at a larger input and rests on statistics of unlabelled images.";
+        "Ranks by the Mahalanobis cosine. Looks at a larger input and rests on statistics of unlabelled images.",
+        needs [Statistics];
     Discriminative: "discriminative", "Discriminative",
         "The places that speak for this class more than for the other ones.",
         "famlens (docs/results.md)",
-        "Needs at least two classes and ranks by the mean of the map. Looks at a larger input and rests on statistics of unlabelled images.";
+        "Needs at least two classes and ranks by the mean of the map. Looks at a larger input and rests on statistics of unlabelled images.",
+        needs [Classes, Statistics];
 });
 
 impl Form {
+    /// The form for who has chosen none: the one that tells so many classes apart best, among those that the model has what they
+    /// need for. Page, module and command line begin with it.
+    ///
+    /// ```
+    /// use famlens::fam::Form;
+    /// assert_eq!(Form::usual(2, true, true), Form::Discriminative);
+    /// assert_eq!(Form::usual(1, false, false), Form::Faithful);
+    /// ```
+    pub fn usual(classes: usize, has_statistics: bool, has_mean: bool) -> Self {
+        match (classes > 1, has_statistics, has_mean) {
+            (true, true, _) => Self::Discriminative,
+            (false, true, _) => Self::Whitened,
+            (true, false, _) => Self::Contrastive,
+            (false, false, true) => Self::Centred,
+            (false, false, false) => Self::Faithful,
+        }
+    }
+
     /// The name of the score that ranks the classes under this form with cosine similarity.
     pub fn score_name(self) -> &'static str {
         match self {

@@ -36,18 +36,18 @@ choice!(Similarity, "similarity", {
         "Splitting -(f - g)^2 channel by channel instead would turn the map upside down.";
     CentredCosine: "centred-cosine", "Centred cosine",
         "The cosine after subtracting the mean embedding of many images, so that what all images share does not count.",
-        "arXiv 1911.04623 (SimpleShot)", "Needs a mean embedding.";
+        "arXiv 1911.04623 (SimpleShot)", "Needs a mean embedding.", needs [Mean];
     Pearson: "pearson", "Correlation (Pearson)",
         "The cosine after subtracting from each embedding its own mean over channels.",
         "Pearson's correlation coefficient", "";
     Bilinear: "bilinear", "Learned bilinear form",
         "A cosine in which channels that vary together count once, by the covariance of your images.",
         "Mahalanobis cosine; M is the inverse covariance with shrinkage (Ledoit and Wolf 2004)",
-        "Learned from the images in the session, unless a matrix is given.";
+        "Learned from the images in the session, unless a matrix is given.", needs [Matrix];
     Mahalanobis: "mahalanobis", "Mahalanobis distance",
         "Minus the squared distance in units of how much your images vary; the cross term is shown, the rest is a constant.",
         "Mahalanobis 1936; M is the inverse covariance with shrinkage (Ledoit and Wolf 2004)",
-        "Learned from the images in the session, unless a matrix is given.";
+        "Learned from the images in the session, unless a matrix is given.", needs [Matrix];
 });
 
 /// Dot product of two embeddings of equal length.

@@ -86,10 +86,10 @@ impl Method {
     /// # Ok::<(), famlens::Error>(())
     /// ```
     pub fn from_activations(self, evidence: &Evidence, seed: u64) -> Result<Vec<MethodMap>> {
-        (0..evidence.classes).map(|class| self.one(evidence, class, seed)).collect()
+        (0..evidence.classes).map(|class| self.map_of(evidence, class, seed)).collect()
     }
 
-    fn one(self, evidence: &Evidence, class: usize, seed: u64) -> Result<MethodMap> {
+    fn map_of(self, evidence: &Evidence, class: usize, seed: u64) -> Result<MethodMap> {
         let maps = &evidence.maps;
         let gradient = || match evidence.gradients.get(class) {
             Some(g) if g.len() == maps.data().len() => Ok(g.as_slice()),

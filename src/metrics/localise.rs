@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::image::Rect;
 use crate::overlay::{MapView, Upsampler};
 
-/// Share of the range above which a pixel counts as part of the object, unless told otherwise: the usual 20 %
+/// Share of the range above which a pixel counts as part of the object, unless another one is given: the usual 20 %
 /// (CAM, arXiv 1512.04150).
 pub const DEFAULT_THRESHOLD: f32 = 0.2;
 

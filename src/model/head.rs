@@ -181,8 +181,8 @@ fn layer(graph: &Graph, node: &Node, at: ValueId) -> Option<Vec<Layer>> {
         }
         Op::Conv2d(conv) if conv.groups == 1 && !conv.residual && graph.value(at).shape.dims()[2..] == [1, 1] => {
             let (weight, bias) = (constant(1)?, constant(2)?);
-            let one = matches!(weight.shape().dims(), [_, _, 1, 1]);
-            one.then(|| with_activation(dense(width, weight.data(), bias.data()), conv.activation))?
+            let pointwise = matches!(weight.shape().dims(), [_, _, 1, 1]);
+            pointwise.then(|| with_activation(dense(width, weight.data(), bias.data()), conv.activation))?
         }
         Op::Activation(activation) => Some(vec![Layer::Activation(head_activation(*activation)?)]),
         Op::Binary(op) => {

@@ -1,5 +1,6 @@
 //! A model: its description and its network. Nothing here changes once it is read, and nothing here runs it.
 
+mod budget;
 mod head;
 mod manifest;
 mod network;
@@ -58,7 +59,8 @@ pub(crate) struct CellLook {
     pub size: usize,
 }
 
-/// A target layer that is found and has more than this part of the products behind it is told of: the layers between were not followed.
+/// A note names a target layer that was found if more than this part of the products lies behind it: the layers between were not
+/// followed.
 const MUCH_BEHIND: f64 = 0.25;
 
 impl Model {
@@ -66,8 +68,8 @@ impl Model {
     /// size and target layer, is taken from the network, and [`Model::manifest`] says what it is.
     ///
     /// # Errors
-    /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], or [`Error::Target`] if the target layer that
-    /// `model.json` names is not in the network.
+    /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], [`Error::TooLarge`] if an input of that size needs gigabytes,
+    /// or [`Error::Target`] if the target layer that `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let mut manifest = Manifest::parse(manifest)?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
@@ -84,6 +86,7 @@ impl Model {
         let side = manifest.input.size;
         // What comes after the target layer need not be something that famlens runs.
         let (graph, left_out) = onnx.to_graph_as_far(side, side)?;
+        check_memory(&manifest, &graph)?;
         let targets: Vec<String> =
             graph.target_candidates().into_iter().map(|t| graph.value(t.value).name.clone()).collect();
         let Some(best) = targets.first() else {
@@ -285,13 +288,16 @@ impl Model {
     /// Replaces the side of the input, in pixels.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096.
+    /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096; [`Error::TooLarge`] if it
+    /// needs gigabytes.
     pub fn with_size(mut self, size: usize) -> Result<Self> {
         let stride = self.manifest.input.stride;
         if !(1..=4096).contains(&size) || !size.is_multiple_of(stride) {
             return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
         }
         self.manifest.input.size = size;
+        let graph = self.lower((size, size))?;
+        check_memory(&self.manifest, &graph)?;
         (self.heads, self.own_is_vector, self.read_layers) = Default::default();
         Ok(self)
     }
@@ -417,6 +423,23 @@ impl Model {
     fn target_channels(&self, mut graph: Graph) -> Option<usize> {
         let id = graph.maps(&self.manifest.target).ok()?;
         graph.value(id).shape.chw().map(|(c, _, _)| c)
+    }
+}
+
+/// Refuses input sizes at which the network's activations would need gigabytes.
+fn check_memory(manifest: &Manifest, graph: &Graph) -> Result<()> {
+    let side = manifest.input.size;
+    if let Err(refused) = budget::check(graph, side, 1.0, "\"size\" of the input") {
+        // Patterns that exporters write out, such as attention, need less once they are recognised.
+        let optimised = passes::optimize(graph.clone(), &graph.outputs)?;
+        budget::check(&optimised, side, 1.0, "\"size\" of the input").map_err(|_| refused)?;
+    }
+    match manifest.class_specific.as_ref().and_then(|spec| spec.size) {
+        Some(second) if second > side => {
+            let factor = (second as f64 / side as f64).powi(2);
+            budget::check(graph, second, factor, "\"size\" of \"class_specific\"")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -43,10 +43,10 @@ pub use crate::model::{
 pub use crate::quant::StoredWeights;
 
 use crate::backbone::Backbone;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::{self, Given};
 use crate::fam::head::Activation;
-use crate::fam::{Accumulator, Statistics};
+use crate::fam::{Accumulator, Form, Statistics};
 use crate::image::{Geometry, Photo};
 use crate::methods::Method;
 use crate::tensor::Tensor;
@@ -62,7 +62,7 @@ impl Session {
     /// the GPU and takes the faster of the two.
     ///
     /// # Errors
-    /// [`Error::NoGpu`](crate::Error::NoGpu) if the GPU is asked for and there is none.
+    /// [`Error::NoGpu`](Error::NoGpu) if the GPU is asked for and there is none.
     pub async fn new(model: Model, choice: EngineChoice) -> Result<Self> {
         Ok(Self { backbone: Backbone::new(model, choice).await?, given: Given::default() })
     }
@@ -107,7 +107,15 @@ impl Session {
     /// Loses the GPU, as a driver reset would: for tests of what happens then.
     #[doc(hidden)]
     pub fn lose_gpu(&self) {
-        self.backbone.lose_gpu();
+        if let Some(lose) = self.gpu_loss() {
+            lose();
+        }
+    }
+
+    /// The same at a moment of the caller's choice, while the session is at work; `None` if no GPU runs.
+    #[doc(hidden)]
+    pub fn gpu_loss(&self) -> Option<Box<dyn Fn()>> {
+        self.backbone.gpu_loss()
     }
 
     /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Session::keep_photos`] says so.
@@ -132,32 +140,32 @@ impl Session {
     /// How an image lies in the model's input.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for an unknown id.
+    /// [`Error::Argument`](Error::Argument) for an unknown id.
     pub fn geometry(&self, id: ImageId) -> Result<&Geometry> {
         Ok(&self.backbone.image(id)?.geometry)
     }
 
-    /// How an image lies in the input that gave a map of that many cells: that of the class-specific forms, or the model's.
+    /// How an image lies in the input of that width and height, which gave a map of it ([`Map::input_size`]): the model's, or that
+    /// of the class-specific forms.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for an unknown id.
-    pub fn geometry_of_map(&self, id: ImageId, width: usize, height: usize) -> Result<&Geometry> {
+    /// [`Error::Argument`](Error::Argument) for an unknown id, or if no such input of the image is there.
+    pub fn geometry_of_input(&self, id: ImageId, size: (u32, u32)) -> Result<&Geometry> {
         let image = self.backbone.image(id)?;
-        let stride = self.model().manifest().input.stride.max(1);
-        // A finer map has so many cells in place of each.
-        let fits = |g: &Geometry| {
-            let (w, h) = g.input_size();
-            let (w, h) = ((w as usize / stride).max(1), (h as usize / stride).max(1));
-            width.is_multiple_of(w) && (h * (width / w)) == height
-        };
-        let second = image.cell_geometry();
-        Ok(if fits(second) && !fits(&image.geometry) { second } else { &image.geometry })
+        let geometries = [&image.geometry, image.cell_geometry()];
+        geometries.into_iter().find(|geometry| geometry.input_size() == size).ok_or_else(|| {
+            let (width, height) = size;
+            Error::argument(
+                "map",
+                format!("it is of an input of {width} x {height}, which {:?} does not have", image.name),
+            )
+        })
     }
 
     /// The name an image was added under.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for an unknown id.
+    /// [`Error::Argument`](Error::Argument) for an unknown id.
     pub fn image_name(&self, id: ImageId) -> Result<&str> {
         Ok(&self.backbone.image(id)?.name)
     }
@@ -176,17 +184,26 @@ impl Session {
     /// token: the model's own embedding.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for an unknown id or an option out of range,
-    /// [`Error::Target`](crate::Error::Target) for an unknown layer; the engine's errors.
+    /// [`Error::Argument`](Error::Argument) for an unknown id or an option out of range,
+    /// [`Error::Target`](Error::Target) for an unknown layer; the engine's errors.
     pub async fn embed_as(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
         explain::embed(&mut self.backbone, id, options).await
+    }
+
+    /// The form for who has chosen none, for so many classes: what page, module and command line begin with. The statistics of a
+    /// model count as soon as its description names them, before they are loaded.
+    pub fn usual_form(&self, classes: usize) -> Form {
+        let model = self.model();
+        let named = model.manifest().class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some());
+        let has_mean = model.mean_embedding(&model.manifest().target).is_some();
+        Form::usual(classes, named || self.statistics().is_some(), has_mean)
     }
 
     /// Runs whatever an explanation with these options needs of one image, so that a caller can show progress image by image.
     /// Gives the milliseconds it took; `None` if everything was there.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for an unknown id; the engine's errors.
+    /// [`Error::Argument`](Error::Argument) for an unknown id; the engine's errors.
     pub async fn prepare(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Option<f64>> {
         explain::prepare(&mut self.backbone, id, options).await
     }
@@ -217,8 +234,8 @@ impl Session {
     /// The same, with a say in which images may be learned from.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for unknown images, a class without supports or a choice that does not
-    /// apply; [`Error::Target`](crate::Error::Target) for an unknown layer; the engine's errors. A lost GPU is recovered from.
+    /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports or a choice that does not
+    /// apply; [`Error::Target`](Error::Target) for an unknown layer; the engine's errors. A lost GPU is recovered from.
     pub async fn explain_request(&mut self, request: &Request<'_>) -> Result<Explanation> {
         explain::explain(&mut self.backbone, &mut self.given, request).await
     }
@@ -230,8 +247,8 @@ impl Session {
     /// is that layer or one before it.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for unknown images, a class without supports, an unknown label, a layer that the score does not
-    /// depend on, or a method that does not apply; [`Error::Cancelled`](crate::Error::Cancelled) if `watch` said no; [`Error::Target`](crate::Error::Target) for an
+    /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports, an unknown label, a layer that the score does not
+    /// depend on, or a method that does not apply; [`Error::Cancelled`](Error::Cancelled) if `watch` said no; [`Error::Target`](Error::Target) for an
     /// unknown layer; the engine's errors.
     ///
     /// ```no_run
@@ -293,8 +310,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::explain`]; [`Error::Argument`](crate::Error::Argument) for a choice under which the similarity is not a sum over pairs of
-    /// cells of the two images; [`Error::TooLarge`](crate::Error::TooLarge) for a layer with too many cells.
+    /// As [`Session::explain`]; [`Error::Argument`](Error::Argument) for a choice under which the similarity is not a sum over pairs of
+    /// cells of the two images; [`Error::TooLarge`](Error::TooLarge) for a layer with too many cells.
     pub async fn where_to_where(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<CellPairs> {
         explain::where_to_where(&mut self.backbone, a, b, options).await
     }
@@ -364,7 +381,7 @@ impl Session {
     /// is kept.
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for an unknown id or sums over other layers; the engine's errors.
+    /// [`Error::Argument`](Error::Argument) for an unknown id or sums over other layers; the engine's errors.
     pub async fn count_cells(&mut self, id: ImageId, sums: &mut Accumulator) -> Result<()> {
         let layers = self.model().cell_look().layers;
         let work = async |b: &mut Backbone| b.cell_activations(id).await;

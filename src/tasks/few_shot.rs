@@ -48,7 +48,7 @@ choice!(Centre, "center", {
         "arXiv 1703.05175", "";
     Model: "model", "The model's mean",
         "What many unlabelled images have in common is subtracted first.",
-        "arXiv 1911.04623 (SimpleShot), CL2N", "Needs a model whose model.json has a mean embedding.";
+        "arXiv 1911.04623 (SimpleShot), CL2N", "Needs a model whose model.json has a mean embedding.", needs [Mean];
     Supports: "supports", "Your classes' mean",
         "What your support images have in common is subtracted first.",
         "arXiv 1911.04623 (SimpleShot), CL2N, with the supports as the base set", "";

@@ -59,7 +59,7 @@ impl Lens {
     /// forms: [{explanation, energy, own, hits, auc}]}`. `side` 0 is the smallest that holds all.
     pub async fn mosaic(&mut self, classes: JsValue, options: Array, side: usize) -> JsResult<Object> {
         let classes = self::classes(&classes)?;
-        let options = options.iter().map(|one| explain_options(&one)).collect::<JsResult<Vec<_>>>()?;
+        let options = options.iter().map(|options| explain_options(&options)).collect::<JsResult<Vec<_>>>()?;
         let side = (side > 0).then_some(side);
         let found = self.session.mosaic(&classes, side, &options).await.map_err(to_error)?;
         let (width, height) = found.photo.size();
@@ -76,15 +76,19 @@ impl Lens {
         set(&result, "notes", convert::array(&found.notes))?;
         let forms = Array::new();
         for form in &found.forms {
-            let one = Object::new();
-            set(&one, "explanation", explanation(&self.session, &form.explanation)?)?;
+            let object = Object::new();
+            set(&object, "explanation", explanation(&self.session, &form.explanation)?)?;
             let shares =
                 |share: &Option<Vec<f64>>| share.as_ref().map_or(JsValue::NULL, |s| convert::numbers(s).into());
-            set(&one, "energy", form.energy.iter().map(shares).collect::<Array>())?;
-            set(&one, "own", form.own.iter().map(|&own| own.map_or(JsValue::NULL, JsValue::from)).collect::<Array>())?;
-            set(&one, "hits", form.hits.iter().map(|&hit| JsValue::from(hit)).collect::<Array>())?;
-            set(&one, "auc", convert::numbers(&form.auc))?;
-            forms.push(&one.into());
+            set(&object, "energy", form.energy.iter().map(shares).collect::<Array>())?;
+            set(
+                &object,
+                "own",
+                form.own.iter().map(|&own| own.map_or(JsValue::NULL, JsValue::from)).collect::<Array>(),
+            )?;
+            set(&object, "hits", form.hits.iter().map(|&hit| JsValue::from(hit)).collect::<Array>())?;
+            set(&object, "auc", convert::numbers(&form.auc))?;
+            forms.push(&object.into());
         }
         set(&result, "forms", forms)?;
         Ok(result)

@@ -9,9 +9,16 @@ use crate::session::catalogue_json;
 
 #[wasm_bindgen]
 impl Lens {
-    /// Every option of an explanation with its values: `[{kind, label, sentence, input, values, default}]`.
+    /// Every option of an explanation with its values: `[{kind, label, sentence, input, values, default, group, ofModel, applies}]`, as
+    /// [`crate::explain::CatalogueEntry`] has them.
     pub fn choices(&self) -> JsResult<JsValue> {
         js_sys::JSON::parse(&catalogue_json())
+    }
+
+    /// The name of the form for who has chosen none, for so many classes.
+    #[wasm_bindgen(js_name = usualForm)]
+    pub fn usual_form(&self, classes: usize) -> String {
+        self.session.usual_form(classes).name().into()
     }
 
     /// Takes a projection head from the bytes of a `.safetensors` file, for the choice `head: "file"`, and says what it is; without bytes

@@ -118,7 +118,7 @@ pub(super) struct RenderOptions {
     pub threshold: f32,
 }
 
-/// `{width, height, colormap, mode, opacity, threshold}`; opacity 1 unless told otherwise, for the page fades it itself.
+/// `{width, height, colormap, mode, opacity, threshold}`; opacity is 1 by default, since the page fades it itself.
 pub(super) fn render_options(value: &JsValue) -> JsResult<RenderOptions> {
     let input: RenderInput = parse(value, "options")?;
     let (Some(width), Some(height)) = (input.width, input.height) else {
@@ -230,10 +230,10 @@ fn layers(layers: &[LayerMaps]) -> JsResult<Array> {
             set(&map, "data", Float32Array::from(grid.data.as_slice()))?;
             maps.push(&map);
         }
-        let one = Object::new();
-        set(&one, "target", layer.target.as_str())?;
-        set(&one, "maps", maps)?;
-        result.push(&one);
+        let object = Object::new();
+        set(&object, "target", layer.target.as_str())?;
+        set(&object, "maps", maps)?;
+        result.push(&object);
     }
     Ok(result)
 }
@@ -257,6 +257,8 @@ pub(super) fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
     set(&result, "data", Float32Array::from(map.data.as_slice()))?;
     set(&result, "width", map.width as u32)?;
     set(&result, "height", map.height as u32)?;
+    let (width, height) = map.input_size();
+    set(&result, "input", [width, height].into_iter().map(JsValue::from).collect::<Array>())?;
     set(&result, "min", min)?;
     set(&result, "max", max)?;
     set(&result, "constant", explained.localisation.is_none())?;

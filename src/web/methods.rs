@@ -12,7 +12,7 @@ use crate::engine::LocalFuture;
 use crate::methods::Method;
 use crate::session::{Comparison, ImageId, Progress};
 
-/// Progress is told at most this often, in milliseconds: each time, messages are let in.
+/// Progress is reported at most this often, in milliseconds: each time, messages are let in.
 const PAUSE: u128 = 40;
 
 #[wasm_bindgen]

@@ -156,10 +156,19 @@ impl Lens {
         json(&result)
     }
 
-    /// Colours a map of an image: `options` is `{width, height, colormap, mode, opacity, threshold}`, the result
+    /// Colours a map of an image. `input` is the size `[width, height]` of the input that the map is of, as maps of explanations
+    /// have it; the model's own if there is none. `options` is `{width, height, colormap, mode, opacity, threshold}`, the result
     /// `{width, height, rgba, contour, box, peak}` with the last three in pixels of the photo.
-    pub fn render(&self, id: u32, map: &[f32], width: usize, height: usize, options: JsValue) -> JsResult<Object> {
-        let map = self.place(id, map, width, height)?;
+    pub fn render(
+        &self,
+        id: u32,
+        map: &[f32],
+        width: usize,
+        height: usize,
+        options: JsValue,
+        input: Option<Vec<u32>>,
+    ) -> JsResult<Object> {
+        let map = self.place(id, map, (width, height), input.as_deref())?;
         let options = convert::render_options(&options)?;
         let view = map.view().map_err(to_error)?;
         let rgba = overlay::render(&view, options.width, options.height, &options.style).map_err(to_error)?;
@@ -176,8 +185,21 @@ impl Lens {
 
     /// The raw value of a map at a point of the photo, or nothing where the model did not look.
     #[wasm_bindgen(js_name = valueAt)]
-    pub fn value_at(&self, id: u32, map: &[f32], width: usize, height: usize, x: f64, y: f64) -> JsResult<Option<f32>> {
-        let map = self.place(id, map, width, height)?;
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "JavaScript calls it, and an object would cost an allocation a pointer move"
+    )]
+    pub fn value_at(
+        &self,
+        id: u32,
+        map: &[f32],
+        width: usize,
+        height: usize,
+        x: f64,
+        y: f64,
+        input: Option<Vec<u32>>,
+    ) -> JsResult<Option<f32>> {
+        let map = self.place(id, map, (width, height), input.as_deref())?;
         Ok(map.view().map_err(to_error)?.value_at(x, y))
     }
 
@@ -186,8 +208,12 @@ impl Lens {
         object([("id", id.0), ("width", photo.width()), ("height", photo.height())])
     }
 
-    fn place(&self, id: u32, map: &[f32], width: usize, height: usize) -> JsResult<Map> {
-        let geometry = *self.session.geometry_of_map(ImageId(id), width, height).map_err(to_error)?;
-        Ok(Map { data: map.to_vec(), width, height, geometry })
+    fn place(&self, id: u32, map: &[f32], (width, height): (usize, usize), input: Option<&[u32]>) -> JsResult<Map> {
+        let id = ImageId(id);
+        let geometry = match input {
+            Some(&[width, height]) => self.session.geometry_of_input(id, (width, height)),
+            _ => self.session.geometry(id),
+        };
+        Ok(Map { data: map.to_vec(), width, height, geometry: *geometry.map_err(to_error)? })
     }
 }

@@ -181,6 +181,7 @@
  * @property {number} height
  * @property {number} min
  * @property {number} max
+ * @property {number[]} [input] width and height of the network's input that the map is of; the model's own if absent
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]

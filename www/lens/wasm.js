@@ -2,8 +2,9 @@
 // src/web is the other side.
 
 /**
- * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number, number,
- *   number] | null, peak: [number, number] | null, constant: boolean}} WasmMap
+ * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number,
+ *   number, number] | null,
+ *   peak: [number, number] | null, constant: boolean, input?: number[]}} WasmMap
  * @typedef {{id: number, width: number, height: number}} WasmImage
  * @typedef {{name: string, supports: number[]}} WasmClass
  *
@@ -57,11 +58,12 @@
  *   number}>} explainSupport
  * @property {(id: number, indices: Uint32Array, target?: string) => Promise<{width: number, height: number, data:
  *   Float32Array<ArrayBuffer>}>} channels
- * @property {(id: number, data: Float32Array, width: number, height: number, options: object) => {width: number,
- *   height: number, rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number,
- *   number] | null, peak: [number, number] | null}} render
- * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number) => number | null}
- *   valueAt
+ * @property {(id: number, data: Float32Array, width: number, height: number, options: object, input?:
+ *   number[]) => {width: number, height: number,
+ *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null,
+ *   peak: [number, number] | null}} render
+ * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number, input?:
+ *   number[]) => number | null} valueAt
  * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
  * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows:
  *   object[]}>} evaluateImage

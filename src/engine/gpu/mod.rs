@@ -119,8 +119,17 @@ impl GpuEngine {
     /// Loses the device and has the loss reported at once: for tests of what happens then.
     #[doc(hidden)]
     pub fn lose_device(&self) {
-        self.take_device_away();
-        self.context.device.health.report_lost("it was destroyed on request".into());
+        self.device_loss()();
+    }
+
+    /// The same at a moment of the caller's choice, while the engine is at work.
+    #[doc(hidden)]
+    pub fn device_loss(&self) -> Box<dyn Fn()> {
+        let context = self.context.clone();
+        Box::new(move || {
+            context.device.device.destroy();
+            context.device.health.report_lost("it was destroyed on request".into());
+        })
     }
 }
 

@@ -163,11 +163,12 @@ impl Gathered {
         let Some(tail) = &self.tail else {
             // The layer decides: pooling and similarity have closed forms.
             let maps = Maps::new(&self.activations)?;
-            let one = |class| Ok(pooling::gradient(&maps, self.pooling, &self.objective.gradient(values, class)?));
-            return Ok((classes.map(one).collect::<Result<_>>()?, 0));
+            let gradient_of =
+                |class| Ok(pooling::gradient(&maps, self.pooling, &self.objective.gradient(values, class)?));
+            return Ok((classes.map(gradient_of).collect::<Result<_>>()?, 0));
         };
         let trace = trace(tail, &self.activations, sides).await?;
-        let one = |class| {
+        let gradient_of = |class| {
             let slope = self.objective.gradient(values, class)?;
             let seed = match self.logits {
                 Some(_) => slope,
@@ -175,7 +176,7 @@ impl Gathered {
             };
             trace.gradient(&seed).map(Tensor::into_data)
         };
-        Ok((classes.map(one).collect::<Result<_>>()?, trace.bytes()))
+        Ok((classes.map(gradient_of).collect::<Result<_>>()?, trace.bytes()))
     }
 
     /// For each class the weights in which its score is linear in the pooled maps; empty if it is not.

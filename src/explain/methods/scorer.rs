@@ -30,11 +30,11 @@ impl<'a> ModelScorer<'a> {
         let tail = match &gathered.tail {
             Some(tail) if method == Method::AblationCam => {
                 // One output only: the rest of a classifier's last layer is not computed.
-                let one = match gathered.logits.as_deref() {
+                let selected = match gathered.logits.as_deref() {
                     Some(&[index]) => Some(tail.select(index)?),
                     _ => None,
                 };
-                let tail = one.as_ref().unwrap_or(tail);
+                let tail = selected.as_ref().unwrap_or(tail);
                 Some(CpuEngine::new().compile(tail.graph(), &[tail.output()])?)
             }
             _ => None,

@@ -36,7 +36,8 @@ choice!(HeadChoice, "head", {
     File: "file", "From a file",
         "A projection head from a .safetensors file, such as those of SimCLR, MoCo and BYOL.",
         "arXiv 2002.05709 (SimCLR), 2003.04297 (MoCo v2), 2006.07733 (BYOL)",
-        "Weights are carried back through activations by gradient times input; what is lost is shown as residual.";
+        "Weights are carried back through activations by gradient times input; what is lost is shown as residual.",
+        needs [Head];
     Whitening: "whitening", "Whitening (PCA)",
         "Directions in which your images vary a lot count less, so that rare differences count more.",
         "arXiv 1511.05879 (MAC); covariance with shrinkage (Ledoit and Wolf 2004)",
@@ -44,7 +45,7 @@ choice!(HeadChoice, "head", {
     Lda: "lda", "Discriminant analysis (LDA)",
         "Only the directions that tell your classes apart count.",
         "Fisher 1936, Rao 1948; covariance within classes with shrinkage",
-        "Learned from the support images; needs two classes.";
+        "Learned from the support images; needs two classes.", needs [Classes];
 });
 
 /// A transformation module: layers from pooled features to the embedding. Without layers it is the identity.

@@ -110,7 +110,7 @@ fn stem(path: &str) -> String {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_lowercase()
 }
 
-/// Reads boxes from annotation files, told by content: any number of Pascal VOC XML files, COCO JSON files, tables; and
+/// Reads boxes from annotation files, recognised by their content: any number of Pascal VOC XML files, COCO JSON files, tables; and
 /// `images.txt` with `bounding_boxes.txt` of CUB-200-2011 (with `image_class_labels.txt` and `classes.txt` for the labels).
 ///
 /// `files` are names (paths) and contents.
