@@ -625,6 +625,11 @@ export type EvaluateRequest = {
      */
     against?: number;
     /**
+     * of the draws: which photos support which, and among which other classes; 1 by default, as
+     * on the command line
+     */
+    seed?: number;
+    /**
      * share of a map's range from which a pixel counts as the object; 0.2 by default
      */
     threshold?: number;

@@ -250,6 +250,8 @@ const operations = {
 
   readBoxes: ({ files, paths }) => session().lens.readBoxes(files, paths),
 
+  episodes: ({ photos, seed, shots, against }) => session().lens.episodes(photos, seed, shots, against),
+
   async evaluateImage({ id, own, classes, boxes, options }) {
     const { lens, specific } = session();
     await specific.need((options.variants ?? []).map((/** @type {any} */ variant) => variant.options ?? {}));

@@ -122,8 +122,8 @@ impl References {
 }
 
 fn mean(row: &[Direction]) -> Direction {
-    if let [one] = row {
-        return one.clone();
+    if let [single] = row {
+        return single.clone();
     }
     let average = |value: &dyn Fn(&Direction) -> f64| row.iter().map(value).sum::<f64>() / row.len().max(1) as f64;
     let size = row.first().map_or(0, |d| d.values.len());

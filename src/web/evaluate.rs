@@ -10,6 +10,7 @@ use crate::image::Rect;
 use crate::metrics::boxes::{Annotated, read_boxes};
 use crate::metrics::{Bootstrap, MEASURES, Measure, Row, Summary, summarise};
 use crate::session::{EvaluateOptions, ImageId, Subject};
+use crate::tasks::episodes::{EpisodeSize, Labelled, Protocol};
 
 #[derive(Deserialize)]
 struct BoxFile {
@@ -23,6 +24,23 @@ struct Found<'a> {
     photos: Vec<Option<&'a Annotated>>,
     /// How many photos the files hold boxes of.
     annotated: usize,
+}
+
+/// Whom a photo is explained among.
+#[derive(Serialize)]
+struct Drawn<'a> {
+    /// The names of the classes.
+    classes: Vec<&'a str>,
+    /// The photos that support each class, by their place in what was given.
+    supports: Vec<Vec<usize>>,
+    /// Which of the classes is the photo's own.
+    own: usize,
+}
+
+#[derive(Serialize)]
+struct Episodes<'a> {
+    /// For each photo, its episode.
+    photos: Vec<Option<Drawn<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +66,20 @@ impl Lens {
         let boxes = read_boxes(&files).map_err(to_error)?;
         let photos = paths.iter().map(|path| boxes.of(path)).collect();
         json(&Found { photos, annotated: boxes.photos.len() })
+    }
+
+    /// Draws the episode of each photo (`[{class, name, content}]`), as `famlens evaluate` does with that seed and as many
+    /// supports and other classes: `{photos: [{classes, supports, own} | null]}`; null where a photo's class has no other.
+    pub fn episodes(&self, photos: JsValue, seed: u32, shots: usize, against: usize) -> JsResult<Object> {
+        let photos: Vec<Labelled> = parse(&photos, "photos")?;
+        let protocol = Protocol::new(&photos, u64::from(seed));
+        let drawn = |query: usize| {
+            let episode = protocol.episode(query, EpisodeSize { shots, against })?;
+            let own = episode.classes.iter().position(|&class| Some(class) == protocol.class_of(query))?;
+            let classes = episode.classes.iter().map(|&class| protocol.classes()[class].as_str()).collect();
+            Some(Drawn { classes, supports: episode.supports, own })
+        };
+        json(&Episodes { photos: (0..photos.len()).map(drawn).collect() })
     }
 
     /// Explains an image under every variant and measures it: `boxes` is `[[x0, y0, x1, y1]]` in photo pixels, `options` is

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::common::{self, root};
-use crate::program::{folder, stdout};
+use crate::program::{folder, stdout, text};
 
 fn evaluate(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_famlens"));
@@ -120,6 +120,54 @@ fn a_folder_becomes_rows_aggregates_and_a_report_and_a_second_run_measures_nothi
     let after = results(&out);
     assert_eq!(after["rows"].as_array().map(|r| r.len()), Some(rows.len() + 8 + 8 + 8));
     assert_eq!(mean(&after, "localisation", "fam", "iou"), mean(&found, "localisation", "fam", "iou"));
+}
+
+/// Photos of the page's examples, with their boxes, and the rows that `tests/web/suites/evaluate.test.mjs` expects of the
+/// page: both draw the same supports and measure the same. `FAMLENS_GOLDENS=write` writes the rows anew.
+#[test]
+fn the_page_and_the_command_line_measure_the_same() {
+    let images = folder("evaluate-examples");
+    let path = root("tests/goldens/evaluate/rows.json");
+    let mut golden: Value = serde_json::from_slice(&common::bytes(&path)).expect("JSON");
+    let mut boxes = String::new();
+    for photo in golden["photos"].as_array().expect("photos") {
+        let [file, path] = ["file", "path"].map(|key| photo[key].as_str().expect("a name"));
+        let target = images.join(path);
+        fs::create_dir_all(target.parent().expect("a folder")).expect("a folder");
+        fs::copy(root("www/examples").join(file), target).expect("an example");
+        if let Some(sides) = photo["box"].as_array() {
+            let sides: Vec<String> = sides.iter().map(ToString::to_string).collect();
+            boxes += &format!("{path}\t{}\n", sides.join("\t"));
+        }
+    }
+    fs::write(images.join("boxes.tsv"), boxes).expect("written");
+    let shots = golden["shots"].to_string();
+    let args =
+        ["--images", text(&images), "--shots", &shots, "--form", "fam", "--episodes", "5", "--ways", "2", "--json"];
+    let found: Value = serde_json::from_str(&stdout(&evaluate(&args))).expect("JSON");
+    let rows = found["rows"].as_array().expect("rows").iter().filter(|row| row["variant"] == "fam");
+    let measures = ["correct", "wrong", "energy"];
+    let row = |row: &Value| {
+        let values = measures.iter().filter_map(|name| Some((name.to_string(), row["values"].get(*name)?.clone())));
+        let values: serde_json::Map<String, Value> = values.collect();
+        serde_json::json!({ "table": row["table"], "image": row["image"], "values": values })
+    };
+    let rows: Vec<Value> = rows.map(row).collect();
+    if std::env::var("FAMLENS_GOLDENS").is_ok_and(|how| how == "write") {
+        golden["rows"] = rows.into();
+        let text = serde_json::to_string_pretty(&golden).expect("JSON");
+        fs::write(&path, format!("{text}\n")).expect("written");
+        return;
+    }
+    let expected = golden["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), expected.len());
+    for (row, expected) in rows.iter().zip(expected) {
+        assert_eq!((&row["table"], &row["image"]), (&expected["table"], &expected["image"]));
+        for (name, value) in expected["values"].as_object().expect("values") {
+            let [found, value] = [&row["values"][name], value].map(|v| v.as_f64().expect("a number"));
+            assert!((found - value).abs() < 2e-3, "{}, {name}: {found} is not {value}", row["image"]);
+        }
+    }
 }
 
 #[test]

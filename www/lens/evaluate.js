@@ -1,6 +1,8 @@
-// Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. The
-// figures are the wasm's; this gives it one photo after the other, so that a page can show how far it is and stop it.
+// Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. Which
+// photos support which, and the figures, are the wasm's, which draws and measures as `famlens evaluate` does; this gives
+// it one photo after the other, so that a page can show how far it is and stop it.
 
+import { sha256 } from "./digest.js";
 import { LensError, bounded } from "./errors.js";
 import { FEW, Pool, isOfWorker, poolSize, sendable } from "./pool.js";
 import { isHandle } from "./sources.js";
@@ -10,8 +12,14 @@ import { isHandle } from "./sources.js";
  * @import { PoolWorker } from "./pool.js"
  * @import { CallOptions, ExplainOptions, ImageLike, LensImage } from "./types.js"
  *
- * A photo that could be opened: its number in the lens, its class, and what a worker can be sent.
- * @typedef {{id: number, at: number, path: string, boxes: Box[], source: Blob | string | null}} Known
+ * A photo that could be opened: its number in the lens, and what a worker can be sent.
+ * @typedef {{id: number, path: string, source: Blob | string | null}} Known
+ *
+ * A photo that is measured: its boxes, and the classes that it is explained among.
+ * @typedef {Known & {boxes: Box[], episode: Episode | null}} Query
+ *
+ * The classes that a photo is explained among, each with the places of its supports, and which is the photo's own.
+ * @typedef {{classes: string[], supports: number[][], own: number}} Episode
  */
 
 /** @typedef {[number, number, number, number]} Box left, top, right and bottom in pixels of the photo */
@@ -31,6 +39,8 @@ import { isHandle } from "./sources.js";
  *   first one. FAM by default
  * @property {number} [shots] how many other photos of each class are its supports; 5 by default
  * @property {number} [against] how many other classes are in each explanation; 19 by default
+ * @property {number} [seed] of the draws: which photos support which, and among which other classes; 1 by default, as
+ *   on the command line
  * @property {number} [threshold] share of a map's range from which a pixel counts as the object; 0.2 by default
  * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null}
  *   [faithfulness] takes dozens of passes a photo and variant
@@ -96,10 +106,21 @@ export function evaluate(lens, request) {
  * @returns {Promise<Evaluation>}
  */
 async function measureAll(lens, request) {
-  const { shots = 5, against = 19, signal } = request;
-  const all = request.classes.flatMap(({ name, photos }, at) =>
-    photos.map(photo => ({ ...photo, at, name, path: pathOf(photo) })),
+  const { shots = 5, against = 19, seed = 1, signal } = request;
+  const all = request.classes.flatMap(({ name, photos }) =>
+    photos.map(photo => ({ ...photo, name, path: pathOf(photo) })),
   );
+  // Which other classes are taken depends on the photo's content, and on nothing where all of them are.
+  const everyClass = request.classes.length - 1 <= against;
+  const labelled = await Promise.all(
+    all.map(async ({ name, path, image }) => ({
+      class: name,
+      name: path,
+      content: everyClass || !(image instanceof Blob) ? path : ((await sha256(await image.arrayBuffer())) ?? path),
+    })),
+  );
+  /** @type {{photos: (Episode | null)[]}} */
+  const { photos: episodes } = await lens.ask("episodes", { photos: labelled, seed, shots, against }, { signal });
   const files = request.boxes ?? [];
   const annotated =
     files.length > 0
@@ -115,20 +136,19 @@ async function measureAll(lens, request) {
 
   /** @type {Evaluation["skipped"]} */
   const skipped = [];
-  /** @type {Known[]} */
-  const known = [];
+  /** The photos that could be opened, by their place. @type {Map<number, Known>} */
+  const known = new Map();
+  /** @type {Query[]} */
+  const queries = [];
   for (const [index, photo] of all.entries()) {
     signal?.throwIfAborted();
     try {
       const handle = await lens.open(photo.image, { name: photo.path, signal });
+      const source = isHandle(photo.image) ? null : sendable(photo.image);
+      const entry = { id: handle.id, path: photo.path, source };
+      known.set(index, entry);
       const boxes = photo.boxes ?? fitted(annotated[index], photo.name, handle);
-      known.push({
-        id: handle.id,
-        at: photo.at,
-        path: photo.path,
-        boxes,
-        source: isHandle(photo.image) ? null : sendable(photo.image),
-      });
+      queries.push({ ...entry, boxes, episode: episodes[index] });
     } catch (reason) {
       signal?.throwIfAborted();
       skipped.push({ photo: photo.path, reason: messageOf(reason) });
@@ -140,7 +160,7 @@ async function measureAll(lens, request) {
     threshold: request.threshold,
     faithfulness: request.faithfulness ?? undefined,
   };
-  const pool = new Pool(lens, workersFor(lens, request.workers, known));
+  const pool = new Pool(lens, workersFor(lens, request.workers, [...known.values()]));
   const end = () => pool.end();
   signal?.addEventListener("abort", end, { once: true });
   /**
@@ -152,13 +172,8 @@ async function measureAll(lens, request) {
   const begun = performance.now();
   /** @param {number} place */
   const measure = async place => {
-    const photo = known[place];
-    const others = request.classes.map((_, at) => at).filter(at => at !== photo.at);
-    const chosen = [photo.at, ...others.slice(0, against)].sort((a, b) => a - b);
-    const classes = chosen
-      .map(at => ({ at, name: request.classes[at].name, supports: supportsOf(known, at, photo.id, shots) }))
-      .filter(({ supports }) => supports.length > 0);
-    const own = classes.findIndex(({ at }) => at === photo.at);
+    const photo = queries[place];
+    const { classes, own } = among(photo.episode, known);
     if (own < 0) found[place] = { reason: "Its class has no other photo to compare it with." };
     else {
       try {
@@ -173,15 +188,15 @@ async function measureAll(lens, request) {
       }
     }
     done += 1;
-    const secondsLeft = ((performance.now() - begun) / 1000 / done) * (known.length - done);
-    request.onProgress?.({ done, total: known.length, secondsLeft });
+    const secondsLeft = ((performance.now() - begun) / 1000 / done) * (queries.length - done);
+    request.onProgress?.({ done, total: queries.length, secondsLeft });
   };
   try {
     // The first one alone, for what it says of the options.
-    if (known.length > 0) await measure(0);
+    if (queries.length > 0) await measure(0);
     let next = 1;
     const work = async () => {
-      while (next < known.length && !signal?.aborted) await measure(next++);
+      while (next < queries.length && !signal?.aborted) await measure(next++);
     };
     await Promise.all(Array.from({ length: pool.width }, work));
     signal?.throwIfAborted();
@@ -191,7 +206,7 @@ async function measureAll(lens, request) {
   }
   const rows = found.flatMap(one => ("rows" in one ? one.rows : []));
   skipped.push(
-    ...found.flatMap((one, place) => ("reason" in one ? [{ photo: known[place].path, reason: one.reason }] : [])),
+    ...found.flatMap((one, place) => ("reason" in one ? [{ photo: queries[place].path, reason: one.reason }] : [])),
   );
   return { rows, skipped, ...(await lens.ask("summarise", { rows }, { signal })) };
 }
@@ -218,7 +233,7 @@ const opened = new WeakMap();
  * The rows of one photo, by the next worker that is free or, without a pool, by the lens.
  * @param {Lens} lens
  * @param {Pool} pool
- * @param {Known} photo
+ * @param {Query} photo
  * @param {number} own
  * @param {{name: string, supports: Known[]}[]} classes
  * @param {object} options
@@ -276,14 +291,18 @@ function pathOf({ path, image }) {
 const messageOf = reason => (reason instanceof Error ? reason.message : String(reason));
 
 /**
- * The first photos of a class without the query.
- * @param {Known[]} known
- * @param {number} at
- * @param {number} query
- * @param {number} shots
+ * The classes of an episode, each with its supports, without supports that could not be opened and classes that are left
+ * without; `own` is -1 if the photo's own class is.
+ * @param {Episode | null} episode
+ * @param {Map<number, Known>} known
  */
-const supportsOf = (known, at, query, shots) =>
-  known.filter(photo => photo.at === at && photo.id !== query).slice(0, shots);
+function among(episode, known) {
+  const own = episode?.classes[episode.own];
+  const classes = (episode?.classes ?? [])
+    .map((name, at) => ({ name, supports: episode?.supports[at].flatMap(place => known.get(place) ?? []) ?? [] }))
+    .filter(({ supports }) => supports.length > 0);
+  return { classes, own: classes.findIndex(({ name }) => name === own) };
+}
 
 /**
  * The boxes that count, in pixels of the photo as it is: those of the class where they say so, none that is marked as

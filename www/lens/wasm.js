@@ -65,6 +65,8 @@
  * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number, input?:
  *   number[]) => number | null} valueAt
  * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes
+ * @property {(photos: {class: string, name: string, content: string}[], seed: number, shots: number, against: number)
+ *   => object} episodes
  * @property {(id: number, own: number, classes: WasmClass[], boxes: number[][], options: object) => Promise<{rows:
  *   object[]}>} evaluateImage
  * @property {(rows: object[], bootstrap?: object) => object} summarise

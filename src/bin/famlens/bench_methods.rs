@@ -122,11 +122,11 @@ fn measure(
         let mut best: Option<Row> = None;
         for _ in 0..args.runs {
             reset_peak_memory();
-            let found = methods::compare(&mut session, query, &classes, &[method], &options)?;
+            let comparison = methods::compare(&mut session, query, &classes, &[method], &options)?;
             let process_bytes = peak_memory();
-            let Some(cost) = found.methods.first().map(|m| m.cost) else { continue };
+            let Some(cost) = comparison.methods.first().map(|m| m.cost) else { continue };
             // What the shared parts took when they were first run is replaced by a warm forward pass.
-            let shared = cost.milliseconds - cost.own - found.forward_milliseconds;
+            let shared = cost.milliseconds - cost.own - comparison.forward_milliseconds;
             let row = Row {
                 model: name.clone(),
                 size,
@@ -183,12 +183,13 @@ fn peak_memory() -> Option<u64> {
 /// The growth of each method over the sizes; none with fewer than two.
 fn fit(rows: &[Row], chosen: &[Method]) -> Vec<Growth> {
     let growth = |method: &Method| {
-        let own: Vec<&Row> = rows.iter().filter(|r| r.method == method.name()).collect();
+        let of_method: Vec<&Row> = rows.iter().filter(|r| r.method == method.name()).collect();
         let pixels = |r: &Row| (r.size * r.size) as f64;
-        let slope =
-            |value: &dyn Fn(&Row) -> f64| exponent(&own.iter().map(|r| (pixels(r), value(r))).collect::<Vec<_>>());
+        let slope = |value: &dyn Fn(&Row) -> f64| {
+            exponent(&of_method.iter().map(|r| (pixels(r), value(r))).collect::<Vec<_>>())
+        };
         let (time, memory) = (slope(&|r| r.milliseconds)?, slope(&|r| r.bytes as f64)?);
-        Some(Growth { model: own.first()?.model.clone(), method: method.name(), time, memory })
+        Some(Growth { model: of_method.first()?.model.clone(), method: method.name(), time, memory })
     };
     chosen.iter().filter_map(growth).collect()
 }

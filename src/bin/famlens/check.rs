@@ -59,8 +59,8 @@ fn print(check: &SupportCheck) {
     for image in &check.images {
         match (image.predicted, image.margin) {
             (Some(predicted), Some(margin)) if predicted != image.class => {
-                let [own, other] = [&check.classes[image.class], &check.classes[predicted]];
-                say!("{} is among {own:?} and looks more like {other:?} (by {:.4})", shown(&image.name), -margin);
+                let [class, other] = [&check.classes[image.class], &check.classes[predicted]];
+                say!("{} is among {class:?} and looks more like {other:?} (by {:.4})", shown(&image.name), -margin);
             }
             _ => {}
         }

@@ -35,22 +35,22 @@ pub fn read(folder: &Path) -> Result<Option<Gallery>> {
         let text = String::from_utf8(files::read(&table)?).map_err(|e| files::file_error(&table, e))?;
         pair(folder, &text)
     };
-    let mut found = look();
+    let mut gallery = look();
     for _ in 1..LOOKS {
-        if found.is_err() {
+        if gallery.is_err() {
             thread::sleep(Duration::from_millis(5));
-            found = look();
+            gallery = look();
         }
     }
-    found.map(Some)
+    gallery.map(Some)
 }
 
 /// The gallery of a table, with the array of the folder that belongs to it.
 fn pair(folder: &Path, table: &str) -> Result<Gallery> {
     let array = folder.join(ARRAY);
-    let own = array.exists().then(|| array.clone());
+    let current = array.exists().then(|| array.clone());
     let mut refused = None;
-    for path in own.into_iter().chain(named(folder, checksum_in)) {
+    for path in current.into_iter().chain(named(folder, checksum_in)) {
         match files::read(&path).and_then(|npy| Gallery::from_files(&npy, table)) {
             Ok(gallery) => return Ok(gallery),
             Err(error) => _ = refused.get_or_insert(error),
@@ -122,8 +122,8 @@ pub fn content(bytes: &[u8]) -> String {
 pub fn locate(folder: &Path, name: &str) -> Result<PathBuf> {
     let given = PathBuf::from(name);
     let beside = folder.parent().map(|parent| parent.join(name));
-    let found = std::iter::once(given).chain(beside).find(|path| path.is_file());
-    found.ok_or_else(|| Error::File {
+    let photo = std::iter::once(given).chain(beside).find(|path| path.is_file());
+    photo.ok_or_else(|| Error::File {
         path: name.into(),
         reason: "it is not there; run famlens search where famlens index was run".into(),
     })

@@ -136,7 +136,7 @@ fn known(args: &Args, origin: &Origin) -> Result<Known> {
             note!("{}; the gallery is replaced", shown(&error.to_string()));
             return Ok(Known::new());
         }
-        found => found?,
+        gallery => gallery?,
     };
     let Some(old) = old else { return Ok(Known::new()) };
     let row =
@@ -145,10 +145,10 @@ fn known(args: &Args, origin: &Origin) -> Result<Known> {
 }
 
 /// The gallery that was found, if it can be added to.
-fn existing(folder: &Path, found: Result<Option<Gallery>>, origin: &Origin) -> Result<Option<Gallery>> {
+fn existing(folder: &Path, gallery: Result<Option<Gallery>>, origin: &Origin) -> Result<Option<Gallery>> {
     let advice = "another folder for --out keeps both, and --replace makes this one anew";
     let advised = |error: Error| files::file_error(folder, format!("{error}; {advice}"));
-    let gallery = found.map_err(advised)?;
+    let gallery = gallery.map_err(advised)?;
     gallery.as_ref().map_or(Ok(()), |old| old.origin().check(origin)).map_err(advised)?;
     Ok(gallery)
 }
@@ -218,7 +218,7 @@ struct Collector<'a> {
     origin: &'a Origin,
     bar: ProgressBar,
     /// What was embedded or known, by its place in the list.
-    found: Vec<Option<Embedded>>,
+    rows: Vec<Option<Embedded>>,
     /// The rows that this run has added to the gallery.
     added: HashSet<Key>,
     embedded: usize,
@@ -244,7 +244,7 @@ impl<'a> Collector<'a> {
             args,
             origin,
             bar,
-            found: vec![None; count],
+            rows: vec![None; count],
             added: HashSet::new(),
             embedded: 0,
             skipped: 0,
@@ -266,7 +266,7 @@ impl<'a> Collector<'a> {
                 Ok((item, embedding, was_known)) => {
                     self.embedded += usize::from(!was_known);
                     self.unsaved += usize::from(!was_known);
-                    self.found[place] = Some((item, embedding));
+                    self.rows[place] = Some((item, embedding));
                 }
                 Err(error) => {
                     self.skipped += 1;
@@ -282,7 +282,7 @@ impl<'a> Collector<'a> {
     }
 
     fn finish(mut self) -> Result<Done> {
-        if self.found.iter().all(Option::is_none) {
+        if self.rows.iter().all(Option::is_none) {
             self.bar.finish_and_clear();
             return Err(Error::argument("images", "none of them could be read"));
         }
@@ -296,7 +296,7 @@ impl<'a> Collector<'a> {
     fn save(&mut self, last: bool) -> Result<usize> {
         let start = Instant::now();
         let (args, origin) = (self.args, self.origin);
-        let (found, added) = (&self.found, &mut self.added);
+        let (rows, added) = (&self.rows, &mut self.added);
         let gallery = gallery::commit(&args.out, |current| {
             let current = match existing(&args.out, current, origin) {
                 Err(_) if args.replace => None,
@@ -305,13 +305,13 @@ impl<'a> Collector<'a> {
             let mut merged = current.unwrap_or_else(|| Gallery::new(origin.clone()));
             // Own rows are put back in the order of the list, in which they were not done.
             merged.retain(|item| !added.contains(&key(item)));
-            merge(&mut merged, found.iter().flatten(), added, &args.out)?;
+            merge(&mut merged, rows.iter().flatten(), added, &args.out)?;
             Ok(merged)
         })?;
         (self.saved, self.save_took, self.unsaved) = (Instant::now(), start.elapsed(), 0);
-        let done = self.found.iter().flatten().count();
+        let done = self.rows.iter().flatten().count();
         match self.bar.is_hidden() {
-            true => note!("saved {done} of {}", self.found.len()),
+            true => note!("saved {done} of {}", self.rows.len()),
             false => self.bar.set_message(format!("{done} saved")),
         }
         Ok(gallery.len())

@@ -61,23 +61,23 @@ pub fn run(args: &Args) -> Result<()> {
         block_on(session.calibrate(query))?;
     }
     let options = args.options.options(None);
-    let found = match args.methods.as_slice() {
+    let comparison = match args.methods.as_slice() {
         [] => usual(&mut session, query, &classes, &options)?,
         named => compare(&mut session, query, &classes, named, &options)?,
     };
     let class = match &args.class {
-        None => found.predicted,
-        Some(name) => found.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
-            let names: Vec<_> = found.classes.iter().map(|c| c.name.as_str()).collect();
+        None => comparison.predicted,
+        Some(name) => comparison.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
+            let names: Vec<_> = comparison.classes.iter().map(|c| c.name.as_str()).collect();
             Error::argument("--for", format!("{name:?} is not one of {}", names.join(", ")))
         })?,
     };
     if let Some(path) = &args.out {
-        write_sheet(path, &photo, &found, class)?;
+        write_sheet(path, &photo, &comparison, class)?;
     }
     match args.json {
-        true => terminal::print_json(as_json(&found, class)),
-        false => print_table(&found, class),
+        true => terminal::print_json(as_json(&comparison, class)),
+        false => print_table(&comparison, class),
     }
     Ok(())
 }
@@ -120,18 +120,18 @@ pub fn compare(
         shown.set_position(progress.done as u64);
         Box::pin(std::future::ready(true))
     };
-    let found = block_on(session.compare_methods(query, classes, methods, options, &mut watch));
+    let comparison = block_on(session.compare_methods(query, classes, methods, options, &mut watch));
     bar.finish_and_clear();
-    found
+    comparison
 }
 
-fn print_table(found: &Comparison, explained: usize) {
-    for class in &found.classes {
-        say!("{:<24} {} {:.4}", shown(&class.name), found.score, class.score);
+fn print_table(comparison: &Comparison, explained: usize) {
+    for class in &comparison.classes {
+        say!("{:<24} {} {:.4}", shown(&class.name), comparison.score, class.score);
     }
-    say!("\nmaps of {:?} at {}, on the {}", found.classes[explained].name, found.layer, found.engine);
+    say!("\nmaps of {:?} at {}, on the {}", comparison.classes[explained].name, comparison.layer, comparison.engine);
     say!("{:<14} {:>9} {:>8} {:>6} {:>9} {:>9}  box", "method", "ms", "forward", "tail", "backward", "MiB");
-    for result in &found.methods {
+    for result in &comparison.methods {
         let cost = &result.cost;
         let bounds = result.maps[explained].localisation.as_ref().map_or_else(
             || "none: the map is constant".to_owned(),
@@ -146,13 +146,13 @@ fn print_table(found: &Comparison, explained: usize) {
         let name = result.method.name();
         say!("{name:<14} {:>9.2} {forward:>8} {tail:>6} {backward:>9} {mebibytes:>9.2}  {bounds}", cost.milliseconds);
     }
-    for note in found.methods.iter().flat_map(|m| &m.notes) {
+    for note in comparison.methods.iter().flat_map(|m| &m.notes) {
         say!("{note}");
     }
 }
 
-fn as_json(found: &Comparison, shown: usize) -> serde_json::Value {
-    let methods = found.methods.iter().map(|result| {
+fn as_json(comparison: &Comparison, shown: usize) -> serde_json::Value {
+    let methods = comparison.methods.iter().map(|result| {
         let explained = &result.maps[shown];
         let located = explained.localisation.as_ref();
         json!({
@@ -165,12 +165,12 @@ fn as_json(found: &Comparison, shown: usize) -> serde_json::Value {
         })
     });
     json!({
-        "score": found.score,
-        "classes": found.classes,
-        "predicted": found.classes[found.predicted].name,
-        "explained": found.classes[shown].name,
-        "layer": found.layer,
-        "engine": found.engine,
+        "score": comparison.score,
+        "classes": comparison.classes,
+        "predicted": comparison.classes[comparison.predicted].name,
+        "explained": comparison.classes[shown].name,
+        "layer": comparison.layer,
+        "engine": comparison.engine,
         "methods": methods.collect::<Vec<_>>(),
     })
 }
@@ -179,9 +179,9 @@ fn as_json(found: &Comparison, shown: usize) -> serde_json::Value {
 const SHEET_HEIGHT: u32 = 240;
 
 /// The photo, then its overlay by each method, side by side.
-fn write_sheet(path: &Path, photo: &Photo, found: &Comparison, shown: usize) -> Result<()> {
+fn write_sheet(path: &Path, photo: &Photo, comparison: &Comparison, shown: usize) -> Result<()> {
     let mut pictures = vec![photo.clone()];
-    for result in &found.methods {
+    for result in &comparison.methods {
         pictures.push(overlay::compose(photo, &result.maps[shown].map.view()?, &Style::default())?);
     }
     // Of a strip, only so much fits on a sheet.
@@ -191,7 +191,7 @@ fn write_sheet(path: &Path, photo: &Photo, found: &Comparison, shown: usize) -> 
     let rows = (0..SHEET_HEIGHT as usize).flat_map(|y| small.iter().flat_map(move |p| &p[y * row..][..row]));
     let sheet = Photo::from_rgb(width * small.len() as u32, SHEET_HEIGHT, rows.copied().collect())?;
     files::write(path, &encode_png(&sheet)?)?;
-    let names: Vec<_> = found.methods.iter().map(|m| m.method.name()).collect();
+    let names: Vec<_> = comparison.methods.iter().map(|m| m.method.name()).collect();
     note!("wrote {}: the photo, {}", shown_path(path), names.join(", "));
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::terminal::shown;
 /// `{"classes", "predicted", "form", "score", "notes", "map", "box", "peak", "timings", "engine"}`; box and peak in pixels of the photo.
 pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<String> {
     let explained = &explanation.maps[shown];
-    let found = explained.localisation.as_ref();
+    let localisation = explained.localisation.as_ref();
     let value = json!({
         "classes": explanation.classes,
         "predicted": explanation.classes[explanation.predicted].name,
@@ -20,8 +20,8 @@ pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<Strin
         "score": explanation.score,
         "notes": explanation.notes,
         "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
-        "box": found.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
-        "peak": found.map(|l| l.peak),
+        "box": localisation.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
+        "peak": localisation.map(|l| l.peak),
         "passes": explanation.passes,
         "timings": explanation.timings,
         "engine": explanation.engine,
@@ -43,8 +43,8 @@ pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
     }
     let name = &explanation.classes[explained].name;
     match explanation.maps[explained].localisation.as_ref() {
-        Some(found) => {
-            let ([x, y], b) = (found.peak, found.bounds);
+        Some(localisation) => {
+            let ([x, y], b) = (localisation.peak, localisation.bounds);
             let corners = format!("({:.0}, {:.0}) to ({:.0}, {:.0})", b.x0, b.y0, b.x1, b.y1);
             let _ = writeln!(text, "map of {name:?}: peak at ({x:.0}, {y:.0}), box {corners}");
         }

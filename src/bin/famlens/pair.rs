@@ -117,7 +117,7 @@ fn pair_json(
     notes: &[&String],
 ) -> serde_json::Value {
     let side = |side: &Side, explained: &ExplainedMap| {
-        let found = explained.localisation.as_ref();
+        let localisation = explained.localisation.as_ref();
         json!({
             "name": side.name,
             "width": side.photo.width(),
@@ -125,8 +125,8 @@ fn pair_json(
             "seed": side.view.map(|(seed, _)| seed),
             "view": side.view.map(|(_, view)| view),
             "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
-            "box": found.map(|l| l.bounds),
-            "peak": found.map(|l| l.peak),
+            "box": localisation.map(|l| l.bounds),
+            "peak": localisation.map(|l| l.peak),
         })
     };
     json!({
@@ -147,7 +147,7 @@ fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: Option<&CellPair
     say!("{}: {:.4}", pair.a.score, pair.similarity());
     for (side, explained) in sides.iter().zip([&pair.a.maps[0], &pair.b.maps[0]]) {
         let place = match &explained.localisation {
-            Some(found) => format!("strongest at ({:.0}, {:.0})", found.peak[0], found.peak[1]),
+            Some(localisation) => format!("strongest at ({:.0}, {:.0})", localisation.peak[0], localisation.peak[1]),
             None => "its map is the same everywhere, so it points at nothing".into(),
         };
         say!("{}: {place}", shown(&side.name));

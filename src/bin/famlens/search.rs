@@ -103,10 +103,10 @@ fn explain(
     files::create_folder(folder)?;
     let mut all = Vec::new();
     for (rank, hit) in hits.iter().enumerate() {
-        let found = gallery::locate(&args.gallery, &gallery.items()[hit.index].name)
+        let opened = gallery::locate(&args.gallery, &gallery.items()[hit.index].name)
             .and_then(|path| Ok((files::photo(&path)?, path)));
-        let (other, path) = match found {
-            Ok(found) => found,
+        let (other, path) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 terminal::complain(format_args!("no maps: {error}"));
                 all.push(Value::Null);

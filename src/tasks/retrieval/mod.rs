@@ -44,8 +44,8 @@ impl Origin {
             ("pooling", &self.pooling, &other.pooling),
             ("channels", &channels[0], &channels[1]),
         ];
-        let differences = parts.into_iter().filter(|(_, own, new)| own != new);
-        let differences: Vec<_> = differences.map(|(what, own, new)| format!("{what} {own} (now {new})")).collect();
+        let differences = parts.into_iter().filter(|(_, made, now)| made != now);
+        let differences: Vec<_> = differences.map(|(what, made, now)| format!("{what} {made} (now {now})")).collect();
         if differences.is_empty() {
             return Ok(());
         }

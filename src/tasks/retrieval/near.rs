@@ -98,18 +98,18 @@ impl DuplicateSearch {
     /// if all of them are.
     #[inline]
     fn bounded(&self, block: usize, image: usize) -> Option<[f32; LANES]> {
-        let (own, lane) = (image / LANES, image % LANES);
+        let (block_of_image, lane) = (image / LANES, image % LANES);
         let (coordinates, tails) = (&self.blocks[block], &self.tails[block]);
         let mut needed = [self.rule.confirmed.min(self.rule.cosine); LANES];
         let mut products = [0f32; LANES];
         let mut from = 0;
         for (level, to) in LEVELS.into_iter().enumerate() {
-            for (x, values) in self.blocks[own][from..to].iter().zip(&coordinates[from..to]) {
+            for (x, values) in self.blocks[block_of_image][from..to].iter().zip(&coordinates[from..to]) {
                 let x = x[lane];
                 products.iter_mut().zip(values).for_each(|(p, v)| *p += x * v);
             }
             from = to;
-            let tail = self.tails[own][level][lane];
+            let tail = self.tails[block_of_image][level][lane];
             let mut some = false;
             for ((needed, product), t) in needed.iter_mut().zip(&products).zip(&tails[level]) {
                 let within = product + tail * t + MARGIN >= *needed;
@@ -122,7 +122,7 @@ impl DuplicateSearch {
             if level == 0 {
                 // Only now, for counting bits takes as long as a level.
                 for (needed, picture) in needed.iter_mut().zip(&self.pictures[block]) {
-                    *needed = needed.max(self.rule.needed(self.pictures[own][lane], *picture));
+                    *needed = needed.max(self.rule.needed(self.pictures[block_of_image][lane], *picture));
                 }
             }
         }
@@ -184,9 +184,9 @@ fn directions(gallery: &Gallery) -> Vec<Vec<f32>> {
         .step_by(step)
         .filter_map(|i| Some(gallery.embedding(i)?.iter().map(|v| v * gallery.inverse_norms[i]).collect()))
         .collect();
-    let mut found = orthonormal(sample.iter().step_by(sample.len().div_ceil(COORDINATES).max(1)).cloned());
+    let mut basis = orthonormal(sample.iter().step_by(sample.len().div_ceil(COORDINATES).max(1)).cloned());
     for _ in 0..ROUNDS {
-        found = orthonormal(found.into_iter().map(|direction| {
+        basis = orthonormal(basis.into_iter().map(|direction| {
             let mut next = vec![0f32; direction.len()];
             for row in &sample {
                 let along = dot(row, &direction);
@@ -195,25 +195,25 @@ fn directions(gallery: &Gallery) -> Vec<Vec<f32>> {
             next
         }));
     }
-    found
+    basis
 }
 
 /// Gram and Schmidt's, twice for rounding; what depends on the rows before is left out.
 fn orthonormal(rows: impl Iterator<Item = Vec<f32>>) -> Vec<Vec<f32>> {
-    let mut found: Vec<Vec<f32>> = Vec::new();
+    let mut basis: Vec<Vec<f32>> = Vec::new();
     for mut row in rows {
         let before = crate::fam::norm(&row);
         for _ in 0..2 {
-            for other in &found {
+            for other in &basis {
                 let along = dot(other, &row);
                 row.iter_mut().zip(other).for_each(|(x, o)| *x -= along * o);
             }
         }
         let length = crate::fam::norm(&row);
-        if length > 1e-4 * before && found.len() < COORDINATES {
+        if length > 1e-4 * before && basis.len() < COORDINATES {
             row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-            found.push(row);
+            basis.push(row);
         }
     }
-    found
+    basis
 }

@@ -54,6 +54,33 @@ test("the example photos are measured, with intervals, floors and files of every
   assert.ok(Math.abs(told.mean - mean) < 1e-6 && told.low < mean && mean < told.high);
 });
 
+test("the figures are those of the command line on the same photos", async () => {
+  lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
+  const golden = JSON.parse(await readFile(new URL("../../goldens/evaluate/rows.json", import.meta.url), "utf8"));
+  const { rows } = await lens.page.evaluate(async ({ photos, shots }) => {
+    const { evaluate } = await import(new URL("www/famlens.js", location.href).href);
+    const names = [...new Set(photos.map(photo => photo.class))];
+    // The order in which photos and classes come changes nothing.
+    const classes = names.reverse().map(name => ({
+      name,
+      photos: photos
+        .filter(photo => photo.class === name)
+        .reverse()
+        .map(({ file, path, box }) => ({
+          image: new URL(`www/examples/${file}`, location.href).href,
+          path,
+          boxes: box ? [box] : [],
+        })),
+    }));
+    return evaluate(window.famlens.lens, { classes, shots, workers: 0 });
+  }, golden);
+  for (const { table, image, values } of golden.rows) {
+    const row = rows.find(row => row.table === table && row.image === image && row.variant === "fam");
+    for (const [name, value] of Object.entries(values))
+      assert.ok(Math.abs(row.values[name] - value) < 2e-3, `${image} ${name}: ${row.values[name]} is not ${value}`);
+  }
+});
+
 test("a run that is stopped says so and can be started again", async () => {
   await show();
   const run = page.getByTestId("evaluate-run");

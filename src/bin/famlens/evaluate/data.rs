@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use famlens::image::Rect;
 use famlens::metrics::boxes::{Annotated, Boxes, read_boxes};
+use famlens::tasks::episodes::{Labelled, Protocol};
 use famlens::{Error, Result};
 use sha2::{Digest, Sha256};
 
-use crate::files;
+use crate::{files, gallery};
 
 /// One photo of a class.
 pub struct Item {
@@ -16,8 +17,8 @@ pub struct Item {
     /// The path below the folder of images, with `/`.
     pub name: String,
     pub class: usize,
-    /// Of the file's bytes.
-    pub hash: String,
+    /// SHA-256 of the file's bytes.
+    pub content: String,
     pub boxes: Vec<Rect>,
     /// Width and height that the boxes are for, where the annotation says so.
     pub size: Option<[u32; 2]>,
@@ -27,15 +28,11 @@ pub struct Item {
 pub struct Data {
     pub classes: Vec<String>,
     pub items: Vec<Item>,
-    /// For each class, its photos in an order drawn from the seed: the first ones are the supports.
-    pub order: Vec<Vec<usize>>,
+    /// Draws which photos support which.
+    pub protocol: Protocol,
     /// What was left out and why.
     pub skipped: Vec<String>,
-    seed: u64,
 }
-
-/// The classes of one explanation, each with its supports.
-pub type Episode = Vec<(usize, Vec<usize>)>;
 
 pub struct Source<'a> {
     pub images: &'a Path,
@@ -68,16 +65,16 @@ impl Data {
             if !source.classes.is_empty() && !source.classes.contains(&class) {
                 continue;
             }
-            let hash = match files::read_photo(&path) {
-                Ok(bytes) => hash(&[&bytes]),
+            let content = match files::read_photo(&path) {
+                Ok(bytes) => gallery::content(&bytes),
                 Err(error) => {
                     skipped.push(error.to_string());
                     continue;
                 }
             };
-            let (found, size) = (objects(annotated, &class), annotated.and_then(|a| a.size));
+            let (boxes, size) = (objects(annotated, &class), annotated.and_then(|a| a.size));
             let mask = source.masks.and_then(|folder| mask_of(folder, &name));
-            groups.entry(class).or_default().push(Item { path, name, class: 0, hash, boxes: found, size, mask });
+            groups.entry(class).or_default().push(Item { path, name, class: 0, content, boxes, size, mask });
         }
         if let Some(missing) = source.classes.iter().find(|class| !groups.contains_key(*class)) {
             return Err(Error::argument("--classes", format!("there are no photos of {missing:?}")));
@@ -92,49 +89,15 @@ impl Data {
         if loose > 0 {
             skipped.push(format!("{loose} photos lie in no class's folder and have no boxes of one class"));
         }
-        let mut data = Self { classes: Vec::new(), items: Vec::new(), order: Vec::new(), skipped, seed: source.seed };
+        let (mut classes, mut items, mut labelled) = (Vec::new(), Vec::new(), Vec::new());
         for (class, (name, group)) in groups.into_iter().enumerate() {
-            let mut order: Vec<usize> = (data.items.len()..data.items.len() + group.len()).collect();
-            // By class, so that a class more or less does not change the others' supports.
-            fastrand::Rng::with_seed(source.seed ^ seed_of(&name)).shuffle(&mut order);
-            data.items.extend(group.into_iter().map(|item| Item { class, ..item }));
-            data.order.push(order);
-            data.classes.push(name);
+            let label =
+                |item: &Item| Labelled { class: name.clone(), name: item.name.clone(), content: item.content.clone() };
+            labelled.extend(group.iter().map(label));
+            items.extend(group.into_iter().map(|item| Item { class, ..item }));
+            classes.push(name);
         }
-        Ok(data)
-    }
-
-    /// The first `shots` photos of a class that are not among `except`.
-    pub fn supports(&self, class: usize, shots: usize, except: usize) -> Vec<usize> {
-        self.order[class].iter().copied().filter(|&item| item != except).take(shots).collect()
-    }
-
-    /// The classes that a query is explained among: its own and at most `against` others.
-    pub fn episode(&self, query: usize, shots: usize, against: usize) -> Option<Episode> {
-        let own = self.items[query].class;
-        let mut others: Vec<usize> = (0..self.classes.len()).filter(|&class| class != own).collect();
-        if others.len() > against {
-            fastrand::Rng::with_seed(self.seed ^ seed_of(&self.items[query].hash)).shuffle(&mut others);
-            others.truncate(against);
-        }
-        others.push(own);
-        others.sort_unstable();
-        let with_supports = others.into_iter().map(|class| (class, self.supports(class, shots, query)));
-        let classes: Episode = with_supports.filter(|(_, supports)| !supports.is_empty()).collect();
-        classes.iter().any(|(class, _)| *class == own).then_some(classes)
-    }
-
-    /// One photo of each of `tiles` classes, the same for the same index.
-    pub fn mosaic(&self, index: usize, tiles: usize) -> Option<Vec<usize>> {
-        let mut able: Vec<usize> = (0..self.classes.len()).filter(|&class| self.order[class].len() > 1).collect();
-        if able.len() < tiles {
-            return None;
-        }
-        let mut random =
-            fastrand::Rng::with_seed(self.seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ tiles as u64);
-        random.shuffle(&mut able);
-        able.truncate(tiles);
-        Some(able.into_iter().map(|class| self.order[class][random.usize(..self.order[class].len())]).collect())
+        Ok(Self { classes, items, protocol: Protocol::new(&labelled, source.seed), skipped })
     }
 }
 
@@ -155,8 +118,9 @@ fn class_of(name: &str, annotated: Option<&Annotated>) -> Option<String> {
 /// The boxes that count: those of the class where they say so, else all; none that is marked as difficult.
 fn objects(annotated: Option<&Annotated>, class: &str) -> Vec<Rect> {
     let all: Vec<_> = annotated.map_or(&[][..], |a| &a.objects).iter().filter(|object| !object.difficult).collect();
-    let own: Vec<Rect> = all.iter().filter(|object| object.label.as_deref() == Some(class)).map(|o| o.bounds).collect();
-    if own.is_empty() { all.iter().map(|object| object.bounds).collect() } else { own }
+    let of_class: Vec<Rect> =
+        all.iter().filter(|object| object.label.as_deref() == Some(class)).map(|o| o.bounds).collect();
+    if of_class.is_empty() { all.iter().map(|object| object.bounds).collect() } else { of_class }
 }
 
 /// A mask of the photo's name, ending in `.png`, at the same place below the folder of masks or directly in it.
@@ -177,9 +141,9 @@ fn annotation_files(path: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         return cub.iter().filter(|path| path.is_file()).map(|path| read(path)).collect();
     }
     for endings in [&["xml"][..], &["json", "tsv", "csv", "txt"]] {
-        let found = files::with_endings(path, endings)?.or_tell();
-        if !found.is_empty() {
-            return found.iter().map(|path| read(path)).collect();
+        let annotations = files::with_endings(path, endings)?.or_tell();
+        if !annotations.is_empty() {
+            return annotations.iter().map(|path| read(path)).collect();
         }
     }
     let reason = "the folder holds no VOC XML, COCO JSON, table, or CUB's images.txt with bounding_boxes.txt";
@@ -194,8 +158,4 @@ pub fn hash(parts: &[&[u8]]) -> String {
         hasher.update(part);
     }
     hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn seed_of(text: &str) -> u64 {
-    hash(&[text.as_bytes()]).bytes().fold(0, |seed: u64, byte| seed.rotate_left(5) ^ u64::from(byte))
 }

@@ -136,8 +136,8 @@ fn means(table: &Table<'_>) -> Markup {
             thead { tr { th {} @for name in &table.measures { th { (label(name)) } } th { "n" } } }
             tbody { @for line in &table.lines { tr {
                 td { (title(line)) }
-                @for name in &table.measures { td { @if let Some(found) = line.values.get(*name) { (percent(found)) } } }
-                td { (line.values.values().map(|found| found.n).max().unwrap_or(0)) }
+                @for name in &table.measures { td { @if let Some(interval) = line.values.get(*name) { (percent(interval)) } } }
+                td { (line.values.values().map(|interval| interval.n).max().unwrap_or(0)) }
             } } }
         } }
     }
@@ -168,23 +168,23 @@ fn plot(table: &Table<'_>, measure: &str) -> Markup {
                 line x1=(x(tick)) x2=(x(tick)) y1="0" y2=(height - 24.0) stroke="#ddd" {}
                 text x=(x(tick)) y=(height - 8.0) text-anchor="middle" { (format!("{:.0} %", tick * 100.0)) }
             }
-            @for (at, (name, found)) in lines.iter().enumerate() {
+            @for (at, (name, interval)) in lines.iter().enumerate() {
                 @let y = ROW * (at as f64 + 0.5);
                 text x="0" y=(y + 4.0) { (name) }
-                line x1=(x(found.low)) x2=(x(found.high)) y1=(y) y2=(y) stroke="#2563a8" stroke-width="3" {}
-                circle cx=(x(found.mean)) cy=(y) r="5" fill="#2563a8" { title { (percent(found)) } }
+                line x1=(x(interval.low)) x2=(x(interval.high)) y1=(y) y2=(y) stroke="#2563a8" stroke-width="3" {}
+                circle cx=(x(interval.mean)) cy=(y) r="5" fill="#2563a8" { title { (percent(interval)) } }
             }
         }
     }
 }
 
 fn differences(report: &Report) -> Markup {
-    let cell = |found: &Paired| {
-        let d = found.difference;
+    let cell = |paired: &Paired| {
+        let d = paired.difference;
         // An interval without 0 tells the two apart.
-        let told = d.low > 0.0 || d.high < 0.0;
+        let differs = d.low > 0.0 || d.high < 0.0;
         let text = percent(&d);
-        html! { @if told { b { (text) } } @else { (text) } }
+        html! { @if differs { b { (text) } } @else { (text) } }
     };
     html! {
         @if !report.summary.differences.is_empty() {
@@ -195,7 +195,7 @@ fn differences(report: &Report) -> Markup {
             h3 { (d.variant) " less " (d.baseline) ": " (d.table) " (" (d.setting) ")" }
             div class="scroll" { table {
                 thead { tr { th {} @for name in d.values.keys() { th { (label(name)) } } } }
-                tbody { tr { td { "difference" } @for found in d.values.values() { td { (cell(found)) } } } }
+                tbody { tr { td { "difference" } @for paired in d.values.values() { td { (cell(paired)) } } } }
             } }
         }
     }

@@ -165,7 +165,7 @@ pub fn run(args: Args) -> Result<()> {
     let rows: Vec<Row> = plan.rows(&store);
     let bootstrap = Bootstrap { seed: args.seed, ..Bootstrap::default() };
     let mut summary = summarise(&rows, &bootstrap)?;
-    let episodes = accuracy::Episodes { ways: &args.ways, shots: args.shots, count: args.episodes, seed: args.seed };
+    let draws = accuracy::Draws { ways: &args.ways, shots: args.shots, count: args.episodes };
     let mut accuracy = Vec::new();
     for setting in plan.settings() {
         let model = plan.model()?;
@@ -174,7 +174,7 @@ pub fn run(args: Args) -> Result<()> {
             &data,
             &plan.embeddings(setting, &store),
             mean,
-            &episodes,
+            &draws,
             &setting.name(),
             &bootstrap,
         )?);
@@ -197,7 +197,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn check(args: &Args, data: &Data) -> Result<()> {
-    if args.shots == 0 || !data.order.iter().any(|photos| photos.len() > args.shots.min(1)) {
+    if args.shots == 0 || !(0..data.classes.len()).any(|class| data.protocol.members(class).len() > args.shots.min(1)) {
         let reason = format!(
             "{} photos in {} classes do not make a class with {} supports and a query",
             data.items.len(),

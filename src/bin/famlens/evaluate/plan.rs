@@ -6,6 +6,7 @@ use famlens::Result;
 use famlens::image::Geometry;
 use famlens::metrics::Row;
 use famlens::session::{EvaluateOptions, InputSpec, Map, Model};
+use famlens::tasks::episodes::{Episode, EpisodeSize};
 use serde_json::json;
 
 use super::data::{Data, hash};
@@ -17,9 +18,9 @@ pub struct Planner<'a> {
     args: &'a Args,
     pub data: &'a Data,
     options: &'a EvaluateOptions,
-    /// Of the model's files.
     /// Another build may measure other figures.
     program_hash: String,
+    /// Of the model's files.
     model_hash: String,
     model_name: String,
     input: InputSpec,
@@ -31,8 +32,8 @@ impl<'a> Planner<'a> {
     pub fn new(args: &'a Args, data: &'a Data, options: &'a EvaluateOptions) -> Result<Self> {
         let (json, onnx) = files::model_files(args.model.as_deref())?;
         let model = Model::new(&json, &onnx)?;
-        let own = model.manifest().input.geometry;
-        let geometries = if args.geometries.is_empty() { vec![own] } else { args.geometries.clone() };
+        let default_geometry = model.manifest().input.geometry;
+        let geometries = if args.geometries.is_empty() { vec![default_geometry] } else { args.geometries.clone() };
         let settings = geometries.into_iter().map(|geometry| Setting { geometry, random_layers: 0 }).collect();
         let (model_hash, model_name) = (hash(&[json.as_bytes(), &onnx]), model.manifest().name.clone());
         let program = std::env::current_exe().map_err(|e| files::file_error(Path::new("famlens"), e))?;
@@ -77,10 +78,10 @@ impl<'a> Planner<'a> {
                     jobs.push(Job { setting, kind: Kind::Photo { item, floors, embedding }, variants });
                 }
             }
-            for (side, index, items) in self.mosaics() {
-                let variants = self.missing(store, |variant| self.mosaic_key(setting, side, &items, variant));
+            for (side, index, episode) in self.mosaics() {
+                let variants = self.missing(store, |variant| self.mosaic_key(setting, side, &episode, variant));
                 if !variants.is_empty() {
-                    jobs.push(Job { setting, kind: Kind::Mosaic { index, side, items }, variants });
+                    jobs.push(Job { setting, kind: Kind::Mosaic { index, side, episode }, variants });
                 }
             }
         }
@@ -121,7 +122,7 @@ impl<'a> Planner<'a> {
             }
             keys.extend((0..self.data.items.len()).map(|item| self.floors_key(setting, item)));
             for variant in variants.clone() {
-                keys.extend(self.mosaics().map(|(side, _, items)| self.mosaic_key(setting, side, &items, variant)));
+                keys.extend(self.mosaics().map(|(side, _, episode)| self.mosaic_key(setting, side, &episode, variant)));
             }
         }
         for setting in self.random_settings() {
@@ -162,11 +163,11 @@ impl<'a> Planner<'a> {
         self.settings().flat_map(of)
     }
 
-    /// Side, index and photos of every mosaic.
-    fn mosaics(&self) -> impl Iterator<Item = (usize, usize, Vec<usize>)> {
-        let of = move |side: usize| {
-            (0..self.args.mosaics).filter_map(move |index| Some((side, index, self.data.mosaic(index, side * side)?)))
-        };
+    /// Side, index and episode of every mosaic.
+    fn mosaics(&self) -> impl Iterator<Item = (usize, usize, Episode)> {
+        let drawn = move |side: usize, index: usize| self.data.protocol.mosaic(index, side * side, self.args.shots);
+        let of =
+            move |side: usize| (0..self.args.mosaics).filter_map(move |index| Some((side, index, drawn(side, index)?)));
         [2, 3].into_iter().flat_map(of)
     }
 
@@ -176,7 +177,7 @@ impl<'a> Planner<'a> {
     }
 
     fn embedding_key(&self, setting: Setting, item: usize) -> String {
-        self.key(setting, &json!(["embedding", self.data.items[item].hash]))
+        self.key(setting, &json!(["embedding", self.data.items[item].content]))
     }
 
     fn floors_key(&self, setting: Setting, item: usize) -> String {
@@ -186,7 +187,7 @@ impl<'a> Planner<'a> {
             &json!([
                 "floors",
                 known.name,
-                known.hash,
+                known.content,
                 known.boxes,
                 known.size,
                 self.mask(item),
@@ -197,13 +198,13 @@ impl<'a> Planner<'a> {
 
     fn photo_key(&self, setting: Setting, item: usize, variant: usize) -> String {
         let (known, chosen) = (&self.data.items[item], &self.options.variants[variant]);
-        let episode = self.data.episode(item, self.args.shots, self.args.against);
-        let supports = episode.map(|e| e.iter().map(|(class, items)| self.supports(*class, items)).collect::<Vec<_>>());
+        let size = EpisodeSize { shots: self.args.shots, against: self.args.against };
+        let supports = self.data.protocol.episode(item, size).map(|episode| self.supports(&episode));
         let first = variant == 0;
         let what = json!([
             "photo",
             known.name,
-            known.hash,
+            known.content,
             known.boxes,
             known.size,
             self.mask(item),
@@ -216,19 +217,18 @@ impl<'a> Planner<'a> {
         self.key(setting, &what)
     }
 
-    fn mosaic_key(&self, setting: Setting, side: usize, items: &[usize], variant: usize) -> String {
-        let tile = |&item: &usize| {
-            let known = &self.data.items[item];
-            let supports = self.data.supports(known.class, self.args.shots, item);
-            json!([known.hash, self.supports(known.class, &supports)])
-        };
-        let tiles: Vec<_> = items.iter().map(tile).collect();
-        self.key(setting, &json!(["mosaic", side, tiles, self.options.variants[variant]]))
+    fn mosaic_key(&self, setting: Setting, side: usize, episode: &Episode, variant: usize) -> String {
+        let tiles: Vec<&str> = episode.queries.iter().map(|&item| self.data.items[item].content.as_str()).collect();
+        self.key(setting, &json!(["mosaic", side, tiles, self.supports(episode), self.options.variants[variant]]))
     }
 
-    fn supports(&self, class: usize, items: &[usize]) -> serde_json::Value {
-        let hashes: Vec<&str> = items.iter().map(|&item| self.data.items[item].hash.as_str()).collect();
-        json!([self.data.classes[class], hashes])
+    /// The classes of an episode, each with the contents of its supports.
+    fn supports(&self, episode: &Episode) -> serde_json::Value {
+        let class = |(&class, supports): (&usize, &Vec<usize>)| {
+            let contents: Vec<&str> = supports.iter().map(|&item| self.data.items[item].content.as_str()).collect();
+            json!([self.data.classes[class], contents])
+        };
+        episode.classes.iter().zip(&episode.supports).map(class).collect()
     }
 
     fn mask(&self, item: usize) -> Option<String> {

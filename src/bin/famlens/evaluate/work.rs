@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use famlens::image::{GeometryMode, Photo, Rect, mosaic};
 use famlens::metrics::{Mask, Tiles};
 use famlens::session::{Class, EngineChoice, EvaluateOptions, ImageId, Model, Session, Subject, Variant};
+use famlens::tasks::episodes::{Episode, EpisodeSize};
 use famlens::{Error, Result};
 use pollster::block_on;
 
@@ -44,8 +45,8 @@ pub struct Job {
 pub enum Kind {
     /// A photo: its decision, its boxes, its faithfulness; the keys of its floors and its embedding where they are wanted.
     Photo { item: usize, floors: Option<String>, embedding: Option<String> },
-    /// A mosaic of these photos.
-    Mosaic { index: usize, side: usize, items: Vec<usize> },
+    /// A mosaic of the episode's queries.
+    Mosaic { index: usize, side: usize, episode: Episode },
     /// A photo under a randomised network, against its maps under the trained one.
     Random { item: usize, reference: Vec<Vec<f32>> },
 }
@@ -132,7 +133,7 @@ impl Worker<'_> {
             Kind::Photo { item, floors, embedding } => {
                 photo(self.plan, loaded, job, *item, floors.as_ref(), embedding.as_ref())
             }
-            Kind::Mosaic { index, side, items } => tiled(self.plan, loaded, job, *index, *side, items),
+            Kind::Mosaic { index, side, episode } => tiled(self.plan, loaded, job, *index, *side, episode),
             Kind::Random { item, reference } => random(self.plan, loaded, job, *item, reference),
         }
     }
@@ -158,20 +159,18 @@ impl Loaded {
     }
 
     /// The classes with their supports loaded, without supports that cannot be read and classes that are left without.
-    fn classes(&mut self, data: &Data, wanted: &[(usize, Vec<usize>)]) -> Vec<(usize, Class)> {
-        let load = |(class, supports): &(usize, Vec<usize>)| {
+    fn classes(&mut self, data: &Data, episode: &Episode) -> Vec<(usize, Class)> {
+        let load = |(&class, supports): (&usize, &Vec<usize>)| {
             let ids: Vec<ImageId> = supports.iter().filter_map(|&item| self.id(data, item)).collect();
-            (*class, Class::new(data.classes[*class].clone(), ids))
+            (class, Class::new(data.classes[class].clone(), ids))
         };
-        let loaded = wanted.iter().map(load).collect::<Vec<_>>();
+        let loaded = episode.classes.iter().zip(&episode.supports).map(load).collect::<Vec<_>>();
         loaded.into_iter().filter(|(_, class)| !class.supports.is_empty()).collect()
     }
 
     /// Keeps only the photos that support a class, so that memory does not grow with the number of queries.
     fn forget(&mut self, data: &Data, item: usize, shots: usize) {
-        let class = data.items[item].class;
-        // Without itself a class's first `shots + 1` photos may be asked for.
-        if !data.order[class].iter().take(shots + 1).any(|&support| support == item)
+        if !data.protocol.is_support(item, shots)
             && let Some(id) = self.ids.remove(&item)
         {
             self.session.remove_image(id);
@@ -183,7 +182,6 @@ impl Loaded {
     }
 }
 
-/// A query with the classes that it is explained among.
 /// One photo whose boxes or mask do not fit does not stop the others; it is listed.
 fn subject_or_bad(plan: &Plan<'_>, loaded: &mut Loaded, item: usize) -> Result<Option<(Subject, Vec<Class>)>> {
     match subject(plan, loaded, item) {
@@ -191,16 +189,18 @@ fn subject_or_bad(plan: &Plan<'_>, loaded: &mut Loaded, item: usize) -> Result<O
             loaded.bad.insert(item, error.to_string());
             Ok(None)
         }
-        found => found,
+        other => other,
     }
 }
 
+/// A query with the classes that it is explained among.
 fn subject(plan: &Plan<'_>, loaded: &mut Loaded, item: usize) -> Result<Option<(Subject, Vec<Class>)>> {
     let Some(image) = loaded.id(plan.data, item) else { return Ok(None) };
-    let Some(episode) = plan.data.episode(item, plan.shots, plan.against) else { return Ok(None) };
+    let size = EpisodeSize { shots: plan.shots, against: plan.against };
+    let Some(episode) = plan.data.protocol.episode(item, size) else { return Ok(None) };
     let classes = loaded.classes(plan.data, &episode);
-    let own = plan.data.items[item].class;
-    let Some(class) = classes.iter().position(|(class, _)| *class == own) else { return Ok(None) };
+    let own_class = plan.data.items[item].class;
+    let Some(class) = classes.iter().position(|(class, _)| *class == own_class) else { return Ok(None) };
     let known = &plan.data.items[item];
     let photo = loaded.session.geometry(image)?.photo_size();
     let boxes = fitted(known, photo)?;
@@ -232,8 +232,8 @@ fn photo(
         let values = block_on(loaded.session.embed(id))?.values.to_vec();
         entries.push(Entry { key: key.clone(), embedding: Some(values), ..Entry::default() });
     }
-    let found = subject_or_bad(plan, loaded, item)?;
-    if let Some((subject, classes)) = found.filter(|_| !job.variants.is_empty() || floors.is_some()) {
+    let query = subject_or_bad(plan, loaded, item)?;
+    if let Some((subject, classes)) = query.filter(|_| !job.variants.is_empty() || floors.is_some()) {
         let mut options = plan.options.clone();
         options.floors = floors.is_some();
         options.variants = job.variants.iter().map(|(at, _)| plan.options.variants[*at].clone()).collect();
@@ -241,16 +241,16 @@ fn photo(
             // The controls are those of the first variant.
             faithfulness.controls &= job.variants.first().is_some_and(|(at, _)| *at == 0);
         }
-        let found = block_on(loaded.session.evaluate_image(&subject, &classes, &job.setting.name(), &options))?;
-        for ((at, key), map) in job.variants.iter().zip(&found.maps) {
+        let evaluated = block_on(loaded.session.evaluate_image(&subject, &classes, &job.setting.name(), &options))?;
+        for ((at, key), map) in job.variants.iter().zip(&evaluated.maps) {
             let name = &plan.options.variants[*at].name;
-            let own = |variant: &str| variant == name || (*at == 0 && variant.starts_with("control: "));
-            let rows = found.rows.iter().filter(|row| own(&row.variant)).cloned().collect();
+            let belongs = |variant: &str| variant == name || (*at == 0 && variant.starts_with("control: "));
+            let rows = evaluated.rows.iter().filter(|row| belongs(&row.variant)).cloned().collect();
             let map = Some((map.width, map.height, map.data.clone()));
             entries.push(Entry { key: key.clone(), rows, map, ..Entry::default() });
         }
         if let Some(key) = floors {
-            let rows = found.rows.iter().filter(|row| row.variant.starts_with("floor: ")).cloned().collect();
+            let rows = evaluated.rows.iter().filter(|row| row.variant.starts_with("floor: ")).cloned().collect();
             entries.push(Entry { key: key.clone(), rows, ..Entry::default() });
         }
     }
@@ -267,19 +267,16 @@ fn tiled(
     job: &Job,
     index: usize,
     side: usize,
-    items: &[usize],
+    episode: &Episode,
 ) -> Result<Outcome> {
+    let items = &episode.queries;
     let photos: Result<Vec<Photo>> = items.iter().map(|&item| files::photo(&plan.data.items[item].path)).collect();
     let photos = match photos {
         Ok(photos) => photos,
         Err(error) => return Ok((Vec::new(), vec![error.to_string()])),
     };
     let tiled = mosaic(&photos.iter().collect::<Vec<_>>(), side, TILE, GeometryMode::Squash)?;
-    let wanted: Vec<(usize, Vec<usize>)> = items
-        .iter()
-        .map(|&item| (plan.data.items[item].class, plan.data.supports(plan.data.items[item].class, plan.shots, item)))
-        .collect();
-    let classes = loaded.classes(plan.data, &wanted);
+    let classes = loaded.classes(plan.data, episode);
     if classes.len() < items.len() {
         return Ok((Vec::new(), loaded.reasons()));
     }

@@ -52,9 +52,9 @@ pub fn photos_among(paths: &[PathBuf]) -> Result<Listing> {
     let mut all = Listing::default();
     for path in paths {
         if path.is_dir() {
-            let found = photos_in(path)?;
-            all.files.extend(found.files);
-            all.skipped.extend(found.skipped);
+            let listing = photos_in(path)?;
+            all.files.extend(listing.files);
+            all.skipped.extend(listing.skipped);
         } else {
             all.files.push(path.clone());
         }

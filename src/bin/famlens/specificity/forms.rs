@@ -41,7 +41,7 @@ fn spec(model: &Model, change: impl FnOnce(&mut ClassSpecificSpec)) -> Option<Cl
 
 pub fn variants(brief: bool) -> Vec<Variant> {
     let default = ExplainOptions::default;
-    let mut own = vec![
+    let mut ways = vec![
         way(PLAIN, Form::Faithful),
         way("centred, 224", Form::Centred),
         way("contrastive, 224", Form::Contrastive),
@@ -56,12 +56,12 @@ pub fn variants(brief: bool) -> Vec<Variant> {
         with("discriminative without class share", ExplainOptions { sharpness: 0.0, ..default() }),
     ];
     if !brief {
-        own.extend(ablation);
+        ways.extend(ablation);
         let finer = Finer { shifts: 2, ..Finer::default() };
-        own.push(with("discriminative, 320, 2 x 2 shifts", ExplainOptions { finer, ..default() }));
+        ways.push(with("discriminative, 320, 2 x 2 shifts", ExplainOptions { finer, ..default() }));
     }
     let mut all = vec![
-        Variant { name: "as shipped", change: Ok, ways: own },
+        Variant { name: "as shipped", change: Ok, ways },
         Variant {
             name: "plain at 320",
             change: |model| model.with_size(LARGE),

@@ -16,6 +16,7 @@ use famlens::image::{GeometryMode, Photo, Rect, mosaic};
 use famlens::metrics::boxes::{Boxes, read_boxes};
 use famlens::metrics::{Tiles, correlation, energy_in_boxes, iou, localise};
 use famlens::session::{Class, EngineChoice, ImageId, Session};
+use famlens::tasks::episodes::Episode;
 use famlens::{Error, Result};
 use indicatif::ProgressBar;
 use pollster::block_on;
@@ -82,13 +83,6 @@ struct Data {
     classes: Vec<usize>,
 }
 
-/// Four classes with supports and one photo each that is explained: a mosaic, or (with two classes) a boxed photo alone.
-struct Episode {
-    queries: Vec<usize>,
-    folders: Vec<usize>,
-    supports: Vec<Vec<usize>>,
-}
-
 /// Thresholds among which each half of the boxed photos chooses for the other half.
 const THRESHOLDS: [f32; 10] = [0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5];
 
@@ -147,20 +141,20 @@ fn load(args: &Args) -> Result<Data> {
     let bar = files::progress(by_folder.values().map(Vec::len).sum(), "photos read");
     let (mut items, mut folders, mut members) = (Vec::new(), Vec::new(), Vec::new());
     for (folder, (name, paths)) in by_folder.into_iter().enumerate() {
-        let mut own = Vec::new();
+        let mut member_ids = Vec::new();
         for path in paths {
             bar.inc(1);
             match files::photo(&path) {
                 Ok(photo) => {
-                    let found = boxes.of(&path.display().to_string()).and_then(|entry| entry.objects.first());
-                    own.push(items.len());
-                    items.push(Item { photo, folder, bounds: found.map(|object| object.bounds), path });
+                    let object = boxes.of(&path.display().to_string()).and_then(|entry| entry.objects.first());
+                    member_ids.push(items.len());
+                    items.push(Item { photo, folder, bounds: object.map(|object| object.bounds), path });
                 }
                 Err(error) => terminal::skipped(&bar, error),
             }
         }
         folders.push(name);
-        members.push(own);
+        members.push(member_ids);
     }
     bar.finish_and_clear();
     let wanted = |name: &String| match args.classes.is_empty() {
@@ -214,7 +208,7 @@ impl Data {
             let folders: Vec<usize> = queries.iter().map(|&q| self.items[q].folder).collect();
             let supports =
                 queries.iter().zip(&folders).map(|(&q, &f)| self.supports(f, q, shots, &mut random)).collect();
-            episodes.push(Episode { queries, folders, supports });
+            episodes.push(Episode { classes: folders, supports, queries });
         }
         episodes
     }
@@ -232,7 +226,7 @@ impl Data {
                 let others: Vec<usize> = able.iter().copied().filter(|&f| f != item.folder).collect();
                 let folders = vec![item.folder, others[random.usize(..others.len())]];
                 let supports = folders.iter().map(|&f| self.supports(f, query, shots, &mut random)).collect();
-                episodes.push(Episode { queries: vec![query], folders, supports });
+                episodes.push(Episode { classes: folders, supports, queries: vec![query] });
             }
         }
         episodes
@@ -259,15 +253,15 @@ fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Re
             |way: &Way| Scores { way: way.clone(), shots, mosaics: vec![], boxes: vec![], accuracy: vec![], ways };
         let mut scores: Vec<Scores> = variant.ways.iter().map(empty).collect();
         for episode in data.mosaics(shots, args.mosaics, args.seed) {
-            leave_out(&mut session, &sums, &episode.folders)?;
+            leave_out(&mut session, &sums, &episode.classes)?;
             let photos: Vec<&Photo> = episode.queries.iter().map(|&q| &data.items[q].photo).collect();
             let tiled = mosaic(&photos, 2, 320, GeometryMode::Squash)?;
             let query = session.add_image("mosaic", &tiled)?;
             let classes = classes(data, &episode, &ids);
             for scores in &mut scores {
                 bar.inc(1);
-                let found = block_on(session.explain(query, &classes, &scores.way.options))?;
-                for (k, explained) in found.maps.iter().enumerate() {
+                let explanation = block_on(session.explain(query, &classes, &scores.way.options))?;
+                for (k, explained) in explanation.maps.iter().enumerate() {
                     let tile = Tiles::square(2).measure(&explained.map.view()?)?;
                     scores.mosaics.push(Score {
                         photo: episode.queries[k],
@@ -282,12 +276,12 @@ fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Re
             session.remove_image(query);
         }
         for episode in data.boxed(shots, args.repeats, args.seed) {
-            leave_out(&mut session, &sums, &episode.folders)?;
+            leave_out(&mut session, &sums, &episode.classes)?;
             let (query, classes) = (episode.queries[0], classes(data, &episode, &ids));
             let Some(bounds) = data.items[query].bounds else { continue };
             for scores in &mut scores {
-                let found = block_on(session.explain(ids[query], &classes, &scores.way.options))?;
-                let view = found.maps[0].map.view()?;
+                let explanation = block_on(session.explain(ids[query], &classes, &scores.way.options))?;
+                let view = explanation.maps[0].map.view()?;
                 let mut score = Score { photo: query, ..Score::default() };
                 for threshold in THRESHOLDS {
                     score.iou.push(localise(&view, threshold)?.map_or(0.0, |l| iou(&l.bounds, &bounds)));
@@ -295,9 +289,9 @@ fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Re
                 let whole =
                     bounds.area() / f64::from(data.items[query].photo.width() * data.items[query].photo.height());
                 score.energy = energy_in_boxes(&view, &[bounds]).unwrap_or(whole);
-                let peak = found.maps[0].localisation.as_ref().map(|l| l.peak);
+                let peak = explanation.maps[0].localisation.as_ref().map(|l| l.peak);
                 score.hit = peak.map_or(whole, |[x, y]| f64::from(u8::from(bounds.contains(x, y))));
-                score.correlation = correlation(&found.maps[0].map.data, &found.maps[1].map.data);
+                score.correlation = correlation(&explanation.maps[0].map.data, &explanation.maps[1].map.data);
                 scores.boxes.push(score);
             }
         }
@@ -326,13 +320,13 @@ fn accuracy(
         let queries: Vec<usize> =
             folders.iter().map(|&f| data.members[f][random.usize(..data.members[f].len())]).collect();
         let supports = queries.iter().zip(&folders).map(|(&q, &f)| data.supports(f, q, shots, &mut random)).collect();
-        let episode = Episode { queries, folders, supports };
-        leave_out(session, sums, &episode.folders)?;
+        let episode = Episode { classes: folders, supports, queries };
+        leave_out(session, sums, &episode.classes)?;
         let classes = classes(data, &episode, ids);
         for (k, &query) in episode.queries.iter().enumerate() {
             for scores in scores.iter_mut() {
-                let found = block_on(session.explain(ids[query], &classes, &scores.way.options))?;
-                scores.accuracy.push((query, f64::from(u8::from(found.predicted == k))));
+                let explanation = block_on(session.explain(ids[query], &classes, &scores.way.options))?;
+                scores.accuracy.push((query, f64::from(u8::from(explanation.predicted == k))));
             }
         }
     }
@@ -343,14 +337,14 @@ fn classes(data: &Data, episode: &Episode, ids: &[ImageId]) -> Vec<Class> {
     let class = |(folder, supports): (&usize, &Vec<usize>)| {
         Class::new(data.folders[*folder].clone(), supports.iter().map(|&i| ids[i]).collect::<Vec<_>>())
     };
-    episode.folders.iter().zip(&episode.supports).map(class).collect()
+    episode.classes.iter().zip(&episode.supports).map(class).collect()
 }
 
 /// The statistics of every folder but these.
 fn leave_out(session: &mut Session, sums: &[Accumulator], folders: &[usize]) -> Result<()> {
     let mut rest = Accumulator::new();
-    for (_, own) in sums.iter().enumerate().filter(|(folder, _)| !folders.contains(folder)) {
-        rest.merge(own)?;
+    for (_, sum) in sums.iter().enumerate().filter(|(folder, _)| !folders.contains(folder)) {
+        rest.merge(sum)?;
     }
     if rest.images() == 0 {
         return Ok(());

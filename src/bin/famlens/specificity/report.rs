@@ -105,7 +105,7 @@ pub fn print(all: &[Scores], json: bool) -> Result<()> {
             let energy = |s: &Scores| of(&s.mosaics, |m| m.energy);
             let twice = difference(&energy(claim), &energy(plain), 2.0)?;
             let iou = difference(&iou_two_fold(&claim.boxes), &iou_two_fold(&plain.boxes), 1.0)?;
-            let points = |found: Option<Paired>| percent(found.map(|p| p.difference));
+            let points = |paired: Option<Paired>| percent(paired.map(|p| p.difference));
             say!("\n{CLAIM} against {PLAIN}, paired over photos, in points:");
             say!("energy in the right cell less twice plain FAM's: {}", points(twice));
             say!("IoU less plain FAM's: {}", points(iou));
