@@ -525,17 +525,39 @@ export type Choice = {
     label: string;
     sentence: string;
     input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
+    /**
+     * what a value `needs` is two classes or
+     * more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned, or
+     * a head's file
+     */
     values?: {
         name: string;
         label: string;
         sentence: string;
         source: string;
         note: string;
+        needs: ("classes" | "statistics" | "mean" | "matrix" | "head")[];
     }[];
     min?: number;
     max?: number;
     step?: number;
     default: any;
+    /**
+     * the part of an explanation that it is about
+     */
+    group: "map" | "decision" | "embedding" | "place";
+    /**
+     * whether its value may name something that only this model has
+     */
+    ofModel: boolean;
+    /**
+     * it counts while one of these other choices has one of these
+     * values; always if there are none
+     */
+    applies: {
+        kind: string;
+        values: string[];
+    }[];
 };
 
 export type ClassScore = {

@@ -63,11 +63,18 @@
  * @property {string} label
  * @property {string} sentence
  * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
- * @property {{name: string, label: string, sentence: string, source: string, note: string}[]} [values]
+ * @property {{name: string, label: string, sentence: string, source: string, note: string,
+ *   needs: ("classes" | "statistics" | "mean" | "matrix" | "head")[]}[]} [values] what a value `needs` is two classes or
+ *   more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned, or
+ *   a head's file
  * @property {number} [min]
  * @property {number} [max]
  * @property {number} [step]
  * @property {any} default
+ * @property {"map" | "decision" | "embedding" | "place"} group the part of an explanation that it is about
+ * @property {boolean} ofModel whether its value may name something that only this model has
+ * @property {{kind: string, values: string[]}[]} applies it counts while one of these other choices has one of these
+ *   values; always if there are none
  */
 
 /**

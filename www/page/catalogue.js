@@ -55,4 +55,11 @@ export const lasting = choices => Object.fromEntries(Object.entries(choices).fil
 
 /** A form in words; its name as long as there are none. @param {string} name @returns {Value} */
 export const formOf = name =>
-  valuesOf("form").find(one => one.name === name) ?? { name, label: name, sentence: "", source: "", note: "" };
+  valuesOf("form").find(one => one.name === name) ?? {
+    name,
+    label: name,
+    sentence: "",
+    source: "",
+    note: "",
+    needs: [],
+  };
