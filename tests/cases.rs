@@ -123,3 +123,55 @@ fn what_comes_behind_is_left_out() {
     assert_eq!(outputs, ["prob"], "the last value before the labels");
     assert!(model.to_graph(64, 64).is_err(), "as a whole it cannot be run");
 }
+
+/// What a global pooling reads is explained: behind the last ReLU it may be a smaller pool.
+#[test]
+fn the_layer_is_what_the_pooling_reads() {
+    assert!(check("conv4_gap").is_empty());
+    assert!(check("gdconv_embedding").is_empty());
+}
+
+/// Detectors, segmentation and decoders: the last map of the backbone, never a softmax or the boxes.
+#[test]
+fn networks_without_an_embedding_are_explained_before_their_heads() {
+    for name in ["yolo_dfl_head", "segmentation_softmax", "unet_convtranspose"] {
+        assert!(check(name).is_empty());
+    }
+}
+
+/// Two photos in one file: their branches are the same layers with the same weights, and one of them is the backbone.
+#[test]
+fn a_siamese_network_is_its_branch() {
+    for name in ["siamese_two_images", "siamese_two_embeddings"] {
+        assert!(check(name).is_empty());
+        let model = case(name).model;
+        assert_eq!(model.images(), [("x1", &["x2".to_string()][..])]);
+        assert_eq!(model.outputs(), ["e1"], "the embedding of one photo");
+        assert!(model.clone().with_image("x2").is_ok() && model.with_image("x3").is_err());
+    }
+}
+
+/// What exporters and ONNX Runtime write today.
+#[test]
+fn functions_branches_sequences_and_quantised_operators_run() {
+    for name in ["local_functions", "if_constant", "split_to_sequence", "qoperator_int8"] {
+        assert!(check(name).is_empty());
+    }
+}
+
+/// Pixels as bytes, and their preparation inside the network.
+#[test]
+fn bytes_are_an_image() {
+    for name in ["uint8_input", "uint8_nhwc_preprocessing"] {
+        assert!(check(name).is_empty());
+        assert!(case(name).model.takes_bytes());
+    }
+}
+
+/// Inputs that are no square of three channels, and reductions over large maps.
+#[test]
+fn other_inputs_and_large_reductions_are_right() {
+    for name in ["rectangular_256x128", "grey_1x64x64", "reduce_map_224", "dql_conv_224"] {
+        assert!(check(name).is_empty());
+    }
+}

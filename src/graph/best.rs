@@ -1,7 +1,7 @@
 //! Which layer is explained when nobody names one.
 
 use super::gradient::multiplications;
-use super::{Graph, Node, Op, Target, ValueId, passes};
+use super::{Graph, Node, Op, Target, TargetLayout, ValueId, passes};
 
 /// What makes each value of a network whose written-out normalisations are one node again.
 struct Makers<'a> {
@@ -27,6 +27,11 @@ impl Graph {
         let is_best =
             |t: &Target| !(pooling[t.value.0] || makers.before_rounding(t.value).is_some_and(only_moves_or_pools));
         let best = found.iter().position(is_best).unwrap_or(0);
+        let best = makers.read_by_pooling(found, best);
+        let tokens = |t: &Target| matches!(t.layout, TargetLayout::Tokens { .. });
+        if let Some(place) = found.get(best).filter(|t| !tokens(t)).and_then(|_| self.last_of_backbone(found)) {
+            return place;
+        }
         let Some(Node { op: Op::LayerNorm(_), inputs, .. }) =
             found.get(best).and_then(|t| makers.before_rounding(t.value))
         else {
@@ -55,6 +60,27 @@ impl Graph {
 }
 
 impl Makers<'_> {
+    /// The place of the last of the pools between a layer and the pooling of all its cells, if such pools are all that reads it: that is
+    /// what is averaged.
+    fn read_by_pooling(&self, found: &[Target], best: usize) -> usize {
+        let mut place = best;
+        let mut last = best;
+        while let Some(target) = found.get(place) {
+            let mut readers = self.graph.nodes.iter().filter(|n| n.inputs.contains(&target.value));
+            let (Some(reader), None) = (readers.next(), readers.next()) else { return best };
+            match (&reader.op, found.iter().position(|t| t.value == reader.output)) {
+                (Op::Pool2d(_), Some(next)) => place = next,
+                (Op::Reduce { axes, .. }, _) if axes.ends_with(&[2, 3]) => last = place,
+                (Op::Pool2d(_), None) => last = place,
+                _ => return best,
+            }
+            if last == place {
+                return last;
+            }
+        }
+        best
+    }
+
     /// What makes a value, or what was rounded to it.
     fn before_rounding(&self, value: ValueId) -> Option<&Node> {
         let node = self.nodes[value.0]?;

@@ -6,6 +6,7 @@
 
 mod best;
 mod bounds;
+mod dense;
 mod dynamic;
 pub(crate) mod evaluate;
 pub mod gradient;

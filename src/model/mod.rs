@@ -83,6 +83,10 @@ impl Model {
             manifest.input.size = height.or(width).unwrap_or(USUAL_SIZE);
             manifest.input.stride = manifest.input.stride.min(manifest.input.size);
         }
+        if onnx.takes_bytes() {
+            // The network prepares its pixels itself, whatever is said beside it.
+            (manifest.input.mean, manifest.input.std) = ([0.0; 3], [1.0; 3]);
+        }
         let side = manifest.input.size;
         // What comes after the target layer need not be something that famlens runs.
         let (graph, left_out) = onnx.to_graph_as_far(side, side)?;

@@ -28,6 +28,8 @@ pub(super) enum Data {
     Broken(Broken),
     /// Known values of a type that famlens does not read, such as strings: only what reads them is at a loss.
     Unread(&'static str),
+    /// Several values, each of which is known where it lies.
+    Sequence(Arc<Vec<Data>>),
 }
 
 /// What a value would be if the nodes before it were supported.
@@ -94,7 +96,7 @@ impl Data {
                 Some(Shape::new(w.tensor.shape().dims().iter().rev().copied().collect::<Vec<_>>()))
             }
             Self::Int8(w) => Some(w.tensor.shape().clone()),
-            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => None,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) | Self::Sequence(_) => None,
         }
     }
 
@@ -115,7 +117,7 @@ impl Data {
             Self::Bytes(a) => Arc::as_ptr(a) as usize,
             Self::UnsignedBytes(a) => Arc::as_ptr(a) as usize,
             Self::Int8(w) => Arc::as_ptr(&w.tensor) as usize,
-            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => 0,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) | Self::Sequence(_) => 0,
         }
     }
 
@@ -127,7 +129,19 @@ impl Data {
             Self::Bytes(a) => a.data.len(),
             Self::UnsignedBytes(a) => a.data.len(),
             Self::Int8(w) => w.tensor.data().len() + size_of_val(w.tensor.scales()),
-            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => 0,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) | Self::Sequence(_) => 0,
+        }
+    }
+
+    /// Whether two constants have the same values; none that depends on the image has.
+    pub fn same_values(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Self::Ints(a), Self::Ints(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::UnsignedBytes(a), Self::UnsignedBytes(b)) => a == b,
+            (Self::Int8(a), Self::Int8(b)) => a.transposed == b.transposed && a.tensor == b.tensor,
+            _ => false,
         }
     }
 
@@ -139,13 +153,13 @@ impl Data {
             Self::Bytes(a) => Arc::strong_count(a) == 1,
             Self::UnsignedBytes(a) => Arc::strong_count(a) == 1,
             Self::Int8(w) => Arc::strong_count(w) == 1 && Arc::strong_count(&w.tensor) == 1,
-            Self::Active(_) | Self::Broken(_) | Self::Unread(_) => false,
+            Self::Active(_) | Self::Broken(_) | Self::Unread(_) | Self::Sequence(_) => false,
         }
     }
 
     /// Whether the value is known before the image is.
     pub fn is_constant(&self) -> bool {
-        !matches!(self, Self::Active(_) | Self::Broken(_) | Self::Unread(_))
+        !matches!(self, Self::Active(_) | Self::Broken(_) | Self::Unread(_) | Self::Sequence(_))
     }
 }
 

@@ -7,9 +7,12 @@
 //!
 //! Operators follow the specification of the standard operator set, versions 7 to 27 (onnx.ai/onnx/operators).
 
+mod branches;
 mod budget;
+mod control;
 mod data;
 mod external;
+mod functions;
 mod lower;
 mod model;
 pub(crate) mod proto;

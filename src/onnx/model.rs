@@ -3,8 +3,11 @@
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::branches::{Branch, branches};
 use super::budget::{Budget, MAX_NODES};
+use super::control::{Choices, Taken, choices};
 use super::data::{self, Data, Int8Weight};
+use super::functions::inlined;
 use super::lower::{Lowering, is_supported};
 use super::proto::{ModelProto, NodeProto, ValueInfo, data_type};
 use crate::error::{Error, Result, UnsupportedNode};
@@ -35,6 +38,10 @@ pub struct Model {
     nodes: Vec<NodeProto>,
     /// What is known before the image is: initializers, and nodes that only read such.
     known: HashMap<String, Data>,
+    /// The branches of `If` nodes.
+    choices: Choices,
+    /// Of a file with several inputs the branches of its images: the chosen one first.
+    branches: Vec<Branch>,
     /// What may still be computed beforehand.
     budget: Budget,
 }
@@ -97,7 +104,7 @@ impl Model {
                 "it uses operator set {opset}, and famlens reads {OLDEST_OPSET} and newer; export it again with a newer one"
             )));
         }
-        let graph = proto.graph.unwrap_or_default();
+        let mut graph = proto.graph.unwrap_or_default();
         if !graph.sparse_initializer.is_empty() {
             return Err(Error::onnx("it holds sparse weights, which are not supported; save them as dense ones"));
         }
@@ -114,14 +121,61 @@ impl Model {
             }
         }
         drop(graph.initializer);
-        refuse_not_numbers(&known, &graph.node)?;
+        let mut nodes = inlined(std::mem::take(&mut graph.node), &proto.functions)?;
+        let choices = choices(&mut nodes, &proto.functions, &mut known)?;
+        refuse_not_numbers(&known, &nodes)?;
         let inputs = graph.input.iter().filter(|i| !known.contains_key(i.name())).map(InputInfo::new).collect();
-        let nodes = sort(graph.node, &known, &graph.input)?;
+        let nodes = sort(nodes, &known, &graph.input)?;
         let outputs = graph.output.iter().map(|o| o.name().to_string()).collect();
         let budget = Budget::new(bytes.len());
-        let mut model = Self { opset, inputs, outputs, nodes: Vec::new(), known, budget };
+        let (nodes_left, no_branches) = (Vec::new(), Vec::new());
+        let mut model =
+            Self { opset, inputs, outputs, nodes: nodes_left, known, choices, branches: no_branches, budget };
         model.fold(nodes)?;
+        if model.inputs.len() > 1 {
+            model.branches = branches(&model.inputs, &model.nodes, &model.outputs, &model.known);
+            // The image with the most layers; of equals the first.
+            let most = model.branches.iter().enumerate().max_by_key(|(i, b)| (b.nodes.len(), std::cmp::Reverse(*i)));
+            if let Some(chosen) = most.map(|(i, _)| i) {
+                model.take_branch(chosen);
+            }
+        }
         Ok(model)
+    }
+
+    /// Takes one branch for the whole model.
+    fn take_branch(&mut self, chosen: usize) {
+        let branch = self.branches.remove(chosen);
+        self.inputs = vec![branch.input.clone()];
+        self.outputs.clone_from(&branch.ends);
+        self.nodes.clone_from(&branch.nodes);
+        self.branches.insert(0, branch);
+    }
+
+    /// Of a file with several inputs, the images that have layers of their own, each with those that go through the same layers
+    /// with the same weights (the two photos of a siamese network); the first is the one whose layers are the model. Empty for
+    /// a file with one input.
+    pub fn images(&self) -> Vec<(&str, &[String])> {
+        self.branches.iter().map(|b| (b.input.name.as_str(), b.twins.as_slice())).collect()
+    }
+
+    /// Takes the layers of another image for the model: see [`Model::images`].
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the file has no such image.
+    pub fn with_image(mut self, name: &str) -> Result<Self> {
+        let is = |b: &Branch| b.input.name == name || b.twins.iter().any(|t| t == name);
+        let Some(place) = self.branches.iter().position(is) else {
+            let there: Vec<&str> = self.branches.iter().map(|b| b.input.name.as_str()).collect();
+            return Err(Error::argument("image", format!("there is no {name:?}; the file has {}", there.join(", "))));
+        };
+        self.take_branch(place);
+        Ok(self)
+    }
+
+    /// Whether the image is given as bytes, 0 to 255: the network prepares its pixels itself.
+    pub fn takes_bytes(&self) -> bool {
+        self.inputs.first().is_some_and(|input| input.element == "uint8")
     }
 
     /// Computes every node that reads only what is known, and keeps the others. What only such nodes read goes again.
@@ -272,6 +326,11 @@ impl Model {
         self.outputs.iter().chain(self.nodes.iter().flat_map(|n| &n.input)).any(|n| n == name)
     }
 
+    /// The branches of the `If` whose first output has that name.
+    pub(super) fn choice(&self, output: &str) -> Option<&[Taken; 2]> {
+        self.choices.get(output)
+    }
+
     pub(super) fn known(&self, name: &str) -> Option<&Data> {
         self.known.get(name)
     }
@@ -317,11 +376,11 @@ impl Model {
                 names.len()
             )));
         };
-        if !matches!(input.element, "float" | "float16" | "bfloat16" | "double") {
+        if !matches!(input.element, "float" | "float16" | "bfloat16" | "double" | "uint8") {
             let text = matches!(input.element, "int64" | "int32");
             let advice = match text {
                 true => "as text models do; famlens explains image models",
-                false => "and famlens feeds normalised floats; export the model before its input was quantised",
+                false => "and famlens feeds floats, or bytes (uint8); export the model with one of these",
             };
             let reason = format!("its input {:?} takes {} values, {advice}", input.name, input.element);
             return Err(Error::onnx(reason));

@@ -78,6 +78,28 @@ pub(crate) struct GraphProto {
     pub metadata_props: Vec<StringEntry>,
 }
 
+/// A function that the file defines for its own nodes.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FunctionProto {
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
+    #[prost(string, repeated, tag = "6")]
+    pub attribute: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<NodeProto>,
+    #[prost(string, optional, tag = "10")]
+    pub domain: Option<String>,
+    /// Attributes with the values they have where a call says nothing.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<Attribute>,
+    #[prost(string, optional, tag = "13")]
+    pub overload: Option<String>,
+}
+
 /// One operation.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct NodeProto {

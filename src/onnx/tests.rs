@@ -148,7 +148,7 @@ fn weights_must_be_as_long_as_their_dimensions() {
     (typed.raw_data, typed.float_data) = (None, vec![0.5; 7]);
     assert!(failure(&conv(typed, &[])).contains("holds 7"));
     let strings = TensorProto { data_type: Some(8), ..floats("w", &[1], &[1.0]) };
-    assert!(failure(&conv(strings, &[])).contains("string (8)"));
+    assert!(failure(&conv(strings, &[])).contains("it reads string values"));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn nodes_in_any_order_are_sorted() {
 
 #[test]
 fn all_unsupported_nodes_are_reported_at_once() {
-    let mut custom = node("FusedConv", &["x"], "c");
+    let mut custom = node("LongformerAttention", &["x"], "c");
     custom.domain = Some("com.microsoft".into());
     let unique = node("Unique", &["r"], "q");
     let nodes = vec![
@@ -203,7 +203,7 @@ fn all_unsupported_nodes_are_reported_at_once() {
         Err(Error::Unsupported { nodes }) => {
             let mut ops: Vec<&str> = nodes.iter().map(|n| n.op.as_str()).collect();
             ops.sort_unstable();
-            assert_eq!(ops, ["If", "LSTM", "Unique", "com.microsoft.FusedConv"]);
+            assert_eq!(ops, ["If", "LSTM", "Unique", "com.microsoft.LongformerAttention"]);
         }
         other => panic!("{other:?}"),
     }

@@ -34,7 +34,7 @@ CASES = {
     "grey_1x64x64": ("m2", False),
     "if_constant": ("r2", False),
     "local_functions": ("r2", False),
-    "qoperator_int8": ("c3_quantized", True),
+    "qoperator_int8": ("p_quantized/input", True),
     "rectangular_256x128": ("m2", False),
     "segmentation_softmax": ("features", False),
     "siamese_two_embeddings": ("m21", False),

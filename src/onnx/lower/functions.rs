@@ -66,6 +66,7 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
             Data::Ints(a) => Ok(vec![map_ints(&a, i64::wrapping_neg)]),
             x => Ok(vec![negative(c, None, &x)?]),
         },
+        "Atan" => arc_tangent,
         "Sin" => |c| constant_function(c, f64::sin),
         "Cos" => |c| constant_function(c, f64::cos),
         "IsNaN" => is_nan,
@@ -101,6 +102,34 @@ fn constant_function(c: &mut Context<'_, '_>, f: impl Fn(f64) -> f64) -> Lowered
     let Some(x) = c.input(0)?.as_float() else { return unsupported("it is only supported for constants") };
     let data = x.data().iter().map(|&v| f(v.into()) as f32).collect();
     Ok(vec![Data::float(Tensor::new(x.shape().clone(), data)?)])
+}
+
+/// `atan(x)`. The angle is halved three times by `x / (1 + sqrt(1 + x^2))`, and of the small one the first terms of the series
+/// are exact in single precision. No engine has a function for it: networks hardly use it.
+fn arc_tangent(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    let x = c.input(0)?;
+    if x.is_constant() {
+        return constant_function(c, f64::atan);
+    }
+    let number = |v: f32| Tensor::new(Shape::default(), vec![v]).map(Data::float);
+    let one = number(1.0)?;
+    let op = Op::Binary;
+    let mut x = x;
+    for i in 0..3 {
+        let square = c.emit_step(&format!("square{i}"), op(BinaryOp::Mul), &[&x, &x])?;
+        let sum = c.emit_step(&format!("sum{i}"), op(BinaryOp::Add), &[&square, &one])?;
+        let root = c.emit_step(&format!("root{i}"), Op::Activation(Activation::Sqrt), &[&sum])?;
+        let divisor = c.emit_step(&format!("divisor{i}"), op(BinaryOp::Add), &[&root, &one])?;
+        x = c.emit_step(&format!("half{i}"), op(BinaryOp::Div), &[&x, &divisor])?;
+    }
+    // 8 (x - x^3 / 3 + x^5 / 5 - x^7 / 7 + x^9 / 9), by Horner's rule.
+    let square = c.emit_step("square", op(BinaryOp::Mul), &[&x, &x])?;
+    let mut sum = number(8.0 / 9.0)?;
+    for (i, term) in [-8.0 / 7.0, 8.0 / 5.0, -8.0 / 3.0, 8.0].into_iter().enumerate() {
+        let product = c.emit_step(&format!("power{i}"), op(BinaryOp::Mul), &[&square, &sum])?;
+        sum = c.emit_step(&format!("series{i}"), op(BinaryOp::Add), &[&product, &number(term)?])?;
+    }
+    Ok(vec![c.emit(op(BinaryOp::Mul), &[&x, &sum])?])
 }
 
 /// No activation is ever NaN: weights with NaN are refused. torch guards a softmax with this, for rows that are masked

@@ -22,9 +22,14 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
 
 fn conv(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let (x, weight) = (c.input(0)?, c.input(1)?);
-    let outputs = c.shape(&weight)?.dims().first().copied().unwrap_or(0);
+    Ok(vec![convolve_with(c, &x, &weight)?])
+}
+
+/// The convolution of a node whose third input is the bias, if it has one.
+pub(super) fn convolve_with(c: &mut Context<'_, '_>, x: &Data, weight: &Data) -> Lowered<Data> {
+    let outputs = c.shape(weight)?.dims().first().copied().unwrap_or(0);
     let bias = bias(c, 2, outputs)?;
-    Ok(vec![convolve(c, &x, &weight, &bias)?])
+    convolve(c, x, weight, &bias)
 }
 
 /// The convolution that the node's attributes describe, of one or two spatial dimensions.

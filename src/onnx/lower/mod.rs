@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod attention;
+mod contrib;
 mod einsum;
 mod functions;
 mod layers;
@@ -11,8 +12,10 @@ mod parts;
 mod quantized;
 mod reductions;
 mod resize;
+mod sequences;
 mod shapes;
 mod tensors;
+mod transposed;
 mod windows;
 
 use std::collections::HashMap;
@@ -255,7 +258,46 @@ impl<'m> Lowering<'m> {
         Ok(results)
     }
 
+    /// The outputs of an `If` whose condition is known: those of one branch, which is lowered in its place.
+    fn choose(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
+        let value = |this: &Self, n: &str| this.values.get(n).or_else(|| this.model.known(n)).cloned();
+        let holds = match node.input.first().and_then(|n| value(self, n)) {
+            Some(Data::Ints(a)) if a.data.len() == 1 => a.data[0] != 0,
+            Some(Data::Broken(_)) => return Err(Stop::Broken),
+            _ => return unsupported("its condition depends on the image"),
+        };
+        let Some(both) = node.output.first().and_then(|o| self.model.choice(o)) else {
+            return unsupported("it has no branches");
+        };
+        let taken = &both[usize::from(!holds)];
+        for inner in &taken.nodes {
+            let results = match is_supported(inner).map_err(|n| Stop::Unsupported(n.reason)) {
+                Ok(()) => self.node(inner),
+                Err(stop) => Err(stop),
+            };
+            let results = results.map_err(|stop| match stop {
+                Stop::Unsupported(why) => Stop::Unsupported(format!("in it {} ({why})", inner.full_type())),
+                Stop::Wrong(why) => Stop::Wrong(format!("in it {}: {why}", inner.full_type())),
+                other => other,
+            })?;
+            self.values.extend(inner.output.iter().map(String::as_str).zip(results));
+        }
+        let mut results = Vec::with_capacity(taken.outputs.len());
+        for (inner, outer) in taken.outputs.iter().zip(&node.output) {
+            let data = value(self, inner).ok_or_else(|| Stop::Wrong(format!("nothing gives its output {outer:?}")))?;
+            let made_here = taken.nodes.iter().any(|n| n.output.contains(inner));
+            if let (&Data::Active(id), true) = (&data, made_here) {
+                self.graph.values[id.0].name.clone_from(outer);
+            }
+            results.push(data);
+        }
+        Ok(results)
+    }
+
     fn node_of(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
+        if matches!(node.domain(), "" | "ai.onnx") && node.op_type() == "If" {
+            return self.choose(node);
+        }
         let mut context = Context { lowering: self, node, step: None };
         let is_broken = |n: &String| matches!(context.value(n), Some(Data::Broken(_)));
         if node.input.iter().any(is_broken) {
@@ -275,7 +317,11 @@ impl<'m> Lowering<'m> {
         if let Some(kind) = unread {
             return unsupported(format!("it reads {kind} values"));
         }
-        let operator = operator(node.op_type()).ok_or_else(|| Stop::Unsupported("unknown operator".into()))?;
+        let of_sequences = node.op_type().contains("Sequence");
+        if !of_sequences && node.input.iter().any(|n| matches!(context.value(n), Some(Data::Sequence(_)))) {
+            return unsupported("it reads a sequence");
+        }
+        let operator = operator_of(node).ok_or_else(|| Stop::Unsupported("unknown operator".into()))?;
         let results = operator(&mut context)?;
         match node.output.iter().skip(results.len()).find(|o| !o.is_empty()) {
             // Only an output that something reads matters.
@@ -353,7 +399,7 @@ type Operator = fn(&mut Context<'_, '_>) -> Lowered<Vec<Data>>;
 
 /// What lowers an operator of the standard set.
 fn operator(op_type: &str) -> Option<Operator> {
-    const ROOMS: [fn(&str) -> Option<Operator>; 14] = [
+    const ROOMS: [fn(&str) -> Option<Operator>; 16] = [
         layers::operator,
         windows::operator,
         functions::operator,
@@ -368,6 +414,8 @@ fn operator(op_type: &str) -> Option<Operator> {
         resize::operator,
         einsum::operator,
         quantized::operator,
+        sequences::operator,
+        transposed::operator,
     ];
     ROOMS.iter().find_map(|room| room(op_type))
 }
@@ -379,13 +427,24 @@ fn needs_constant(op_type: &str) -> bool {
 
 /// Whether there is an operator for the node at all.
 pub(super) fn is_supported(node: &NodeProto) -> std::result::Result<(), UnsupportedNode> {
-    match (node.domain(), operator(node.op_type())) {
-        ("" | "ai.onnx", Some(_)) => Ok(()),
-        ("" | "ai.onnx", None) if matches!(node.op_type(), "If" | "Loop" | "Scan") => {
-            Err(unsupported_node(node, "control flow".into()))
-        }
-        ("" | "ai.onnx", None) => Err(unsupported_node(node, "unknown operator".into())),
-        _ => Err(unsupported_node(node, "not in the standard operator set".into())),
+    let reason = match (node.domain(), node.op_type()) {
+        _ if operator_of(node).is_some() => return Ok(()),
+        ("" | "ai.onnx", "If") => return Ok(()),
+        ("" | "ai.onnx", "Loop" | "Scan") => "control flow",
+        ("" | "ai.onnx", _) => "unknown operator",
+        ("com.microsoft.nchwc", _) => "made for one kind of processor; save the model without optimising it",
+        _ => "not in the standard operator set",
+    };
+    Err(unsupported_node(node, reason.into()))
+}
+
+/// What lowers a node, by its operator and its domain.
+fn operator_of(node: &NodeProto) -> Option<Operator> {
+    match (node.domain(), node.op_type()) {
+        // ONNX Runtime writes this one into the standard domain.
+        ("com.microsoft", op) | ("" | "ai.onnx", op @ "SimplifiedLayerNormalization") => contrib::operator(op),
+        ("" | "ai.onnx", op) => operator(op),
+        _ => None,
     }
 }
 

@@ -111,19 +111,23 @@ fn mean_variance(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     Ok(vec![c.emit(Op::LayerNorm(norm), &[&x, &number(1.0)?, &number(0.0)?])?])
 }
 
-/// `x / sqrt(mean(x^2) + epsilon) * scale`.
 fn rms_normalization(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let x = c.input(0)?;
-    let shape = c.shape(&x)?;
+    let (x, scale) = (c.input(0)?, parameter(c, 1)?);
+    Ok(vec![rms(c, &x, &scale)?])
+}
+
+/// `x / sqrt(mean(x^2) + epsilon) * scale`, over the axes from the node's attribute on.
+pub(super) fn rms(c: &mut Context<'_, '_>, x: &Data, scale: &Data) -> Lowered<Data> {
+    let shape = c.shape(x)?;
     let axis = c.axis(c.int("axis", -1), shape.rank())?;
-    let (scale, epsilon) = (parameter(c, 1)?, number(c.float("epsilon", 1e-5))?);
+    let epsilon = number(c.float("epsilon", 1e-5))?;
     let axes = (axis..shape.rank()).collect();
-    let square = c.emit_step("square", Op::Binary(BinaryOp::Mul), &[&x, &x])?;
+    let square = c.emit_step("square", Op::Binary(BinaryOp::Mul), &[x, x])?;
     let mean = c.emit_step("mean", Op::Reduce { kind: ReduceKind::Mean, axes, keep_dims: true }, &[&square])?;
     let mean = c.emit_step("shifted", Op::Binary(BinaryOp::Add), &[&mean, &epsilon])?;
     let root = c.emit_step("root", Op::Activation(Activation::Sqrt), &[&mean])?;
-    let normal = c.emit_step("normal", Op::Binary(BinaryOp::Div), &[&x, &root])?;
-    Ok(vec![c.emit(Op::Binary(BinaryOp::Mul), &[&normal, &scale])?])
+    let normal = c.emit_step("normal", Op::Binary(BinaryOp::Div), &[x, &root])?;
+    c.emit(Op::Binary(BinaryOp::Mul), &[&normal, scale])
 }
 
 fn number(value: f32) -> Lowered<Data> {

@@ -89,7 +89,7 @@ fn range(c: &Context<'_, '_>, zero: Option<&Data>) -> Lowered<[f32; 2]> {
 }
 
 /// `clamp(round(x / scale) + zero)`.
-fn quantize(c: &mut Context<'_, '_>, x: &Data, scale: &Data, zero: Option<&Data>) -> Lowered<Data> {
+pub(super) fn quantize(c: &mut Context<'_, '_>, x: &Data, scale: &Data, zero: Option<&Data>) -> Lowered<Data> {
     let shape = c.shape(x)?;
     let (axis, scales, zeros) = parameters(c, &shape, scale, zero)?;
     let [low, high] = range(c, zero)?;
@@ -127,7 +127,7 @@ fn round_to_levels(c: &mut Context<'_, '_>, x: &Data, scale: &Data, zero: &Data,
 }
 
 /// `(x - zero) * scale`, as the node's output or a step on the way.
-fn dequantize(
+pub(super) fn dequantize(
     c: &mut Context<'_, '_>,
     step: Option<&str>,
     x: &Data,
@@ -192,7 +192,7 @@ fn integers(data: &Data) -> Lowered<Vec<i64>> {
     }
 }
 
-fn number(value: f32) -> Lowered<Data> {
+pub(super) fn number(value: f32) -> Lowered<Data> {
     Ok(Data::float(Tensor::new(Shape::default(), vec![value])?))
 }
 

@@ -60,7 +60,7 @@ fn reshaped(c: &mut Context<'_, '_>, x: &Data, dims: Vec<usize>) -> Lowered<Vec<
         Data::UnsignedBytes(a) => Data::UnsignedBytes(Arc::new(Array { shape: dims, data: a.data.clone() })),
         Data::Float(t) => Data::float(Tensor::new(shape, t.data().to_vec())?),
         Data::Int8(w) => Data::float(Tensor::new(shape, w.dequantize().into_data())?),
-        Data::Broken(_) | Data::Unread(_) => return Err(super::Stop::Broken),
+        Data::Broken(_) | Data::Unread(_) | Data::Sequence(_) => return Err(super::Stop::Broken),
     }])
 }
 

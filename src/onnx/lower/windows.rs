@@ -106,7 +106,13 @@ impl Window {
 }
 
 fn pool(c: &mut Context<'_, '_>, kind: PoolKind) -> Lowered<Vec<Data>> {
-    let mut x = c.input(0)?;
+    let x = c.input(0)?;
+    Ok(vec![pool_of(c, x, kind)?])
+}
+
+/// The pool that the node's attributes describe.
+pub(super) fn pool_of(c: &mut Context<'_, '_>, x: Data, kind: PoolKind) -> Lowered<Data> {
+    let mut x = x;
     let shape = c.shape(&x)?;
     let mut window = Window::new(c, &shape, None)?;
     if let &[n, channels, length] = shape.dims() {
@@ -146,9 +152,9 @@ fn pool(c: &mut Context<'_, '_>, kind: PoolKind) -> Lowered<Vec<Data>> {
     let Window { kernel, strides, dilations, pads } = window;
     let op = Op::Pool2d(Pool2d { kind, kernel, strides, dilations, pads });
     if shape.rank() == 4 {
-        return Ok(vec![c.emit(op, &[&x])?]);
+        return c.emit(op, &[&x]);
     }
     let y = c.emit_step("pooled", op, &[&x])?;
     let dims = c.shape(&y)?.dims().to_vec();
-    Ok(vec![c.emit(Op::Reshape(Shape::from([dims[0], dims[1], dims[3]])), &[&y])?])
+    c.emit(Op::Reshape(Shape::from([dims[0], dims[1], dims[3]])), &[&y])
 }
