@@ -590,6 +590,11 @@ impl<'m> Context<'_, 'm> {
             ids.push(match input {
                 Data::Active(id) => *id,
                 Data::Broken(_) => return Err(Stop::Broken),
+                // Only weights are computed with as they are stored.
+                Data::Int8(w) if i != 1 || !matches!(op, Op::Conv2d(_) | Op::Linear(_)) => {
+                    let float = Data::float(w.dequantize());
+                    self.lowering.constant(&float, &format!("{output}/constant{i}"))?
+                }
                 known => self.lowering.constant(known, &format!("{output}/constant{i}"))?,
             });
         }

@@ -280,11 +280,10 @@ fn qlinear_matmul(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     };
     let a = dequantize(c, Some("first"), a, a_scale, Some(a_zero))?;
     let b = dequantize(c, Some("second"), b, b_scale, Some(b_zero))?;
-    let op = match (c.shape(&a)?.rank(), c.shape(&b)?.rank()) {
-        (2.., 2..) => Op::MatMul,
-        _ => return unsupported("a product of vectors"),
-    };
-    let y = c.emit_step("product", op, &[&a, &b])?;
+    if c.shape(&a)?.rank() < 2 || c.shape(&b)?.rank() < 2 {
+        return unsupported("a product of vectors");
+    }
+    let y = c.as_step("product", |c| matmul(c, a, b))?;
     Ok(vec![quantize(c, &y, y_scale, Some(y_zero))?])
 }
 

@@ -115,12 +115,12 @@ fn axis(c: &Context<'_, '_>, axis: usize, rank: usize, input: usize, kernel: usi
     const LARGEST: usize = 1 << 16;
     let axes = rank - 2;
     let of = |name: &str, place: usize, default: usize| -> Lowered<usize> {
-        let Some(values) = c.attribute(name).map(|a| &a.ints).filter(|v| !v.is_empty()) else { return Ok(default) };
-        let at = place + axis + axes - 2;
-        let value = (axis + axes >= 2).then(|| values.get(at)).flatten();
-        match value.map(|&v| usize::try_from(v)) {
+        let values = c.attribute(name).map(|a| &a.ints).filter(|v| !v.is_empty());
+        // A row of cells has no height.
+        let Some(values) = values.filter(|_| axes == 2 || axis == 1) else { return Ok(default) };
+        let at = place + if axes == 2 { axis } else { 0 };
+        match values.get(at).map(|&v| usize::try_from(v)) {
             Some(Ok(v)) if v < LARGEST => Ok(v),
-            None if axes == 1 && axis == 0 => Ok(default),
             _ => wrong(format!("{name} {values:?} do not fit")),
         }
     };
