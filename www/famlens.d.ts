@@ -526,8 +526,10 @@ export type Choice = {
     sentence: string;
     input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
     /**
-     * what a value `needs` is two classes or
-     * more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned, or
+     * what a value `needs` is two classes
+     * or
+     * more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned,
+     * or
      * a head's file
      */
     values?: {

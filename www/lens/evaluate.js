@@ -1,5 +1,6 @@
 // Evaluation of a folder of photos: each photo is explained for its own class and measured against its boxes. Which
-// photos support which, and the figures, are the wasm's, which draws and measures as `famlens evaluate` does; this gives
+// photos support which, and the figures, are the wasm's, which draws and measures as `famlens evaluate` does; this
+// gives
 // it one photo after the other, so that a page can show how far it is and stop it.
 
 import { sha256 } from "./digest.js";
@@ -291,7 +292,8 @@ function pathOf({ path, image }) {
 const messageOf = reason => (reason instanceof Error ? reason.message : String(reason));
 
 /**
- * The classes of an episode, each with its supports, without supports that could not be opened and classes that are left
+ * The classes of an episode, each with its supports, without supports that could not be opened and classes that are
+ * left
  * without; `own` is -1 if the photo's own class is.
  * @param {Episode | null} episode
  * @param {Map<number, Known>} known

@@ -64,8 +64,10 @@
  * @property {string} sentence
  * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
  * @property {{name: string, label: string, sentence: string, source: string, note: string,
- *   needs: ("classes" | "statistics" | "mean" | "matrix" | "head")[]}[]} [values] what a value `needs` is two classes or
- *   more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned, or
+ *   needs: ("classes" | "statistics" | "mean" | "matrix" | "head")[]}[]} [values] what a value `needs` is two classes
+ *   or
+ *   more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned,
+ *   or
  *   a head's file
  * @property {number} [min]
  * @property {number} [max]
