@@ -17,7 +17,9 @@ const SCATTER = 8e6;
 
 const megabytes = bytes => `${(bytes / 1e6).toFixed(0)} MB`;
 
-/** The memory of a page at rest: garbage collected, and without decoded pictures that the browser keeps as it pleases. */
+/**
+ * The memory of a page at rest: garbage collected, and without decoded pictures that the browser keeps as it pleases.
+ */
 async function measure(page, wasm) {
   const session = await page.context().newCDPSession(page);
   for (let turn = 0; turn < 3; turn += 1) {
