@@ -50,6 +50,9 @@ impl Default for Limits {
 pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Photo> {
     let format = sniff(bytes);
     let format_name = format.describe();
+    if let Some(size) = whole::declared_size(format, bytes) {
+        check_size(size, limits).map_err(|trouble| trouble.explain(name, format, limits))?;
+    }
     if whole::is_cut_off(format, bytes) {
         return Err(Error::image(name, format!("it is {format_name} that is cut off before its end; {COPY_AGAIN}")));
     }
@@ -221,8 +224,7 @@ fn exif_orientation(exif: &[u8]) -> Orientation {
     Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
 }
 
-fn check_limits(header: &Header, limits: &Limits) -> Result<(), Trouble> {
-    let (width, height) = header.size;
+fn check_size((width, height): (u32, u32), limits: &Limits) -> Result<(), Trouble> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels > limits.max_pixels {
         let size = format!("{width} x {height} = {:.1} megapixels", pixels as f64 / 1e6);
@@ -232,6 +234,13 @@ fn check_limits(header: &Header, limits: &Limits) -> Result<(), Trouble> {
         let limit = format!("{} pixels on a side", limits.max_side);
         return Err(Trouble::TooLarge(format!("{width} x {height} pixels"), limit));
     }
+    Ok(())
+}
+
+fn check_limits(header: &Header, limits: &Limits) -> Result<(), Trouble> {
+    check_size(header.size, limits)?;
+    let (width, height) = header.size;
+    let pixels = u64::from(width) * u64::from(height);
     // Turning a picture by a quarter takes a second one; the decoder's own buffers are gone by then.
     let turned = match header.orientation {
         Orientation::NoTransforms

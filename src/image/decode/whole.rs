@@ -1,5 +1,6 @@
-//! Whether a WebP, GIF or BMP file goes on to the end of its (first) picture, told from its structure alone: in a browser
-//! its own decoder reads these formats, and says nothing about what is missing.
+//! What the structure of a WebP, GIF or BMP file tells: its size, and whether it goes on to the end of its (first) picture.
+//! In a browser its own decoder reads these formats; it says nothing about what is missing, and takes half a minute for a
+//! picture of the largest size.
 
 use crate::image::Format;
 
@@ -10,6 +11,31 @@ pub(super) fn is_cut_off(format: Format, bytes: &[u8]) -> bool {
         Format::Gif => gif(bytes).is_none(),
         Format::Bmp => bmp(bytes).is_none(),
         _ => false,
+    }
+}
+
+/// Width and height that a WebP, GIF or BMP file declares.
+pub(super) fn declared_size(format: Format, bytes: &[u8]) -> Option<(u32, u32)> {
+    let size = match format {
+        Format::WebP => webp_size(bytes)?,
+        Format::Gif => (u16_at(bytes, 6)?, u16_at(bytes, 8)?),
+        Format::Bmp => bmp_header(bytes).map(|header| (header.width, header.height))?,
+        _ => return None,
+    };
+    Some((u32::try_from(size.0).ok()?, u32::try_from(size.1).ok()?))
+}
+
+/// That of the first chunk: the canvas, or the stream of either kind.
+fn webp_size(bytes: &[u8]) -> Option<(usize, usize)> {
+    let three = |at: usize| Some(u16_at(bytes, at)? | usize::from(*bytes.get(at + 2)?) << 16);
+    match bytes.get(12..16)? {
+        b"VP8X" => Some((three(24)? + 1, three(27)? + 1)),
+        b"VP8L" => {
+            let packed = u32_at(bytes, 21)?;
+            Some(((packed & 0x3fff) + 1, (packed >> 14 & 0x3fff) + 1))
+        }
+        b"VP8 " => Some((u16_at(bytes, 26)? & 0x3fff, u16_at(bytes, 28)? & 0x3fff)),
+        _ => None,
     }
 }
 
@@ -57,25 +83,39 @@ fn gif(bytes: &[u8]) -> Option<()> {
     }
 }
 
+/// What the headers of a BMP say of its pixels.
+struct BmpHeader {
+    offset: usize,
+    width: usize,
+    height: usize,
+    bits: usize,
+    compression: usize,
+}
+
+fn bmp_header(bytes: &[u8]) -> Option<BmpHeader> {
+    let offset = u32_at(bytes, 10)?;
+    if u32_at(bytes, 14)? == 12 {
+        let (width, height, bits) = (u16_at(bytes, 18)?, u16_at(bytes, 20)?, u16_at(bytes, 24)?);
+        return Some(BmpHeader { offset, width, height, bits, compression: 0 });
+    }
+    // The height is negative where rows run downwards.
+    let height = (u32_at(bytes, 22)? as u32).cast_signed().unsigned_abs() as usize;
+    let (width, bits, compression) = (u32_at(bytes, 18)?, u16_at(bytes, 28)?, u32_at(bytes, 30)?);
+    Some(BmpHeader { offset, width, height, bits, compression })
+}
+
 /// `Some` where rows of pixels that are not compressed all lie within the file.
 fn bmp(bytes: &[u8]) -> Option<()> {
-    let (offset, header) = (u32_at(bytes, 10)?, u32_at(bytes, 14)?);
-    let (width, height, bits, compression) = match header {
-        12 => (u16_at(bytes, 18)?, u16_at(bytes, 20)?, u16_at(bytes, 24)?, 0),
-        // The height is negative where rows run downwards.
-        _ => {
-            let height = (u32_at(bytes, 22)? as u32).cast_signed().unsigned_abs() as usize;
-            (u32_at(bytes, 18)?, height, u16_at(bytes, 28)?, u32_at(bytes, 30)?)
-        }
-    };
+    let BmpHeader { offset, width, height, bits, compression } = bmp_header(bytes)?;
     // Of the run-length codes only a decoder knows the end.
     if !matches!(compression, 0 | 3) {
         return Some(());
     }
     let row = (width as u64).checked_mul(bits as u64)?.div_ceil(32) * 4;
     let end = row.checked_mul(height as u64).and_then(|n| n.checked_add(offset as u64));
-    // A size that no file can have is over the limits, which is the better message.
-    (end.is_none_or(|end| end <= bytes.len() as u64) || height as u64 * width as u64 > 1 << 27).then_some(())
+    // Of a size that no file can have, the limits speak better.
+    let absurd = (width as u64).saturating_mul(height as u64) > 1 << 27;
+    (absurd || end.is_some_and(|end| end <= bytes.len() as u64)).then_some(())
 }
 
 #[cfg(test)]
@@ -97,6 +137,27 @@ mod tests {
                 assert_eq!(is_cut_off(format, &whole[..end]), end < needed, "{format:?} {end}");
             }
         }
+    }
+
+    #[test]
+    fn sizes_are_declared_in_the_header() {
+        let webp = |after: &[u8]| [b"RIFF\0\0\0\0WEBP".as_slice(), after].concat();
+        let cases = [
+            (Format::Gif, b"GIF89a\x03\x01\x02\0".to_vec(), Some((259, 2))),
+            (Format::Gif, b"GIF89a\x03\x01".to_vec(), None),
+            (Format::WebP, webp(b"VP8X\x0a\0\0\0\0\0\0\0\x3c\0\x01\x2a\0\0"), Some((65_597, 43))),
+            (Format::WebP, webp(b"VP8L\x05\0\0\0\x2f\xff\xff\xff\x0f"), Some((16_384, 16_384))),
+            (Format::WebP, webp(b"VP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\x40\x01\xf0\0"), Some((320, 240))),
+            (Format::WebP, webp(b"ALPH"), None),
+            (Format::Png, b"\x89PNG".to_vec(), None),
+        ];
+        for (format, bytes, size) in cases {
+            assert_eq!(declared_size(format, &bytes), size, "{bytes:02x?}");
+        }
+        let mut bmp = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x03\0\0\0".to_vec();
+        bmp.extend((-7i32).to_le_bytes());
+        bmp.extend([1, 0, 24, 0, 0, 0, 0, 0]);
+        assert_eq!(declared_size(Format::Bmp, &bmp), Some((3, 7)));
     }
 
     #[test]
