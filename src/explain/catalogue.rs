@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ExplainOptions;
-use crate::choice::{Choice, Described, describe};
+use crate::choice::{Choice, Described, Need, describe};
 use crate::fam::head::HeadChoice;
 use crate::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
 use crate::methods::Method;
@@ -31,7 +31,7 @@ pub struct Entry {
     /// Whether its value may name something that only one model has, so that it does not carry over to another model.
     pub of_model: bool,
     /// The choices under which it counts, any of them; always if there are none.
-    pub applies: &'static [Applies],
+    pub applies: Vec<Applies>,
 }
 
 /// Which part of an explanation a choice is about, on the way from image to map.
@@ -49,63 +49,48 @@ pub enum Group {
 }
 
 /// Values of another choice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Applies {
     /// The other choice's [`Entry::kind`].
     pub kind: &'static str,
     /// Names of its values.
-    pub values: &'static [&'static str],
+    pub values: Vec<&'static str>,
 }
 
-/// The forms that compare cells.
-const CELL_FORMS: Applies = Applies { kind: "form", values: &["whitened", "discriminative"] };
-/// The forms that weigh channels.
-const CHANNEL_FORMS: Applies = Applies { kind: "form", values: &["fam", "centred", "contrastive", "cam", "magnitude"] };
-/// What is learned from covariances.
-const LEARNED: &[Applies] = &[
-    Applies { kind: "head", values: &["whitening", "lda"] },
-    Applies { kind: "similarity", values: &["bilinear", "mahalanobis"] },
-];
-const METHODS_OF_A_LAYER: Applies = Applies {
-    kind: "method",
-    values: &[
-        "cam",
-        "grad-cam",
-        "grad-cam++",
-        "layer-cam",
-        "hires-cam",
-        "xgrad-cam",
-        "eigen-cam",
-        "score-cam",
-        "ablation-cam",
-        "mean",
-        "random",
-    ],
-};
+/// The values of a choice for which something holds. They are read off the enum, so that a new value need not be listed here.
+fn when<T: Choice>(holds: impl Fn(T) -> bool) -> Applies {
+    Applies { kind: T::KIND, values: T::ALL.iter().filter(|&&v| holds(v)).map(|v| v.name()).collect() }
+}
 
 /// A choice whose value names something of the model.
 const OF_MODEL: &[&str] = &["against", "layer", "targets", "head", "center", "pooling", "form"];
 
 /// Under which other choices a choice counts; an empty list is always.
-fn applies(kind: &str) -> &'static [Applies] {
-    match kind {
-        "borderTerm" | "offset" | "cellShrinkage" => &[CELL_FORMS],
-        "sharpness" => &[Applies { kind: "form", values: &["discriminative"] }],
-        "rival" => &[Applies { kind: "form", values: &["contrastive"] }],
-        "gemExponent" => &[Applies { kind: "pooling", values: &["gem"] }],
-        "shrinkage" => LEARNED,
-        "similarity" | "pooling" | "decide" | "center" | "l2" | "head" | "targets" | "fusion" => &[CHANNEL_FORMS],
-        "weightRelu" | "weightNorm" | "mapRelu" | "mapNorm" | "finer.flip" | "finer.scales" => &[CHANNEL_FORMS],
-        "layer" => &[METHODS_OF_A_LAYER],
-        "form" => &[Applies { kind: "method", values: &["fam"] }],
-        "methodOptions.seed" => &[Applies { kind: "method", values: &["rise", "random"] }],
-        "methodOptions.channels" => &[Applies { kind: "method", values: &["score-cam"] }],
-        "methodOptions.masks" | "methodOptions.grid" | "methodOptions.keep" => {
-            &[Applies { kind: "method", values: &["rise"] }]
+fn applies(kind: &str) -> Vec<Applies> {
+    let cells = || when(|form: Form| form.cells().is_some());
+    let channels = || when(|form: Form| form.cells().is_none());
+    let form = |only: Form| when(move |form: Form| form == only);
+    let method = |any: &[Method]| when(|method: Method| any.contains(&method));
+    let condition = match kind {
+        "borderTerm" | "offset" | "cellShrinkage" => cells(),
+        "sharpness" => form(Form::Discriminative),
+        "rival" => form(Form::Contrastive),
+        "gemExponent" => when(|pooling: PoolingChoice| pooling == PoolingChoice::GeM),
+        "shrinkage" => {
+            let learned = |head: HeadChoice| matches!(head, HeadChoice::Whitening | HeadChoice::Lda);
+            return vec![when(learned), when(|similarity: Similarity| similarity.needs().contains(&Need::Matrix))];
         }
-        "methodOptions.window" | "methodOptions.stride" => &[Applies { kind: "method", values: &["occlusion"] }],
-        _ => &[],
-    }
+        "similarity" | "pooling" | "decide" | "center" | "l2" | "head" | "targets" | "fusion" => channels(),
+        "weightRelu" | "weightNorm" | "mapRelu" | "mapNorm" | "finer.flip" | "finer.scales" => channels(),
+        "layer" => when(|method: Method| method != Method::Fam && method.reads_maps()),
+        "form" => method(&[Method::Fam]),
+        "methodOptions.seed" => method(&[Method::Rise, Method::Random]),
+        "methodOptions.channels" => method(&[Method::ScoreCam]),
+        "methodOptions.masks" | "methodOptions.grid" | "methodOptions.keep" => method(&[Method::Rise]),
+        "methodOptions.window" | "methodOptions.stride" => method(&[Method::Occlusion]),
+        _ => return Vec::new(),
+    };
+    vec![condition]
 }
 
 /// What kind of value an option takes.
@@ -400,15 +385,17 @@ mod tests {
     fn conditions_name_values_that_exist() {
         let catalogue = catalogue();
         for entry in &catalogue {
-            for Applies { kind, values } in entry.applies {
+            for Applies { kind, values } in &entry.applies {
                 let other = catalogue.iter().find(|other| other.kind == *kind).expect("a choice of that name");
                 let Input::One { values: known } = &other.input else { panic!("{kind} has no named values") };
-                for value in *values {
+                assert!(!values.is_empty(), "{}: no value of {kind} will do", entry.kind);
+                for value in values {
                     assert!(known.iter().any(|k| k.name == *value), "{}: {kind} has no {value:?}", entry.kind);
                 }
             }
         }
-        let forms: Vec<&str> = CELL_FORMS.values.iter().chain(CHANNEL_FORMS.values).copied().collect();
-        assert_eq!(forms.len(), Form::ALL.len(), "every form compares cells or weighs channels");
+        let entry = |kind: &str| catalogue.iter().find(|entry| entry.kind == kind).expect("a choice of that name");
+        assert_eq!(entry("sharpness").applies, [Applies { kind: "form", values: vec!["discriminative"] }]);
+        assert_eq!(entry("layer").applies[0].values.len(), Method::ALL.len() - 3, "all but FAM, RISE and occlusion");
     }
 }

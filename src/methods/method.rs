@@ -66,6 +66,11 @@ impl Method {
         }
     }
 
+    /// Whether it reads the activation maps of a layer. RISE and occlusion read the scores of changed images alone.
+    pub fn reads_maps(self) -> bool {
+        !matches!(self, Self::Rise | Self::Occlusion)
+    }
+
     /// Whether the map is the same for every class.
     pub fn ignores_class(self) -> bool {
         self.reads() == Reads::Activations

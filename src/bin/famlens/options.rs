@@ -174,7 +174,8 @@ impl OptionArgs {
                 window: self.window,
                 stride: self.stride,
             },
-            ..ExplainOptions::default()
+            // Named in `targets`. No `..Default::default()` here: an option without an argument must not compile.
+            target: None,
         }
     }
 }

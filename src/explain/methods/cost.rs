@@ -59,8 +59,7 @@ impl Cost {
             // The mask, the masked image, and sums.
             Reads::Input => 4 * gathered.pixels * FLOAT + classes * cells * DOUBLE,
         };
-        // Only RISE and occlusion do without the layer's maps.
-        let kept = if matches!(method, Method::Rise | Method::Occlusion) { 0 } else { layer * FLOAT };
+        let kept = if method.reads_maps() { layer * FLOAT } else { 0 };
         Self { milliseconds, own, passes, bytes: gathered.network_bytes + kept + result + extra }
     }
 }
