@@ -1,7 +1,7 @@
 //! The house rules, read off the sources: which room may name which, where wgpu, candle and the web may be named, that
 //! the library does not panic, and that files stay short.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -54,18 +54,23 @@ fn the_table_has_every_room() {
 }
 
 #[test]
-fn the_sources_keep_the_house_rules() {
-    let src = root().join("src");
-    let files = rust_files(&src);
-    assert!(files.len() > 10, "found only {} files under {}", files.len(), src.display());
-    let sources: Vec<_> = files.iter().map(|path| (path.clone(), parse(path))).collect();
-    // Modules that a parent declares under #[cfg(test)] are test code as a whole.
-    let test_files: BTreeSet<_> = sources.iter().flat_map(|(path, source)| test_modules(path, &source.tests)).collect();
-    let mut broken = Vec::new();
-    for (path, source) in sources.iter().filter(|(path, _)| !test_files.iter().any(|test| path.starts_with(test))) {
-        let place = path.strip_prefix(&src).expect("listed under src").to_string_lossy().replace('\\', "/");
-        broken.extend(check(&place, &source.tokens).into_iter().map(|what| format!("src/{place}:{what}")));
+fn a_room_names_every_room_that_it_may() {
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (place, source) in sources() {
+        named.entry(room_of(&place).to_owned()).or_default().extend(named_rooms(&place, &source.tokens));
     }
+    for (room, allowed) in ROOMS.iter() {
+        let unused: Vec<_> = allowed.iter().filter(|name| !named[room].contains(*name)).collect();
+        assert!(unused.is_empty(), "{room} names {unused:?} no longer: take them out of ARCHITECTURE.md's table");
+    }
+}
+
+#[test]
+fn the_sources_keep_the_house_rules() {
+    let checked = |(place, source): &(String, Source)| {
+        check(place, &source.tokens).into_iter().map(|what| format!("src/{place}:{what}")).collect::<Vec<_>>()
+    };
+    let broken: Vec<_> = sources().iter().flat_map(checked).collect();
     assert!(broken.is_empty(), "{} broken:\n{}", broken.len(), broken.join("\n"));
 }
 
@@ -125,6 +130,19 @@ fn rooms(text: &str) -> Vec<(String, Vec<String>)> {
         (!room.contains('/')).then(|| (room.to_owned(), allowed.map(str::to_owned).collect()))
     };
     text.lines().filter_map(row).collect()
+}
+
+/// The library's own code, each file by its path under `src`.
+fn sources() -> Vec<(String, Source)> {
+    let src = root().join("src");
+    let files = rust_files(&src);
+    assert!(files.len() > 10, "found only {} files under {}", files.len(), src.display());
+    let sources: Vec<_> = files.iter().map(|path| (path.clone(), parse(path))).collect();
+    // Modules that a parent declares under #[cfg(test)] are test code as a whole.
+    let test_files: BTreeSet<_> = sources.iter().flat_map(|(path, source)| test_modules(path, &source.tests)).collect();
+    let own = sources.into_iter().filter(|(path, _)| !test_files.iter().any(|test| path.starts_with(test)));
+    let place = |path: &Path| path.strip_prefix(&src).expect("listed under src").to_string_lossy().replace('\\', "/");
+    own.map(|(path, source)| (place(&path), source)).collect()
 }
 
 /// Sources as tokens: comments are gone, and what is under `#[cfg(test)]` is apart.
@@ -215,9 +233,30 @@ fn check(place: &str, tokens: &[TokenTree]) -> Vec<String> {
     broken
 }
 
+/// The room of the file at `place`.
+fn room_of(place: &str) -> &str {
+    place.split(['/', '.']).next().expect("a split has a first part")
+}
+
+/// The other rooms that the tokens of the file at `place` name.
+fn named_rooms(place: &str, tokens: &[TokenTree]) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for (i, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => {
+                named.extend(named_rooms(place, &group.stream().into_iter().collect::<Vec<_>>()));
+            }
+            TokenTree::Ident(ident) if ident == "crate" => named.extend(names_after(&tokens[i + 1..])),
+            _ => {}
+        }
+    }
+    named.retain(|name| name != room_of(place) && ROOMS.iter().any(|(room, _)| room == name));
+    named
+}
+
 /// Rooms and modules of the standard library that a path from `crate` or `std` names and must not.
 fn misplaced_names(place: &str, name: &str, after: &[TokenTree]) -> Vec<String> {
-    let room = place.split(['/', '.']).next().expect("a split has a first part");
+    let room = room_of(place);
     let allowed = ROOMS.iter().find(|(name, _)| name == room).map_or(&[][..], |(_, allowed)| allowed);
     let is_room = |other: &str| ROOMS.iter().any(|(name, _)| name == other);
     let mut names = names_after(after);
