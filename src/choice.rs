@@ -1,6 +1,6 @@
 //! What a user chooses by name: every value says what it is and where it comes from.
 //!
-//! The command line, `famlens.js` and the page offer what [`crate::session::catalogue`] lists, which is made from these.
+//! [`crate::session::catalogue`] is made from these. The command line, `famlens.js` and the page offer what it lists.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Static quantisation: the float model runs over photos, and what its activations were becomes their ranges.
+//! Static quantisation: the float model runs over photos, and the ranges follow from its activations.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What lies between a layer and a later value of the network, ready to be gone back through.
+//! The part of the network between a layer and a later value, ready for a backward pass.
 
 use std::sync::Arc;
 

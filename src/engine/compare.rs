@@ -1,5 +1,5 @@
-//! Holds an engine against the reference, node by node: where two engines differ, the first node that does is the
-//! one to look at.
+//! Compares an engine with the reference, node by node. Where two engines differ, the first node that differs is the one to
+//! look at.
 
 use std::sync::Arc;
 

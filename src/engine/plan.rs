@@ -1,4 +1,4 @@
-//! What to run, in which order, how long each value lives and where in one arena its bytes lie. Shared by all engines.
+//! What to run, in which order, how long each value lives, and where in one arena its bytes are. All engines share it.
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, ValueId};

@@ -1,7 +1,6 @@
 //! The oracle of the tests: every op as its definition says, in plain loops, with sums in double precision.
 //!
-//! It is written to be read and believed, not to be fast; `famlens compare` and the op problems hold the other engines
-//! against it.
+//! It is written for the reader and not for speed. `famlens compare` and the op problems compare the other engines with it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is explained when it is no similarity: outputs of the model's classifier.
+//! Explanations of the outputs of the model's classifier, in place of similarities.
 
 use serde::{Deserialize, Serialize};
 

@@ -23,7 +23,7 @@ pub struct Entry {
     /// What the control for it is, and its values or range.
     #[serde(flatten)]
     pub input: Input,
-    /// The default, as JSON; null where the model decides. For `"form"`, who has chosen none gets
+    /// The default, as JSON; null where the model decides. For `"form"`, a user who has chosen none gets
     /// [`Form::usual`](crate::fam::Form::usual).
     pub default: Value,
     /// Which part of an explanation it is about.

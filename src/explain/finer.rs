@@ -1,8 +1,8 @@
 //! Finer maps by several looks at the image: mirrored, shifted by parts of a cell, at further scales.
 //!
 //! The weights stay those of the plain look, so that contributions still sum to the similarity. The maps of shifted looks
-//! are laid between each other: each look sees a part of the cells of a finer grid, in its own place, and nothing is blurred.
-//! Mirror images and scales are averaged.
+//! interleave: each look gives a part of the cells of a finer grid, each in its own place, and nothing is blurred. The maps of
+//! mirror images and scales are averaged.
 
 use super::Request;
 use super::maps::split;

@@ -1,8 +1,7 @@
 //! Finer maps of the class-specific forms, by looks shifted by parts of a cell.
 //!
-//! Offset, ReLU and class share act on each cell alone, so that the maps of shifted looks can be laid between each other as they
-//! are. The score is the mean over the looks: it stays the mean of the map that is shown (discriminative) or of the evidence
-//! behind it (whitened).
+//! Offset, ReLU and class share act on each cell alone, so the maps of shifted looks interleave as they are. The score is the
+//! mean over the looks. So it stays the mean of the map that is shown (discriminative) or of the evidence behind it (whitened).
 
 use super::finer::{cell_side, seen_input, shifts, stitch};
 use crate::backbone::{Backbone, ImageId};

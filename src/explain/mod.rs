@@ -1,7 +1,7 @@
 //! Explanations: which class a query is like, and why.
 //!
-//! A [`Request`] says what is asked and [`Given`] what the user brought along. From there one of four routes is taken, a file
-//! each, and all end in the same conclusion:
+//! A [`Request`] says what is asked and [`Given`] what the user brought along. An explanation then takes one of four routes,
+//! each in a file of its own. All end in the same conclusion:
 //!
 //! - [`channels`]: pooled features are compared, and each channel's part in the similarity weighs its activation map;
 //! - [`own_embedding`]: the same behind attention or a class token, by the gradient;

@@ -1,4 +1,5 @@
-//! The route behind the model's own embedding, where attention, a class token or anything else than a pooling and a head makes it.
+//! The route for the model's own embedding, if something other than a pooling and a head makes it, such as attention or a class
+//! token.
 //!
 //! The similarity is then split among the channels of the target layer by the gradient, as it is before a head that is not linear. With
 //! `s = <a, e(A)>`, where `e(A)` is the embedding that the network makes of the activations `A` and `a` what the similarity multiplies it with,

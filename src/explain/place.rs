@@ -1,4 +1,4 @@
-//! Where embeddings are taken to be compared.
+//! Where in the network embeddings are compared.
 
 use super::{ExplainOptions, Given};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What is learned before a query is looked at: the mean, the head, the metric, and what stands for each class.
+//! What the supports teach before a query is read: the mean, the head, the metric and the direction of each class.
 
 use std::sync::Arc;
 

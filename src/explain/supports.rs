@@ -1,4 +1,4 @@
-//! The support set checked against itself: would each image be recognised by the others?
+//! The support set checked against itself: do the others recognise each image?
 
 use serde::Serialize;
 

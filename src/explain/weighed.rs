@@ -1,4 +1,4 @@
-//! What the two routes over channels have in common: from weights and maps to what is said about them.
+//! What the two routes over channels share: from weights and maps to a conclusion with its notes.
 
 use super::maps::finish;
 use super::notes;

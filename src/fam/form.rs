@@ -63,8 +63,8 @@ choice!(Form, "form", {
 });
 
 impl Form {
-    /// The form for who has chosen none: the one that tells so many classes apart best, among those that the model has what they
-    /// need for. Page, module and command line begin with it.
+    /// The form for a user who has chosen none. It is the form that tells this many classes apart best, among those for which the
+    /// model has what they need. Page, module and command line begin with it.
     ///
     /// ```
     /// use famlens::fam::Form;

@@ -1,7 +1,7 @@
-//! What every graph keeps to before an engine sees it. Here, and nowhere else, sizes that come from a file are bounded,
-//! with checked arithmetic, so that what shape inference, folding, kernels and shaders compute from them fits 32 bits.
+//! The limits that every graph keeps before an engine sees it. Only this file bounds the sizes that come from a model file. It
+//! uses checked arithmetic, so that what shape inference, folding, kernels and shaders compute from those sizes fits 32 bits.
 //!
-//! [`Graph::validate`] runs at the end of every import, after the passes and before every compilation. It holds then that
+//! [`Graph::validate`] runs at the end of every import, after the passes and before every compilation. After it,
 //! - every value has at most [`MAX_RANK`] dimensions, none of them 0, and at most [`MAX_ELEMENTS`] elements (2^30 bytes);
 //! - along both axes of every window `size + pads + dilation * kernel + stride * (outputs + 1)` is below
 //!   [`MAX_COORDINATE`], and a window has at most [`MAX_TAPS`] cells;

@@ -1,5 +1,5 @@
 //! Networks that do not end in one vector for the image: detectors, segmentation and other decoders. Their deepest maps are boxes
-//! and scores, or the image's own size again; what is explained is the last map of their backbone.
+//! and scores, or as large as the image again. famlens explains the last map of their backbone.
 
 use super::{Activation, Graph, Node, Op, Target, TargetLayout, ValueId};
 

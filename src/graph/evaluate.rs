@@ -1,5 +1,5 @@
-//! What every op computes: its definition, in plain loops, with sums in double precision. Constants are folded with
-//! it, and the engines are tested against it through [`crate::engine::reference`].
+//! What every op computes: its definition, in plain loops, with sums in double precision. The importer folds
+//! constants with it, and the tests compare the engines with it through [`crate::engine::reference`].
 
 use super::op::{Attention, Conv2d, LayerNorm, Op, Pool2d, PoolKind, ReduceKind};
 use crate::tensor::{Shape, Tensor};

@@ -1,4 +1,5 @@
-//! How the cells of an image lie in every value of a graph: maps, channels last, or a row of tokens; followed from the image through the ops.
+//! How the cells of an image lie in every value of a graph: as maps, channels last, or as a row of tokens. The layout is followed
+//! from the image through the ops.
 
 use super::{Graph, Node, Op, TargetLayout, ValueId};
 

@@ -1,6 +1,8 @@
 //! Which part of every value a later one is made of: all of it, some rows of one axis, or nothing.
 //!
-//! What only makes the weights of an attention is not counted: it says how much of the values goes on, and nothing of it does. A transformer whose embedding is the class token computes the other tokens of its last block for nobody: no explanation can be made of them.
+//! Queries and keys are not counted, because they only make the weights of an attention: they say how much of each value goes
+//! on, and nothing of themselves goes on. If the embedding of a transformer is its class token, nobody reads the other tokens of
+//! the last block, and so no explanation can be made from them.
 
 use super::{Graph, Node, Op, Target, TargetLayout, ValueId};
 

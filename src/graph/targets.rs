@@ -2,7 +2,7 @@
 //!
 //! Convolutional networks compute `[1, C, H, W]`; ConvNeXt and Swin also `[1, H, W, C]`; transformers `[1, T, C]`, where
 //! `T` tokens are the cells of a grid, row by row, with class and register tokens before (or after) them, or `[T, 1, C]`. The
-//! layout is followed through the graph from the image on.
+//! graph follows the layout from the image on.
 
 use super::{Graph, Node, Op, ValueId};
 use crate::error::{Error, Result};

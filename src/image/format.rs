@@ -1,4 +1,4 @@
-//! What a file's first bytes say it is, whatever its name claims.
+//! The format of a file by its first bytes, whatever its name claims.
 
 /// A file format, as far as its first bytes tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Several photos on one: what class specificity is measured on.
+//! Several photos on one picture, to measure class specificity.
 
 use super::{Geometry, GeometryMode, Photo, resize};
 use crate::error::{Error, Result};

@@ -40,7 +40,7 @@ use crate::engine::LocalFuture;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// Runs the model for a method. The session supplies one; it counts the passes and hears of cancellation.
+/// Runs the model for a method. The session supplies it, counts the passes and can cancel the method.
 pub trait Scorer {
     /// How many scores every pass gives.
     fn classes(&self) -> usize;
@@ -51,7 +51,7 @@ pub trait Scorer {
     /// The scores if the layer's activation maps were these: only what comes after the layer runs.
     fn score_maps<'a>(&'a mut self, maps: &'a Tensor) -> LocalFuture<'a, Result<Vec<f64>>>;
 
-    /// Told after each pass how many of how many are done. An error, such as [`Error::Cancelled`], ends the method.
+    /// The method calls this after each pass: `done` of `total`. An error, such as [`Error::Cancelled`], ends the method.
     fn report(&mut self, done: usize, total: usize) -> LocalFuture<'_, Result<()>>;
 }
 

@@ -1,10 +1,10 @@
-//! Whether the model's confidence rests on what a map shows: parts of the input are taken away or kept, and the class's
-//! confidence is asked for again.
+//! Whether the model's confidence rests on what a map shows. A measure removes or keeps parts of the input and asks for the
+//! class's confidence again.
 //!
 //! These figures depend on three things that must be stated beside them: the **score** whose confidence is meant, the
 //! **temperature** that turns scores into confidences ([`confidence`]), and the **fill** that replaces what is taken away
 //! ([`Fill`]). Average drop and increase in confidence reward broad masks (a uniform mask of 0.5 does well), so the
-//! [`Control`]s belong into every table.
+//! [`Control`]s belong in every table.
 
 use serde::{Deserialize, Serialize};
 

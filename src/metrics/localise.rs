@@ -1,4 +1,4 @@
-//! From a map to a box: the localisation that weakly supervised methods are scored by.
+//! From a map to a box, by which weakly supervised localisation is scored.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Means with intervals: every figure is a mean over a few dozen or hundred images, and says little without its spread.
+//! Means with intervals. Every figure is a mean over a few dozen or hundred images and says little without its spread.
 
 use serde::{Deserialize, Serialize};
 

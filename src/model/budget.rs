@@ -1,4 +1,4 @@
-//! What a network needs in memory at an input size, checked before anything of it is taken.
+//! The memory that a network needs at an input size, checked before any of it is allocated.
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;

@@ -1,4 +1,4 @@
-//! Which layers the model's own embedding is made of.
+//! The layers that the model's own embedding reads.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,4 @@
-//! Several inputs in one file: of each image the branch of nodes that reads it alone, up to where it meets the others. Where
+//! Several inputs in one file. Each image has a branch: the nodes that read it alone, up to where it meets the others. If the
 //! branches are the same layers with the same weights, as in a siamese network, one of them is the backbone of all.
 
 use std::collections::{HashMap, HashSet};

@@ -1,4 +1,4 @@
-//! What an ONNX value can be while a model is lowered, and how a `TensorProto` becomes one.
+//! The kinds of ONNX values while a model is lowered, and how a `TensorProto` becomes one.
 
 use std::sync::Arc;
 

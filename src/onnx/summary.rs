@@ -1,4 +1,4 @@
-//! What a model consists of, for `famlens inspect`.
+//! The parts of a model, for `famlens inspect`.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The outline of where a map is over a threshold.
+//! The outline of the places where a map is over a threshold.
 
 use super::upsample::Upsampler;
 use super::view::MapView;

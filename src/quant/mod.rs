@@ -8,8 +8,8 @@
 //! One scale for a whole tensor instead of one a channel costs an embedding cosine of .91 instead of .995 on
 //! EfficientNet-Lite0, so there is no such option.
 //!
-//! [`StaticQuantizer`] writes activations as int8 too, in the form that runtimes call static QDQ, from ranges that a run of
-//! the float model over some images gave ([`Observer`]).
+//! [`StaticQuantizer`] writes activations as int8 too, in the form that runtimes call static QDQ. Their ranges come from a run
+//! of the float model over some images ([`Observer`]).
 
 mod activations;
 mod loaded;

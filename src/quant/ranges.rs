@@ -1,4 +1,4 @@
-//! What is seen of an activation while a model is calibrated, and the 256 levels that follow from it.
+//! The values of an activation that calibration sees, and the 256 levels that follow from them.
 
 use crate::choice::choice;
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Measuring explanations: one image under several variants, with the rows that tables are made from.
 //!
-//! Variants share the image's forward pass: another form, similarity or pooling of the same target layer is a channel mix
-//! on what the backbone has found already.
+//! Variants share the image's forward pass. Another form, similarity or pooling at the same target layer is a channel mix of
+//! what the backbone has already.
 
 use serde::{Deserialize, Serialize};
 

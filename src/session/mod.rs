@@ -190,7 +190,7 @@ impl Session {
         explain::embed(&mut self.backbone, id, options).await
     }
 
-    /// The form for who has chosen none, for so many classes: what page, module and command line begin with. The statistics of a
+    /// The form for a user who has chosen none, for this number of classes. Page, module and command line begin with it. The statistics of a
     /// model count as soon as its description names them, before they are loaded.
     pub fn usual_form(&self, classes: usize) -> Form {
         let model = self.model();

@@ -1,4 +1,4 @@
-//! Galleries of embeddings: what makes them, how they grow, how they are searched.
+//! Galleries of embeddings: how a session fills and searches them.
 
 use std::sync::Arc;
 

@@ -1,8 +1,7 @@
-//! Which photos support which: the one protocol by which an evaluation draws its episodes, on the command line and on the
-//! page alike.
+//! Which photos support which. Command line and page draw the episodes of an evaluation by this one protocol.
 //!
-//! Everything that is drawn depends on the seed, on the classes' names and on the photos' names and contents, and on nothing
-//! else: not on the order in which photos were given, nor on who draws.
+//! A draw depends on the seed, on the names of the classes and on the names and contents of the photos. It depends neither on the
+//! order of the photos nor on who draws.
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,4 @@
-//! What is decided by similarity: one file a task; and what tasks write for other programs.
+//! The tasks that similarity decides, one file each, and what they write for other programs.
 
 pub mod episodes;
 pub mod few_shot;

@@ -1,4 +1,4 @@
-//! Text in the cells of a table that a spreadsheet may open: a cell that begins like a formula would be run as one.
+//! Text for tables that a spreadsheet may open. A spreadsheet would run a cell that begins like a formula.
 
 use std::borrow::Cow;
 

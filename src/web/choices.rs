@@ -15,7 +15,7 @@ impl Lens {
         js_sys::JSON::parse(&catalogue_json())
     }
 
-    /// The name of the form for who has chosen none, for so many classes.
+    /// The name of the form for a user who has chosen none, for this number of classes.
     #[wasm_bindgen(js_name = usualForm)]
     pub fn usual_form(&self, classes: usize) -> String {
         self.session.usual_form(classes).name().into()

@@ -1,4 +1,4 @@
-//! Evaluation: boxes from files or drawn by hand, figures of one photo after the other, and what they come to.
+//! Evaluation: boxes from files or drawn by hand, the figures of one photo after the other, and their summary.
 
 use js_sys::Object;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,4 @@
-//! The browser's door: [`Lens`], a [`Session`] with JavaScript values. It is meant to live in a worker; `www/famlens.js`
-//! is the module that pages use.
+//! [`Lens`] is a [`Session`] with JavaScript values. It lives in a worker; pages use the module `www/famlens.js`.
 //!
 //! Calls that run a model borrow the lens until they are done, so a caller awaits one before it starts the next (the
 //! worker queues them).

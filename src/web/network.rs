@@ -1,4 +1,4 @@
-//! The network as it is drawn.
+//! The network for the page's picture of it.
 
 use js_sys::Object;
 use wasm_bindgen::prelude::*;

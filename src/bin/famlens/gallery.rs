@@ -1,9 +1,9 @@
 //! A gallery on disk: a folder with `embeddings.npy` and `images.csv`, which the page exports and imports too.
 //!
 //! The table states the checksum of the array that it belongs to. A change writes the new array beside the old one, under the
-//! name of its checksum, and then renames the new table into place: that one step is the commit. A program that is killed
-//! before it leaves the old table with the old array, and one that is killed after it the new table with the new array,
-//! which goes by its checksum's name until the next step, or the next change, gives it its own.
+//! name of its checksum, and then renames the new table into place. That one step is the commit. A kill before it leaves the
+//! old table with the old array. A kill after it leaves the new table with the new array, which keeps its checksum's name until
+//! the next step, or the next change, renames it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;

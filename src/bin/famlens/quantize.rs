@@ -1,4 +1,4 @@
-//! `famlens quantize`: int8 weights, and by photos to calibrate with int8 activations.
+//! `famlens quantize`: int8 weights, and int8 activations if there are photos to calibrate with.
 
 use std::path::{Path, PathBuf};
 

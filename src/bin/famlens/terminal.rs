@@ -1,5 +1,5 @@
-//! The only place that writes to the terminal. Names come from other people's files and folders: whatever a terminal would
-//! obey in them is shown and not obeyed.
+//! The only place that writes to the terminal. Names come from other people's files and folders: characters that
+//! a terminal would obey are shown instead.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};

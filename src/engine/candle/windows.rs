@@ -1,7 +1,7 @@
 //! Convolutions and pools.
 //!
-//! candle has one stride, one dilation and one padding for both axes. Where a window has more, or padding would be most
-//! of what is computed, it is taken tap by tap: the cells under one tap for all windows at once.
+//! candle has one stride, one dilation and one padding for both axes. If a window has more, or if most
+//! of the work would be padding, this engine computes one tap at a time, for all windows at once.
 
 use candle_core::{Result, Tensor, bail};
 

@@ -1,4 +1,4 @@
-//! Convolutions as products: which way a convolution goes is decided once, when it is compiled.
+//! Convolutions as products. The way to compute one is chosen once, when it is compiled.
 
 use std::ops::Range;
 

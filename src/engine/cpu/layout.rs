@@ -1,4 +1,4 @@
-//! Memory layout: what convolutions read and write lies channels-last, everything else row-major.
+//! Memory layout: convolutions read and write channels-last values; everything else is row-major.
 //!
 //! Channels-last makes a 1x1 convolution a plain matrix product and a depthwise convolution one loop over channels.
 //! Rows of tokens and what networks compute as `[N, H, W, C]` are plain; between them and channels-last maps a Transpose

@@ -1,4 +1,4 @@
-//! From a graph to a program: which way each node is computed is decided here, once.
+//! From a graph to a program. This file decides once how each node is computed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Packed weights, held once an engine: programs for other input sizes or targets have the same ones.
+//! Packed weights. All programs of an engine share them, whatever their input size or targets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -8,7 +8,7 @@
 //! its activation maps (`mix`) are one command buffer, one submission and one readback (`program`, `readback`). A device that is
 //! lost or reports an error gives an error (`device`), never a panic.
 //!
-//! What Rust and the shaders must agree on is said once: every kernel with its file and its variants in `kernels`, their
+//! Rust and the shaders share three declarations, each written once: every kernel with its file and its variants in `kernels`, their
 //! parameters in `params`, the codes by which they choose in `codes`.
 
 mod assign;

@@ -1,4 +1,4 @@
-//! Windows that are pooled: in one pass, or lines first and then columns where the window is large.
+//! Pooling: in one pass, or lines first and then columns if the window is large.
 
 use super::dispatch::{Dispatch, Grid, Moves, Numbers, specialise};
 use super::kernels::{COUNT_PAD, Kernel, MAX};

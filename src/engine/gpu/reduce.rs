@@ -1,5 +1,5 @@
-//! Reductions and softmax: one invocation for a value of few, a workgroup for one of many, and several passes where there are
-//! more than a workgroup takes.
+//! Reductions and softmax. One invocation reduces a few values and a workgroup reduces many. Several passes reduce more than
+//! one workgroup can take.
 
 use super::codes::Reduction;
 use super::dispatch::{Dispatch, Grid, Numbers, specialise};

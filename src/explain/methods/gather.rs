@@ -1,4 +1,4 @@
-//! What all methods share for one image: activations, scores, gradients. Computed once.
+//! What all methods share for one image, computed once: activations, scores and gradients.
 
 use std::sync::Arc;
 

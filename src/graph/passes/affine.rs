@@ -1,5 +1,5 @@
 //! Folds `y * a + b` with one constant a channel (a BatchNormalization, a scale, a late bias) into the weights and the
-//! bias of the layer before. Of int8 weights only the scales change.
+//! bias of the layer before. For int8 weights only the scales change.
 
 use std::sync::Arc;
 

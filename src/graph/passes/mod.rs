@@ -1,8 +1,7 @@
-//! Rewrites that make a graph smaller and leave what it computes as it is (up to rounding).
+//! Rewrites that make a graph smaller without changing what it computes (up to rounding).
 //!
-//! A value that is asked for (a target layer, an output of the file) is never swallowed: a fused node's output is the
-//! last value of those it replaces, with that value's id and name, and a value in the middle that is kept stops the
-//! fusion there.
+//! No rewrite removes a value that is asked for (a target layer, an output of the file). The output of a fused node is the last
+//! of the values it replaces, with that value's id and name. If a value in the middle is asked for, the fusion stops there.
 
 mod affine;
 mod attention;

@@ -1,4 +1,4 @@
-//! From what decoders give to 8-bit RGB, in the memory that it lies in.
+//! Converts the decoders' pixels to 8-bit RGB in place.
 
 use std::ops::Range;
 

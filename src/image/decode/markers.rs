@@ -1,4 +1,4 @@
-//! The marker structure of a JPEG file, and the file again without what its decoder stumbles over.
+//! The marker structure of a JPEG file, and a copy of the file without the parts that the decoder cannot handle.
 
 /// What the markers of a JPEG file tell.
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
-//! What the structure of a WebP, GIF or BMP file tells: its size, and whether it goes on to the end of its (first) picture.
-//! In a browser its own decoder reads these formats; it says nothing about what is missing, and takes half a minute for a
+//! What the structure of a WebP, GIF or BMP file says: its size, and whether it contains its (first) picture to the end. In a
+//! browser, the browser's decoder reads these formats. It does not report what is missing, and it takes half a minute for a
 //! picture of the largest size.
 
 use crate::image::Format;

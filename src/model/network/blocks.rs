@@ -1,5 +1,4 @@
-//! Layers grouped into blocks: by the hierarchy in the file's names where there is one, by forks and joins and by what
-//! repeats where there is none.
+//! Groups layers into blocks: by the hierarchy in the file's names if there is one, otherwise by forks, joins and repetition.
 
 use std::ops::Range;
 
@@ -33,7 +32,7 @@ impl NetworkBlock {
     }
 }
 
-/// More layers than this, side by side, are looked through for structure that the names do not tell.
+/// If more layers than this stand side by side, famlens looks for structure that the names do not show.
 const FLAT: usize = 8;
 
 /// Groups layers and gives each its label. `paths` are the modules that each layer is in, as far as names tell.

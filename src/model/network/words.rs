@@ -1,4 +1,4 @@
-//! Operators in ONNX's words, and what tells one from another of its kind.
+//! Operators in ONNX's words, with the attributes that distinguish two of a kind.
 
 use crate::graph::{Activation, BinaryOp, Graph, Node, Op, PoolKind, ReduceKind};
 

@@ -1,5 +1,6 @@
-//! ConvTranspose: each cell of the input adds a window to the output. Every place within a stride is an ordinary convolution
-//! with a part of the taps, so all of them are one convolution to more channels, whose channels then become cells.
+//! ConvTranspose: each cell of the input adds a window to the output. For each place within a
+//! stride, that is an ordinary convolution with a part of the taps. All of them are one convolution to more channels, whose
+//! channels then become cells.
 
 use super::super::data::Data;
 use super::windows::spatial;

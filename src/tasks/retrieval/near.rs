@@ -1,5 +1,5 @@
-//! Groups of near-duplicates in a whole gallery. Ten thousand images make fifty million pairs, so each is first bounded by a few numbers of
-//! both rows, and hardly any is compared in full.
+//! Groups of near-duplicates in a whole gallery. Ten thousand images make fifty million pairs, so the search first bounds
+//! each pair by a few numbers of both rows, and compares hardly any in full.
 
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ pub struct DuplicateSearch {
 }
 
 impl DuplicateSearch {
-    /// A search in the gallery as it is now; images that are added while it runs are looked at too, but none may be taken out.
+    /// A search in the gallery as it is now; it also sees images that are added while it runs, but none may be removed.
     pub fn new(gallery: &Gallery, rule: DuplicateRule) -> Self {
         Self {
             rule,

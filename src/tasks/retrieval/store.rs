@@ -1,5 +1,5 @@
-//! A gallery as two files that other programs read too: the embeddings as a NumPy array of one row an image, and a CSV
-//! table of the images in the same order, whose first line says what made them and which array they belong to.
+//! A gallery as two files that other programs read too. One is a NumPy array with the embedding of one image in each row. The
+//! other is a CSV table of the images in the same order; its first line says what made them and which array they belong to.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;

@@ -1,7 +1,7 @@
 //! `famlens evaluate`: accuracy, localisation, faithfulness and class specificity over a folder of photos.
 //!
 //! Each photo is explained for its own class among the other classes, each class with up to `--shots` other photos, drawn
-//! from the seed. With `--out`, every finished image is written down at once, and a run that was stopped goes on there.
+//! from the seed. With `--out`, the run saves every finished image at once, and goes on there after a stop.
 
 mod accuracy;
 mod data;

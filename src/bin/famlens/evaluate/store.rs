@@ -1,4 +1,4 @@
-//! What has been measured so far, one line an image and variant, so that a run that was stopped goes on where it was.
+//! The results so far, one line for each image and variant, so that a stopped run can go on.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -32,8 +32,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads what is there and opens the file to append to. A line that cannot be read, such as a last one that was cut off by a
-    /// stop, is told and costs only itself: what it held is measured again.
+    /// Reads what is there and opens the file to append to. A stop may cut off the last line. The command reports a line that it
+    /// cannot read and measures its image again.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| files::file_error(path, error);
         files::check(path)?;

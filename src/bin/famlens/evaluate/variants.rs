@@ -1,4 +1,4 @@
-//! The ways to explain that are compared: every combination of the choices given.
+//! The variants to compare: every combination of the given choices.
 
 use famlens::session::{ExplainOptions, Variant};
 use famlens::{Error, Result};

@@ -1,4 +1,4 @@
-//! What a folder holds: its photos, and what was left out of them and why.
+//! The photos in a folder, and the files that are left out, with the reason.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The files, with what was left out told on standard error.
+    /// The files. Standard error lists those that are left out.
     pub fn or_tell(self) -> Vec<PathBuf> {
         self.skipped.iter().for_each(|error| crate::terminal::complain(format_args!("skipped: {error}")));
         self.files

@@ -1,4 +1,4 @@
-//! Reading files that others made: what a path leads to is looked at before a byte is read.
+//! Reads files that others made. It checks what a path leads to before it reads a byte.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read};

@@ -1,5 +1,5 @@
-//! Writing files: aside at first, and under their name only when they are whole. A full disk, a kill or an error leaves what
-//! was there before.
+//! Writes files beside their old version and renames them when they are whole. A full disk, a kill or an error leaves the old
+//! version as it was.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What is compared: forms, input sizes, and the class-specific form with a part taken away.
+//! What the command compares: forms, input sizes, and the class-specific form without one of its parts.
 
 use famlens::Result;
 use famlens::fam::Form;
