@@ -15,13 +15,14 @@ mod external;
 mod functions;
 mod lower;
 mod model;
+mod order;
 pub(crate) mod proto;
 mod summary;
 
 pub(crate) use data::{read_float, stored_bytes};
 pub use external::with_external_data;
-pub(crate) use model::weight_axes;
 pub use model::{InputInfo, Model};
+pub(crate) use order::weight_axes;
 pub use summary::{ModelSummary, NodeSummary, TargetSummary};
 
 #[cfg(test)]
