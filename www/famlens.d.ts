@@ -1034,6 +1034,10 @@ export type LensImage = {
 };
 
 export type LensInfo = {
+    /**
+     * `usualForms` are the forms for who
+     * has chosen none, for one class and for several
+     */
     model: {
         name: string;
         identity: string;
@@ -1047,6 +1051,7 @@ export type LensInfo = {
         pooling: string;
         hasMeanEmbedding: boolean;
         hasStatistics: boolean;
+        usualForms: [Form, Form];
         storedWeights: StoredWeights | null;
     };
     /**

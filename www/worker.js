@@ -57,7 +57,7 @@ function info() {
   const found = session().lens.info();
   return {
     ...found,
-    model: { ...found.model, bytes: modelBytes },
+    model: { ...found.model, bytes: modelBytes, usualForms: [1, 2].map(count => session().lens.usualForm(count)) },
     backend: found.backend && { ...found.backend, kind: publicKind(found.backend.kind) },
     engines: found.engines.map(engine => ({ ...engine, kind: publicKind(engine.kind) })),
   };

@@ -281,7 +281,8 @@
  * @typedef {object} LensInfo
  * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string,
  *   targets: string[], parameters: number, bytes: number, pooling: string, hasMeanEmbedding: boolean, hasStatistics:
- *   boolean, storedWeights: StoredWeights | null}} model
+ *   boolean, usualForms: [Form, Form], storedWeights: StoredWeights | null}} model `usualForms` are the forms for who
+ *   has chosen none, for one class and for several
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

@@ -36,6 +36,7 @@
  * @typedef {object} WasmLens
  * @property {() => {model: any, backend: WasmEngine, engines: WasmEngine[], note: string | null}} info
  * @property {() => any[]} choices
+ * @property {(classes: number) => string} usualForm the form for who has chosen none
  * @property {(target: string) => import("./types.js").Network} network
  * @property {(bytes: Uint8Array) => string} loadHead
  * @property {(values?: Float32Array) => void} setMatrix

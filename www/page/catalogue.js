@@ -25,33 +25,25 @@ export const entry = kind => state.catalogue.find(one => one.kind === kind) ?? n
 /** @param {string} kind @returns {Value[]} */
 export const valuesOf = kind => entry(kind)?.values ?? [];
 
+/** @typedef {Value["needs"][number]} Need */
+
 /**
- * What a value rests on beside the photos: `"classes"`, two of them or more; `"statistics"` of images in general, which
- * is of layers and an input of its own; a `"matrix"` or a `"head"`, learned from the classes or read from a file.
- * @typedef {"classes" | "statistics" | "matrix" | "head"} Need
+ * Whether a value of a choice needs something beside photos.
+ * @param {string} kind
+ * @param {unknown} name
+ * @param {Need} need
  */
-
-/** @type {Record<string, Record<string, Need[]>>} */
-const NEEDS = {
-  form: { contrastive: ["classes"], whitened: ["statistics"], discriminative: ["statistics", "classes"] },
-  similarity: { bilinear: ["matrix"], mahalanobis: ["matrix"] },
-  head: { file: ["head"] },
-};
-
-/** Choices whose values name parts of one model, or what only that model has. */
-const OF_A_MODEL = new Set(["target", "targets", "layer", "against", "head", "center", "pooling", "form"]);
-
-/** Whether a value of a choice rests on something. @param {string} kind @param {unknown} name @param {Need} need */
-export const needs = (kind, name, need) => NEEDS[kind]?.[String(name)]?.includes(need) ?? false;
-
-/** Whether a value can be had with no more than photos to compare. @param {string} kind @param {string} name */
-export const needsNothing = (kind, name) => NEEDS[kind]?.[name] === undefined;
+export const needs = (kind, name, need) =>
+  valuesOf(kind)
+    .find(one => one.name === name)
+    ?.needs.includes(need) ?? false;
 
 /**
  * Of some choices, those that mean something for another model too.
  * @param {import("./state.js").Choices} choices
  */
-export const lasting = choices => Object.fromEntries(Object.entries(choices).filter(([kind]) => !OF_A_MODEL.has(kind)));
+export const lasting = choices =>
+  Object.fromEntries(Object.entries(choices).filter(([kind]) => entry(kind)?.ofModel === false));
 
 /** A form in words; its name as long as there are none. @param {string} name @returns {Value} */
 export const formOf = name =>

@@ -19,19 +19,13 @@ import { parts } from "./markup.js";
 /** The forms in sight; the rest is among all choices, and in sight once chosen. */
 const FIRST = new Set(["fam", "contrastive", "whitened", "discriminative"]);
 
-/**
- * Which choices belong together, in the order of the way from image to map; what is in none comes last.
- * @type {[string, string[]][]}
- */
-const GROUPS = [
-  [
-    "The map",
-    ["form", "method", "rival", "borderTerm", "offset", "sharpness", "weightRelu", "weightNorm", "mapRelu", "mapNorm"],
-  ],
-  ["The decision", ["similarity", "decide", "center", "l2", "against"]],
-  ["The embedding", ["pooling", "gemExponent", "head", "shrinkage"]],
-  ["Where it looks", ["targets", "fusion", "finer.flip", "finer.shifts", "finer.scales"]],
-];
+/** What the groups of choices are called, in the order of the way from image to map. */
+const GROUPS = /** @type {const} */ ({
+  map: "The map",
+  decision: "The decision",
+  embedding: "The embedding",
+  place: "Where it looks",
+});
 
 /** How each kind of choice is shown now: called when the choices change. @type {Map<string, () => void>} */
 const updates = new Map();
@@ -147,14 +141,9 @@ function build() {
   const opened = new Set(
     [...body.querySelectorAll("details[open]")].map(one => /** @type {HTMLElement} */ (one).dataset.kind),
   );
-  const known = new Set(GROUPS.flatMap(([, kinds]) => kinds));
-  const rest = page.catalogue.map(({ kind }) => kind).filter(kind => !known.has(kind));
   body.replaceChildren(
-    ...[...GROUPS, /** @type {[string, string[]]} */ (["More", rest])].flatMap(([title, kinds]) => {
-      const controls = kinds
-        .map(kind => entry(kind))
-        .filter(one => one !== null)
-        .map(control);
+    ...Object.entries(GROUPS).flatMap(([group, title]) => {
+      const controls = page.catalogue.filter(one => one.group === group).map(control);
       return controls.length > 0 ? [el("section", { class: "choice-group" }, el("h3", {}, title), ...controls)] : [];
     }),
   );

@@ -15,13 +15,10 @@ export const PUBLISHED = { form: "fam" };
 /** Classes that can be compared. @param {ClassItem[]} classes */
 export const filled = classes => classes.filter(({ photos }) => photos.length > 0);
 
-/** The form that tells these classes apart best with a model, for who has chosen none. */
+/** The form for who has chosen none, with these classes and a model. */
 export function bestForm(info = page.info) {
-  const several = filled(state.classes).length > 1;
-  const model = info?.model;
-  if (model?.hasStatistics) return several ? "discriminative" : "whitened";
-  if (several) return "contrastive";
-  return model?.hasMeanEmbedding ? "centred" : "fam";
+  const [one, several] = info?.model.usualForms ?? ["fam", "fam"];
+  return filled(state.classes).length > 1 ? several : one;
 }
 
 /** The form that is asked for, with these choices and of this model. */

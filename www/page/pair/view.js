@@ -1,7 +1,6 @@
 // Pair: what makes two photos, or two random views of one, alike; and which part of one accounts for which part of the
 // other.
 
-import { needsNothing } from "../catalogue.js";
 import { el, icon, milliseconds } from "../dom.js";
 import { dragOut } from "../drop.js";
 import { saidOnce } from "./notes.js";
@@ -331,8 +330,9 @@ export function mount(container, context) {
       const select = el("select", { "data-kind": kind, "data-testid": `pair-${kind}` });
       const standard = typeof choice.default === "string" ? choice.default : null;
       if (!standard) select.append(el("option", { value: "", selected: true }, "As the model has it"));
-      for (const { name, label, sentence } of choice.values) {
-        if (needsNothing(kind, name))
+      for (const { name, label, sentence, needs } of choice.values) {
+        // Where the model has no mean, the library says so.
+        if (needs.every(need => need === "mean"))
           select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
       }
       select.addEventListener("change", () => {
