@@ -263,6 +263,7 @@ export declare class Lens {
     }>;
     /**
      * Which class a query is most like, and which parts of it say so. Only images that are new go through the network.
+     * Without a `form` it uses `info.model.usualForms`, as checkSupports and explainSupport do.
      * @param {{query: ImageLike, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
      * @returns {Promise<Explanation>}
      */
@@ -526,11 +527,9 @@ export type Choice = {
     sentence: string;
     input: "one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits";
     /**
-     * what a value `needs` is two classes
-     * or
-     * more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned,
-     * or
-     * a head's file
+     * a value may need two classes or more,
+     * statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned, or a
+     * head's file
      */
     values?: {
         name: string;
@@ -1035,8 +1034,8 @@ export type LensImage = {
 
 export type LensInfo = {
     /**
-     * `usualForms` are the forms for who
-     * has chosen none, for one class and for several
+     * `usualForms` are the forms that
+     * {@link Lens.explain} uses if the request names none: for one class, and for several
      */
     model: {
         name: string;

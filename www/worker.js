@@ -54,10 +54,11 @@ const publicKind = kind => (kind === "gpu" ? "webgpu" : "cpu");
 const wasmChoice = choice => (choice === "webgpu" ? "gpu" : choice);
 
 function info() {
-  const found = session().lens.info();
+  const { lens, specific } = session();
+  const found = lens.info();
   return {
     ...found,
-    model: { ...found.model, bytes: modelBytes, usualForms: [1, 2].map(count => session().lens.usualForm(count)) },
+    model: { ...found.model, bytes: modelBytes, usualForms: specific.usualForms },
     backend: found.backend && { ...found.backend, kind: publicKind(found.backend.kind) },
     engines: found.engines.map(engine => ({ ...engine, kind: publicKind(engine.kind) })),
   };
@@ -123,16 +124,15 @@ const operations = {
 
   async checkSupports({ classes, options }) {
     const { lens, specific } = session();
-    await specific.need([options]);
-    return lens.checkSupports(classes, options);
+    return lens.checkSupports(classes, await specific.settle(options, classes));
   },
 
   embed: ({ id, options }) => session().lens.embed(id, options),
 
-  async explain({ query, classes, options }, cancelled) {
+  async explain({ query, classes, options: chosen }, cancelled) {
     const { lens, specific } = session();
     const begun = performance.now();
-    await specific.need([options]);
+    const options = await specific.settle(chosen, classes);
     const supports = /** @type {number[]} */ ([...new Set(classes.flatMap((/** @type {any} */ one) => one.supports))]);
     // One by one, so that a request nobody waits for any more ends between two images.
     let embedded = 0;
@@ -154,20 +154,28 @@ const operations = {
   },
 
   async explainSupport({ id, index, classes, options }) {
-    await session().specific.need([options]);
-    return session().lens.explainSupport(id, index, classes, options);
+    const { lens, specific } = session();
+    return lens.explainSupport(id, index, classes, await specific.settle(options, classes));
   },
 
   statistics: () => session().specific.describe(),
 
-  setStatistics: ({ bytes }) => session().specific.set(bytes),
+  setStatistics({ bytes }) {
+    const found = session().specific.set(bytes);
+    // With statistics, other forms are usual.
+    postMessage({ id: 0, info: info() });
+    return found;
+  },
 
-  adaptStatistics: ({ ids, source }, cancelled) =>
-    session().specific.adapt(ids, source, async loaded => {
+  async adaptStatistics({ ids, source }, cancelled) {
+    const found = await session().specific.adapt(ids, source, async loaded => {
       report({ phase: "embed", loaded, total: ids.length });
       await tick();
       if (cancelled()) throw new Failure("cancelled", "Nobody waits for this any more.");
-    }),
+    });
+    postMessage({ id: 0, info: info() });
+    return found;
+  },
 
   async mosaic({ classes, options, side }, cancelled) {
     const { specific, library } = session();

@@ -2,8 +2,8 @@
 
 import { Channel, PATIENCE } from "./channel.js";
 import { LensError, bounded, boundMethods } from "./errors.js";
-import { absolute, sendImage } from "./host.js";
-import { Sources } from "./sources.js";
+import { absolute } from "./host.js";
+import { Requests, optionsOf, unlessAborted } from "./requests.js";
 
 /**
  * @import { BackendChoice, Benchmark, CallOptions, Choice, ClassSpec, Comparison, ExplainOptions, Explanation, Form,
@@ -53,13 +53,12 @@ export class Lens {
    */
   given = new Map();
 
-  #channel;
-  #sources = new Sources(id => this.#channel.release(id));
+  #requests;
 
   /** @param {LensOptions} [options] */
   constructor(options = {}) {
     this.options = options;
-    this.#channel = new Channel({
+    const channel = new Channel({
       worker: options.worker ? absolute(options.worker) : null,
       patience: options.patience,
       onProgress: options.onProgress,
@@ -68,6 +67,7 @@ export class Lens {
         options.onInfo?.(info);
       },
     });
+    this.#requests = new Requests(channel);
   }
 
   /** Loads program and model; {@link createLens} calls this. */
@@ -76,7 +76,7 @@ export class Lens {
     const source = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
     this.model = weights ? { ...source, weights } : source;
     const args = { model: this.model, backend, patience: { ...PATIENCE, ...patience } };
-    this.info = await this.#call("create", args, { signal });
+    this.info = await this.#requests.ask("create", args, { signal });
   }
 
   /**
@@ -86,16 +86,12 @@ export class Lens {
    * @returns {Promise<LensImage>}
    */
   open(image, options = {}) {
-    const { name, signal } = options;
-    return unlessAborted(
-      this.#sources.open(image, source => this.#send(source, name)),
-      signal,
-    );
+    return this.#requests.open(image, options);
   }
 
   /** Lets go of an image that was opened. @param {ImageLike} image */
   async forget(image) {
-    return this.#sources.forget(image);
+    return this.#requests.forget(image);
   }
 
   /**
@@ -103,7 +99,7 @@ export class Lens {
    * @returns {Promise<Choice[]>}
    */
   async choices() {
-    return this.#call("choices", {});
+    return this.#requests.ask("choices", {});
   }
 
   /**
@@ -112,7 +108,7 @@ export class Lens {
    * @returns {Promise<Network>}
    */
   network(target = "") {
-    return this.#call("network", { target });
+    return this.#requests.ask("network", { target });
   }
 
   /**
@@ -160,10 +156,7 @@ export class Lens {
    * @returns {Promise<SupportCheck>}
    */
   async checkSupports(request) {
-    return this.#sources.whileUsing(async () => {
-      const classes = await this.#openClasses(request.classes, request);
-      return this.#call("checkSupports", { classes, options: mixOptions(request) }, request);
-    });
+    return this.#requests.about("checkSupports", request, {}, request.classes);
   }
 
   /**
@@ -174,22 +167,17 @@ export class Lens {
    * @returns {Promise<{embedding: Float32Array, ms: number, cached: boolean}>}
    */
   embed(image, options = {}) {
-    return this.#with(image, options, id => this.#call("embed", { id, options: mixOptions(options) }, options));
+    return this.#requests.about("embed", options, { id: image }, null);
   }
 
   /**
    * Which class a query is most like, and which parts of it say so. Only images that are new go through the network.
+   * Without a `form` it uses `info.model.usualForms`, as checkSupports and explainSupport do.
    * @param {{query: ImageLike, classes: ClassSpec[]} & ExplainOptions & CallOptions} request
    * @returns {Promise<Explanation>}
    */
   async explain(request) {
-    return this.#sources.whileUsing(async () => {
-      const [query, classes] = await Promise.all([
-        this.open(request.query, request),
-        this.#openClasses(request.classes, request),
-      ]);
-      return this.#call("explain", { query: query.id, classes, options: mixOptions(request) }, request);
-    });
+    return this.#requests.about("explain", request, { query: request.query }, request.classes);
   }
 
   /**
@@ -199,17 +187,7 @@ export class Lens {
    * @returns {Promise<Comparison>}
    */
   async compareMethods({ methods, classes = [], ...request }) {
-    return this.#sources.whileUsing(async () => {
-      const [query, opened] = await Promise.all([
-        this.open(request.query, request),
-        this.#openClasses(classes, request),
-      ]);
-      return this.#call(
-        "compareMethods",
-        { query: query.id, classes: opened, methods, options: mixOptions(request) },
-        request,
-      );
-    });
+    return this.#requests.about("compareMethods", request, { query: request.query }, classes, { methods });
   }
 
   /**
@@ -218,17 +196,8 @@ export class Lens {
    * @returns {Promise<{map: LensMap, similarity: number}>}
    */
   async explainSupport(request) {
-    return this.#sources.whileUsing(async () => {
-      const [image, classes] = await Promise.all([
-        this.open(request.image, request),
-        this.#openClasses(request.classes, request),
-      ]);
-      return this.#call(
-        "explainSupport",
-        { id: image.id, index: request.index, classes, options: mixOptions(request) },
-        request,
-      );
-    });
+    const { image, index, classes } = request;
+    return this.#requests.about("explainSupport", request, { id: image }, classes, { index });
   }
 
   /**
@@ -237,7 +206,7 @@ export class Lens {
    * @returns {Promise<Pair>}
    */
   pair(request) {
-    return this.#ofTwo("pair", request);
+    return this.#requests.about("pair", request, { a: request.a, b: request.b }, null);
   }
 
   /**
@@ -246,7 +215,7 @@ export class Lens {
    * @returns {Promise<CellPairs>}
    */
   whereToWhere(request) {
-    return this.#ofTwo("whereToWhere", request);
+    return this.#requests.about("whereToWhere", request, { a: request.a, b: request.b }, null);
   }
 
   /**
@@ -258,7 +227,7 @@ export class Lens {
    */
   view(image, options = {}) {
     const { seed = 0, signal, ...allowed } = options;
-    return unlessAborted(this.#send(image, undefined, "view", { seed, allowed }), signal);
+    return unlessAborted(this.#requests.send(image, undefined, "view", { seed, allowed }), signal);
   }
 
   /**
@@ -268,16 +237,10 @@ export class Lens {
    * @returns {Promise<Mosaic>}
    */
   async mosaic({ forms = ["fam", "discriminative"], side, ...request }) {
-    return this.#sources.whileUsing(async () => {
-      const classes = await this.#openClasses(request.classes, request);
-      const found = await this.#call(
-        "mosaic",
-        { classes, options: forms.map(form => ({ ...mixOptions(request), form })), side: side ?? 0 },
-        request,
-      );
-      this.#sources.adopt(found.image);
-      return found;
-    });
+    const options = forms.map(form => ({ ...optionsOf(request), form }));
+    const found = await this.#requests.about("mosaic", request, {}, request.classes, { options, side: side ?? 0 });
+    this.#requests.adopt(found.image);
+    return found;
   }
 
   /**
@@ -285,7 +248,7 @@ export class Lens {
    * @returns {Promise<StatisticsInfo | null>}
    */
   statistics() {
-    return this.#call("statistics", {});
+    return this.#requests.ask("statistics", {});
   }
 
   /**
@@ -296,9 +259,9 @@ export class Lens {
    * @returns {Promise<StatisticsInfo & {bytes: Uint8Array}>}
    */
   async adaptStatistics(images, options = {}) {
-    return this.#sources.whileUsing(async () => {
+    return this.#requests.whileUsing(async () => {
       const ids = (await Promise.all(images.map(image => this.open(image, options)))).map(({ id }) => id);
-      const found = await this.#call(
+      const found = await this.#requests.ask(
         "adaptStatistics",
         { ids: [...new Set(ids)], source: options.source ?? "your images" },
         options,
@@ -326,7 +289,7 @@ export class Lens {
    */
   channels(image, indices, options = {}) {
     const args = { indices: Uint32Array.from(indices), target: options.target ?? null };
-    return this.#with(image, options, id => this.#call("channels", { id, ...args }, options));
+    return this.#requests.ofImage(image, options, id => this.#requests.ask("channels", { id, ...args }, options));
   }
 
   /**
@@ -339,8 +302,8 @@ export class Lens {
   render(image, map, options) {
     const { signal, ...rest } = options;
     const ask = (/** @type {number} */ id) =>
-      this.#call("render", { id, map, options: rest }, { signal, urgent: true });
-    return this.#with(image, { signal }, ask);
+      this.#requests.ask("render", { id, map, options: rest }, { signal, urgent: true });
+    return this.#requests.ofImage(image, { signal }, ask);
   }
 
   /**
@@ -353,8 +316,9 @@ export class Lens {
    * @returns {Promise<number | null>}
    */
   valueAt(image, map, x, y, options = {}) {
-    const ask = (/** @type {number} */ id) => this.#call("valueAt", { id, map, x, y }, { ...options, urgent: true });
-    return this.#with(image, options, ask);
+    const ask = (/** @type {number} */ id) =>
+      this.#requests.ask("valueAt", { id, map, x, y }, { ...options, urgent: true });
+    return this.#requests.ofImage(image, options, ask);
   }
 
   /**
@@ -363,7 +327,7 @@ export class Lens {
    * @returns {Promise<LensInfo>}
    */
   async setBackend(backend) {
-    this.info = await this.#call("setBackend", { backend });
+    this.info = await this.#requests.ask("setBackend", { backend });
     return this.info;
   }
 
@@ -374,8 +338,9 @@ export class Lens {
    * @returns {Promise<Benchmark>}
    */
   bench(request = {}) {
-    const ask = (/** @type {number | null} */ id) => this.#call("bench", { id, runs: request.runs ?? 10 }, request);
-    return request.image ? this.#with(request.image, request, ask) : ask(null);
+    const ask = (/** @type {number | null} */ id) =>
+      this.#requests.ask("bench", { id, runs: request.runs ?? 10 }, request);
+    return request.image ? this.#requests.ofImage(request.image, request, ask) : ask(null);
   }
 
   /**
@@ -393,7 +358,7 @@ export class Lens {
     const image = await this.open(plain(), options);
     try {
       const classes = [{ name: "probe", supports: [image] }];
-      await this.explain({ query: image, classes, signal: options.signal });
+      await this.explain({ query: image, classes, form: "fam", signal: options.signal });
     } finally {
       void this.forget(image);
     }
@@ -406,43 +371,17 @@ export class Lens {
    * @returns {Promise<T>}
    */
   whileUsing(work) {
-    return this.#sources.whileUsing(work);
+    return this.#requests.whileUsing(work);
   }
 
   /** Loses the GPU as a driver reset would. For tests of what happens then. */
   loseGpu() {
-    return this.#call("loseGpu", {});
+    return this.#requests.ask("loseGpu", {});
   }
 
   /** Ends the worker and frees everything. Calls that wait are rejected. */
   dispose() {
-    this.#channel.end(new LensError("disposed", "This lens was disposed of."));
-  }
-
-  /**
-   * @param {ClassSpec[]} classes
-   * @param {CallOptions} options
-   */
-  #openClasses(classes, options) {
-    if (!Array.isArray(classes) || classes.some(one => !Array.isArray(one?.supports)))
-      return Promise.reject(new LensError("argument", "classes is a list of {name, supports: [images]}."));
-    return Promise.all(
-      classes.map(async ({ name, supports }) => {
-        const handles = await Promise.all(supports.map(support => this.open(support, options)));
-        return { name, supports: handles.map(handle => handle.id) };
-      }),
-    );
-  }
-
-  /**
-   * @param {string} op
-   * @param {{a: ImageLike, b: ImageLike} & ExplainOptions & CallOptions} request
-   */
-  #ofTwo(op, request) {
-    return this.#sources.whileUsing(async () => {
-      const [a, b] = await Promise.all([this.open(request.a, request), this.open(request.b, request)]);
-      return this.#call(op, { a: a.id, b: b.id, options: mixOptions(request) }, request);
-    });
+    this.#requests.end(new LensError("disposed", "This lens was disposed of."));
   }
 
   /**
@@ -453,30 +392,7 @@ export class Lens {
    * @returns {Promise<any>}
    */
   ask(op, args, options) {
-    return this.#call(op, args, options);
-  }
-
-  /**
-   * @param {ImageLike} image
-   * @param {CallOptions} options
-   * @param {(id: number) => Promise<any>} ask
-   * @returns {Promise<any>}
-   */
-  #with(image, options, ask) {
-    return this.#sources.whileUsing(async () => ask((await this.open(image, options)).id));
-  }
-
-  /**
-   * @param {Exclude<ImageLike, LensImage>} image
-   * @param {string} [name]
-   * @param {string} [op] what is done with the image's content
-   * @param {object} [more] what else that needs
-   * @returns {Promise<any>}
-   */
-  #send(image, name, op = "open", more = {}) {
-    const ask = (/** @type {object} */ source, /** @type {Transferable[]} */ transfer) =>
-      this.#call(op, { ...source, ...more }, { transfer });
-    return sendImage(image, name, ask);
+    return this.#requests.ask(op, args, options);
   }
 
   /**
@@ -485,45 +401,14 @@ export class Lens {
    * @param {object} args
    */
   async #give(what, op, args) {
-    const answer = await this.#call(op, args);
+    const answer = await this.#requests.ask(op, args);
     this.given.set(what, [op, args]);
     return answer;
-  }
-
-  /**
-   * @param {string} op
-   * @param {object} args
-   * @param {import("./channel.js").AskOptions} [options]
-   * @returns {Promise<any>}
-   */
-  #call(op, args, options) {
-    return this.#channel.ask(op, args, options);
   }
 }
 
 boundMethods(Lens, ["dispose", "ready", "whileUsing"]);
 
-/**
- * @template T
- * @param {Promise<T>} work goes on for whoever else waits for it
- * @param {AbortSignal} [signal]
- * @returns {Promise<T>}
- */
-function unlessAborted(work, signal) {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
-
 /** @param {Blob | ArrayBuffer | Uint8Array} file */
 const bytesOf = async file =>
   file instanceof Uint8Array ? file : new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file);
-
-/** What a request says about the method. @param {ExplainOptions & {[key: string]: any}} request */
-function mixOptions({ query, image, index, classes, name, a, b, signal, ...options }) {
-  return options;
-}

@@ -1,5 +1,5 @@
 // Whitened and discriminative FAM in the worker: their statistics, fetched when they are first needed or counted from
-// the user's own images, and mosaics.
+// the user's own images; the form for who has chosen none; and mosaics.
 
 import { fetchFile } from "./model.js";
 import { Failure } from "./failure.js";
@@ -9,12 +9,11 @@ import { Failure } from "./failure.js";
  * @import { StatisticsFile } from "./model.js"
  */
 
-/** The forms that rest on statistics. */
-const FORMS = new Set(["whitened", "discriminative"]);
-
 export class Specific {
   #lens;
   #file;
+  /** The forms that rest on statistics. */
+  #forms;
   /** Whether the statistics in use are the user's own. */
   #adapted = false;
   /** @type {Promise<void> | null} */
@@ -27,6 +26,29 @@ export class Specific {
   constructor(lens, file) {
     this.#lens = lens;
     this.#file = file;
+    /** @type {import("./types.js").Choice[]} */
+    const choices = lens.choices();
+    const forms = choices.find(({ kind }) => kind === "form")?.values ?? [];
+    this.#forms = new Set(forms.filter(({ needs }) => needs.includes("statistics")).map(({ name }) => name));
+  }
+
+  /** The forms for who has chosen none, for one class and for several. */
+  get usualForms() {
+    return [this.#lens.usualForm(1), this.#lens.usualForm(2)];
+  }
+
+  /**
+   * Gives the options with the usual form, if they name none and what they ask for has one, and fetches the statistics
+   * that they then need.
+   * @param {{form?: string, method?: string, against?: unknown}} options
+   * @param {WasmClass[]} classes
+   */
+  async settle(options, classes) {
+    const { form, method = "fam", against } = options;
+    const hasForm = form !== undefined || method !== "fam" || against;
+    const settled = hasForm ? options : { ...options, form: this.#lens.usualForm(classes.length) };
+    await this.need([settled]);
+    return settled;
   }
 
   /**
@@ -34,7 +56,8 @@ export class Specific {
    * @param {{form?: string}[]} options
    */
   async need(options) {
-    if (!options.some(({ form }) => FORMS.has(form ?? "fam")) || this.#lens.statistics() || !this.#file) return;
+    const needed = options.some(({ form }) => form && this.#forms.has(form));
+    if (!needed || this.#lens.statistics() || !this.#file) return;
     this.#loading ??= this.#load(this.#file);
     try {
       await this.#loading;

@@ -64,11 +64,9 @@
  * @property {string} sentence
  * @property {"one" | "switch" | "number" | "numbers" | "class" | "layers" | "layer" | "logits"} input
  * @property {{name: string, label: string, sentence: string, source: string, note: string,
- *   needs: ("classes" | "statistics" | "mean" | "matrix" | "head")[]}[]} [values] what a value `needs` is two classes
- *   or
- *   more, statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned,
- *   or
- *   a head's file
+ *   needs: ("classes" | "statistics" | "mean" | "matrix" | "head")[]}[]} [values] a value may need two classes or more,
+ *   statistics of images in general, a mean embedding that came with the model, a matrix from a file or learned, or a
+ *   head's file
  * @property {number} [min]
  * @property {number} [max]
  * @property {number} [step]
@@ -281,8 +279,8 @@
  * @typedef {object} LensInfo
  * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string,
  *   targets: string[], parameters: number, bytes: number, pooling: string, hasMeanEmbedding: boolean, hasStatistics:
- *   boolean, usualForms: [Form, Form], storedWeights: StoredWeights | null}} model `usualForms` are the forms for who
- *   has chosen none, for one class and for several
+ *   boolean, usualForms: [Form, Form], storedWeights: StoredWeights | null}} model `usualForms` are the forms that
+ *   {@link Lens.explain} uses if the request names none: for one class, and for several
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

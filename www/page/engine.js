@@ -102,9 +102,8 @@ const NOT_THE_MODEL = new Set(["image", "network", "too_large", "argument", "tar
  * @param {AbortSignal} signal
  */
 async function tryOut(lens, signal) {
-  const form = lens.info.model.hasStatistics ? "whitened" : "fam";
   const explain = (/** @type {import("../famlens.js").ImageLike} */ image) =>
-    lens.explain({ query: image, classes: [{ name: "first", supports: [image] }], form, signal });
+    lens.explain({ query: image, classes: [{ name: "first", supports: [image] }], signal });
   const [photo] = photosOnPage();
   const ways = [() => view()?.explainOn?.(lens, signal), () => photo && explain(photo.source)];
   for (const way of ways) {

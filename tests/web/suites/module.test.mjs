@@ -86,6 +86,33 @@ describe("its calls", () => {
     for (const [kind, cosine] of Object.entries(cosines)) assert.ok(cosine > 0.9995, `${kind}: ${cosine}`);
   });
 
+  test("a request without a form is answered by the usual one, where a form counts", async () => {
+    const found = await page.evaluate(async () => {
+      const { lens } = window;
+      const query = "photos/fish/fish1.jpg";
+      const one = [{ name: "a", supports: ["photos/fish/fish6.jpg"] }];
+      const two = [...one, { name: "b", supports: ["photos/fish/fish3.jpg"] }];
+      const formOf = async request => (await lens.explain({ query, ...request })).form;
+      const mapOf = async options => [...(await lens.explainSupport({ image: query, index: 0, ...options })).map.data];
+      return {
+        usual: lens.info.model.usualForms,
+        one: await formOf({ classes: one }),
+        two: await formOf({ classes: two }),
+        named: await formOf({ classes: two, form: "fam" }),
+        method: await formOf({ classes: two, method: "grad-cam" }),
+        support: await mapOf({ classes: two }),
+        supportNamed: await mapOf({ classes: two, form: "discriminative" }),
+        score: (await lens.checkSupports({ classes: two })).score,
+        scoreNamed: (await lens.checkSupports({ classes: two, form: "discriminative" })).score,
+      };
+    });
+    assert.deepEqual(found.usual, ["whitened", "discriminative"]);
+    assert.deepEqual([found.one, found.two], found.usual);
+    assert.deepEqual([found.named, found.method], ["fam", "fam"]);
+    assert.deepEqual(found.support, found.supportNamed);
+    assert.equal(found.score, found.scoreNamed);
+  });
+
   test("what is wrong is a LensError with a code", async () => {
     const codes = await page.evaluate(async () => {
       const code = promise =>

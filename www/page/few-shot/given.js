@@ -162,13 +162,18 @@ export async function give(kind, file) {
   }
 }
 
-/** Explains once, since only that tells whether a file fits the embeddings. @param {Lens} lens @param {Kind} kind */
+/**
+ * Explains once, since only that tells whether a file fits the embeddings, and by a form that compares them.
+ * @param {Lens} lens
+ * @param {Kind} kind
+ */
 async function tried(lens, kind) {
   const { query } = state;
   const classes = asked(state.classes);
   if (!query || classes.length === 0) return;
-  const { form: _, method: _method, against: _against, ...options } = optionsNow();
-  await lens.explain({ query: query.source, classes, ...options, ...(kind === "head" ? { head: "file" } : {}) });
+  const { method: _method, against: _against, ...options } = optionsNow();
+  const head = kind === "head" ? /** @type {const} */ ({ head: "file" }) : {};
+  await lens.explain({ query: query.source, classes, ...options, form: "fam", ...head });
 }
 
 /** @param {Kind} kind */

@@ -16,13 +16,13 @@ export const PUBLISHED = { form: "fam" };
 export const filled = classes => classes.filter(({ photos }) => photos.length > 0);
 
 /** The form for who has chosen none, with these classes and a model. */
-export function bestForm(info = page.info) {
+export function usualForm(info = page.info) {
   const [one, several] = info?.model.usualForms ?? ["fam", "fam"];
   return filled(state.classes).length > 1 ? several : one;
 }
 
 /** The form that is asked for, with these choices and of this model. */
-export const formNow = (choices = page.choices, info = page.info) => String(choices.form ?? bestForm(info));
+export const formNow = (choices = page.choices, info = page.info) => String(choices.form ?? usualForm(info));
 
 /**
  * What the lens is asked for: the choices, with names such as `"finer.flip"` as objects.
@@ -73,7 +73,7 @@ const order = options =>
 export function choose(kind, value) {
   const { [kind]: _, ...rest } = page.choices;
   const usual = entry(kind)?.default;
-  // What form is best depends on the classes, so a form that has been chosen stays chosen.
+  // What form is usual depends on the classes, so a form that has been chosen stays chosen.
   const isDefault = kind !== "form" && (value === usual || JSON.stringify(value) === JSON.stringify(usual));
   setPage({ choices: isDefault ? rest : { ...rest, [kind]: value } });
 }
