@@ -4,8 +4,8 @@
 //! cargo run --release --example bench_cpu [MODEL.onnx [TARGET [SIZE]]]
 //! ```
 //!
-//! Without arguments: the shipped model to its features, in every instruction set of this machine. Times are the best of
-//! many rounds on one thread; forward passes alternate between the instruction sets.
+//! Without arguments: the shipped model to its features, in every instruction set of this machine. Times are the best
+//! of many rounds on one thread; forward passes alternate between the instruction sets.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

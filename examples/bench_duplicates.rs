@@ -4,8 +4,8 @@
 //! cargo run --release --example bench_duplicates [IMAGES [CHANNELS]]
 //! ```
 //!
-//! Embeddings are made up: clusters of sparse non-negative values, as pooled activation maps are, some images with a near-duplicate. Both ways
-//! have to find the same groups.
+//! Embeddings are made up: clusters of sparse non-negative values, as pooled activation maps are, some images with a
+//! near-duplicate. Both ways have to find the same groups.
 
 use std::time::Instant;
 

@@ -19,8 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let query = arguments.next().unwrap_or_else(|| "tests/photos/bird/kingfisher.jpg".into());
     let out = arguments.next().unwrap_or_else(|| "explained.png".into());
 
-    // A model is the text of model.json and the bytes of the ONNX file. This one brings statistics of images in general,
-    // which the forms that tell classes apart need.
+    // A model is the text of model.json and the bytes of the ONNX file. This one brings statistics of images in
+    // general, which the forms that tell classes apart need.
     let folder = Path::new("models/efficientnet_lite0");
     let model = Model::new(&fs::read_to_string(folder.join("model.json"))?, &fs::read(folder.join("model.onnx"))?)?
         .with_statistics(&fs::read(folder.join("statistics.bin"))?)?;

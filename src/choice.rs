@@ -42,7 +42,8 @@ pub trait Choice: Copy + PartialEq + 'static {
 pub enum Need {
     /// Two classes or more.
     Classes,
-    /// Statistics of images in general, the model's or the user's own. What needs them looks at layers and an input of its own.
+    /// Statistics of images in general, the model's or the user's own. What needs them looks at layers and an input of
+    /// its own.
     Statistics,
     /// A mean embedding of images in general that came with the model.
     Mean,
@@ -101,8 +102,8 @@ pub fn describe<T: Choice>() -> Vec<Described> {
 }
 
 /// Implements [`Choice`] for an enum from one table, and `Display`, `FromStr`, `Serialize` and `Deserialize` by the
-/// values' names: `choice!(Form, "form", { Faithful: "fam", "label", "sentence", "source", "note"; .. });`. What a value needs
-/// comes last: `"note", needs [Classes, Statistics];`
+/// values' names: `choice!(Form, "form", { Faithful: "fam", "label", "sentence", "source", "note"; .. });`. What a
+/// value needs comes last: `"note", needs [Classes, Statistics];`
 macro_rules! choice {
     ($type:ty, $kind:literal, { $($value:ident: $name:literal, $label:literal, $sentence:literal, $source:literal, $note:literal $(, needs [$($need:ident),+])?;)+ }) => {
         impl $crate::choice::Choice for $type {

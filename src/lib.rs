@@ -1,9 +1,9 @@
 //! famlens shows *why* two images were judged alike by a model that has no classifier layer: Feature Activation Maps
 //! (FAM, arXiv 2307.05017), on any CNN brought as ONNX, in the browser or on the command line.
 //!
-//! The flow: **bytes -> pixels -> graph -> engine -> activation maps -> explanation -> overlay -> screen**, one module each:
-//! [`image`] decodes, resizes and normalises; [`onnx`] reads a model into a [`graph`]; an [`engine`] runs it and keeps
-//! the activation maps; [`fam`] turns embeddings into channel weights and maps; [`overlay`] colours a map;
+//! The flow: **bytes -> pixels -> graph -> engine -> activation maps -> explanation -> overlay -> screen**, one module
+//! each: [`image`] decodes, resizes and normalises; [`onnx`] reads a model into a [`graph`]; an [`engine`] runs it and
+//! keeps the activation maps; [`fam`] turns embeddings into channel weights and maps; [`overlay`] colours a map;
 //! [`session`] is the facade over all of it.
 
 pub mod backbone;

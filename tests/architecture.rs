@@ -119,8 +119,8 @@ fn root() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
-/// The rooms of a table whose rows begin with the room in backquotes, such as `src/fam/` or `src/error.rs`, and end with
-/// the rooms that it may name. What lies deeper is part of a room.
+/// The rooms of a table whose rows begin with the room in backquotes, such as `src/fam/` or `src/error.rs`, and end
+/// with the rooms that it may name. What lies deeper is part of a room.
 fn rooms(text: &str) -> Vec<(String, Vec<String>)> {
     let row = |line: &str| {
         let cells: Vec<&str> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim).collect();

@@ -1,5 +1,5 @@
-//! Small networks, each for a kind of file that people bring: the layer that is found, and each tap against ONNX Runtime.
-//! `tests/cases/make.py` made the goldens, and says what they hold.
+//! Small networks, each for a kind of file that people bring: the layer that is found, and each tap against ONNX
+//! Runtime. `tests/cases/make.py` made the goldens, and says what they hold.
 
 mod common;
 

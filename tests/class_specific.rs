@@ -88,7 +88,8 @@ fn golden_classes() -> Vec<ClassCells> {
     pooled.chunks(3).map(|c| ClassCells::new(&c.iter().map(|p| &p[..]).collect::<Vec<_>>()).expect("three")).collect()
 }
 
-/// The pure part, on numpy's own activation maps: class vectors, directions, evidence, maps and scores, in every setting.
+/// The pure part, on numpy's own activation maps: class vectors, directions, evidence, maps and scores, in every
+/// setting.
 #[test]
 fn the_forms_equal_numpys_on_numpys_cells() {
     let index = index();
@@ -297,8 +298,8 @@ fn the_session_explains_as_numpy_does() {
         assert!(off(&similar, rows(&scores).nth(1).expect("with the border term")) < TOLERANCE);
         assert_eq!((whitened.score.as_str(), whitened.embedded), ("Mahalanobis cosine", 0));
 
-        // Looks shifted by parts of a cell are laid between each other: every third cell is the plain look's, and the map
-        // still sums to the score that decides.
+        // Looks shifted by parts of a cell are laid between each other: every third cell is the plain look's, and the
+        // map still sums to the score that decides.
         let plain = explain(&mut session, &options(Form::Discriminative)).expect("it explains");
         for (shifts, passes) in [(3, 9), (2, 5)] {
             let finer = Finer { shifts, ..Finer::default() };

@@ -1,5 +1,5 @@
-//! The CPU engine on the shipped model, in every instruction set of this machine, against ONNX Runtime on the same file.
-//! Its ops are tested one by one in `tests/engines`.
+//! The CPU engine on the shipped model, in every instruction set of this machine, against ONNX Runtime on the same
+//! file. Its ops are tested one by one in `tests/engines`.
 
 mod common;
 

@@ -1,8 +1,9 @@
 //! Whole networks of every family, exported by torch at many opsets: each tap against ONNX Runtime on every engine.
 //!
-//! `tests/families/*.onnx` and their goldens are made by `tests/families/make.py`, which says what a golden holds. Not the
-//! standard harness: an engine that cannot run here is printed as skipped (`FAMLENS_REQUIRE_GPU=1` makes that a failure), and
-//! networks that are known not to work yet are listed in [`NOT_YET`]. Words on the command line select networks by name.
+//! `tests/families/*.onnx` and their goldens are made by `tests/families/make.py`, which says what a golden holds. Not
+//! the standard harness: an engine that cannot run here is printed as skipped (`FAMLENS_REQUIRE_GPU=1` makes that a
+//! failure), and networks that are known not to work yet are listed in [`NOT_YET`]. Words on the command line select
+//! networks by name.
 
 mod common;
 #[path = "common/engines.rs"]
@@ -19,15 +20,16 @@ use famlens::tensor::Tensor;
 use libtest_mimic::{Failed, Trial};
 use pollster::block_on;
 
-/// `(engine, network, reason)`: what does not work yet. An engine of `"import"` means that no engine can run it. A listed
-/// network that passes makes the suite fail, so that the list shrinks.
+/// `(engine, network, reason)`: what does not work yet. An engine of `"import"` means that no engine can run it. A
+/// listed network that passes makes the suite fail, so that the list shrinks.
 const NOT_YET: &[(&str, &str, &str)] = &[];
 
 /// Elements of a tap that its golden holds.
 const SAMPLES: usize = 48;
 /// How far a tap may be off, as a share of its largest value.
 const LIMIT: f64 = 1e-3;
-/// The same where activations are rounded to 8 bits: a value between two steps may fall to either side, in a few places.
+/// The same where activations are rounded to 8 bits: a value between two steps may fall to either side, in a few
+/// places.
 const ONE_STEP: f64 = 1.5e-2;
 
 /// A network with what ONNX Runtime found in it.
@@ -81,8 +83,8 @@ fn graphs(network: &Network) -> Result<[Graph; 2]> {
     Ok([plain, optimized])
 }
 
-/// Compares every tap that the graph still has, then the output of a program that has no other target: with few targets an
-/// engine fuses, moves and reuses more.
+/// Compares every tap that the graph still has, then the output of a program that has no other target: with few targets
+/// an engine fuses, moves and reuses more.
 fn check(engine: &dyn Engine, network: &Network, graph: &Graph) -> Result<(), String> {
     // What was folded, fused or is sugar is no longer computed.
     let found = |tap: &String| graph.find(tap).filter(|&id| graph.producer(id).is_some());

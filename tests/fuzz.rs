@@ -1,5 +1,5 @@
-//! What the fuzz targets of `tests/fuzz` have found, and the seeds they start from: run as an ordinary test, so that none
-//! comes back. `cargo xtask fuzz` looks for more.
+//! What the fuzz targets of `tests/fuzz` have found, and the seeds they start from: run as an ordinary test, so that
+//! none comes back. `cargo xtask fuzz` looks for more.
 
 mod common;
 #[path = "fuzz/checks/importer.rs"]

@@ -1,6 +1,6 @@
-//! Hostile files: each ends in an answer or in one message, without a panic, in bounded memory and time. `tests/hostile/files`
-//! are those that were found by hand; `tests/hostile/*.rs` makes many more, and writes them into a folder for the page:
-//! `FAMLENS_HOSTILE=folder cargo test --test hostile -- --ignored written`.
+//! Hostile files: each ends in an answer or in one message, without a panic, in bounded memory and time.
+//! `tests/hostile/files` are those that were found by hand; `tests/hostile/*.rs` makes many more, and writes them into
+//! a folder for the page: `FAMLENS_HOSTILE=folder cargo test --test hostile -- --ignored written`.
 
 mod common;
 #[path = "hostile/generate.rs"]
@@ -231,7 +231,8 @@ fn written_into_a_folder() -> std::io::Result<()> {
         let kind = if kind == "onnx" { "model" } else { "head" };
         index.push(serde_json::json!({ "file": name.to_string_lossy(), "kind": kind }));
     }
-    // Names of negative values differ from those of positive ones; what else a name holds is no matter of a file system.
+    // Names of negative values differ from those of positive ones; what else a name holds is no matter of a file
+    // system.
     for case in generate::models(SEED) {
         let name = format!("{}.onnx", case.name);
         std::fs::write(folder.join(&name), &case.bytes)?;

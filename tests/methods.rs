@@ -1,5 +1,5 @@
-//! Every method against pytorch-grad-cam and plain torch (`tests/goldens/make_methods.py` says what is compared and where the
-//! two differ by intent), and what the session promises of a comparison.
+//! Every method against pytorch-grad-cam and plain torch (`tests/goldens/make_methods.py` says what is compared and
+//! where the two differ by intent), and what the session promises of a comparison.
 
 mod common;
 
@@ -256,8 +256,8 @@ fn a_comparison_is_told_of_and_cancelled() {
     assert_eq!((seen.len(), seen[4].done, seen[4].total), (5, 5, 60));
 }
 
-/// torch's own gradients, cell by cell, through max pooling, a gate, SiLU and hard swish: by the maps that HiResCAM makes of
-/// them, `sum_c G_c A_c`, and by their means, Grad-CAM's weights.
+/// torch's own gradients, cell by cell, through max pooling, a gate, SiLU and hard swish: by the maps that HiResCAM
+/// makes of them, `sum_c G_c A_c`, and by their means, Grad-CAM's weights.
 #[test]
 fn gradients_equal_torchs() {
     let (mut session, query, classes) = net();

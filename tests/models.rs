@@ -55,8 +55,9 @@ fn each_embeds_as_onnx_runtime_does() {
             let found = block_on(session.embed(id)).expect("embeds").values;
             let (error, alike) = (relative_error(&found, expected.data()), cosine(&found, expected.data()));
             println!("{name} {choice:?}: relative error {error:.1e}, cosine {alike:.6}");
-            // The CPU engine rounds activations to 16 bits a row, the GPU engine rounds nothing. A photo that has to be resized
-            // differs from Pillow's by one level in one value of 25 (tests/image.rs), and the embedding by 8e-3.
+            // The CPU engine rounds activations to 16 bits a row, the GPU engine rounds nothing. A photo that has to be
+            // resized differs from Pillow's by one level in one value of 25 (tests/image.rs), and the embedding by
+            // 8e-3.
             let resized = photo.width() as usize != session.model().manifest().input.size;
             let most = if choice == EngineChoice::Cpu || resized { 1e-2 } else { 1e-3 };
             assert!(error < most && alike > 0.9999, "{name} on {choice:?}: {error} {alike}");

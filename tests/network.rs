@@ -1,5 +1,5 @@
-//! The network as it is drawn: layers in ONNX's words, blocks found by names and by structure, costs, and what follows the target
-//! layer, on small networks of every family.
+//! The network as it is drawn: layers in ONNX's words, blocks found by names and by structure, costs, and what follows
+//! the target layer, on small networks of every family.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! FAM of a network's own embedding, behind attention or as a class token, against torch's autograd (tests/goldens/make_own.py).
+//! FAM of a network's own embedding, behind attention or as a class token, against torch's autograd
+//! (tests/goldens/make_own.py).
 
 mod common;
 

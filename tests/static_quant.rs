@@ -1,5 +1,6 @@
-//! Static quantisation and int8 weights on load, on small networks: `tests/goldens/make_static.py` says where the goldens come from.
-//! What ONNX Runtime finds in the files that famlens quantised is compared on every engine by `tests/families.rs` (`static_*`).
+//! Static quantisation and int8 weights on load, on small networks: `tests/goldens/make_static.py` says where the
+//! goldens come from. What ONNX Runtime finds in the files that famlens quantised is compared on every engine by
+//! `tests/families.rs` (`static_*`).
 
 mod common;
 

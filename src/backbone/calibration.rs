@@ -11,7 +11,8 @@ use crate::model::Model;
 use crate::quant::{LevelType, Observer, QuantReport, RangeMethod, StaticQuantizer};
 use crate::tensor::Tensor;
 
-/// A float model on its way to static int8 (QDQ): shown photos, it notes the ranges of the activations that will be quantised.
+/// A float model on its way to static int8 (QDQ): shown photos, it notes the ranges of the activations that will be
+/// quantised.
 ///
 /// ```no_run
 /// # async fn example(json: &str, onnx: &[u8], photos: &[famlens::image::Photo]) -> famlens::Result<Vec<u8>> {
@@ -48,7 +49,8 @@ struct Compiled {
 }
 
 impl<'m> Calibration<'m> {
-    /// A calibration of a model. `onnx` is the file that the model was read from; its preparation of photos is the model's.
+    /// A calibration of a model. `onnx` is the file that the model was read from; its preparation of photos is the
+    /// model's.
     ///
     /// # Errors
     /// [`Error::Argument`] if `onnx` is another file; those of [`StaticQuantizer::new`].
@@ -63,7 +65,8 @@ impl<'m> Calibration<'m> {
     /// Runs the model on a photo.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the photo does not fit the model's input or an activation is not finite; the engine's errors.
+    /// [`Error::Argument`] if the photo does not fit the model's input or an activation is not finite; the engine's
+    /// errors.
     pub async fn add(&mut self, photo: &Photo) -> Result<()> {
         let geometry = self.model.geometry(photo.width(), photo.height())?;
         let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;

@@ -50,7 +50,8 @@ impl Backbone {
         known.ok_or_else(|| Error::Engine { engine, reason: "it returned no cells".into() })
     }
 
-    /// The first layer's activation maps in host memory and the pooled cells of all. What was not there before is not kept.
+    /// The first layer's activation maps in host memory and the pooled cells of all. What was not there before is not
+    /// kept.
     ///
     /// # Errors
     /// As [`Backbone::cells`].

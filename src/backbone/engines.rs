@@ -54,7 +54,8 @@ pub struct EngineReport {
     pub reason: Option<String>,
     /// Whether it is a GPU engine on a software adapter.
     pub software: bool,
-    /// Milliseconds of one warm forward pass with its explanation, once [`Session::calibrate`](crate::session::Session::calibrate) has measured it.
+    /// Milliseconds of one warm forward pass with its explanation, once
+    /// [`Session::calibrate`](crate::session::Session::calibrate) has measured it.
     pub milliseconds: Option<f64>,
 }
 
@@ -151,12 +152,12 @@ impl Engines {
         self.gpu = Gpu::Untried;
         self.measured[EngineKind::Gpu as usize] = None;
         if self.gpu_losses <= 1 && self.start_gpu().await.is_ok() {
-            self.note = Some(format!("The GPU was lost ({reason}) and has been started again."));
+            self.note = Some(format!("The GPU was lost ({reason}). It has been started again."));
             return;
         }
         self.gpu = Gpu::Unavailable(format!("the GPU was lost: {reason}"));
         self.active = EngineKind::Cpu;
-        self.note = Some(format!("The GPU was lost ({reason}); the CPU has taken over."));
+        self.note = Some(format!("The GPU was lost ({reason}), and the CPU has taken over."));
     }
 
     /// What loses the GPU that runs now, as a driver reset would, whenever it is called; `None` if none runs.
@@ -234,8 +235,8 @@ impl Engines {
 }
 
 impl Engines {
-    /// Measures both engines on an input, warm, and takes the faster one. A GPU that is missing or lost is no error: the
-    /// CPU is taken.
+    /// Measures both engines on an input, warm, and takes the faster one. A GPU that is missing or lost is no error:
+    /// the CPU is taken.
     ///
     /// # Errors
     /// The CPU engine's errors.

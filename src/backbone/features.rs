@@ -21,7 +21,8 @@ impl Backbone {
         Ok(layers.iter().all(|layer| image.layers.iter().any(|known| known.layer == *layer)))
     }
 
-    /// An image's pooled features at each layer: one forward pass for all layers that are new, a mix for another pooling.
+    /// An image's pooled features at each layer: one forward pass for all layers that are new, a mix for another
+    /// pooling.
     ///
     /// # Errors
     /// [`Error::Argument`] for an unknown id; the engine's errors.

@@ -78,7 +78,8 @@ impl Image {
 }
 
 impl Backbone {
-    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Backbone::keep_photos`] says so.
+    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Backbone::keep_photos`] says
+    /// so.
     ///
     /// # Errors
     /// [`Error::Argument`] if the photo's shape does not fit the model's input.
@@ -114,8 +115,8 @@ impl Backbone {
         self.tails.forget(id);
     }
 
-    /// Whether images added from now on keep their photo, so that a further scale is made from it and not from the prepared
-    /// input. It costs three bytes a pixel for each image.
+    /// Whether images added from now on keep their photo, so that a further scale is made from it and not from the
+    /// prepared input. It costs three bytes a pixel for each image.
     pub fn keep_photos(&mut self, keep: bool) {
         self.keep_photos = keep;
     }

@@ -1,7 +1,7 @@
 //! The backbone at work: a model, the engine that runs it, the images in play, and what the network gave for each.
 //!
-//! This room alone decides which engine runs and what happens when the GPU goes away. Everybody else runs an engine through
-//! [`Backbone::recovering`].
+//! This room alone decides which engine runs and what happens when the GPU goes away. Everybody else runs an engine
+//! through [`Backbone::recovering`].
 
 mod calibration;
 mod cells;
@@ -80,8 +80,8 @@ impl Backbone {
         Ok(())
     }
 
-    /// Measures both engines on an image, warm, and takes the faster one. A GPU that is missing or lost is no error: the CPU
-    /// is taken. What has been computed stays, on the engine that did it.
+    /// Measures both engines on an image, warm, and takes the faster one. A GPU that is missing or lost is no error:
+    /// the CPU is taken. What has been computed stays, on the engine that did it.
     ///
     /// # Errors
     /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.

@@ -7,15 +7,17 @@ use super::mix::channels_height_width;
 use crate::error::{Error, Result};
 use crate::tensor::{Shape, Tensor};
 
-/// How the cells of a program's targets are compared with `K` classes. All layers it names have the same grid of `n` cells.
+/// How the cells of a program's targets are compared with `K` classes. All layers it names have the same grid of `n`
+/// cells.
 ///
-/// With `A_i` the channel vector of cell `i` in a layer, `m` its mean, `P` its factor (the identity if `None`) and `w_k` its
-/// k-th direction:
+/// With `A_i` the channel vector of cell `i` in a layer, `m` its mean, `P` its factor (the identity if `None`) and
+/// `w_k` its k-th direction:
 ///
 /// `r = sqrt(mean_i |P (A_i - m)|^2)`, `t_ki = (A_i - m) . w_k / r` (0 where `r` is 0).
 ///
 /// The evidence `s_ki` is the mean of `t_ki` over the layers, and
-/// `map_ki = max(s_ki - offset, 0)`, times `softmax_k(sharpness s_ki)` if there is a sharpness; `score_k = mean_i map_ki`.
+/// `map_ki = max(s_ki - offset, 0)`, times `softmax_k(sharpness s_ki)` if there is a sharpness; `score_k = mean_i
+/// map_ki`.
 ///
 /// Without layers only the pooled cells are wanted.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -35,7 +37,8 @@ pub struct LayerReadout {
     pub target: usize,
     /// Subtracted from every cell; `C` values.
     pub mean: Arc<[f32]>,
-    /// `P`: a lower triangular `C x C` matrix, row-major. Engines keep what they make of it for as long as it is the same `Arc`.
+    /// `P`: a lower triangular `C x C` matrix, row-major. Engines keep what they make of it for as long as it is the
+    /// same `Arc`.
     pub factor: Option<Arc<[f32]>>,
     /// `K` rows of `C` values.
     pub directions: Vec<Vec<f32>>,
@@ -87,7 +90,8 @@ pub(crate) fn on_ring(cell: usize, height: usize, width: usize) -> bool {
     height < 3 || width < 3 || y == 0 || x == 0 || y == height - 1 || x == width - 1
 }
 
-/// Checks a readout against the targets' shapes; every engine calls it before it runs one. Gives the common `(H, W)` of its layers.
+/// Checks a readout against the targets' shapes; every engine calls it before it runs one. Gives the common `(H, W)` of
+/// its layers.
 ///
 /// # Errors
 /// [`Error::Argument`] naming the part that does not fit.

@@ -1,5 +1,5 @@
-//! Compares an engine with the reference, node by node. Where two engines differ, the first node that differs is the one to
-//! look at.
+//! Compares an engine with the reference, node by node. Where two engines differ, the first node that differs is the
+//! one to look at.
 
 use std::sync::Arc;
 
@@ -30,8 +30,9 @@ pub struct NodeDifference {
 
 /// Runs an engine and the reference over the same input and compares the output of every node, in the graph's order.
 ///
-/// Where activations are rounded to levels, a difference in the last digit may become a whole level, and is then carried on. Such a level more or
-/// less counts as no difference, and what lies behind is compared with what the reference makes of the engine's own values.
+/// Where activations are rounded to levels, a difference in the last digit may become a whole level, and is then
+/// carried on. Such a level more or less counts as no difference, and what lies behind is compared with what the
+/// reference makes of the engine's own values.
 ///
 /// Every node is a target, so an engine that fuses or reuses memory does so less than it would for one target.
 ///
@@ -77,8 +78,8 @@ pub async fn compare(engine: &dyn Engine, graph: &Graph, input: &Tensor) -> Resu
     Ok(found)
 }
 
-/// Every target's values. Targets are kept until the run's end, and all nodes of a large network together may be more than a
-/// GPU binds at once: they are then run for in parts.
+/// Every target's values. Targets are kept until the run's end, and all nodes of a large network together may be more
+/// than a GPU binds at once: they are then run for in parts.
 async fn all_outputs(engine: &dyn Engine, graph: &Graph, targets: &[ValueId], input: &Tensor) -> Result<Vec<Tensor>> {
     // The mix is over the first target, so that one must have channels.
     let has_channels = |id: &&ValueId| graph.value(**id).shape.chw().is_some();

@@ -98,8 +98,8 @@ fn gates(embedding: &[f32], mix: &Mix) -> Vec<f32> {
     centred.into_iter().map(gate).collect()
 }
 
-/// Each cell's share in [`Pooling::Crow`]: `sqrt(max(S, 0))`, with `S` the cell's sum over channels, divided by the sum of
-/// these over cells; `1 / cells` for every cell if no `S` is positive.
+/// Each cell's share in [`Pooling::Crow`]: `sqrt(max(S, 0))`, with `S` the cell's sum over channels, divided by the sum
+/// of these over cells; `1 / cells` for every cell if no `S` is positive.
 pub(crate) fn crow_shares(data: &[f32], cells: usize) -> Vec<f64> {
     let mut shares = vec![0f64; cells];
     for plane in data.chunks_exact(cells) {

@@ -1,6 +1,7 @@
 //! The oracle of the tests: every op as its definition says, in plain loops, with sums in double precision.
 //!
-//! It is written for the reader and not for speed. `famlens compare` and the op problems compare the other engines with it.
+//! It is written for the reader and not for speed. `famlens compare` and the op problems compare the other engines with
+//! it.
 
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ pub enum Output {
     Label(String),
 }
 
-/// Outputs of the model's classifier: `{"logit": "tabby"}`, `{"logit": 281}` or several, `{"logit": ["tabby", "tiger cat"]}`.
+/// Outputs of the model's classifier: `{"logit": "tabby"}`, `{"logit": 281}` or several, `{"logit": ["tabby", "tiger
+/// cat"]}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Against {

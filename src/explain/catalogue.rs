@@ -57,7 +57,8 @@ pub struct Applies {
     pub values: Vec<&'static str>,
 }
 
-/// The values of a choice for which something holds. They are read off the enum, so that a new value need not be listed here.
+/// The values of a choice for which something holds. They are read off the enum, so that a new value need not be listed
+/// here.
 fn when<T: Choice>(holds: impl Fn(T) -> bool) -> Applies {
     Applies { kind: T::KIND, values: T::ALL.iter().filter(|&&v| holds(v)).map(|v| v.name()).collect() }
 }

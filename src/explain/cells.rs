@@ -90,28 +90,27 @@ fn notes(form: CellForm, request: &Request<'_>, maps: &[Grid], statistics: Optio
         ..ExplainOptions::default()
     };
     if *options != plain {
-        let text = "This form compares cells at layers of its own, so similarity, pooling, target layer, mirrored and scaled looks and what \
-                    is done to weights and map do not apply to it.";
+        let text = "This form compares cells at layers of its own. It ignores similarity, pooling, target layer, mirrored and scaled \
+                    looks, and the choices about weights and map.";
         notes.push(text.to_owned());
     }
     if form == CellForm::Discriminative {
-        let text = "The score is the mean of the map; the channels' contributions sum to the whitened layer's part of the evidence, and \
-                    the residual is what offset, class share and the second layer do to it.";
+        let text = "The score is the mean of the map. The channels' contributions sum to the whitened layer's part of the evidence. \
+                    Offset, class share and the second layer make up the residual.";
         notes.push(text.to_owned());
     }
     for (class, map) in classes.iter().zip(maps) {
         if map.data.iter().all(|&v| v <= 0.0) {
             let name = &class.name;
-            notes.push(format!(
-                "The map of {name:?} is zero everywhere: no cell has more evidence for it than the offset."
-            ));
+            notes
+                .push(format!("The map of {name:?} is zero everywhere: no cell's evidence for it exceeds the offset."));
         }
     }
     if let Some(origin) = statistics.map(Statistics::origin)
         && origin.images < 30
     {
         let n = origin.images;
-        notes.push(format!("The statistics rest on {n} images only; with a hundred they would be steadier."));
+        notes.push(format!("The statistics come from only {n} images. A hundred would make them steadier."));
     }
     notes
 }

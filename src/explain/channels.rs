@@ -1,5 +1,5 @@
-//! The route over channels: pooled features of a layer are compared, and each channel's part in the similarity weighs that
-//! channel's activation map.
+//! The route over channels: pooled features of a layer are compared, and each channel's part in the similarity weighs
+//! that channel's activation map.
 
 use web_time::Instant;
 

@@ -28,7 +28,8 @@ pub struct Embedding {
 /// The embedding of an image at the first target layer of the options, under their pooling.
 ///
 /// # Errors
-/// [`Error::Argument`] for an unknown id or an option out of range, [`Error::Target`] for an unknown layer; the engine's errors.
+/// [`Error::Argument`] for an unknown id or an option out of range, [`Error::Target`] for an unknown layer; the
+/// engine's errors.
 pub(crate) async fn embed(backbone: &mut Backbone, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
     let place = Place::new(backbone.model(), options, &layers(backbone, &[], options)?)?;
     let Place { layers, pooling, own_embedding } = place;

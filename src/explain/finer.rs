@@ -1,8 +1,8 @@
 //! Finer maps by several looks at the image: mirrored, shifted by parts of a cell, at further scales.
 //!
-//! The weights stay those of the plain look, so that contributions still sum to the similarity. The maps of shifted looks
-//! interleave: each look gives a part of the cells of a finer grid, each in its own place, and nothing is blurred. The maps of
-//! mirror images and scales are averaged.
+//! The weights stay those of the plain look, so that contributions still sum to the similarity. The maps of shifted
+//! looks interleave: each look gives a part of the cells of a finer grid, each in its own place, and nothing is
+//! blurred. The maps of mirror images and scales are averaged.
 
 use super::Request;
 use super::maps::split;
@@ -102,8 +102,8 @@ pub(super) fn cell_side(width: usize, grid: &Grid) -> usize {
     (width / grid.width.max(1)).max(1)
 }
 
-/// `n * n` shifts by parts of a cell, row by row. They lie around the plain look, so that no side of the photo loses more
-/// than half a cell.
+/// `n * n` shifts by parts of a cell, row by row. They lie around the plain look, so that no side of the photo loses
+/// more than half a cell.
 pub(super) fn shifts(n: usize, cell: usize) -> impl Iterator<Item = [isize; 2]> {
     let shift = move |i: usize| (2 * i as isize + 1 - n as isize) * cell as isize / (2 * n as isize);
     (0..n * n).map(move |i| [shift(i % n), shift(i / n)])

@@ -1,7 +1,8 @@
 //! Finer maps of the class-specific forms, by looks shifted by parts of a cell.
 //!
-//! Offset, ReLU and class share act on each cell alone, so the maps of shifted looks interleave as they are. The score is the
-//! mean over the looks. So it stays the mean of the map that is shown (discriminative) or of the evidence behind it (whitened).
+//! Offset, ReLU and class share act on each cell alone, so the maps of shifted looks interleave as they are. The score
+//! is the mean over the looks. So it stays the mean of the map that is shown (discriminative) or of the evidence behind
+//! it (whitened).
 
 use super::finer::{cell_side, seen_input, shifts, stitch};
 use crate::backbone::{Backbone, ImageId};
@@ -18,8 +19,8 @@ pub(super) struct CellFindings {
     pub passes: usize,
 }
 
-/// The maps of every class with `n` times the cells along each side, from `n * n` looks, and the decision over all of them.
-/// `plain` is what the plain look gave, `plain_maps` its readout.
+/// The maps of every class with `n` times the cells along each side, from `n * n` looks, and the decision over all of
+/// them. `plain` is what the plain look gave, `plain_maps` its readout.
 ///
 /// # Errors
 /// Those of the engine and of `decide`.

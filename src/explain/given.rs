@@ -21,8 +21,8 @@ pub struct Given {
 
 impl Given {
     /// Takes a transformation module for [`HeadChoice::File`](crate::fam::head::HeadChoice::File) from a `.safetensors`
-    /// file, and says what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`. `activation` stands for the layers
-    /// without weights; what the file's metadata names, or ReLU, if `None`.
+    /// file, and says what it is, such as `"Linear 512 -> 512, ReLU, Linear 512 -> 128"`. `activation` stands for the
+    /// layers without weights; what the file's metadata names, or ReLU, if `None`.
     ///
     /// # Errors
     /// As [`Head::from_safetensors`]; the head before stays.
@@ -43,8 +43,8 @@ impl Given {
         self.head.as_ref()
     }
 
-    /// Gives the matrix of the bilinear and Mahalanobis similarities, row-major, `size * size` values; `None` to learn it
-    /// from the images again.
+    /// Gives the matrix of the bilinear and Mahalanobis similarities, row-major, `size * size` values; `None` to learn
+    /// it from the images again.
     ///
     /// # Errors
     /// As [`Inverse::given`].
@@ -53,8 +53,8 @@ impl Given {
         Ok(())
     }
 
-    /// Takes the matrix of the bilinear and Mahalanobis similarities from a NumPy file (`.npy`, float32 or float64, square),
-    /// and says what it is: `"1280 x 1280"`.
+    /// Takes the matrix of the bilinear and Mahalanobis similarities from a NumPy file (`.npy`, float32 or float64,
+    /// square), and says what it is: `"1280 x 1280"`.
     ///
     /// # Errors
     /// [`Error::Argument`] if it is no such file; as [`Inverse::given`]. The matrix before stays.
@@ -79,8 +79,8 @@ impl Given {
         self.statistics.as_deref().or(model.statistics())
     }
 
-    /// Replaces the statistics that came with the model, such as by those of the user's own images; `None` goes back to the
-    /// model's.
+    /// Replaces the statistics that came with the model, such as by those of the user's own images; `None` goes back to
+    /// the model's.
     ///
     /// # Errors
     /// [`Error::Argument`] if they are of another layer or input size than this model's class-specific forms.

@@ -1,7 +1,7 @@
 //! Explanations: which class a query is like, and why.
 //!
-//! A [`Request`] says what is asked and [`Given`] what the user brought along. An explanation then takes one of four routes,
-//! each in a file of its own. All end in the same conclusion:
+//! A [`Request`] says what is asked and [`Given`] what the user brought along. An explanation then takes one of four
+//! routes, each in a file of its own. All end in the same conclusion:
 //!
 //! - [`channels`]: pooled features are compared, and each channel's part in the similarity weighs its activation map;
 //! - [`own_embedding`]: the same behind attention or a class token, by the gradient;
@@ -110,8 +110,8 @@ pub(crate) async fn scores(backbone: &mut Backbone, given: &mut Given, request: 
     Ok(explanation.classes.iter().map(|class| class.similarity).collect())
 }
 
-/// Runs whatever an explanation with these options needs of one image. Gives the milliseconds it took; `None` if everything
-/// was there.
+/// Runs whatever an explanation with these options needs of one image. Gives the milliseconds it took; `None` if
+/// everything was there.
 ///
 /// # Errors
 /// [`crate::Error::Argument`] for an unknown id; the engine's errors.

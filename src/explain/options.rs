@@ -58,12 +58,13 @@ pub struct ExplainOptions {
     pub center: Centre,
     /// Whether every embedding is scaled to length 1 before it is averaged and compared.
     pub l2: bool,
-    /// Whether half of what the supports' borders look like is taken off a class (whitened and discriminative forms). It assumes supports
-    /// that are not cropped tight.
+    /// Whether half of what the supports' borders look like is taken off a class (whitened and discriminative forms).
+    /// It assumes supports that are not cropped tight.
     pub border_term: bool,
     /// What the covariance of cells is mixed with the identity by, 0 to 1 (whitened and discriminative forms).
     pub cell_shrinkage: f32,
-    /// What is subtracted from the evidence of a cell, -1 to 1; the form's own if `None` (whitened and discriminative forms).
+    /// What is subtracted from the evidence of a cell, -1 to 1; the form's own if `None` (whitened and discriminative
+    /// forms).
     pub offset: Option<f32>,
     /// How sharply classes share a cell, 0 to 1000 (discriminative form).
     pub sharpness: f32,
@@ -110,14 +111,15 @@ impl Default for ExplainOptions {
     }
 }
 
-/// Several looks at an image, whose activation maps are laid over each other: flipped, shifted by parts of a cell, and at a
-/// second scale. Each look is one forward pass; looks multiply.
+/// Several looks at an image, whose activation maps are laid over each other: flipped, shifted by parts of a cell, and
+/// at a second scale. Each look is one forward pass; looks multiply.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Finer {
     /// Also the mirror image: twice the passes.
     pub flip: bool,
-    /// Looks `1/n` of a cell apart along both sides: `n * n` times the passes, and the plain one. 0 and 1 are no shift; at most 4.
+    /// Looks `1/n` of a cell apart along both sides: `n * n` times the passes, and the plain one. 0 and 1 are no shift;
+    /// at most 4.
     pub shifts: usize,
     /// Further scales of the input, each within 0.5 to 2 of its size; one more set of passes for each.
     pub scales: Vec<f32>,

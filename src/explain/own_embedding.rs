@@ -1,11 +1,12 @@
-//! The route for the model's own embedding, if something other than a pooling and a head makes it, such as attention or a class
-//! token.
+//! The route for the model's own embedding, if something other than a pooling and a head makes it, such as attention or
+//! a class token.
 //!
-//! The similarity is then split among the channels of the target layer by the gradient, as it is before a head that is not linear. With
-//! `s = <a, e(A)>`, where `e(A)` is the embedding that the network makes of the activations `A` and `a` what the similarity multiplies it with,
-//! channel `c` contributes `sum_i A_ci ds/dA_ci`. Behind a global average pooling that is `f_c g_c / (|f| |g|)`, FAM's weight. As the lengths of
-//! embeddings are held fixed there, so are the weights of attention and the deviations of normalisations here (arXiv 2202.07304, section 3.3): the
-//! attention is a weighted mean of cells, and what a cell brings to it is its contribution.
+//! The similarity is then split among the channels of the target layer by the gradient, as it is before a head that is
+//! not linear. With `s = <a, e(A)>`, where `e(A)` is the embedding that the network makes of the activations `A` and
+//! `a` what the similarity multiplies it with, channel `c` contributes `sum_i A_ci ds/dA_ci`. Behind a global average
+//! pooling that is `f_c g_c / (|f| |g|)`, FAM's weight. As the lengths of embeddings are held fixed there, so are the
+//! weights of attention and the deviations of normalisations here (arXiv 2202.07304, section 3.3): the attention is a
+//! weighted mean of cells, and what a cell brings to it is its contribution.
 
 use web_time::Instant;
 
@@ -65,9 +66,12 @@ pub(super) async fn explain(
     let value = &place.layers[0];
     let layers = layers_read(backbone.model(), layers, options)?;
     notes.push(match layers[0] == backbone.model().manifest().target {
-        true => format!("What is compared is the model's own embedding, {value:?}; the gradient between it and {:?} makes the weights.", layers[0]),
+        true => format!(
+            "famlens compares the model's own embedding, {value:?}. Its gradient at {:?} makes the weights.",
+            layers[0]
+        ),
         false => format!(
-            "What is compared is the model's own embedding, {value:?}; the gradient between it and {:?}, whose cells it is made of, makes the weights.",
+            "famlens compares the model's own embedding, {value:?}. Its gradient at {:?}, whose cells it reads, makes the weights.",
             layers[0]
         ),
     });
@@ -162,8 +166,8 @@ async fn carry_back(
     Ok(LayerWeights { activations, means, classes })
 }
 
-/// The layers to explain. Where the user names none it is the target layer or, if the embedding is made without its cells, the
-/// next one before it that has as many channels and is read.
+/// The layers to explain. Where the user names none it is the target layer or, if the embedding is made without its
+/// cells, the next one before it that has as many channels and is read.
 ///
 /// # Errors
 /// [`Error::Argument`] for a named layer that is not read, or if there is none.

@@ -60,8 +60,8 @@ pub(crate) async fn pair(
 /// What every pair of a cell of image a and a cell of image b adds to the similarity of the two.
 ///
 /// # Errors
-/// [`Error::Argument`] for unknown images, or a choice under which the similarity is not a sum over pairs of cells of the two
-/// images; [`Error::TooLarge`] for a layer with too many cells; the engine's errors.
+/// [`Error::Argument`] for unknown images, or a choice under which the similarity is not a sum over pairs of cells of
+/// the two images; [`Error::TooLarge`] for a layer with too many cells; the engine's errors.
 pub(crate) async fn where_to_where(
     backbone: &mut Backbone,
     image_a: ImageId,

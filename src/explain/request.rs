@@ -29,8 +29,8 @@ pub struct Request<'a> {
     pub classes: &'a [Class],
     /// The choices.
     pub options: &'a ExplainOptions,
-    /// The only images that means, heads and matrices may be learned from; every image that the network has been run on if
-    /// `None`. The query never counts.
+    /// The only images that means, heads and matrices may be learned from; every image that the network has been run on
+    /// if `None`. The query never counts.
     pub learn_from: Option<&'a [ImageId]>,
 }
 

@@ -18,8 +18,8 @@ pub struct ClassScore {
     /// What of the explained quantity (the score, or the margin for the contrastive form) no channel carries by
     /// construction, such as `-|f|^2 - |g|^2` of the squared Euclidean distance.
     pub constant: f64,
-    /// What the contributions and the constant miss of the explained quantity: rounding, or what a transformation module
-    /// that is not affine leaves unexplained.
+    /// What the contributions and the constant miss of the explained quantity: rounding, or what a transformation
+    /// module that is not affine leaves unexplained.
     pub residual: f64,
 }
 
@@ -87,10 +87,11 @@ pub struct Explanation {
     pub predicted: usize,
     /// One map per class.
     pub maps: Vec<ExplainedMap>,
-    /// Per class, what each channel of the first target layer adds to the score (to the margin, for the contrastive form).
+    /// Per class, what each channel of the first target layer adds to the score (to the margin, for the contrastive
+    /// form).
     pub contributions: Vec<Vec<f32>>,
-    /// Per class, what the activation maps of the first target layer were multiplied with: the contributions, unless the form,
-    /// ReLU or normalisation of the weights makes something else of them.
+    /// Per class, what the activation maps of the first target layer were multiplied with: the contributions, unless
+    /// the form, ReLU or normalisation of the weights makes something else of them.
     pub weights: Vec<Vec<f32>>,
     /// The layer that these channels are of.
     pub target: String,

@@ -81,7 +81,8 @@ impl Setup {
                 None => {
                     let embeddings = images.iter().map(|f| head.forward(f)).collect::<Result<Vec<_>>>()?;
                     let samples = Samples::new(&embeddings.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-                    notes.push(format!("The matrix of the similarity was learned from {} images.", samples.count()));
+                    notes
+                        .push(format!("famlens learned the matrix of the similarity from {} images.", samples.count()));
                     let learned = means(&head, images)?;
                     let (centre, mean) = if mean.is_some() { (centre, mean) } else { learned };
                     (Some(samples.inverse(options.shrinkage)?), mean, centre)
@@ -115,8 +116,8 @@ impl Classifier {
     /// embedding where the options subtract it. What is learned is learned from the supports.
     ///
     /// # Errors
-    /// [`Error::Argument`] without classes, for a class without supports, rows of different lengths, or a choice that lacks
-    /// what it needs, such as a head that only a file or the model has.
+    /// [`Error::Argument`] without classes, for a class without supports, rows of different lengths, or a choice that
+    /// lacks what it needs, such as a head that only a file or the model has.
     pub fn new(options: &ExplainOptions, classes: &[Vec<&[f32]>], mean: Option<&[f32]>) -> Result<Self> {
         options.check()?;
         let all: Vec<&[f32]> = classes.iter().flatten().copied().collect();
@@ -181,7 +182,8 @@ pub(super) async fn learn(
     Ok((setups, new_images))
 }
 
-/// What is learned for one layer from its supports' pooled features and, where the options ask for that, from other images.
+/// What is learned for one layer from its supports' pooled features and, where the options ask for that, from other
+/// images.
 ///
 /// # Errors
 /// As [`learn`].

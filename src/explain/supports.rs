@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 pub struct SupportCheck {
     /// The classes' names, in the order given.
     pub classes: Vec<String>,
-    /// Row: the class an image was put in. Column: the class the others say it is. Images that could not be checked are left out.
+    /// Row: the class an image was put in. Column: the class the others say it is. Images that could not be checked are
+    /// left out.
     pub confusion: Vec<Vec<usize>>,
     /// Every support image, class by class.
     pub images: Vec<SupportResult>,
@@ -42,8 +43,8 @@ pub struct SupportResult {
     pub margin: Option<f64>,
 }
 
-/// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads, matrices) is
-/// learned without it, too.
+/// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads, matrices)
+/// is learned without it, too.
 ///
 /// # Errors
 /// [`Error::Argument`] for fewer than two classes; as [`super::explain`].
@@ -90,7 +91,7 @@ async fn check(
             let name = backbone.image(image)?.name.clone();
             let mut result = SupportResult { image, name, class: k, predicted: None, scores: Vec::new(), margin: None };
             if class.supports.len() == 1 {
-                check.notes.push(format!("{:?} has one image, which cannot be checked without it.", class.name));
+                check.notes.push(format!("{:?} has only one image, so nothing is left to check it with.", class.name));
             } else {
                 let mut rest = rows.clone();
                 rest[k].remove(i);

@@ -4,7 +4,8 @@ use super::CellForm;
 use crate::choice::choice;
 use crate::error::{Error, Result};
 
-/// Where a channel's weight comes from, for cosine similarity between a query's embedding `f` and class prototypes `g_k`.
+/// Where a channel's weight comes from, for cosine similarity between a query's embedding `f` and class prototypes
+/// `g_k`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Form {
     /// FAM as published (arXiv 2307.05017): `w_kc = f_c g_kc / (|f| |g_k|)`. The weights sum to the cosine similarity.
@@ -17,15 +18,17 @@ pub enum Form {
     /// `w_kc = f_c / |f| (u_kc - mean of the other classes' u_jc)`, with `u_k = g_k / |g_k|`. The weights sum to the
     /// margin: the cosine similarity with class k less the mean over the other classes.
     Contrastive,
-    /// The form of CAM (arXiv 1512.04150, eq. 2) with the prototype as the classifier's weights: `w_kc = g_kc / (|f| |g_k|)`.
-    /// With average pooling the mean of the map over cells is the cosine similarity.
+    /// The form of CAM (arXiv 1512.04150, eq. 2) with the prototype as the classifier's weights: `w_kc = g_kc / (|f|
+    /// |g_k|)`. With average pooling the mean of the map over cells is the cosine similarity.
     Cam,
-    /// `w_kc = |f_c| g_kc / (|f| |g_k|)`: for layers with negative activations, where the product of two negative values
-    /// would give a negative map a positive weight.
+    /// `w_kc = |f_c| g_kc / (|f| |g_k|)`: for layers with negative activations, where the product of two negative
+    /// values would give a negative map a positive weight.
     Magnitude,
-    /// Whitened FAM ([`super::CellForm::Whitened`]): cells that deviate from what is usual as the class does. Ranks by Mahalanobis cosine.
+    /// Whitened FAM ([`super::CellForm::Whitened`]): cells that deviate from what is usual as the class does. Ranks by
+    /// Mahalanobis cosine.
     Whitened,
-    /// Discriminative FAM ([`super::CellForm::Discriminative`]): the same, shared among the classes. Ranks by the mean of the map.
+    /// Discriminative FAM ([`super::CellForm::Discriminative`]): the same, shared among the classes. Ranks by the mean
+    /// of the map.
     Discriminative,
 }
 
@@ -63,8 +66,8 @@ choice!(Form, "form", {
 });
 
 impl Form {
-    /// The form for a user who has chosen none. It is the form that tells this many classes apart best, among those for which the
-    /// model has what they need. Page, module and command line begin with it.
+    /// The form for a user who has chosen none. It is the form that tells this many classes apart best, among those for
+    /// which the model has what they need. Page, module and command line begin with it.
     ///
     /// ```
     /// use famlens::fam::Form;

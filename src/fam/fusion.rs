@@ -38,8 +38,8 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The value at a point of the unit square (0, 0 the top left corner), bilinear between cell centres and constant beyond
-    /// the outer ones.
+    /// The value at a point of the unit square (0, 0 the top left corner), bilinear between cell centres and constant
+    /// beyond the outer ones.
     pub fn sample(&self, x: f64, y: f64) -> f32 {
         let place = |t: f64, cells: usize| {
             let at = (t * cells as f64 - 0.5).clamp(0.0, cells.saturating_sub(1) as f64);
@@ -64,8 +64,8 @@ impl Grid {
 }
 
 impl Fusion {
-    /// One map from the maps of several layers, on the grid of the finest. A map that is the same everywhere says nothing
-    /// about where, and is left out unless all are.
+    /// One map from the maps of several layers, on the grid of the finest. A map that is the same everywhere says
+    /// nothing about where, and is left out unless all are.
     ///
     /// ```
     /// use famlens::fam::{Fusion, Grid};

@@ -1,7 +1,7 @@
 //! The linear algebra of what is learned in a session: covariances with shrinkage, their inverse, and eigenvectors.
 //!
-//! A session has tens of images and embeddings have up to thousands of channels, so everything goes through the Gram matrix
-//! of the images (its side is their number) and no covariance of channels is ever formed.
+//! A session has tens of images and embeddings have up to thousands of channels, so everything goes through the Gram
+//! matrix of the images (its side is their number) and no covariance of channels is ever formed.
 
 use crate::error::{Error, Result};
 
@@ -71,8 +71,8 @@ impl Samples {
         self.rows.len()
     }
 
-    /// The inverse of `(1 - s) S + s v I`, with `s` the shrinkage and `v` the mean variance of a channel (Ledoit and Wolf
-    /// 2004), by Woodbury's identity.
+    /// The inverse of `(1 - s) S + s v I`, with `s` the shrinkage and `v` the mean variance of a channel (Ledoit and
+    /// Wolf 2004), by Woodbury's identity.
     ///
     /// # Errors
     /// [`Error::Argument`] for a shrinkage that is not within 0 to 1, or 0 where the samples do not span every channel.

@@ -1,7 +1,8 @@
 //! A similarity with what it needs, split into one part per channel.
 //!
-//! Every similarity here has the shape `s = scale * sum_c a_c d_c + constants`, with `a` and `scale` of the query alone and `d` of
-//! the class alone: that is the decomposition into channel contributions, and what makes a class a *direction*.
+//! Every similarity here has the shape `s = scale * sum_c a_c d_c + constants`, with `a` and `scale` of the query alone
+//! and `d` of the class alone: that is the decomposition into channel contributions, and what makes a class a
+//! *direction*.
 
 use super::linear::Inverse;
 use super::similarity::{Similarity, dot, subtract};
@@ -66,8 +67,8 @@ impl Decomposition {
 }
 
 impl Metric {
-    /// `mean` is subtracted from every embedding, and with `l2` what remains is scaled to length 1 (L2N and CL2N of SimpleShot,
-    /// arXiv 1911.04623).
+    /// `mean` is subtracted from every embedding, and with `l2` what remains is scaled to length 1 (L2N and CL2N of
+    /// SimpleShot, arXiv 1911.04623).
     ///
     /// # Errors
     /// [`Error::Argument`] if the centred cosine has no mean, a learned form no matrix, or their sizes differ.
@@ -176,8 +177,8 @@ impl Metric {
     /// The gradient of the similarity with a class with respect to the query's embedding.
     ///
     /// With `a` and `d` of the two sides: `d` for the dot product, `d - 2 M a` for the distances, and
-    /// `d / l - (a.d) M a / l^3`, `l^2 = a' M a`, for the cosines; then back through what was done to the embedding. Zeros where a cosine is
-    /// not defined.
+    /// `d / l - (a.d) M a / l^3`, `l^2 = a' M a`, for the cosines; then back through what was done to the embedding.
+    /// Zeros where a cosine is not defined.
     pub fn gradient(&self, embedding: &[f32], class: &Direction) -> Vec<f32> {
         let side = self.side(embedding);
         let own = self.matrix.as_ref().map_or_else(|| side.values.clone(), |m| m.apply(&side.values));

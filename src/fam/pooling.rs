@@ -44,8 +44,8 @@ impl PoolingChoice {
     /// The engine's pooling; `exponent` is that of GeM.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an exponent that is not within 0.1 to 100, and for the model's own embedding, which is no
-    /// pooling of the target layer.
+    /// [`Error::Argument`] for an exponent that is not within 0.1 to 100, and for the model's own embedding, which is
+    /// no pooling of the target layer.
     ///
     /// ```
     /// use famlens::{engine::Pooling, fam::PoolingChoice};

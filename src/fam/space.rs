@@ -1,5 +1,5 @@
-//! Where embeddings are compared: pooled features, a transformation module, a metric; and the way back from a comparison to
-//! weights of the target layer's channels.
+//! Where embeddings are compared: pooled features, a transformation module, a metric; and the way back from a
+//! comparison to weights of the target layer's channels.
 
 use super::form::Channel;
 use super::head::Head;
@@ -31,8 +31,8 @@ pub struct ChannelWeights {
 }
 
 impl Space {
-    /// `centre` is what pooled features are measured from where a form multiplies with them: the mean of pooled features that
-    /// belongs to the metric's mean. Without it, the centre of a learned head; without that, zero.
+    /// `centre` is what pooled features are measured from where a form multiplies with them: the mean of pooled
+    /// features that belongs to the metric's mean. Without it, the centre of a learned head; without that, zero.
     pub fn new(head: Head, metric: Metric, centre: Option<Vec<f32>>) -> Self {
         let centre = centre.or_else(|| head.centre().map(<[f32]>::to_vec));
         Self { head, metric, centre }
@@ -96,8 +96,8 @@ impl Space {
     /// The weights of every class's channels. `features` are the query's pooled features and `side` what
     /// [`Space::side`] made of them; a contrastive form is against class `rival`, or against all others.
     ///
-    /// Through a head, a direction `d` becomes `J' d`, with `J` the head's derivative at the query: exactly the direction in
-    /// front of an affine head, gradient times input for another one.
+    /// Through a head, a direction `d` becomes `J' d`, with `J` the head's derivative at the query: exactly the
+    /// direction in front of an affine head, gradient times input for another one.
     ///
     /// # Errors
     /// [`Error::Argument`] if the contrastive form has fewer than two classes, or there is no such rival.
@@ -143,8 +143,8 @@ impl Space {
         (0..classes.len()).map(explain).collect()
     }
 
-    /// How steeply what is explained rises with each channel's pooled feature, for every class, with lengths held fixed: the
-    /// weights of the form [`Form::Cam`].
+    /// How steeply what is explained rises with each channel's pooled feature, for every class, with lengths held
+    /// fixed: the weights of the form [`Form::Cam`].
     ///
     /// # Errors
     /// As [`Space::explain`].
@@ -174,7 +174,8 @@ impl Space {
     }
 }
 
-/// Every class's direction less that of its rival, or less the mean of all others: the directions of [`Form::Contrastive`].
+/// Every class's direction less that of its rival, or less the mean of all others: the directions of
+/// [`Form::Contrastive`].
 ///
 /// # Errors
 /// [`Error::Argument`] with fewer than two classes, or if there is no such rival.

@@ -12,8 +12,9 @@ struct Makers<'a> {
 }
 
 impl Graph {
-    /// The place among `found`, the deepest first, of the last activation with more than one cell before the final pooling: for a transformer the
-    /// last block's tokens, not their final normalisation; where a network pools by attention what that reads, not the keys and values made of it.
+    /// The place among `found`, the deepest first, of the last activation with more than one cell before the final
+    /// pooling: for a transformer the last block's tokens, not their final normalisation; where a network pools by
+    /// attention what that reads, not the keys and values made of it.
     pub(super) fn best_target(&self, found: &[Target]) -> usize {
         let mut whole = self.clone();
         whole.outputs.clear();
@@ -60,8 +61,8 @@ impl Graph {
 }
 
 impl Makers<'_> {
-    /// The place of the last of the pools between a layer and the pooling of all its cells, if such pools are all that reads it: that is
-    /// what is averaged.
+    /// The place of the last of the pools between a layer and the pooling of all its cells, if such pools are all that
+    /// reads it: that is what is averaged.
     fn read_by_pooling(&self, found: &[Target], best: usize) -> usize {
         let mut place = best;
         let mut last = best;
@@ -90,8 +91,8 @@ impl Makers<'_> {
         }
     }
 
-    /// For each value whether it is on the way from a layer to an attention behind which no cells are left, as where CLIP's ResNet pools its last
-    /// map and SigLIP its tokens.
+    /// For each value whether it is on the way from a layer to an attention behind which no cells are left, as where
+    /// CLIP's ResNet pools its last map and SigLIP its tokens.
     fn made_for_pooling(&self, found: &[Target]) -> Vec<bool> {
         let nodes = &self.graph.nodes;
         let mut leads = vec![false; self.graph.values.len()];

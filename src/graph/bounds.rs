@@ -1,11 +1,14 @@
-//! The limits that every graph keeps before an engine sees it. Only this file bounds the sizes that come from a model file. It
-//! uses checked arithmetic, so that what shape inference, folding, kernels and shaders compute from those sizes fits 32 bits.
+//! The limits that every graph keeps before an engine sees it. Only this file bounds the sizes that come from a model
+//! file. It uses checked arithmetic, so that what shape inference, folding, kernels and shaders compute from those
+//! sizes fits 32 bits.
 //!
 //! [`Graph::validate`] runs at the end of every import, after the passes and before every compilation. After it,
-//! - every value has at most [`MAX_RANK`] dimensions, none of them 0, and at most [`MAX_ELEMENTS`] elements (2^30 bytes);
+//! - every value has at most [`MAX_RANK`] dimensions, none of them 0, and at most [`MAX_ELEMENTS`] elements (2^30
+//!   bytes);
 //! - along both axes of every window `size + pads + dilation * kernel + stride * (outputs + 1)` is below
 //!   [`MAX_COORDINATE`], and a window has at most [`MAX_TAPS`] cells;
-//! - every part, pick, axis and permutation stays inside its input, and an attention has fewer than [`MAX_SCORES`] scores;
+//! - every part, pick, axis and permutation stays inside its input, and an attention has fewer than [`MAX_SCORES`]
+//!   scores;
 //! - every node fits its inputs, which are computed before it, each once.
 
 use super::op::Op;
@@ -166,8 +169,8 @@ impl Graph {
         }
     }
 
-    /// The most bytes of activations that are alive at one time where nodes run in order, and the node that computes the
-    /// largest of them (nothing if that is the image). What works value by value counts as written in place.
+    /// The most bytes of activations that are alive at one time where nodes run in order, and the node that computes
+    /// the largest of them (nothing if that is the image). What works value by value counts as written in place.
     pub(crate) fn peak(&self) -> (usize, Option<&Node>) {
         let bytes = |id: ValueId| match self.value(id).constant {
             None => self.value(id).shape.len().saturating_mul(size_of::<f32>()),

@@ -1,13 +1,14 @@
-//! Networks that do not end in one vector for the image: detectors, segmentation and other decoders. Their deepest maps are boxes
-//! and scores, or as large as the image again. famlens explains the last map of their backbone.
+//! Networks that do not end in one vector for the image: detectors, segmentation and other decoders. Their deepest maps
+//! are boxes and scores, or as large as the image again. famlens explains the last map of their backbone.
 
 use super::{Activation, Graph, Node, Op, Target, TargetLayout, ValueId};
 
 impl Graph {
-    /// The place among `found`, the deepest first, of the last map of the backbone, if no output of the network is a vector.
+    /// The place among `found`, the deepest first, of the last map of the backbone, if no output of the network is a
+    /// vector.
     ///
-    /// It is the last feature map of the coarsest grid that everything else reads through: a fork into heads, or the way up of a
-    /// decoder, lies behind it. Convolutions without an activation are no features but what a head says.
+    /// It is the last feature map of the coarsest grid that everything else reads through: a fork into heads, or the
+    /// way up of a decoder, lies behind it. Convolutions without an activation are no features but what a head says.
     pub(super) fn last_of_backbone(&self, found: &[Target]) -> Option<usize> {
         let is_vector = |id: &ValueId| self.value(*id).shape.dims().iter().filter(|d| **d > 1).count() < 2;
         if self.outputs.is_empty() || self.outputs.iter().any(is_vector) {
@@ -46,7 +47,8 @@ impl Graph {
         })
     }
 
-    /// Whether whatever leaves a set of values has read one of them: nothing outside reads another that does not depend on it.
+    /// Whether whatever leaves a set of values has read one of them: nothing outside reads another that does not depend
+    /// on it.
     fn all_go_through(&self, value: ValueId, inside: &[bool]) -> bool {
         // What depends on the image by another way.
         let mut around = vec![false; self.values.len()];

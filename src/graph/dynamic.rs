@@ -1,5 +1,5 @@
-//! Dynamic quantisation as it stands in a graph (ONNX DynamicQuantizeLinear): `clip(round(x / scale) + zero)`, with a scale and a zero point that
-//! are computed from all of `x`.
+//! Dynamic quantisation as it stands in a graph (ONNX DynamicQuantizeLinear): `clip(round(x / scale) + zero)`, with a
+//! scale and a zero point that are computed from all of `x`.
 
 use super::{Activation, BinaryOp, Graph, Node, Op, ValueId};
 
@@ -76,7 +76,8 @@ mod tests {
     use crate::graph::{Read, ReduceKind};
     use crate::tensor::{Shape, Tensor};
 
-    /// `image` [1, 3, 4] rounded to 256 levels of its own range, and back; the graph, the levels less their zero point, and the result.
+    /// `image` [1, 3, 4] rounded to 256 levels of its own range, and back; the graph, the levels less their zero point,
+    /// and the result.
     fn rounded() -> Result<(Graph, [ValueId; 3])> {
         let mut g = Graph::default();
         let image = g.add_input("image", [1, 3, 4]);

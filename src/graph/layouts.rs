@@ -1,5 +1,5 @@
-//! How the cells of an image lie in every value of a graph: as maps, channels last, or as a row of tokens. The layout is followed
-//! from the image through the ops.
+//! How the cells of an image lie in every value of a graph: as maps, channels last, or as a row of tokens. The layout
+//! is followed from the image through the ops.
 
 use super::{Graph, Node, Op, TargetLayout, ValueId};
 
@@ -94,7 +94,8 @@ impl Graph {
                     _ => None,
                 }
             }
-            // Every second cell in both directions, as where Swin merges patches, is a coarser grid over the same image.
+            // Every second cell in both directions, as where Swin merges patches, is a coarser grid over the same
+            // image.
             Op::Slice { start, step, size } if of(x)? == Cells::Known(ChannelsLast) => {
                 let coarser = |axis: usize| {
                     let (from, by, all) = (start[axis], step[axis].unsigned_abs(), dims(x)[axis]);

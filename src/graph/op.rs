@@ -190,8 +190,8 @@ pub enum Op {
     Conv2d(Conv2d),
     /// `x W^T + b`. Inputs: `x [.., K]`, constant weight `[O, K]`, constant float bias `[O]`.
     Linear(Linear),
-    /// Matrix product. Inputs: `a [.., M, K]`, `b [.., K, N]`, whose leading dimensions are broadcast as in numpy; either
-    /// may be a float constant.
+    /// Matrix product. Inputs: `a [.., M, K]`, `b [.., K, N]`, whose leading dimensions are broadcast as in numpy;
+    /// either may be a float constant.
     MatMul,
     /// Element-wise. Input: `x`.
     Activation(Activation),

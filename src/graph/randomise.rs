@@ -7,10 +7,10 @@ use super::{Constant, Graph, Op, ValueId};
 use crate::error::{Error, Result};
 use crate::tensor::{Int8Tensor, Tensor};
 
-/// Shuffles the weights and biases of the last `layers` convolutions and linear layers before `target`, counted from the
-/// target backwards: cascading randomisation (Adebayo et al., arXiv 1810.03292, section 3). Each tensor keeps its values
-/// and loses their order, so that activations stay in the range that the network is used to; int8 weights stay int8.
-/// A map that explains what the network has learned must change with it.
+/// Shuffles the weights and biases of the last `layers` convolutions and linear layers before `target`, counted from
+/// the target backwards: cascading randomisation (Adebayo et al., arXiv 1810.03292, section 3). Each tensor keeps its
+/// values and loses their order, so that activations stay in the range that the network is used to; int8 weights stay
+/// int8. A map that explains what the network has learned must change with it.
 ///
 /// Returns the names of the layers that were shuffled, the last one first.
 ///

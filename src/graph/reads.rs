@@ -1,8 +1,8 @@
 //! Which part of every value a later one is made of: all of it, some rows of one axis, or nothing.
 //!
-//! Queries and keys are not counted, because they only make the weights of an attention: they say how much of each value goes
-//! on, and nothing of themselves goes on. If the embedding of a transformer is its class token, nobody reads the other tokens of
-//! the last block, and so no explanation can be made from them.
+//! Queries and keys are not counted, because they only make the weights of an attention: they say how much of each
+//! value goes on, and nothing of themselves goes on. If the embedding of a transformer is its class token, nobody reads
+//! the other tokens of the last block, and so no explanation can be made from them.
 
 use super::{Graph, Node, Op, Target, TargetLayout, ValueId};
 
@@ -37,10 +37,11 @@ impl Read {
 }
 
 impl Graph {
-    /// What the value `output` is made of: the part of every value, by its id, that it reads. Queries and keys of an attention, all that is
-    /// behind a softmax, and what only makes the scale of a rounding are not counted.
+    /// What the value `output` is made of: the part of every value, by its id, that it reads. Queries and keys of an
+    /// attention, all that is behind a softmax, and what only makes the scale of a rounding are not counted.
     ///
-    /// Followed exactly through what works value by value, along the last axis or by moving rows; anything else is taken to read all of its inputs.
+    /// Followed exactly through what works value by value, along the last axis or by moving rows; anything else is
+    /// taken to read all of its inputs.
     ///
     /// ```
     /// use famlens::graph::{Graph, Op, Read};

@@ -1,8 +1,8 @@
 //! Which values of a network are maps that can be explained, and how to bring any of them into the form `[1, C, H, W]`.
 //!
-//! Convolutional networks compute `[1, C, H, W]`; ConvNeXt and Swin also `[1, H, W, C]`; transformers `[1, T, C]`, where
-//! `T` tokens are the cells of a grid, row by row, with class and register tokens before (or after) them, or `[T, 1, C]`. The
-//! graph follows the layout from the image on.
+//! Convolutional networks compute `[1, C, H, W]`; ConvNeXt and Swin also `[1, H, W, C]`; transformers `[1, T, C]`,
+//! where `T` tokens are the cells of a grid, row by row, with class and register tokens before (or after) them, or `[T,
+//! 1, C]`. The graph follows the layout from the image on.
 
 use super::{Graph, Node, Op, ValueId};
 use crate::error::{Error, Result};
@@ -51,9 +51,9 @@ pub struct Target {
 }
 
 impl Graph {
-    /// The values that can be explained, best first: the last activation with more than one cell before the final pooling
-    /// (for a transformer the last block's tokens, not their final normalisation; for a convolutional network that pools by
-    /// attention its last map, not the tokens that are pooled), then all others, the deepest first.
+    /// The values that can be explained, best first: the last activation with more than one cell before the final
+    /// pooling (for a transformer the last block's tokens, not their final normalisation; for a convolutional network
+    /// that pools by attention its last map, not the tokens that are pooled), then all others, the deepest first.
     pub fn target_candidates(&self) -> Vec<Target> {
         let layouts = self.layouts();
         let levels = |n: &&Node| !matches!(&n.op, Op::Quantize(q) if !q.dequantize);

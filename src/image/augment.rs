@@ -249,8 +249,8 @@ fn blurred(photo: Photo, sigma: f32) -> Result<Photo> {
     Photo::from_rgb(width as u32, height as u32, rgb)
 }
 
-/// Blurs `height` rows of `width` pixels along the rows and turns rows into columns. `weights` are those of the distances
-/// 0, 1, 2, ... on either side.
+/// Blurs `height` rows of `width` pixels along the rows and turns rows into columns. `weights` are those of the
+/// distances 0, 1, 2, ... on either side.
 fn along(pixels: &[[f32; 3]], width: usize, height: usize, weights: &[f32]) -> Vec<[f32; 3]> {
     let reach = weights.len().min(width) - 1;
     let weights = &weights[..=reach];

@@ -47,14 +47,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether [`crate::image::decode()`] reads this format here: in a browser JPEG and PNG, else WebP, GIF, BMP and TIFF
-    /// as well.
+    /// Whether [`crate::image::decode()`] reads this format here: in a browser JPEG and PNG, else WebP, GIF, BMP and
+    /// TIFF as well.
     pub fn is_supported(self) -> bool {
         self.codec().is_some()
     }
 
-    /// Whether it is worth handing the bytes to a browser's own decoder. Not every browser reads every one of these; JPEG
-    /// and PNG are not among them, because famlens reads them everywhere and judges by itself what is damaged.
+    /// Whether it is worth handing the bytes to a browser's own decoder. Not every browser reads every one of these;
+    /// JPEG and PNG are not among them, because famlens reads them everywhere and judges by itself what is damaged.
     pub fn browser_may_decode(self) -> bool {
         matches!(
             self,

@@ -251,7 +251,8 @@ impl Geometry {
 /// of the multiples just below and above the ideal sides, the pair with the least error in the two taken together.
 fn aspect_size(w: u32, h: u32, side: u32, stride: u32) -> (u32, u32) {
     let (cells, aspect) = (f64::from(side) / f64::from(stride), f64::from(w) / f64::from(h));
-    // A very long photo would need a side shorter than the stride: at least one cell, and the area still bounds the other.
+    // A very long photo would need a side shorter than the stride: at least one cell, and the area still bounds the
+    // other.
     let most = (cells * cells).floor().max(1.0);
     let around = |ideal: f64| [ideal.floor(), ideal.ceil()].map(|n| n.clamp(1.0, most));
     let mut best = (f64::INFINITY, 1.0, 1.0);

@@ -7,11 +7,11 @@ use crate::tensor::Tensor;
 /// Columns compared with their right neighbour, and rows.
 const GRID: usize = 8;
 
-/// The difference hash of a network's input `[1, 3, H, W]`: the picture is averaged down to 9 x 8 cells of grey, and each
-/// bit says whether a cell is brighter than its right neighbour, row by row from the lowest bit.
+/// The difference hash of a network's input `[1, 3, H, W]`: the picture is averaged down to 9 x 8 cells of grey, and
+/// each bit says whether a cell is brighter than its right neighbour, row by row from the lowest bit.
 ///
-/// Copies that were scaled, recompressed or slightly recoloured differ in a few of the 64 bits, unrelated photos in 32 on
-/// average. `(a ^ b).count_ones()` is the distance.
+/// Copies that were scaled, recompressed or slightly recoloured differ in a few of the 64 bits, unrelated photos in 32
+/// on average. `(a ^ b).count_ones()` is the distance.
 ///
 /// # Errors
 /// [`Error::Argument`] if the tensor is not a picture of at least 9 x 8 pixels.

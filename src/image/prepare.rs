@@ -47,7 +47,8 @@ pub fn resize(photo: &Photo, geometry: &Geometry) -> Result<Photo> {
 /// Pillow's `Image.resize((width, height), Image.BILINEAR, source)`, with which most networks were trained.
 ///
 /// # Errors
-/// [`Error::Argument`] if the rectangle is empty or reaches outside the photo, or the new size is zero or over 67 megapixels.
+/// [`Error::Argument`] if the rectangle is empty or reaches outside the photo, or the new size is zero or over 67
+/// megapixels.
 pub fn scale(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Photo> {
     let refused = |e: &dyn std::fmt::Display| Error::argument("photo", format!("it cannot be resized: {e}"));
     let within = |from: f64, to: f64, side: u32| from >= 0.0 && from < to && to <= f64::from(side);

@@ -4,11 +4,12 @@ use super::{Maps, MethodMap, Scorer};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// `M_k = relu(sum_c w_kc A_c)`, with `w_kc = (S_k - S_k without channel c) / |S_k|`: the share of the score that is lost when
-/// a channel is set to 0. Only what comes after the layer runs, once a channel; a channel that is 0 anyway is not tried.
+/// `M_k = relu(sum_c w_kc A_c)`, with `w_kc = (S_k - S_k without channel c) / |S_k|`: the share of the score that is
+/// lost when a channel is set to 0. Only what comes after the layer runs, once a channel; a channel that is 0 anyway is
+/// not tried.
 ///
-/// The paper divides by `S_k`, which turns the map over for a negative score; the absolute value does not, and is the same
-/// otherwise.
+/// The paper divides by `S_k`, which turns the map over for a negative score; the absolute value does not, and is the
+/// same otherwise.
 ///
 /// # Errors
 /// Those of the scorer.

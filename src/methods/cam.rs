@@ -1,9 +1,9 @@
 //! CAM (Zhou et al., arXiv 1512.04150, eq. 2): the weights of a linear score.
 //!
 //! Where a score is `s = sum_c w_c f_c + b` of globally average-pooled features `f`, the same weights give the map,
-//! `M(x, y) = sum_c w_c A_c(x, y)`. For a logit of a classifier `w` is its row of the last layer. For the cosine similarity
-//! to a prototype `g` it is `g / (|f| |g|)`: the length of `f` is the same for all classes and counts as a constant. The mean of
-//! the map over the cells is then the score, less `b`.
+//! `M(x, y) = sum_c w_c A_c(x, y)`. For a logit of a classifier `w` is its row of the last layer. For the cosine
+//! similarity to a prototype `g` it is `g / (|f| |g|)`: the length of `f` is the same for all classes and counts as a
+//! constant. The mean of the map over the cells is then the score, less `b`.
 
 use super::Maps;
 

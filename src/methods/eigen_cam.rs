@@ -5,8 +5,8 @@ use super::Maps;
 /// More rounds find no better direction: two components that are so close explain equally much.
 const ROUNDS: usize = 500;
 
-/// The first principal component over the cells: each cell's activations, less their mean over the cells, projected on the
-/// direction of largest variance. It depends on no score.
+/// The first principal component over the cells: each cell's activations, less their mean over the cells, projected on
+/// the direction of largest variance. It depends on no score.
 ///
 /// The paper projects without centring; as in pytorch-grad-cam, the activations are centred first, or the component
 /// is little else than the mean. Its sign is arbitrary; it is chosen so that the map grows with the mean activation.

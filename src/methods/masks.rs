@@ -2,8 +2,8 @@
 
 use crate::tensor::Tensor;
 
-/// Upsamples `height x width` values to `to.0 x to.1` (rows, columns), bilinearly between the cells' centres, the outermost
-/// cells reaching to the border.
+/// Upsamples `height x width` values to `to.0 x to.1` (rows, columns), bilinearly between the cells' centres, the
+/// outermost cells reaching to the border.
 pub fn upsample(values: &[f32], height: usize, width: usize, to: (usize, usize)) -> Vec<f32> {
     let rows = taps(height, to.0);
     let columns = taps(width, to.1);

@@ -1,9 +1,10 @@
 //! The methods that people compare FAM with: class activation maps and black-box baselines, one small file each.
 //!
-//! All explain the same numbers, an [`Objective`]: similarities to class prototypes, or logits of a classifier. Three kinds:
+//! All explain the same numbers, an [`Objective`]: similarities to class prototypes, or logits of a classifier. Three
+//! kinds:
 //! - maps from the activations of one layer alone ([`mean`], [`eigen_cam`], [`random`]);
-//! - maps from the activations and the gradient of the score ([`cam`], [`grad_cam`], [`grad_cam_plus_plus`], [`layer_cam`],
-//!   [`hires_cam`], [`xgrad_cam`]): one forward and one backward pass, see [`Method::from_activations`];
+//! - maps from the activations and the gradient of the score ([`cam`], [`grad_cam`], [`grad_cam_plus_plus`],
+//!   [`layer_cam`], [`hires_cam`], [`xgrad_cam`]): one forward and one backward pass, see [`Method::from_activations`];
 //! - maps from many passes over changed inputs ([`score_cam`], [`rise`], [`occlusion`]) or changed activations
 //!   ([`ablation_cam`]), through a [`Scorer`], see [`Method::by_passes`].
 //!
@@ -51,7 +52,8 @@ pub trait Scorer {
     /// The scores if the layer's activation maps were these: only what comes after the layer runs.
     fn score_maps<'a>(&'a mut self, maps: &'a Tensor) -> LocalFuture<'a, Result<Vec<f64>>>;
 
-    /// The method calls this after each pass: `done` of `total`. An error, such as [`Error::Cancelled`], ends the method.
+    /// The method calls this after each pass: `done` of `total`. An error, such as [`Error::Cancelled`], ends the
+    /// method.
     fn report(&mut self, done: usize, total: usize) -> LocalFuture<'_, Result<()>>;
 }
 
@@ -60,9 +62,11 @@ pub trait Scorer {
 pub struct Evidence<'a> {
     /// The activation maps of the layer.
     pub maps: Maps<'a>,
-    /// For each class the gradient of its score with respect to the maps, `C x H x W`. May be empty for methods that read none.
+    /// For each class the gradient of its score with respect to the maps, `C x H x W`. May be empty for methods that
+    /// read none.
     pub gradients: &'a [Vec<f32>],
-    /// For each class the weights that CAM and FAM take, one a channel. Empty where the score is not linear in the pooled maps.
+    /// For each class the weights that CAM and FAM take, one a channel. Empty where the score is not linear in the
+    /// pooled maps.
     pub directions: &'a [Vec<f32>],
     /// How many classes there are.
     pub classes: usize,
@@ -124,8 +128,8 @@ impl Method {
         })
     }
 
-    /// The maps of every class, for a method that runs the model many times: on the image's `input`, or on what comes after
-    /// the `layer`.
+    /// The maps of every class, for a method that runs the model many times: on the image's `input`, or on what comes
+    /// after the `layer`.
     ///
     /// # Errors
     /// [`Error::Argument`] if the method needs no passes or an option is outside its range; those of the scorer.

@@ -6,7 +6,8 @@ use crate::fam::{Direction, Form, Space};
 /// The scores that are explained, one for each class: similarities to classes, or outputs of a classifier.
 #[derive(Clone, Debug)]
 pub enum Objective {
-    /// The similarity of the query's pooled features to each class, behind whatever transformation module the space has.
+    /// The similarity of the query's pooled features to each class, behind whatever transformation module the space
+    /// has.
     Similarity {
         /// Where embeddings are compared.
         space: Space,
@@ -74,9 +75,9 @@ impl Objective {
         }
     }
 
-    /// For each class the weights in which its score is linear in pooled features, for CAM: `g / (|f| |g|)` for the cosine,
-    /// whose query's length counts as a constant; one value for an output, which is one of the values itself. None where the
-    /// transformation module is not affine.
+    /// For each class the weights in which its score is linear in pooled features, for CAM: `g / (|f| |g|)` for the
+    /// cosine, whose query's length counts as a constant; one value for an output, which is one of the values itself.
+    /// None where the transformation module is not affine.
     ///
     /// # Errors
     /// As [`Objective::scores`].

@@ -4,9 +4,9 @@ use super::{MethodMap, Scorer, masks};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// `M_k(i, j) = S_k - S_k with a grey square around place (i, j)`: how much of the score is lost. The places lie on a grid
-/// `stride` pixels apart; the square has sides of `window` pixels and is cut off at the border. One forward pass a place.
-/// The layer plays no part.
+/// `M_k(i, j) = S_k - S_k with a grey square around place (i, j)`: how much of the score is lost. The places lie on a
+/// grid `stride` pixels apart; the square has sides of `window` pixels and is cut off at the border. One forward pass a
+/// place. The layer plays no part.
 ///
 /// # Errors
 /// [`Error::Argument`] for a window or stride of 0; those of the scorer.

@@ -6,8 +6,8 @@ use crate::engine::Pooling;
 /// GeM takes no value below this, so its slope there is 0.
 const GEM_FLOOR: f64 = 1e-6;
 
-/// `dS / dA_c(x, y) = dS / df_c * df_c / dA_c(x, y)`, `C x H x W`, for the embedding `f` that `pooling` makes of the maps. The
-/// gradient of a maximum goes to the first cell that has it.
+/// `dS / dA_c(x, y) = dS / df_c * df_c / dA_c(x, y)`, `C x H x W`, for the embedding `f` that `pooling` makes of the
+/// maps. The gradient of a maximum goes to the first cell that has it.
 pub fn gradient(maps: &Maps, pooling: Pooling, embedding: &[f32]) -> Vec<f32> {
     if pooling == Pooling::Crow {
         return crow(maps, embedding);
@@ -37,8 +37,9 @@ pub fn gradient(maps: &Maps, pooling: Pooling, embedding: &[f32]) -> Vec<f32> {
     out
 }
 
-/// With cell shares `s_i = t_i / sum t`, `t_i = sqrt(S_i)`, `S_i` the cell's sum over channels, and `q_i = sum_c dS/df_c A_ci`:
-/// `dS / dA_cj = dS/df_c s_j + (q_j - sum_i s_i q_i) / (2 t_j sum t)`, the second term where `S_j` is positive.
+/// With cell shares `s_i = t_i / sum t`, `t_i = sqrt(S_i)`, `S_i` the cell's sum over channels, and `q_i = sum_c
+/// dS/df_c A_ci`: `dS / dA_cj = dS/df_c s_j + (q_j - sum_i s_i q_i) / (2 t_j sum t)`, the second term where `S_j` is
+/// positive.
 fn crow(maps: &Maps, embedding: &[f32]) -> Vec<f32> {
     let n = maps.cells();
     let roots: Vec<f64> =

@@ -17,8 +17,8 @@ pub struct RiseOptions {
     pub seed: u64,
 }
 
-/// `M_k = 1 / (N p) sum_i S_k(input * mask_i) mask_i` over random smooth masks, at the resolution of the input. Every class is
-/// served by the same passes. The layer plays no part.
+/// `M_k = 1 / (N p) sum_i S_k(input * mask_i) mask_i` over random smooth masks, at the resolution of the input. Every
+/// class is served by the same passes. The layer plays no part.
 ///
 /// # Errors
 /// [`Error::Argument`] for options outside their range; those of the scorer.

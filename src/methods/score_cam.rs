@@ -4,12 +4,13 @@ use super::{Maps, MethodMap, Scorer, masks};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
-/// `M_k = relu(sum_c w_kc A_c)`, with `w_k` the softmax over the channels of the score of class `k` when the input is seen
-/// through that channel's activation map, upsampled and scaled to 0..1. One forward pass a channel serves every class.
+/// `M_k = relu(sum_c w_kc A_c)`, with `w_k` the softmax over the channels of the score of class `k` when the input is
+/// seen through that channel's activation map, upsampled and scaled to 0..1. One forward pass a channel serves every
+/// class.
 ///
-/// Only the `limit` channels of largest mean activation are tried (all if 0); the others weigh nothing. A channel that is
-/// the same everywhere masks nothing and needs no pass. The softmax does not see what is added to all scores, so
-/// the paper's baseline needs no pass either. A cosine varies so little that its softmax is almost even: the map is then
+/// Only the `limit` channels of largest mean activation are tried (all if 0); the others weigh nothing. A channel that
+/// is the same everywhere masks nothing and needs no pass. The softmax does not see what is added to all scores, so the
+/// paper's baseline needs no pass either. A cosine varies so little that its softmax is almost even: the map is then
 /// nearly the plain mean of the channels tried.
 ///
 /// # Errors

@@ -47,7 +47,8 @@ fn weights_by_their_formulas() {
 #[test]
 fn the_first_principal_component() {
     let map = one(Method::EigenCam, &[]);
-    // Centred cells: (-1.5, -2), (-.5, -2), (.5, -2), (1.5, 6), whose covariance [[5, 12], [12, 48]] has this eigenvector.
+    // Centred cells: (-1.5, -2), (-.5, -2), (.5, -2), (1.5, 6), whose covariance [[5, 12], [12, 48]] has this
+    // eigenvector.
     let slope = (43.0 + (43f64 * 43.0 + 576.0).sqrt()) / 24.0;
     let unit = [1.0 / (1.0 + slope * slope).sqrt(), slope / (1.0 + slope * slope).sqrt()];
     let cell = |a: f64, b: f64| (a * unit[0] + b * unit[1]) as f32;

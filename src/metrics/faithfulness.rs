@@ -1,10 +1,10 @@
-//! Whether the model's confidence rests on what a map shows. A measure removes or keeps parts of the input and asks for the
-//! class's confidence again.
+//! Whether the model's confidence rests on what a map shows. A measure removes or keeps parts of the input and asks for
+//! the class's confidence again.
 //!
 //! These figures depend on three things that must be stated beside them: the **score** whose confidence is meant, the
-//! **temperature** that turns scores into confidences ([`confidence`]), and the **fill** that replaces what is taken away
-//! ([`Fill`]). Average drop and increase in confidence reward broad masks (a uniform mask of 0.5 does well), so the
-//! [`Control`]s belong in every table.
+//! **temperature** that turns scores into confidences ([`confidence`]), and the **fill** that replaces what is taken
+//! away ([`Fill`]). Average drop and increase in confidence reward broad masks (a uniform mask of 0.5 does well), so
+//! the [`Control`]s belong in every table.
 
 use serde::{Deserialize, Serialize};
 
@@ -154,8 +154,8 @@ impl<'a> Perturbed<'a> {
         Ok(self.mix(|at| mask[at]))
     }
 
-    /// Pixels from the most to the least important under a map. Ties, and with them all pixels of a map that is the same
-    /// everywhere, are in an order drawn from `seed`.
+    /// Pixels from the most to the least important under a map. Ties, and with them all pixels of a map that is the
+    /// same everywhere, are in an order drawn from `seed`.
     ///
     /// # Errors
     /// As [`Perturbed::masked`].

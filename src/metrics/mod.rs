@@ -1,8 +1,9 @@
 //! Measures of maps: localisation against boxes and masks that people drew, faithfulness to the model's confidence,
 //! class specificity, and the statistics that every mean needs. [`boxes`] reads the drawn boxes.
 //!
-//! All are pure functions. No figure means much alone. A table shows localisation beside its [`Floor`]s, which score high on
-//! photos with one large object, faithfulness beside its [`Control`]s, mosaics beside chance, and every mean with its interval.
+//! All are pure functions. No figure means much alone. A table shows localisation beside its [`Floor`]s, which score
+//! high on photos with one large object, faithfulness beside its [`Control`]s, mosaics beside chance, and every mean
+//! with its interval.
 
 pub mod boxes;
 mod faithfulness;

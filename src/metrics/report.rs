@@ -358,8 +358,8 @@ fn against(own: &[&Row], first: &[&Row], options: &Bootstrap) -> Result<BTreeMap
 /// The chance that a score beats those of `ways - 1` others drawn at random without replacement: C(below, ways - 1) /
 /// C(all, ways - 1), where `below` of `all` others are lower. `None` with fewer others than that.
 ///
-/// One explanation against all classes thus gives the accuracy of every N-way episode with the same supports, exactly and
-/// without drawing episodes, as long as a class's score does not depend on which other classes there are.
+/// One explanation against all classes thus gives the accuracy of every N-way episode with the same supports, exactly
+/// and without drawing episodes, as long as a class's score does not depend on which other classes there are.
 ///
 /// ```
 /// use famlens::metrics::chance_to_win;

@@ -66,8 +66,8 @@ pub struct LocalisationScores {
     pub energy: f64,
     /// Whether the peak lies in a box (pointing game without tolerance).
     pub pointing: bool,
-    /// With a mask: IoU of the pixels over the threshold with the mask, the energy in the mask, and whether the peak lies
-    /// in the mask.
+    /// With a mask: IoU of the pixels over the threshold with the mask, the energy in the mask, and whether the peak
+    /// lies in the mask.
     pub mask: Option<MaskScores>,
 }
 

@@ -26,8 +26,8 @@ pub struct TileScores {
     pub energy: Option<Vec<f64>>,
     /// The tile of the map's peak; `None` if the map is the same everywhere.
     pub peak: Option<usize>,
-    /// For each tile, the probability that a pixel of it has a greater value than a pixel elsewhere, ties counting half:
-    /// the area under the ROC curve of "in this tile". 0.5 for a map that is the same everywhere.
+    /// For each tile, the probability that a pixel of it has a greater value than a pixel elsewhere, ties counting
+    /// half: the area under the ROC curve of "in this tile". 0.5 for a map that is the same everywhere.
     pub auc: Vec<f64>,
 }
 
@@ -92,8 +92,8 @@ impl Tiles {
         at(y, self.rows) * self.columns + at(x, self.columns)
     }
 
-    /// Tile and raw value of every sample. The grid of samples is a multiple of the grid of tiles, so that no sample lies
-    /// on an edge.
+    /// Tile and raw value of every sample. The grid of samples is a multiple of the grid of tiles, so that no sample
+    /// lies on an edge.
     fn samples(self, view: &MapView<'_>) -> Vec<(usize, f32)> {
         let (width, height) = view.geometry().photo_size();
         let shrink = (f64::from(width.max(height)) / f64::from(MAX_SIDE)).max(1.0);

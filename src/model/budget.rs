@@ -6,8 +6,8 @@ use crate::graph::Graph;
 /// Activations that may be there at once: half of what a page can address. A ResNet-50 needs 0.1 GB at 1024 x 1024.
 const MOST_BYTES: u64 = 2 << 30;
 
-/// Refuses a graph whose activations do not fit into memory together. `factor` is how many times as many pixels the input will
-/// have as the graph's own.
+/// Refuses a graph whose activations do not fit into memory together. `factor` is how many times as many pixels the
+/// input will have as the graph's own.
 ///
 /// # Errors
 /// [`Error::TooLarge`] that says which `field` of `model.json` to make smaller.

@@ -24,8 +24,8 @@ pub struct EmbeddingHead {
 }
 
 impl Model {
-    /// What the network does after a target layer: pooling, then linear layers, normalisations and activations. Where `model.json` names an
-    /// `"embedding"` it must lead there.
+    /// What the network does after a target layer: pooling, then linear layers, normalisations and activations. Where
+    /// `model.json` names an `"embedding"` it must lead there.
     ///
     /// # Errors
     /// [`Error::Target`] for an unknown layer; [`Error::Argument`] naming the operation that is no such thing.
@@ -39,7 +39,8 @@ impl Model {
         head
     }
 
-    /// What comes after a layer, if it is a pooling with a head or none behind it and nothing else up to the model's own embedding.
+    /// What comes after a layer, if it is a pooling with a head or none behind it and nothing else up to the model's
+    /// own embedding.
     pub(crate) fn whole_head(&self, target: &str) -> Option<Arc<EmbeddingHead>> {
         let head = self.known_head(target).unwrap_or_else(|| self.embedding_head(target).ok());
         head.filter(|head| head.is_whole)
@@ -49,7 +50,8 @@ impl Model {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
     }
 
-    /// Name of the value that is the model's own embedding: the one that `model.json` names as `"embedding"`, or the file's first output.
+    /// Name of the value that is the model's own embedding: the one that `model.json` names as `"embedding"`, or the
+    /// file's first output.
     pub fn own_embedding(&self) -> &str {
         let named = self.manifest().embedding.as_deref();
         named.or_else(|| self.outputs().first().map(String::as_str)).unwrap_or_default()

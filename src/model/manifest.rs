@@ -45,12 +45,12 @@ pub struct Manifest {
     /// How weights are held in memory: `"stored"` or `"int8"`.
     #[serde(default)]
     pub weights: Weights,
-    /// Name of the target layer: the activation map that is pooled into the embedding. Empty or absent: the best candidate,
-    /// which [`Model::new`](super::Model::new) fills in.
+    /// Name of the target layer: the activation map that is pooled into the embedding. Empty or absent: the best
+    /// candidate, which [`Model::new`](super::Model::new) fills in.
     #[serde(default)]
     pub target: String,
-    /// How the target layer is pooled: `"gap"`, `"gmp"`, `"gem"` (with exponent 3) or `"crow"`; `"model"` for the model's own embedding, with
-    /// whatever makes it.
+    /// How the target layer is pooled: `"gap"`, `"gmp"`, `"gem"` (with exponent 3) or `"crow"`; `"model"` for the
+    /// model's own embedding, with whatever makes it.
     #[serde(default = "default_pooling")]
     pub pooling: String,
     /// Name of the value that is the model's own embedding, behind its pooling and projection, if it has one.
@@ -98,8 +98,8 @@ pub struct ClassSpecificSpec {
 /// How a photo becomes the model's input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Side of the square input in pixels (for `aspect`: the side of the square of equal area). Absent or 0: the one that the
-    /// ONNX file prescribes, 224 if it prescribes none; [`Model::new`](super::Model::new) fills it in.
+    /// Side of the square input in pixels (for `aspect`: the side of the square of equal area). Absent or 0: the one
+    /// that the ONNX file prescribes, 224 if it prescribes none; [`Model::new`](super::Model::new) fills it in.
     #[serde(default)]
     pub size: usize,
     /// Total stride of the backbone: sides of an `aspect` input are multiples of it.

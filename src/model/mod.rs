@@ -45,7 +45,8 @@ pub struct Model {
     /// What follows a layer, once it has been asked for: finding it means lowering the network.
     heads: Mutex<HashMap<String, Option<Arc<EmbeddingHead>>>>,
     own_is_vector: OnceLock<bool>,
-    /// The layer that stands in for one whose cells the model's own embedding does not read, once it has been asked for.
+    /// The layer that stands in for one whose cells the model's own embedding does not read, once it has been asked
+    /// for.
     read_layers: Mutex<HashMap<String, Option<String>>>,
     /// The part of the network's products behind the target layer, where that was found and lies early.
     behind_target: Option<f64>,
@@ -59,17 +60,17 @@ pub(crate) struct CellLook {
     pub size: usize,
 }
 
-/// A note names a target layer that was found if more than this part of the products lies behind it: the layers between were not
-/// followed.
+/// A note names a target layer that was found if more than this part of the products lies behind it: the layers between
+/// were not followed.
 const MUCH_BEHIND: f64 = 0.25;
 
 impl Model {
-    /// Reads a model from the text of `model.json` and the bytes of the ONNX file. What the description leaves open, input
-    /// size and target layer, is taken from the network, and [`Model::manifest`] says what it is.
+    /// Reads a model from the text of `model.json` and the bytes of the ONNX file. What the description leaves open,
+    /// input size and target layer, is taken from the network, and [`Model::manifest`] says what it is.
     ///
     /// # Errors
-    /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], [`Error::TooLarge`] if an input of that size needs gigabytes,
-    /// or [`Error::Target`] if the target layer that `model.json` names is not in the network.
+    /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], [`Error::TooLarge`] if an input of that size needs
+    /// gigabytes, or [`Error::Target`] if the target layer that `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
         let mut manifest = Manifest::parse(manifest)?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
@@ -154,7 +155,8 @@ impl Model {
         &self.targets
     }
 
-    /// Names of the outputs of the ONNX file, or of the last values before what famlens does not run where that hides them all.
+    /// Names of the outputs of the ONNX file, or of the last values before what famlens does not run where that hides
+    /// them all.
     pub fn outputs(&self) -> &[String] {
         &self.outputs
     }
@@ -169,8 +171,8 @@ impl Model {
         self.parameters
     }
 
-    /// The part of the network's products behind the target layer, from 0 to 1, where the layer was found and lies early: a
-    /// later one may have been missed.
+    /// The part of the network's products behind the target layer, from 0 to 1, where the layer was found and lies
+    /// early: a later one may have been missed.
     pub(crate) fn behind_target(&self) -> Option<f64> {
         self.behind_target
     }
@@ -180,8 +182,8 @@ impl Model {
         self.stored
     }
 
-    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same. Another one where float weights are
-    /// stored as int8, since embeddings differ then.
+    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same. Another one where float weights
+    /// are stored as int8, since embeddings differ then.
     pub fn fingerprint(&self) -> u64 {
         match self.stored {
             Some(StoredWeights { tensors: 1.., .. }) => xxhash_rust::xxh64::xxh64(b"int8", self.fingerprint),
@@ -222,7 +224,8 @@ impl Model {
         Ok(self)
     }
 
-    /// Whether statistics are those of the layers and the input size that the class-specific forms look at in this model.
+    /// Whether statistics are those of the layers and the input size that the class-specific forms look at in this
+    /// model.
     ///
     /// # Errors
     /// [`Error::Argument`] saying what is different.
@@ -292,8 +295,8 @@ impl Model {
     /// Replaces the side of the input, in pixels.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096; [`Error::TooLarge`] if it
-    /// needs gigabytes.
+    /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096;
+    /// [`Error::TooLarge`] if it needs gigabytes.
     pub fn with_size(mut self, size: usize) -> Result<Self> {
         let stride = self.manifest.input.stride;
         if !(1..=4096).contains(&size) || !size.is_multiple_of(stride) {

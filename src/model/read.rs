@@ -23,7 +23,8 @@ impl Model {
 
     fn find_read(&self, layer: &str) -> Result<Option<String>> {
         let value = self.own_embedding();
-        // What remains when the network is optimised is a layer; the rest are steps within one, such as the squares of a normalisation.
+        // What remains when the network is optimised is a layer; the rest are steps within one, such as the squares of
+        // a normalisation.
         let graph = self.graph_as_it_lies(&[layer, value])?;
         let (Some(from), Some(to)) = (graph.find(layer), graph.find(value)) else { return Ok(None) };
         let read = graph.read_for(to);

@@ -19,8 +19,8 @@ pub(super) fn non_negative(graph: &Graph) -> HashSet<String> {
     known.into_iter().map(|value| graph.value(value).name.clone()).collect()
 }
 
-/// Whether an op gives only values of zero and more, given which of its inputs are such. Every op is named, so that a new one
-/// has to say.
+/// Whether an op gives only values of zero and more, given which of its inputs are such. Every op is named, so that a
+/// new one has to say.
 fn makes_non_negative(node: &Node, is: &dyn Fn(&ValueId) -> bool) -> bool {
     let every = || node.inputs.iter().all(is);
     let input = |i: usize| node.inputs.get(i).is_some_and(is);

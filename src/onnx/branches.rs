@@ -1,5 +1,6 @@
-//! Several inputs in one file. Each image has a branch: the nodes that read it alone, up to where it meets the others. If the
-//! branches are the same layers with the same weights, as in a siamese network, one of them is the backbone of all.
+//! Several inputs in one file. Each image has a branch: the nodes that read it alone, up to where it meets the others.
+//! If the branches are the same layers with the same weights, as in a siamese network, one of them is the backbone of
+//! all.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +21,8 @@ pub(super) struct Branch {
     pub twins: Vec<String>,
 }
 
-/// The branches of all images among several inputs, those of twins once; none if every image is mixed with something at once.
+/// The branches of all images among several inputs, those of twins once; none if every image is mixed with something at
+/// once.
 pub(super) fn branches(
     inputs: &[InputInfo],
     nodes: &[NodeProto],

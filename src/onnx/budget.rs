@@ -1,5 +1,6 @@
-//! Limits on memory and work of an import. A file of a kilobyte can ask for terabytes, and for hours of work before there is an
-//! image. The limits grow with the file, since its own weights have to be moved. `docs/models.md` states them.
+//! Limits on memory and work of an import. A file of a kilobyte can ask for terabytes, and for hours of work before
+//! there is an image. The limits grow with the file, since its own weights have to be moved. `docs/models.md` states
+//! them.
 
 /// Bytes of constants that may be computed beforehand and kept, whatever the file's size.
 const FREE_BYTES: usize = 128 << 20;

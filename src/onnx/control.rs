@@ -19,10 +19,12 @@ pub(super) struct Taken {
     pub outputs: Vec<String>,
 }
 
-/// The branches of every `If`, for the case that its condition holds and for the other, by the name of its first output.
+/// The branches of every `If`, for the case that its condition holds and for the other, by the name of its first
+/// output.
 pub(super) type Choices = HashMap<String, [Taken; 2]>;
 
-/// Takes the branches out of all `If` nodes, which then read what their branches read. Constants in branches join `known`.
+/// Takes the branches out of all `If` nodes, which then read what their branches read. Constants in branches join
+/// `known`.
 ///
 /// # Errors
 /// [`Error::Onnx`] if a branch cannot be read or branches go too deep.

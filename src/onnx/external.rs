@@ -11,8 +11,8 @@ const MOST_BYTES: usize = 1 << 30;
 #[cfg(not(target_pointer_width = "32"))]
 const MOST_BYTES: usize = 1 << 33;
 
-/// The bytes of a model whose weights lie in other files, with those weights in it; a model without such comes back as it
-/// is. `load` gives the bytes of a file by its name, which is a path relative to the model's folder.
+/// The bytes of a model whose weights lie in other files, with those weights in it; a model without such comes back as
+/// it is. `load` gives the bytes of a file by its name, which is a path relative to the model's folder.
 ///
 /// # Errors
 /// [`Error::Onnx`] if the bytes are no model, a name leads out of the model's folder, or a file is too short; whatever

@@ -2,7 +2,8 @@
 //!
 //! Every field is here, so that a file read and written again loses nothing. Messages that famlens never looks into
 //! (subgraphs, functions, training and device settings) are kept as the bytes they came in; that also means that no
-//! nested file can make the decoder recurse. Scalars are `Option` because ONNX is proto2, where "0" and "absent" differ.
+//! nested file can make the decoder recurse. Scalars are `Option` because ONNX is proto2, where "0" and "absent"
+//! differ.
 
 use prost::Message;
 

@@ -63,7 +63,8 @@ impl ModelSummary {
     /// Looks at a model for images of `height` by `width`.
     ///
     /// # Errors
-    /// As [`Model::to_graph_as_far`]; where nothing can be run, unsupported nodes are listed in the summary all the same.
+    /// As [`Model::to_graph_as_far`]; where nothing can be run, unsupported nodes are listed in the summary all the
+    /// same.
     pub fn new(model: &Model, height: usize, width: usize) -> Result<Self> {
         let mut summary = Self {
             input: model.inputs().first().map_or(String::new(), |i| i.name.clone()),

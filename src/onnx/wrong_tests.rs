@@ -1,5 +1,5 @@
-//! Everything that is known to be wrong with files that people bring: each gives one message, which names the node, tensor
-//! or input at fault and says what to do. Through the door that the page and the command line use.
+//! Everything that is known to be wrong with files that people bring: each gives one message, which names the node,
+//! tensor or input at fault and says what to do. Through the door that the page and the command line use.
 
 use super::proto::*;
 use super::tests::*;

@@ -12,10 +12,11 @@ const SAMPLES_PER_CELL: usize = 8;
 const MAX_SAMPLES: usize = 512;
 
 /// The outlines of the region where the upsampled, min-max normalised map is at least `threshold` (0 to 1): closed
-/// polylines in photo pixels, the first point not repeated, with the region to their right (clockwise on the screen, and
-/// holes the other way round). Empty for a map without evidence.
+/// polylines in photo pixels, the first point not repeated, with the region to their right (clockwise on the screen,
+/// and holes the other way round). Empty for a map without evidence.
 ///
-/// Found by marching squares on a grid somewhat finer than the map, so that the cost does not depend on the photo's size.
+/// Found by marching squares on a grid somewhat finer than the map, so that the cost does not depend on the photo's
+/// size.
 ///
 /// # Errors
 /// [`Error::Argument`] if the threshold is not within 0 and 1.

@@ -111,8 +111,8 @@ impl Samples {
     }
 }
 
-/// Coordinates, in photo pixels, of the pixel centres of a picture with `n` pixels across the photo's `photo`, as far as
-/// they are covered; and which pixels those are.
+/// Coordinates, in photo pixels, of the pixel centres of a picture with `n` pixels across the photo's `photo`, as far
+/// as they are covered; and which pixels those are.
 fn centres(n: u32, photo: u32, covered: Range<f64>) -> (Vec<f64>, Range<usize>) {
     let centre = |i: u32| (f64::from(i) + 0.5) * f64::from(photo) / f64::from(n);
     let start = (0..n).find(|&i| covered.contains(&centre(i))).unwrap_or(n);

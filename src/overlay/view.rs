@@ -115,8 +115,8 @@ impl<'a> MapView<'a> {
     }
 }
 
-/// The two cells whose centres lie around a coordinate (cell `i` spans `i` to `i + 1`), and how far it is from the first
-/// to the second, 0 to 1. Beyond the outermost centres the value stays that of the outermost cell.
+/// The two cells whose centres lie around a coordinate (cell `i` spans `i` to `i + 1`), and how far it is from the
+/// first to the second, 0 to 1. Beyond the outermost centres the value stays that of the outermost cell.
 pub(super) fn between(coordinate: f64, cells: usize) -> (usize, usize, f32) {
     let last = cells.saturating_sub(1);
     let from_centre = (coordinate - 0.5).clamp(0.0, last as f64);

@@ -1,9 +1,10 @@
 //! Activations as int8: a QuantizeLinear and a DequantizeLinear around them ("static QDQ").
 //!
-//! famlens quantises what a Conv, Gemm or MatMul with constant weights reads, and what a Conv writes, behind its ReLU or Clip.
-//! Between such a pair of values a runtime can compute in whole numbers, for which it also needs a convolution's bias in the
-//! steps of its products, `scale of the input * scale of the channel`. Everything else stays float: sums along a residual path,
-//! LayerNormalization, Softmax, GELU and products of two activations gain little by 8 bits and lose much.
+//! famlens quantises what a Conv, Gemm or MatMul with constant weights reads, and what a Conv writes, behind its ReLU
+//! or Clip. Between such a pair of values a runtime can compute in whole numbers, for which it also needs a
+//! convolution's bias in the steps of its products, `scale of the input * scale of the channel`. Everything else stays
+//! float: sums along a residual path, LayerNormalization, Softmax, GELU and products of two activations gain little by
+//! 8 bits and lose much.
 
 use std::collections::{HashMap, HashSet};
 

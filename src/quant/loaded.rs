@@ -19,9 +19,9 @@ pub struct StoredWeights {
     pub bytes_after: usize,
 }
 
-/// Stores the float weights of Conv, Gemm and MatMul as int8, symmetric per output channel, as [`super::quantize`] does in a
-/// file. Weights that the file computes from others (transposed, standardised) are stored so too, and any operator set will
-/// do. A model whose weights are int8 already stays as it is.
+/// Stores the float weights of Conv, Gemm and MatMul as int8, symmetric per output channel, as [`super::quantize`] does
+/// in a file. Weights that the file computes from others (transposed, standardised) are stored so too, and any operator
+/// set will do. A model whose weights are int8 already stays as it is.
 ///
 /// # Errors
 /// [`crate::Error::Onnx`] naming a weight that is not finite.

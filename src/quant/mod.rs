@@ -8,8 +8,8 @@
 //! One scale for a whole tensor instead of one a channel costs an embedding cosine of .91 instead of .995 on
 //! EfficientNet-Lite0, so there is no such option.
 //!
-//! [`StaticQuantizer`] writes activations as int8 too, in the form that runtimes call static QDQ. Their ranges come from a run
-//! of the float model over some images ([`Observer`]).
+//! [`StaticQuantizer`] writes activations as int8 too, in the form that runtimes call static QDQ. Their ranges come
+//! from a run of the float model over some images ([`Observer`]).
 
 mod activations;
 mod loaded;
@@ -87,8 +87,8 @@ pub struct QuantizedActivation {
 ///
 /// # Errors
 /// [`Error::Onnx`] if the bytes are no well-formed ONNX file, keep their weights elsewhere, use an operator set older
-/// than 13 (DequantizeLinear has no axis there), or hold a weight that is not finite; [`Error::Argument`] if there is no
-/// weight to quantize.
+/// than 13 (DequantizeLinear has no axis there), or hold a weight that is not finite; [`Error::Argument`] if there is
+/// no weight to quantize.
 pub fn quantize(bytes: &[u8], options: &QuantizeOptions) -> Result<(Vec<u8>, QuantReport)> {
     let mut model = read(bytes)?;
     let graph = model.graph.get_or_insert_default();
@@ -132,8 +132,8 @@ fn finish(
     Ok((out, QuantReport { tensors, activations, bytes_before, bytes_after }))
 }
 
-/// Puts the int8 form in the place of every weight that the options do not spare. `least` holds, by a weight's name, the
-/// least scale that each of its channels may have.
+/// Puts the int8 form in the place of every weight that the options do not spare. `least` holds, by a weight's name,
+/// the least scale that each of its channels may have.
 fn quantize_weights(
     graph: &mut GraphProto,
     options: &QuantizeOptions,

@@ -181,8 +181,8 @@ fn the_shipped_model_is_what_quantize_makes() {
     }
 }
 
-/// conv -> relu -> conv, whose output goes to a sum with the relu's and to a global pool; the bias of the second has a dead
-/// channel.
+/// conv -> relu -> conv, whose output goes to a sum with the relu's and to a global pool; the bias of the second has a
+/// dead channel.
 fn residual() -> ModelProto {
     let graph = GraphProto {
         node: vec![

@@ -21,8 +21,8 @@ pub struct Benchmark {
     pub explain: Vec<f64>,
     /// FAM of three classes alone, on activation maps that are already there.
     pub fam: Vec<f64>,
-    /// Forward passes with discriminative FAM of three classes in the same submission, on the model's own input size; none if the model has
-    /// no statistics.
+    /// Forward passes with discriminative FAM of three classes in the same submission, on the model's own input size;
+    /// none if the model has no statistics.
     pub discriminative: Vec<f64>,
     /// The same on the input size of the class-specific forms.
     pub discriminative_large: Vec<f64>,
@@ -32,7 +32,8 @@ pub struct Benchmark {
 const MAX_RUNS: usize = 1000;
 
 impl Session {
-    /// Runs the model `runs` times (at most 1000) without FAM, with it and with discriminative FAM, in turn, on an image of the session.
+    /// Runs the model `runs` times (at most 1000) without FAM, with it and with discriminative FAM, in turn, on an
+    /// image of the session.
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown image; the engine's errors.
@@ -86,8 +87,8 @@ impl Session {
         Ok(result)
     }
 
-    /// The readout of three classes, the layers it reads, and the image at the model's own input size and, where there is one, at
-    /// that of the class-specific forms.
+    /// The readout of three classes, the layers it reads, and the image at the model's own input size and, where there
+    /// is one, at that of the class-specific forms.
     async fn timed_cells(&mut self, id: ImageId) -> Result<TimedCells> {
         let pooled = self.backbone.pooled_cells(id).await?;
         let classes = vec![ClassCells::new(&[&pooled])?; 3];

@@ -1,7 +1,7 @@
 //! Measuring explanations: one image under several variants, with the rows that tables are made from.
 //!
-//! Variants share the image's forward pass. Another form, similarity or pooling at the same target layer is a channel mix of
-//! what the backbone has already.
+//! Variants share the image's forward pass. Another form, similarity or pooling at the same target layer is a channel
+//! mix of what the backbone has already.
 
 use serde::{Deserialize, Serialize};
 
@@ -161,8 +161,8 @@ impl Session {
         Ok(found)
     }
 
-    /// Explains a mosaic for each class that it shows (`tiles[i]` is the class in tile `i`, an index into `classes`) and
-    /// measures how much of each class's map lies in its own tile: one row a class and variant.
+    /// Explains a mosaic for each class that it shows (`tiles[i]` is the class in tile `i`, an index into `classes`)
+    /// and measures how much of each class's map lies in its own tile: one row a class and variant.
     ///
     /// # Errors
     /// [`Error::Argument`] if tiles and grid do not fit; the errors of [`Session::explain`].
@@ -210,8 +210,8 @@ impl Session {
         Ok(rows)
     }
 
-    /// Compares the image's own-class maps with the values of other maps of it, one for each variant: those of a randomised
-    /// network with the trained one's, or those of quantised weights with full precision's.
+    /// Compares the image's own-class maps with the values of other maps of it, one for each variant: those of a
+    /// randomised network with the trained one's, or those of quantised weights with full precision's.
     ///
     /// # Errors
     /// The errors of [`Session::explain`].
@@ -242,8 +242,8 @@ impl Session {
         Ok(rows)
     }
 
-    /// [`Session::explain`], learning from the classes' supports alone: a figure must not depend on which other photos happened
-    /// to be embedded before.
+    /// [`Session::explain`], learning from the classes' supports alone: a figure must not depend on which other photos
+    /// happened to be embedded before.
     async fn explain_among(
         &mut self,
         image: ImageId,

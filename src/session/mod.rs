@@ -118,7 +118,8 @@ impl Session {
         self.backbone.gpu_loss()
     }
 
-    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Session::keep_photos`] says so.
+    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Session::keep_photos`] says
+    /// so.
     ///
     /// # Errors
     /// As [`Backbone::add_image`].
@@ -131,8 +132,8 @@ impl Session {
         self.backbone.remove_image(id);
     }
 
-    /// Whether images added from now on keep their photo, so that a further scale ([`Finer::scales`]) is made from it and not
-    /// from the prepared input. It costs three bytes a pixel for each image.
+    /// Whether images added from now on keep their photo, so that a further scale ([`Finer::scales`]) is made from it
+    /// and not from the prepared input. It costs three bytes a pixel for each image.
     pub fn keep_photos(&mut self, keep: bool) {
         self.backbone.keep_photos(keep);
     }
@@ -145,8 +146,8 @@ impl Session {
         Ok(&self.backbone.image(id)?.geometry)
     }
 
-    /// How an image lies in the input of that width and height, which gave a map of it ([`Map::input_size`]): the model's, or that
-    /// of the class-specific forms.
+    /// How an image lies in the input of that width and height, which gave a map of it ([`Map::input_size`]): the
+    /// model's, or that of the class-specific forms.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id, or if no such input of the image is there.
@@ -179,9 +180,9 @@ impl Session {
         self.embed_as(id, &ExplainOptions::default()).await
     }
 
-    /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is new
-    /// goes through the network once for all target layers. For the model's own pooling where that is attention or a class
-    /// token: the model's own embedding.
+    /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is
+    /// new goes through the network once for all target layers. For the model's own pooling where that is attention or
+    /// a class token: the model's own embedding.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id or an option out of range,
@@ -190,8 +191,8 @@ impl Session {
         explain::embed(&mut self.backbone, id, options).await
     }
 
-    /// The form for a user who has chosen none, for this number of classes. Page, module and command line begin with it. The statistics of a
-    /// model count as soon as its description names them, before they are loaded.
+    /// The form for a user who has chosen none, for this number of classes. Page, module and command line begin with
+    /// it. The statistics of a model count as soon as its description names them, before they are loaded.
     pub fn usual_form(&self, classes: usize) -> Form {
         let model = self.model();
         let named = model.manifest().class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some());
@@ -199,8 +200,8 @@ impl Session {
         Form::usual(classes, named || self.statistics().is_some(), has_mean)
     }
 
-    /// Runs whatever an explanation with these options needs of one image, so that a caller can show progress image by image.
-    /// Gives the milliseconds it took; `None` if everything was there.
+    /// Runs whatever an explanation with these options needs of one image, so that a caller can show progress image by
+    /// image. Gives the milliseconds it took; `None` if everything was there.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id; the engine's errors.
@@ -240,16 +241,17 @@ impl Session {
         explain::explain(&mut self.backbone, &mut self.given, request).await
     }
 
-    /// Explains an image by several methods: for every class the maps of every method. The scores are similarities to the
-    /// classes, or, with [`ExplainOptions::against`], outputs of the model's classifier (`classes` are then not needed).
+    /// Explains an image by several methods: for every class the maps of every method. The scores are similarities to
+    /// the classes, or, with [`ExplainOptions::against`], outputs of the model's classifier (`classes` are then not
+    /// needed).
     ///
     /// The score is taken where the first target layer decides; the maps are those of [`ExplainOptions::layer`], which
     /// is that layer or one before it.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports, an unknown label, a layer that the score does not
-    /// depend on, or a method that does not apply; [`Error::Cancelled`](Error::Cancelled) if `watch` said no; [`Error::Target`](Error::Target) for an
-    /// unknown layer; the engine's errors.
+    /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports, an unknown label, a layer
+    /// that the score does not depend on, or a method that does not apply; [`Error::Cancelled`](Error::Cancelled) if
+    /// `watch` said no; [`Error::Target`](Error::Target) for an unknown layer; the engine's errors.
     ///
     /// ```no_run
     /// # async fn example(session: &mut famlens::session::Session, query: famlens::session::ImageId) -> famlens::Result<()> {
@@ -310,14 +312,14 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::explain`]; [`Error::Argument`](Error::Argument) for a choice under which the similarity is not a sum over pairs of
-    /// cells of the two images; [`Error::TooLarge`](Error::TooLarge) for a layer with too many cells.
+    /// As [`Session::explain`]; [`Error::Argument`](Error::Argument) for a choice under which the similarity is not a
+    /// sum over pairs of cells of the two images; [`Error::TooLarge`](Error::TooLarge) for a layer with too many cells.
     pub async fn where_to_where(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<CellPairs> {
         explain::where_to_where(&mut self.backbone, a, b, options).await
     }
 
-    /// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads, matrices) is
-    /// learned without it, too.
+    /// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads,
+    /// matrices) is learned without it, too.
     ///
     /// # Errors
     /// As [`Session::explain`].
@@ -377,8 +379,8 @@ impl Session {
         self.given.set_statistics(self.backbone.model(), statistics)
     }
 
-    /// Adds the cells of an image of the session to `sums`. Runs the network on it if that has not been done; nothing more
-    /// is kept.
+    /// Adds the cells of an image of the session to `sums`. Runs the network on it if that has not been done; nothing
+    /// more is kept.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id or sums over other layers; the engine's errors.

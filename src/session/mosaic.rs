@@ -43,23 +43,26 @@ pub struct Mosaic {
 pub struct MosaicForm {
     /// The mosaic explained for every class.
     pub explanation: Explanation,
-    /// For each class, the share of its map's energy (positive part) in each tile; `None` if nothing in the map is positive.
+    /// For each class, the share of its map's energy (positive part) in each tile; `None` if nothing in the map is
+    /// positive.
     pub energy: Vec<Option<Vec<f64>>>,
     /// For each class, the share in its own tiles.
     pub own: Vec<Option<f64>>,
     /// For each class, whether its map's peak lies in one of its own tiles.
     pub hits: Vec<bool>,
-    /// For each class, the probability that a pixel of its first own tile has a greater value than one elsewhere, 0.5 by chance.
+    /// For each class, the probability that a pixel of its first own tile has a greater value than one elsewhere, 0.5
+    /// by chance.
     pub auc: Vec<f64>,
 }
 
 impl Session {
-    /// Tiles one photo of each class, `side` x `side` (the smallest square that holds all classes if `None`; what is left over shows further
-    /// photos of the first classes), and explains the mosaic for every class under each of the options. A photo that is a tile does not
-    /// count as a support, unless it is the only one of its class.
+    /// Tiles one photo of each class, `side` x `side` (the smallest square that holds all classes if `None`; what is
+    /// left over shows further photos of the first classes), and explains the mosaic for every class under each of the
+    /// options. A photo that is a tile does not count as a support, unless it is the only one of its class.
     ///
     /// # Errors
-    /// [`Error::Argument`] for fewer than two classes, more than the tiles, or one without photos; those of [`Session::explain`].
+    /// [`Error::Argument`] for fewer than two classes, more than the tiles, or one without photos; those of
+    /// [`Session::explain`].
     pub async fn mosaic(
         &mut self,
         classes: &[Class],

@@ -37,8 +37,8 @@ impl Session {
         Ok(Item { name, content, picture: self.picture_hash(id)?, width, height })
     }
 
-    /// The embedding of an image as a gallery of `origin` holds it. Another pooling than the model's runs no backbone if
-    /// the image has been embedded already.
+    /// The embedding of an image as a gallery of `origin` holds it. Another pooling than the model's runs no backbone
+    /// if the image has been embedded already.
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown id or an origin that is not this session's; the engine's errors.
@@ -73,7 +73,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Argument`] if another model, layer or pooling made the gallery, naming what differs; the engine's errors.
+    /// [`crate::Error::Argument`] if another model, layer or pooling made the gallery, naming what differs; the
+    /// engine's errors.
     pub async fn search(&mut self, gallery: &Gallery, query: ImageId, top: usize) -> Result<Vec<Hit>> {
         let embedding = self.gallery_embedding(query, gallery.origin()).await?;
         gallery.rank(&embedding, top)

@@ -1,7 +1,7 @@
 //! Which photos support which. Command line and page draw the episodes of an evaluation by this one protocol.
 //!
-//! A draw depends on the seed, on the names of the classes and on the names and contents of the photos. It depends neither on the
-//! order of the photos nor on who draws.
+//! A draw depends on the seed, on the names of the classes and on the names and contents of the photos. It depends
+//! neither on the order of the photos nor on who draws.
 
 use std::cmp::Ordering;
 
@@ -23,8 +23,8 @@ pub struct Labelled {
     pub content: String,
 }
 
-/// An N-way K-shot episode: some classes, each with its support set, and the queries that are asked among them. Photos go by
-/// their place in what [`Protocol::new`] was given, classes by their place in [`Protocol::classes`].
+/// An N-way K-shot episode: some classes, each with its support set, and the queries that are asked among them. Photos
+/// go by their place in what [`Protocol::new`] was given, classes by their place in [`Protocol::classes`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Episode {
     /// The classes.
@@ -127,8 +127,8 @@ impl Protocol {
         drawn.is_some_and(|drawn| drawn.iter().take(shots + 1).any(|&support| support == photo))
     }
 
-    /// The episode in which a photo is explained: its own class and at most `against` others, without classes that have no
-    /// support; `None` if its own has none.
+    /// The episode in which a photo is explained: its own class and at most `against` others, without classes that have
+    /// no support; `None` if its own has none.
     pub fn episode(&self, query: usize, size: EpisodeSize) -> Option<Episode> {
         let own_class = self.class_of(query)?;
         let mut classes: Vec<usize> = (0..self.classes.len()).filter(|&class| class != own_class).collect();
@@ -143,8 +143,8 @@ impl Protocol {
         classes.contains(&own_class).then_some(Episode { classes, supports, queries: vec![query] })
     }
 
-    /// One photo of each of `tiles` classes, the same for the same index, each with its supports; `None` if too few classes
-    /// have two photos.
+    /// One photo of each of `tiles` classes, the same for the same index, each with its supports; `None` if too few
+    /// classes have two photos.
     pub fn mosaic(&self, index: usize, tiles: usize, shots: usize) -> Option<Episode> {
         let mut classes: Vec<usize> = (0..self.classes.len()).filter(|&class| self.drawn[class].len() > 1).collect();
         if classes.len() < tiles {
@@ -161,8 +161,8 @@ impl Protocol {
         Some(Episode { classes, supports, queries })
     }
 
-    /// Episodes of `ways` classes with `shots` supports and one query each, drawn anew each time among the photos that are
-    /// `usable`; `None` if too few classes have enough of them.
+    /// Episodes of `ways` classes with `shots` supports and one query each, drawn anew each time among the photos that
+    /// are `usable`; `None` if too few classes have enough of them.
     ///
     /// # Errors
     /// [`Error::Argument`] if `ways` or `shots` is 0.

@@ -30,11 +30,12 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// Splits the pooled embedding of activation maps `[1, C, H, W]`, less `mean` if there is one, into shares of cells.
+    /// Splits the pooled embedding of activation maps `[1, C, H, W]`, less `mean` if there is one, into shares of
+    /// cells.
     ///
-    /// Average pooling gives each cell `A_ci / n`. Max pooling gives a channel to the cell where it is largest. GeM gives
-    /// cell i the part `a_ci^p / sum_j a_cj^p` of its channel: gradient times input, which is exact because GeM is
-    /// homogeneous. CroW gives `s_i A_ci` with its own weights of the cells. The mean is spread evenly.
+    /// Average pooling gives each cell `A_ci / n`. Max pooling gives a channel to the cell where it is largest. GeM
+    /// gives cell i the part `a_ci^p / sum_j a_cj^p` of its channel: gradient times input, which is exact because GeM
+    /// is homogeneous. CroW gives `s_i A_ci` with its own weights of the cells. The mean is spread evenly.
     ///
     /// # Errors
     /// [`Error::Argument`] if the maps have another shape or the mean another number of channels.
@@ -153,7 +154,8 @@ impl WhereToWhere {
     /// The terms of `scale` times the dot product: `T_ij = scale a_i.b_j`.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the two have not the same channels; [`Error::TooLarge`] for more than 2^24 pairs of cells.
+    /// [`Error::Argument`] if the two have not the same channels; [`Error::TooLarge`] for more than 2^24 pairs of
+    /// cells.
     pub fn new(a: &Cells, b: &Cells, scale: f64) -> Result<Self> {
         let (n, m) = (a.count(), b.count());
         if a.embedding.len() != b.embedding.len() {
@@ -181,8 +183,8 @@ impl WhereToWhere {
         Ok(Self { a: (a.width, a.height), b: (b.width, b.height), terms, sum })
     }
 
-    /// What each cell of a adds: its terms over all cells of b. With average pooling and cosine this is FAM's map in the
-    /// form of CAM, up to the number of cells.
+    /// What each cell of a adds: its terms over all cells of b. With average pooling and cosine this is FAM's map in
+    /// the form of CAM, up to the number of cells.
     pub fn of_a(&self) -> Vec<f32> {
         let columns = (self.b.0 * self.b.1).max(1);
         self.terms.chunks_exact(columns).map(|row| row.iter().map(|&t| f64::from(t)).sum::<f64>() as f32).collect()

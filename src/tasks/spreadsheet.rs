@@ -11,8 +11,8 @@ fn is_formula(cell: &str) -> bool {
     cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }
 
-/// A cell of text as it is written into a table: with `'` before it if it would be run as a formula. [`unguarded`] gives
-/// every text back as it was.
+/// A cell of text as it is written into a table: with `'` before it if it would be run as a formula. [`unguarded`]
+/// gives every text back as it was.
 ///
 /// ```
 /// use famlens::tasks::spreadsheet::{guarded, unguarded};

@@ -55,8 +55,9 @@ impl Lens {
         Ok(Uint8Array::from(statistics.to_bytes().map_err(to_error)?.as_slice()))
     }
 
-    /// Tiles one photo of each class and explains the mosaic under each of the options: `{id, width, height, rgba, side, tiles, chance, notes,
-    /// forms: [{explanation, energy, own, hits, auc}]}`. `side` 0 is the smallest that holds all.
+    /// Tiles one photo of each class and explains the mosaic under each of the options: `{id, width, height, rgba,
+    /// side, tiles, chance, notes, forms: [{explanation, energy, own, hits, auc}]}`. `side` 0 is the smallest that
+    /// holds all.
     pub async fn mosaic(&mut self, classes: JsValue, options: Array, side: usize) -> JsResult<Object> {
         let classes = self::classes(&classes)?;
         let options = options.iter().map(|options| explain_options(&options)).collect::<JsResult<Vec<_>>>()?;

@@ -9,8 +9,8 @@ use crate::session::catalogue_json;
 
 #[wasm_bindgen]
 impl Lens {
-    /// Every option of an explanation with its values: `[{kind, label, sentence, input, values, default, group, ofModel, applies}]`, as
-    /// [`crate::explain::CatalogueEntry`] has them.
+    /// Every option of an explanation with its values: `[{kind, label, sentence, input, values, default, group,
+    /// ofModel, applies}]`, as [`crate::explain::CatalogueEntry`] has them.
     pub fn choices(&self) -> JsResult<JsValue> {
         js_sys::JSON::parse(&catalogue_json())
     }
@@ -21,8 +21,8 @@ impl Lens {
         self.session.usual_form(classes).name().into()
     }
 
-    /// Takes a projection head from the bytes of a `.safetensors` file, for the choice `head: "file"`, and says what it is; without bytes
-    /// the one before is forgotten.
+    /// Takes a projection head from the bytes of a `.safetensors` file, for the choice `head: "file"`, and says what it
+    /// is; without bytes the one before is forgotten.
     #[wasm_bindgen(js_name = loadHead)]
     pub fn load_head(&mut self, bytes: &[u8]) -> JsResult<String> {
         if bytes.is_empty() {

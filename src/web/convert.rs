@@ -34,8 +34,8 @@ pub(super) fn to_error(error: Error) -> JsValue {
     js.into()
 }
 
-/// The same for an image that could not be decoded: the browser may know its format. What famlens decodes by itself it also
-/// judges by itself, so that a damaged file is refused here as it is on the command line.
+/// The same for an image that could not be decoded: the browser may know its format. What famlens decodes by itself it
+/// also judges by itself, so that a damaged file is refused here as it is on the command line.
 pub(super) fn decode_error(error: Error, bytes: &[u8]) -> JsValue {
     let browser = matches!(error, Error::Image { .. }) && left_to_browser(bytes);
     let js = to_error(error);

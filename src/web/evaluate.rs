@@ -57,8 +57,8 @@ struct Summarised {
 
 #[wasm_bindgen]
 impl Lens {
-    /// Reads boxes (`[{name, text}]`: Pascal VOC XML, COCO JSON, CUB-200-2011's text files, a table) and finds those of each
-    /// path: `{photos: [{file, size, objects: [{label, box, difficult}]} | null], annotated}`.
+    /// Reads boxes (`[{name, text}]`: Pascal VOC XML, COCO JSON, CUB-200-2011's text files, a table) and finds those of
+    /// each path: `{photos: [{file, size, objects: [{label, box, difficult}]} | null], annotated}`.
     #[wasm_bindgen(js_name = readBoxes)]
     pub fn read_boxes(&self, files: JsValue, paths: JsValue) -> JsResult<Object> {
         let (files, paths): (Vec<BoxFile>, Vec<String>) = (parse(&files, "boxes")?, parse(&paths, "paths")?);
@@ -68,8 +68,9 @@ impl Lens {
         json(&Found { photos, annotated: boxes.photos.len() })
     }
 
-    /// Draws the episode of each photo (`[{class, name, content}]`), as `famlens evaluate` does with that seed and as many
-    /// supports and other classes: `{photos: [{classes, supports, own} | null]}`; null where a photo's class has no other.
+    /// Draws the episode of each photo (`[{class, name, content}]`), as `famlens evaluate` does with that seed and as
+    /// many supports and other classes: `{photos: [{classes, supports, own} | null]}`; null where a photo's class has
+    /// no other.
     pub fn episodes(&self, photos: JsValue, seed: u32, shots: usize, against: usize) -> JsResult<Object> {
         let photos: Vec<Labelled> = parse(&photos, "photos")?;
         let protocol = Protocol::new(&photos, u64::from(seed));
@@ -82,8 +83,8 @@ impl Lens {
         json(&Episodes { photos: (0..photos.len()).map(drawn).collect() })
     }
 
-    /// Explains an image under every variant and measures it: `boxes` is `[[x0, y0, x1, y1]]` in photo pixels, `options` is
-    /// `{variants: [{name, options}], threshold, floors, faithfulness}`; the result is `{rows}`.
+    /// Explains an image under every variant and measures it: `boxes` is `[[x0, y0, x1, y1]]` in photo pixels,
+    /// `options` is `{variants: [{name, options}], threshold, floors, faithfulness}`; the result is `{rows}`.
     #[wasm_bindgen(js_name = evaluateImage)]
     pub async fn evaluate_image(
         &mut self,

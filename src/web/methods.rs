@@ -17,8 +17,8 @@ const PAUSE: u128 = 40;
 
 #[wasm_bindgen]
 impl Lens {
-    /// Explains by several methods: `methods` are names, `options` as of [`Lens::explain`]. `watch(method, done, total)` is
-    /// asked after passes whether to go on, and may answer with a promise.
+    /// Explains by several methods: `methods` are names, `options` as of [`Lens::explain`]. `watch(method, done,
+    /// total)` is asked after passes whether to go on, and may answer with a promise.
     ///
     /// `{score, classes, predicted, layer, methods: [{method, label, maps, weights, cost, notes}], backend}`.
     #[wasm_bindgen(js_name = compareMethods)]

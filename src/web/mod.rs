@@ -82,8 +82,8 @@ impl Lens {
         self.session.lose_gpu();
     }
 
-    /// Decodes an image file and adds it: `{id, width, height}`. The error's `browserCanTry` says that the browser's own
-    /// decoder may read what famlens cannot; its pixels then go to [`Lens::add_pixels`].
+    /// Decodes an image file and adds it: `{id, width, height}`. The error's `browserCanTry` says that the browser's
+    /// own decoder may read what famlens cannot; its pixels then go to [`Lens::add_pixels`].
     #[wasm_bindgen(js_name = addImage)]
     pub fn add_image(&mut self, name: &str, bytes: &[u8]) -> JsResult<Object> {
         let photo = decode(name, bytes, &Limits::default()).map_err(|e| convert::decode_error(e, bytes))?;
@@ -155,9 +155,9 @@ impl Lens {
         json(&result)
     }
 
-    /// Colours a map of an image. `input` is the size `[width, height]` of the input that the map is of, as maps of explanations
-    /// have it; the model's own if there is none. `options` is `{width, height, colormap, mode, opacity, threshold}`, the result
-    /// `{width, height, rgba, contour, box, peak}` with the last three in pixels of the photo.
+    /// Colours a map of an image. `input` is the size `[width, height]` of the input that the map is of, as maps of
+    /// explanations have it; the model's own if there is none. `options` is `{width, height, colormap, mode, opacity,
+    /// threshold}`, the result `{width, height, rgba, contour, box, peak}` with the last three in pixels of the photo.
     pub fn render(
         &self,
         id: u32,

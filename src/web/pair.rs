@@ -11,8 +11,8 @@ use crate::session::ImageId;
 
 #[wasm_bindgen]
 impl Lens {
-    /// Explains the similarity of two images on both sides: `{similarity, a, b}`, the last two as [`Lens::explain`] gives
-    /// them.
+    /// Explains the similarity of two images on both sides: `{similarity, a, b}`, the last two as [`Lens::explain`]
+    /// gives them.
     pub async fn pair(&mut self, a: u32, b: u32, options: JsValue) -> JsResult<Object> {
         let options = explain_options(&options)?;
         let pair = self.session.pair(ImageId(a), ImageId(b), &options).await.map_err(to_error)?;

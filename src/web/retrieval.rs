@@ -21,8 +21,8 @@ fn list<T: serde::Serialize>(values: &[T]) -> JsResult<Array> {
 
 #[wasm_bindgen]
 impl Lens {
-    /// What makes the embeddings of this model under these options (target layer and pooling), with a `key` to file them
-    /// under: `{model, weights, input, target, pooling, channels, key}`.
+    /// What makes the embeddings of this model under these options (target layer and pooling), with a `key` to file
+    /// them under: `{model, weights, input, target, pooling, channels, key}`.
     pub fn origin(&mut self, options: JsValue) -> JsResult<Object> {
         let origin = self.session.origin(&explain_options(&options)?).map_err(to_error)?;
         let result = json(&origin)?;

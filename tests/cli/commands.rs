@@ -197,10 +197,10 @@ fn methods_are_compared_with_their_cost() {
 }
 
 #[test]
-fn a_target_that_is_found_early_is_told_of() {
+fn a_note_names_a_target_that_was_found_early() {
     let model = small_model("early-levit", "levit");
     let args = ["explain", "--model", &model, "--engine", "cpu", "--query", "bird/owl.jpg", "--class", "fish=fish"];
-    let told = "lie behind \"add2\"";
+    let told = "\"add2\" is the last layer that famlens found";
     assert!(stdout(&famlens(&args)).contains(told));
     let named = stdout(&famlens(&[&args[..], &["--target", "add2"]].concat()));
     assert!(!named.contains(told), "it was chosen: {named}");

@@ -1,4 +1,5 @@
-//! `famlens evaluate` as a user calls it: what it writes, that it goes on where it was stopped, and the formats it reads.
+//! `famlens evaluate` as a user calls it: what it writes, that it goes on where it was stopped, and the formats it
+//! reads.
 
 use std::fs;
 use std::path::Path;
@@ -122,8 +123,8 @@ fn a_folder_becomes_rows_aggregates_and_a_report_and_a_second_run_measures_nothi
     assert_eq!(mean(&after, "localisation", "fam", "iou"), mean(&found, "localisation", "fam", "iou"));
 }
 
-/// Photos of the page's examples, with their boxes, and the rows that `tests/web/suites/evaluate.test.mjs` expects of the
-/// page: both draw the same supports and measure the same. `FAMLENS_GOLDENS=write` writes the rows anew.
+/// Photos of the page's examples, with their boxes, and the rows that `tests/web/suites/evaluate.test.mjs` expects of
+/// the page: both draw the same supports and measure the same. `FAMLENS_GOLDENS=write` writes the rows anew.
 #[test]
 fn the_page_and_the_command_line_measure_the_same() {
     let images = folder("evaluate-examples");

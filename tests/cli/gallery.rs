@@ -63,7 +63,7 @@ fn a_gallery_that_cannot_be_added_to_is_refused_and_replaced_if_told_to() {
     let said = failure(&other);
     assert!(said.contains("pooling gap (now gmp)") && said.contains("--replace"), "{said}");
     let said = notes(&famlens(&[&other[..], &["--replace"]].concat()));
-    assert!(said.contains("the gallery is replaced") && said.contains("2 embedded now"), "{said}");
+    assert!(said.contains("this run replaces the gallery") && said.contains("2 embedded now"), "{said}");
 
     // What an older famlens left when it was killed between its two files: the array is newer than the table.
     let table = fs::read_to_string(at.join("g/images.csv")).expect("a table");

@@ -1,5 +1,5 @@
-//! Names come from other people: none reaches a terminal raw, all survive a gallery, and what photos carry besides their
-//! pixels goes nowhere.
+//! Names come from other people: none reaches a terminal raw, all survive a gallery, and what photos carry besides
+//! their pixels goes nowhere.
 
 use std::fs;
 use std::path::Path;

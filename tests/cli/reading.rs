@@ -1,5 +1,5 @@
-//! What a path leads to is looked at before it is read: links in circles, pipes, devices, huge files, descriptions that name
-//! files elsewhere.
+//! What a path leads to is looked at before it is read: links in circles, pipes, devices, huge files, descriptions that
+//! name files elsewhere.
 
 use std::fs::{self, File};
 use std::path::Path;

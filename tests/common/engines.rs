@@ -57,7 +57,8 @@ thread_local! {
     static ENGINES: OnceCell<&'static [Candidate]> = const { OnceCell::new() };
 }
 
-/// Keeps the engines for the trials. An engine stays on its thread, and so all trials run on this one (see [`arguments`]).
+/// Keeps the engines for the trials. An engine stays on its thread, and so all trials run on this one (see
+/// [`arguments`]).
 ///
 /// # Panics
 /// If the thread has engines already.

@@ -1,9 +1,9 @@
 //! A case as models that famlens can be given.
 //!
-//! A case has any number of inputs of any shape, and famlens takes one image. So the inputs that are to be activations come
-//! out of the image (cut along its last dimension and reshaped, if it is not the image as it is) and all others become
-//! constants, with the values and the nodes of the case. A case is run in every such way that the importer accepts: all
-//! float inputs as activations, each of them alone, and none, where the importer computes all beforehand.
+//! A case has any number of inputs of any shape, and famlens takes one image. So the inputs that are to be activations
+//! come out of the image (cut along its last dimension and reshaped, if it is not the image as it is) and all others
+//! become constants, with the values and the nodes of the case. A case is run in every such way that the importer
+//! accepts: all float inputs as activations, each of them alone, and none, where the importer computes all beforehand.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ pub struct Case {
 pub struct Expected {
     pub dims: Vec<usize>,
     pub values: Vec<f64>,
-    /// How far a value may be off, as a share of itself: what ONNX's own runner asks for, or the last place of a half type,
-    /// which famlens computes in single precision.
+    /// How far a value may be off, as a share of itself: what ONNX's own runner asks for, or the last place of a half
+    /// type, which famlens computes in single precision.
     pub relative: f64,
 }
 
@@ -120,8 +120,9 @@ impl Case {
         (variants, errors)
     }
 
-    /// Whether an input can be an activation: floats, and the levels of quantised activations, which famlens holds as floats.
-    /// An image and activations are numbers, so what asks whether they are is only given constants that are not.
+    /// Whether an input can be an activation: floats, and the levels of quantised activations, which famlens holds as
+    /// floats. An image and activations are numbers, so what asks whether they are is only given constants that are
+    /// not.
     fn can_be_active(&self, tensor: &proto::Tensor) -> bool {
         let levels = matches!(tensor.data_type(), proto::UINT8 | proto::INT8)
             && self.operators.iter().any(|op| QUANTISED.contains(&op.as_str()))

@@ -1,10 +1,10 @@
 //! ONNX's own test cases of its operators, on every engine, held against `table.tsv`.
 //!
-//! `cases.tar.gz` has the cases that pass, as far as they are small; `cargo xtask conformance` fetches ONNX's source package
-//! and runs this suite over all of its cases (`FAMLENS_ONNX_CASES` is the package's path then). The table lists each case of
-//! the operators that famlens supports; it is written, together with the compact archive, by
-//! `cargo xtask conformance --write`. One trial for each case, on all engines; an engine that cannot run here is shown as
-//! ignored. A word on the command line selects cases by name.
+//! `cases.tar.gz` has the cases that pass, as far as they are small; `cargo xtask conformance` fetches ONNX's source
+//! package and runs this suite over all of its cases (`FAMLENS_ONNX_CASES` is the package's path then). The table lists
+//! each case of the operators that famlens supports; it is written, together with the compact archive, by `cargo xtask
+//! conformance --write`. One trial for each case, on all engines; an engine that cannot run here is shown as ignored. A
+//! word on the command line selects cases by name.
 
 mod archive;
 mod case;

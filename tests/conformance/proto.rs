@@ -1,5 +1,5 @@
-//! As much of the ONNX wire format as it takes to turn a case into a model of one image. Nodes stay the bytes they are, so
-//! that what the importer reads is what ONNX wrote.
+//! As much of the ONNX wire format as it takes to turn a case into a model of one image. Nodes stay the bytes they are,
+//! so that what the importer reads is what ONNX wrote.
 
 use half::{bf16, f16};
 use prost::Message;

@@ -1,6 +1,7 @@
 //! The program is killed at random moments, as by `kill -9`, and has lost nothing that it had reported as done.
 //!
-//! `cargo xtask faults kills` does it 50 times for each command, this suite alone 3 times; `FAMLENS_KILLS` says how often.
+//! `cargo xtask faults kills` does it 50 times for each command, this suite alone 3 times; `FAMLENS_KILLS` says how
+//! often.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,8 +22,8 @@ fn kills() -> usize {
     std::env::var("FAMLENS_KILLS").map_or(3, |count| count.parse().expect("FAMLENS_KILLS is a number"))
 }
 
-/// Starts a command and kills it after a random part of `within`. Gives what it said, and whether it was killed before its
-/// end.
+/// Starts a command and kills it after a random part of `within`. Gives what it said, and whether it was killed before
+/// its end.
 fn killed(command: &mut Command, within: Duration, random: &mut fastrand::Rng) -> (String, bool) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the command line starts");
     thread::sleep(within.mul_f64(random.f64()));

@@ -1,5 +1,5 @@
-//! Hostile models, the same in every run: cut off, damaged, contradicting themselves, and asking for absurd sizes in every
-//! attribute and shape. `tests/hostile.rs` runs them natively and writes them into a folder for the page.
+//! Hostile models, the same in every run: cut off, damaged, contradicting themselves, and asking for absurd sizes in
+//! every attribute and shape. `tests/hostile.rs` runs them natively and writes them into a folder for the page.
 
 #[path = "wire.rs"]
 pub mod wire;

@@ -1,7 +1,7 @@
 //! Hostile images: each ends in an error or a picture, within the time and the memory that are promised.
 //!
-//! With `FAMLENS_HOSTILE_IMAGES=folder` the files are written there too, with what became of each in `answers.json`, for
-//! the browser's test.
+//! With `FAMLENS_HOSTILE_IMAGES=folder` the files are written there too, with what became of each in `answers.json`,
+//! for the browser's test.
 
 #[path = "../common/mod.rs"]
 mod common;

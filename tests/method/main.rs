@@ -1,4 +1,5 @@
-//! Every part of the method that can be chosen, on the shipped model: each test would fail if the choice were another one.
+//! Every part of the method that can be chosen, on the shipped model: each test would fail if the choice were another
+//! one.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -147,7 +147,7 @@ fn weights_and_maps_are_scaled_and_cut_as_they_say() {
 }
 
 #[test]
-fn what_cannot_change_the_map_is_said() {
+fn notes_say_when_a_choice_cannot_change_the_map() {
     let mut bench = bench();
     let cases = [
         (ExplainOptions { weight_relu: true, ..base() }, "No weight is negative"),
@@ -155,8 +155,8 @@ fn what_cannot_change_the_map_is_said() {
         (ExplainOptions { weight_norm: Norm::MinMax, ..base() }, "min-max only scales"),
         (ExplainOptions { weight_norm: Norm::Softmax, ..base() }, "nearly the plain mean"),
         (ExplainOptions { map_relu: true, ..base() }, "No value of the map is negative"),
-        (ExplainOptions { rival: Some(1), ..base() }, "only counts for the contrastive form"),
-        (ExplainOptions { decide: Decide::Nearest, l2: true, ..base() }, "length of embeddings"),
+        (ExplainOptions { rival: Some(1), ..base() }, "Only the contrastive form"),
+        (ExplainOptions { decide: Decide::Nearest, l2: true, ..base() }, "ignores the length of embeddings"),
     ];
     assert!(bench.explain(&base()).notes.is_empty());
     for (options, words) in cases {

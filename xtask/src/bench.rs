@@ -20,8 +20,8 @@ pub struct Bench {
     pub model: Option<PathBuf>,
 }
 
-/// Builds (unless told not to), installs the peers and measures; figures go to the terminal and to target/bench.json, for a model of the
-/// user's to target/bench-NAME.json.
+/// Builds (unless told not to), installs the peers and measures; figures go to the terminal and to target/bench.json,
+/// for a model of the user's to target/bench-NAME.json.
 ///
 /// # Errors
 /// If something cannot be built, installed or run, or (with `check`) a floor is not met.

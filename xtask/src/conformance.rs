@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{browser, sh, tools};
 
-/// The source package on PyPI, which is the same for every platform. Newer ones than 1.22 hold only the programs that write
-/// the cases of single operators, and no longer the cases.
+/// The source package on PyPI, which is the same for every platform. Newer ones than 1.22 hold only the programs that
+/// write the cases of single operators, and no longer the cases.
 const VERSION: &str = "1.22.0";
 const URL: &str = "https://files.pythonhosted.org/packages/04/19/8ea73a64b368b75fe339771a20a02bc61ea1f551484c9e3d9d0bfbd0450f/\
                    onnx-1.22.0.tar.gz";

@@ -1,7 +1,7 @@
 //! `cargo xtask faults`: breaks things on purpose, many times over, and says how often each promise held.
 //!
-//! Each part is a suite that `cargo xtask test` runs as well, there with a few faults only. A part that fails does not stop
-//! the others.
+//! Each part is a suite that `cargo xtask test` runs as well, there with a few faults only. A part that fails does not
+//! stop the others.
 
 use std::process::Command;
 use std::time::Instant;

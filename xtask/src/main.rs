@@ -102,13 +102,15 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
-    /// Run the kernels' own tests under Miri, which sees undefined behaviour: the portable kernels, on 64 and on 32 bits.
+    /// Run the kernels' own tests under Miri, which sees undefined behaviour: the portable kernels, on 64 and on 32
+    /// bits.
     Miri,
     /// Measure famlens against onnxruntime-web and TensorFlow.js in one headless Chromium.
     ///
     /// With `--model`, on an ONNX file of yours, against onnxruntime-web, in time and memory.
     Bench {
-        /// An ONNX image model to measure instead of the one that ships; a model.json beside it says how it is fed, else as ImageNet's.
+        /// An ONNX image model to measure instead of the one that ships; a model.json beside it says how it is fed,
+        /// else as ImageNet's.
         #[arg(long, value_name = "FILE", conflicts_with = "check")]
         model: Option<PathBuf>,
         /// Rounds; each runs every contender once, in turn.

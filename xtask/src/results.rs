@@ -1,7 +1,7 @@
 //! `cargo xtask results`: measures again what docs/results.md shows and writes the tables between their markers.
 //!
-//! A block of the page lies between `<!-- results:NAME -->` and `<!-- /results:NAME -->`. What stands outside is written by
-//! people and stays.
+//! A block of the page lies between `<!-- results:NAME -->` and `<!-- /results:NAME -->`. What stands outside is
+//! written by people and stays.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The programs of the web build and of fuzzing: used from PATH where their version is right, else installed for famlens alone.
+//! The programs of the web build and of fuzzing: used from PATH where their version is right, else installed for
+//! famlens alone.
 //!
 //! They go into `famlens-tools` in cargo's home, one folder a version: nothing that the user installed is replaced,
 //! `cargo clean` keeps them and all clones share them.

@@ -1,5 +1,5 @@
-//! The web build: what Trunk would do with index.html, done here with two crates instead of a tool that takes minutes to
-//! compile. `trunk build` reads the same lines and keeps working where Trunk is installed.
+//! The web build: what Trunk would do with index.html, done here with two crates instead of a tool that takes minutes
+//! to compile. `trunk build` reads the same lines and keeps working where Trunk is installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ use crate::{files, methods};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folders with model.json and its ONNX file; give it once a model [default: the built-in EfficientNet-Lite0]
+    /// Folder with model.json and its ONNX file; repeat it for each model [default: the built-in EfficientNet-Lite0]
     #[arg(long = "model", value_name = "DIR")]
     models: Vec<PathBuf>,
     /// Sides of the input in pixels, joined by commas; multiples of the model's stride
@@ -28,10 +28,10 @@ pub struct Args {
     /// The photo to explain [default: noise of a fixed seed, since time hardly depends on the picture]
     #[arg(long)]
     query: Option<PathBuf>,
-    /// How often each is run; the fastest run counts
+    /// How often to run each; the fastest run counts
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// score-cam: how many channels are tried; 0 for all
+    /// score-cam: how many channels to try; 0 for all
     #[arg(long, default_value_t = 64, value_name = "N")]
     channels: usize,
     /// rise: how many random masks
@@ -58,7 +58,8 @@ struct Row {
     passes: Passes,
     /// Estimated from the sizes of what must be there at once.
     bytes: usize,
-    /// The process's resident memory at its peak while the method ran, weights included; null where the system does not tell.
+    /// The process's resident memory at its peak while the method ran, weights included; null where the system does not
+    /// tell.
     process_bytes: Option<u64>,
 }
 

@@ -13,7 +13,7 @@ use crate::terminal::{self, say, shown};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
+    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; repeat it for each class
     #[arg(long = "class", required = true, value_name = "NAME=PHOTOS")]
     classes: Vec<ClassArg>,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
@@ -54,13 +54,13 @@ fn print(check: &SupportCheck) {
         say!("{name:<width$}{counts}");
     }
     if let Some(accuracy) = check.accuracy {
-        say!("{:.1} % of the images are recognised by the others ({})", accuracy * 100.0, check.score);
+        say!("the other images recognise {:.1} % of the images ({})", accuracy * 100.0, check.score);
     }
     for image in &check.images {
         match (image.predicted, image.margin) {
             (Some(predicted), Some(margin)) if predicted != image.class => {
                 let [class, other] = [&check.classes[image.class], &check.classes[predicted]];
-                say!("{} is among {class:?} and looks more like {other:?} (by {:.4})", shown(&image.name), -margin);
+                say!("{} belongs to {class:?} but looks more like {other:?} (by {:.4})", shown(&image.name), -margin);
             }
             _ => {}
         }

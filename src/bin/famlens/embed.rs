@@ -15,7 +15,7 @@ pub struct Args {
     /// Photos, or folders of photos
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// The NumPy file to write: one row a photo, in the order printed
+    /// The NumPy file to write: one row for each photo, in the order printed
     #[arg(long)]
     out: PathBuf,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]

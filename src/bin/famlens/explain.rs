@@ -16,10 +16,10 @@ use crate::terminal::{self, note, shown_path};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// The photo to decide about
+    /// The photo to explain
     #[arg(long)]
     query: PathBuf,
-    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
+    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; repeat it for each class
     #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
     classes: Vec<ClassArg>,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]

@@ -1,9 +1,9 @@
 //! A gallery on disk: a folder with `embeddings.npy` and `images.csv`, which the page exports and imports too.
 //!
-//! The table states the checksum of the array that it belongs to. A change writes the new array beside the old one, under the
-//! name of its checksum, and then renames the new table into place. That one step is the commit. A kill before it leaves the
-//! old table with the old array. A kill after it leaves the new table with the new array, which keeps its checksum's name until
-//! the next step, or the next change, renames it.
+//! The table states the checksum of the array that it belongs to. A change writes the new array beside the old one,
+//! under the name of its checksum, and then renames the new table into place. That one step is the commit. A kill
+//! before it leaves the old table with the old array. A kill after it leaves the new table with the new array, which
+//! keeps its checksum's name until the next step, or the next change, renames it.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -72,8 +72,8 @@ fn named(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_name().to_str().is_some_and(&wanted)).map(|entry| entry.path()).collect()
 }
 
-/// Changes the gallery of a folder as `change` says, which gets what is there at that moment: whatever another program has
-/// added since is in it. Comes back when the change would survive a kill or a power failure.
+/// Changes the gallery of a folder as `change` says, which gets what is there at that moment: whatever another program
+/// has added since is in it. Comes back when the change would survive a kill or a power failure.
 pub fn commit(folder: &Path, change: impl FnOnce(Result<Option<Gallery>>) -> Result<Gallery>) -> Result<Gallery> {
     files::create_folder(folder)?;
     let _lock = lock(folder)?;

@@ -25,14 +25,14 @@ pub struct Args {
     /// Photos, or folders of photos
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Folder of the gallery (embeddings.npy and images.csv). What it holds stays in it, and photos whose content it holds are
-    /// not embedded again
+    /// Folder of the gallery (embeddings.npy and images.csv). The gallery keeps what it holds, and photos that it holds
+    /// already are not embedded again
     #[arg(short, long)]
     out: PathBuf,
-    /// Let the gallery hold the photos named here and no others
+    /// Remove everything from the gallery but the photos named here
     #[arg(long)]
     replace: bool,
-    /// Save what was embedded at least that often, in seconds: a stop costs no more
+    /// Save at least this often, in seconds; a stop loses no more than that
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     save_every: f64,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
@@ -50,7 +50,7 @@ pub struct Args {
     /// Exponent of GeM pooling
     #[arg(long, default_value_t = 3.0)]
     gem_exponent: f32,
-    /// How many photos are embedded at once on the CPU [default: one a core, 8 at most]
+    /// How many photos to embed at once on the CPU [default: one for each core, at most 8]
     #[arg(long)]
     jobs: Option<NonZero<usize>>,
 }
@@ -133,7 +133,7 @@ fn choose(args: &Args, options: &ExplainOptions, paths: &[PathBuf]) -> Result<(O
 fn known(args: &Args, origin: &Origin) -> Result<Known> {
     let old = match existing(&args.out, gallery::read(&args.out), origin) {
         Err(error) if args.replace => {
-            note!("{}; the gallery is replaced", shown(&error.to_string()));
+            note!("{}; this run replaces the gallery", shown(&error.to_string()));
             return Ok(Known::new());
         }
         gallery => gallery?,
@@ -291,8 +291,8 @@ impl<'a> Collector<'a> {
         Ok(Done { images, embedded: self.embedded, skipped: self.skipped })
     }
 
-    /// Writes what was found into the gallery and gives the number of its images. What was there is lost only by the last
-    /// save of a run that was told to replace it.
+    /// Writes what was found into the gallery and gives the number of its images. What was there is lost only by the
+    /// last save of a run that was told to replace it.
     fn save(&mut self, last: bool) -> Result<usize> {
         let start = Instant::now();
         let (args, origin) = (self.args, self.origin);
@@ -318,8 +318,8 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Adds rows that the gallery does not have. A photo that lies elsewhere now, and no longer where it was, keeps its row under
-/// its new name; one that has changed is another photo, for nobody said that the old one may go.
+/// Adds rows that the gallery does not have. A photo that lies elsewhere now, and no longer where it was, keeps its row
+/// under its new name; one that has changed is another photo, for nobody said that the old one may go.
 fn merge<'a>(
     gallery: &mut Gallery,
     rows: impl Iterator<Item = &'a Embedded>,

@@ -35,33 +35,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Decide which class a photo is like, and show which parts of it made the model decide so
+    /// Decide which class a photo is like, and show the parts that made the model decide so
     Explain(explain::Args),
-    /// Take each support photo out in turn and say whether the others recognise it
+    /// Check each support photo against the others: do they recognise it?
     Check(check::Args),
     /// Compare methods over one photo: maps side by side, with passes, time and memory
     Methods(methods::Args),
-    /// Time and peak memory of every method against input size and model, and how each grows
+    /// Measure time and peak memory of every method, by input size and model
     BenchMethods(bench_methods::Args),
     /// Show what makes two photos, or two random views of one, alike: maps on both sides, and where to where
     Pair(pair::Args),
-    /// Embed many photos into a gallery to search in; what is already embedded is not embedded again
+    /// Embed many photos into a gallery to search in; add to a gallery that is there
     Index(index::Args),
     /// Rank the photos of a gallery by their similarity to one, with maps and near-duplicates
     Search(search::Args),
-    /// List everything that can be chosen, with what it is and where it comes from
+    /// List every choice, with an explanation and its source
     Choices(options::ChoicesArgs),
     /// Tile one photo of each class and see how much of each class's map falls into its own tile
     Mosaic(mosaic::Args),
-    /// Measure whether maps tell classes apart, on mosaics and boxes: by form, shots and input size, with the ablation
+    /// Measure whether maps tell classes apart, on mosaics and boxes: by form, shots and input size, with an ablation
     Specificity(specificity::Args),
-    /// Compute the statistics of photos in general that the whitened and discriminative forms rest on
+    /// Compute the statistics of photos in general, which the whitened and discriminative forms need
     Statistics(statistics::Args),
     /// Write the embeddings of photos as a NumPy array
     Embed(embed::Args),
-    /// Accuracy, localisation, faithfulness and class specificity over a folder of photos, as tables and a report
+    /// Measure accuracy, localisation, faithfulness and class specificity over a folder of photos
     Evaluate(Box<evaluate::Args>),
-    /// Write an ONNX file with its weights as int8, and its activations too if photos to calibrate with are given
+    /// Write an ONNX file with int8 weights, and with int8 activations if there are photos to calibrate with
     Quantize(quantize::Args),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
     Inspect(model::InspectArgs),
@@ -70,7 +70,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Output that nobody reads any more, as behind `head`, ends the program quietly. Rust ignores the signal, and printing then panics.
+    // Output that nobody reads any more, as behind `head`, ends the program quietly. Rust ignores the signal, and
+    // printing then panics.
     #[cfg(unix)]
     // SAFETY: the default action of a signal is set, no handler, before any thread is started.
     unsafe {

@@ -21,7 +21,7 @@ pub struct Args {
     /// The photo to explain
     #[arg(long)]
     query: PathBuf,
-    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; give it once a class
+    /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; repeat it for each class
     #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
     classes: Vec<ClassArg>,
     /// The methods, joined by commas, one row of the picture each: famlens choices method [default: fam, cam, grad-cam,
@@ -37,7 +37,7 @@ pub struct Args {
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
-    /// Write the photo and one overlay a method, side by side in the order of the table, as PNG
+    /// Write a PNG of the photo and one overlay for each method, side by side in the order of the table
     #[arg(long)]
     out: Option<PathBuf>,
     /// Print the comparison as JSON

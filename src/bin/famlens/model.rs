@@ -30,7 +30,7 @@ pub struct InspectArgs {
     /// Target layer to describe [default: model.json's, or the best one]
     #[arg(long)]
     target: Option<String>,
-    /// How many levels of blocks are unfolded
+    /// How many levels of blocks to unfold
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true)]
     depth: usize,
     /// Print JSON
@@ -80,10 +80,10 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
     }
     let (parameters, products) = (network.parameters as f64 / 1e6, network.multiply_adds as f64 / 1e6);
     if !summary.unsupported.is_empty() {
-        say!("behind these layers stand nodes that famlens does not run, and need not:");
+        say!("famlens does not run these nodes behind the layers, and need not:");
         summary.unsupported.iter().for_each(|node| say!("  {node}"));
     }
-    say!("{parameters:.2} million parameters, {products:.0} million multiplications a forward pass");
+    say!("{parameters:.2} million parameters, {products:.0} million multiplications in a forward pass");
     Ok(())
 }
 
@@ -97,10 +97,10 @@ pub struct CompareArgs {
     /// Side of the input in pixels [default: model.json's, the file's, or 224]
     #[arg(long)]
     size: Option<usize>,
-    /// Largest difference that counts as equal, as a share of a node's largest value
+    /// Differences up to this share of a node's largest value count as equal
     #[arg(long, default_value_t = 1e-3)]
     tolerance: f32,
-    /// List every node, not only those that differ
+    /// List every node, also those that agree
     #[arg(long, short)]
     verbose: bool,
 }

@@ -16,7 +16,8 @@ use crate::terminal::{self, note, say};
 #[derive(clap::Args, Clone)]
 #[command(next_help_heading = "Method (what each value is: famlens choices)")]
 pub struct OptionArgs {
-    /// How the weights of the channels are made: fam, centred, contrastive, cam, magnitude; or by cells: whitened, discriminative
+    /// How the weights of the channels are made: fam, centred, contrastive, cam, magnitude; or by cells: whitened,
+    /// discriminative
     #[arg(long, default_value_t)]
     pub form: Form,
     /// What ranks the classes: cosine, dot, euclidean, centred-cosine, pearson, bilinear, mahalanobis
@@ -28,19 +29,19 @@ pub struct OptionArgs {
     /// Exponent of GeM pooling
     #[arg(long, default_value_t = 3.0)]
     pub gem_exponent: f32,
-    /// The layer whose activation maps are explained; several, joined by commas, are fused [default: the model's]
+    /// The layer whose activation maps are explained; several, joined by commas, give one map [default: the model's]
     #[arg(long = "target", value_delimiter = ',', value_name = "LAYER")]
     pub targets: Vec<String>,
     /// How the maps of several layers become one: mean, product, max
     #[arg(long, default_value_t)]
     pub fusion: Fusion,
-    /// What a class is compared by: prototype, nearest, mean
+    /// What stands for a class: prototype, nearest, mean
     #[arg(long, default_value_t)]
     pub decide: Decide,
-    /// What is subtracted from embeddings: none, model, supports, gallery
+    /// What to subtract from embeddings: none, model, supports, gallery
     #[arg(long, default_value_t)]
     pub center: Centre,
-    /// Scale every embedding to length 1 before it is averaged and compared
+    /// Scale every embedding to length 1 before averaging and comparing
     #[arg(long)]
     pub l2: bool,
     /// The transformation module: none, model, file, whitening, lda
@@ -49,22 +50,23 @@ pub struct OptionArgs {
     /// The .safetensors file of a projection head, for --head file (which it implies)
     #[arg(long, value_name = "FILE")]
     pub head_file: Option<PathBuf>,
-    /// A square, symmetric .npy file: the matrix of --similarity bilinear or mahalanobis [default: learned from the images]
+    /// A square, symmetric .npy file: the matrix of --similarity bilinear or mahalanobis [default: learned from the
+    /// images]
     #[arg(long, value_name = "FILE")]
     pub matrix: Option<PathBuf>,
-    /// How much learned covariances are pulled towards independent channels, 0 to 1
+    /// How far to shrink learned covariances towards independent channels, 0 to 1
     #[arg(long, default_value_t = 0.1)]
     pub shrinkage: f32,
-    /// Take half of what the supports' borders look like off a class (whitened, discriminative)
+    /// Subtract half of the supports' borders from a class (whitened, discriminative)
     #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub border_term: bool,
     /// Evidence that a cell must exceed, -1 to 1 (whitened, discriminative) [default: 0.1 and 0.05]
     #[arg(long, allow_negative_numbers = true)]
     pub offset: Option<f32>,
-    /// How strictly a cell goes to the class with the most evidence (discriminative)
+    /// How strictly each cell goes to the class with the most evidence (discriminative)
     #[arg(long, default_value_t = 20.0)]
     pub sharpness: f32,
-    /// How much the covariance of cells is pulled towards independent channels, 0 to 1 (whitened, discriminative)
+    /// How far to shrink the covariance of cells towards independent channels, 0 to 1 (whitened, discriminative)
     #[arg(long, default_value_t = 0.75)]
     pub cell_shrinkage: f32,
     /// Leave out channels with negative weights
@@ -85,19 +87,19 @@ pub struct OptionArgs {
     /// Look at N x N shifted images for a finer map (N * N times the passes, and the plain one)
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub shifts: usize,
-    /// How the map is made: fam, or a method it is compared with (famlens choices method)
+    /// How to make the map: fam, or one of the methods that FAM is compared with (famlens choices method)
     #[arg(long, default_value_t)]
     pub method: Method,
-    /// Explain outputs of the model's classifier, by label or index, in place of similarities; several, joined by commas
+    /// Explain outputs of the model's classifier, by label or index, in place of similarities; join several by commas
     #[arg(long = "logit", value_delimiter = ',', value_name = "LABEL")]
     pub logits: Vec<String>,
-    /// The layer whose activation maps other methods than fam weigh [default: the target layer]
+    /// The layer whose activation maps the other methods weigh [default: the target layer]
     #[arg(long)]
     pub layer: Option<String>,
     /// Start of the random numbers of rise and random
     #[arg(long, default_value_t = 1)]
     pub method_seed: u64,
-    /// score-cam: how many channels are tried, the most active first; 0 for all
+    /// score-cam: how many channels to try, the most active first; 0 for all
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub channels: usize,
     /// rise: how many random masks

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::terminal::shown;
 
-/// `{"classes", "predicted", "form", "score", "notes", "map", "box", "peak", "timings", "engine"}`; box and peak in pixels of the photo.
+/// `{"classes", "predicted", "form", "score", "notes", "map", "box", "peak", "timings", "engine"}`; box and peak in
+/// pixels of the photo.
 pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<String> {
     let explained = &explanation.maps[shown];
     let localisation = explained.localisation.as_ref();

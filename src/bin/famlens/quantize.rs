@@ -20,7 +20,7 @@ pub struct Args {
     /// Folder of photos, with the folders below it, to run the model on: activations become int8 too (static QDQ)
     #[arg(long)]
     calibrate: Option<PathBuf>,
-    /// At most that many photos, taken evenly from the folder
+    /// Use at most this many photos, spread evenly over the folder
     #[arg(long, default_value_t = 128, requires = "calibrate")]
     images: usize,
     /// Folder whose model.json says how photos are prepared [default: the one of the ONNX file]

@@ -19,7 +19,7 @@ pub struct Args {
     gallery: PathBuf,
     /// The photo to look for
     query: PathBuf,
-    /// How many hits are shown
+    /// How many hits to show
     #[arg(long, default_value_t = 10)]
     top: usize,
     /// Folder for a picture of each hit: the query under its map and the hit under its own (01.png, 02.png, ...)
@@ -31,7 +31,7 @@ pub struct Args {
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
-    /// Cosine similarity from which two images count as near-duplicates
+    /// Two images count as near-duplicates from this cosine similarity on
     #[arg(long, default_value_t = DuplicateRule::default().cosine)]
     duplicate: f32,
     /// Print JSON

@@ -21,7 +21,7 @@ pub struct Args {
     /// The statistics file to write; name it in model.json under "class_specific": {"statistics": FILE}
     #[arg(long)]
     out: PathBuf,
-    /// What the photos are, for people [default: the folder's name]
+    /// A name for the photos, for people [default: the folder's name]
     #[arg(long)]
     source: Option<String>,
     /// auto, cpu, gpu or candle
@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
         origin.height
     );
     if origin.images < 100 {
-        say!("about a hundred images make statistics steady; these rest on {}", origin.images);
+        say!("statistics from about a hundred images are steady; these come from {}", origin.images);
     }
     Ok(())
 }

@@ -74,7 +74,8 @@ pub fn print_note(text: impl Display) {
     put(io::stderr().lock(), &escaped(&format!("{text}\n"), |c| is_hidden(c) && c != '\n'));
 }
 
-/// Prints an error, or why something was skipped, as one line on standard error: the names in it are not the program's own.
+/// Prints an error, or why something was skipped, as one line on standard error: the names in it are not the program's
+/// own.
 pub fn complain(text: impl Display) {
     put(io::stderr().lock(), &complaint(text));
 }

@@ -34,8 +34,8 @@ pub(super) fn activation(function: Activation, x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `exp(x) - 1` where `x` is not positive: `2 t / (1 - t)` with `t = tanh(x / 2)`, since the difference itself, which is
-/// what candle's own ELU takes, cancels near zero.
+/// `exp(x) - 1` where `x` is not positive: `2 t / (1 - t)` with `t = tanh(x / 2)`, since the difference itself, which
+/// is what candle's own ELU takes, cancels near zero.
 fn exp_m1(x: &Tensor) -> Result<Tensor> {
     let t = x.minimum(0f32)?.affine(0.5, 0.0)?.tanh()?;
     t.affine(2.0, 0.0)? / t.affine(-1.0, 1.0)?

@@ -1,8 +1,8 @@
 //! The candle engine: every op in candle's own terms, on the CPU, or on CUDA or Metal where candle is built for them.
 //!
 //! It shares no arithmetic with the other engines, and so is the second oracle of the tests beside
-//! [`super::reference`]; and it runs models on a GPU through vendors' own libraries. It is not the fast engine of a CPU.
-//! Native only: in a browser it would double the size of the page.
+//! [`super::reference`]; and it runs models on a GPU through vendors' own libraries. It is not the fast engine of a
+//! CPU. Native only: in a browser it would double the size of the page.
 
 mod activations;
 mod ops;

@@ -30,7 +30,8 @@ fn rows(stride: usize) -> Rows {
     Rows { start: 0, stride }
 }
 
-/// [`crate::graph::Op::Attention`] over plain values: `shapes` are those of queries and values, `mask` values and shape.
+/// [`crate::graph::Op::Attention`] over plain values: `shapes` are those of queries and values, `mask` values and
+/// shape.
 pub(super) fn attention(
     isa: Isa,
     attention: &Attention,

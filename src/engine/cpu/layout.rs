@@ -1,8 +1,8 @@
 //! Memory layout: convolutions read and write channels-last values; everything else is row-major.
 //!
 //! Channels-last makes a 1x1 convolution a plain matrix product and a depthwise convolution one loop over channels.
-//! Rows of tokens and what networks compute as `[N, H, W, C]` are plain; between them and channels-last maps a Transpose
-//! moves nothing. *Logical* dimensions are those of the graph, *physical* ones those of memory.
+//! Rows of tokens and what networks compute as `[N, H, W, C]` are plain; between them and channels-last maps a
+//! Transpose moves nothing. *Logical* dimensions are those of the graph, *physical* ones those of memory.
 
 use crate::graph::{Graph, Node, Op, ValueId};
 use crate::tensor::Shape;

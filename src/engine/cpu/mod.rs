@@ -2,15 +2,15 @@
 //!
 //! The hot ops are hand-written for each instruction set (the folder `kernels`): products with packed weights for 1x1
 //! convolutions, gathered windows and fully connected layers, depthwise convolutions, pools, and rows (layer
-//! normalisation, softmax). Attention is two products and a softmax for a few queries at a time. What moves, joins, pads,
-//! reduces or broadcasts values is a walk over memory (`walk`). They work in one arena planned by the module `plan`; images
-//! lie channels-last and tokens row-major, which is the same memory (see the module `layout`). If operands do not lie
-//! as a kernel needs them, the step copies them first (`step::Arranged`).
+//! normalisation, softmax). Attention is two products and a softmax for a few queries at a time. What moves, joins,
+//! pads, reduces or broadcasts values is a walk over memory (`walk`). They work in one arena planned by the module
+//! `plan`; images lie channels-last and tokens row-major, which is the same memory (see the module `layout`). If
+//! operands do not lie as a kernel needs them, the step copies them first (`step::Arranged`).
 //!
-//! int8 weights are widened once, into the packed panels: to f32, or to 16 bits. With 16 bits each row of activations is
-//! rounded to 16 bits too and products are integer (see `kernels/fixed.rs`): twice as fast where an instruction does two
-//! such multiplications a lane (SIMD128, AVX2, AVX-512 VNNI), and off by some 1e-5 of the largest activation. All programs of
-//! an engine share its packed weights (`weights`).
+//! int8 weights are widened once, into the packed panels: to f32, or to 16 bits. With 16 bits each row of activations
+//! is rounded to 16 bits too and products are integer (see `kernels/fixed.rs`): twice as fast where an instruction does
+//! two such multiplications a lane (SIMD128, AVX2, AVX-512 VNNI), and off by some 1e-5 of the largest activation. All
+//! programs of an engine share its packed weights (`weights`).
 
 mod conv;
 mod direct;
@@ -70,7 +70,8 @@ impl CpuEngine {
         Isa::available().into_iter().flat_map(variant).collect()
     }
 
-    /// Compiles a graph for some targets, runs it `rounds` times and says how long each op took at best: for benchmarks.
+    /// Compiles a graph for some targets, runs it `rounds` times and says how long each op took at best: for
+    /// benchmarks.
     ///
     /// # Errors
     /// As [`Engine::compile`] and [`Program::run`].

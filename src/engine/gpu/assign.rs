@@ -1,8 +1,9 @@
 //! Which layout each value gets: a map with its channels innermost, or row-major.
 //!
-//! By its shape, `[1, heads, tokens, depth]` is no different from a map `[1, C, H, W]`, but with the heads innermost neither
-//! attention nor a linear layer could read its rows. So a value of four dimensions is a map only where a convolution, a
-//! pool, the input or a target makes it one, or where it comes from a map through ops that keep the order of memory.
+//! By its shape, `[1, heads, tokens, depth]` is no different from a map `[1, C, H, W]`, but with the heads innermost
+//! neither attention nor a linear layer could read its rows. So a value of four dimensions is a map only where a
+//! convolution, a pool, the input or a target makes it one, or where it comes from a map through ops that keep the
+//! order of memory.
 
 use super::layout::Layout;
 use crate::engine::plan::Plan;

@@ -1,4 +1,5 @@
-//! [`CellReadout`] on the GPU: pooled cells, evidence, class shares and scores over activation maps that are already there.
+//! [`CellReadout`] on the GPU: pooled cells, evidence, class shares and scores over activation maps that are already
+//! there.
 
 use std::sync::Arc;
 
@@ -297,7 +298,8 @@ pub(super) struct Pending {
 }
 
 impl CellReader {
-    /// Records the readout over the activation maps of every target behind whatever computes them. `grid` is that of its layers.
+    /// Records the readout over the activation maps of every target behind whatever computes them. `grid` is that of
+    /// its layers.
     ///
     /// # Errors
     /// [`Error::TooLarge`] if the readout does not fit into one buffer.

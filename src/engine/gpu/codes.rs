@@ -1,5 +1,5 @@
-//! The numbers by which a kernel's override constants choose what it computes. Each has its name here, once, and the shaders get
-//! the same names as constants ([`text`]).
+//! The numbers by which a kernel's override constants choose what it computes. Each has its name here, once, and the
+//! shaders get the same names as constants ([`text`]).
 
 use crate::graph::{Activation, BinaryOp};
 

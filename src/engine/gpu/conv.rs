@@ -22,8 +22,8 @@ struct Tile {
 /// A tile for so many pixels and output groups.
 ///
 /// On a processor that pretends to be a GPU, a load costs far more than a multiplication, so that a tile pays even if
-/// few invocations are left; but its compiler takes seconds over long unrolled code. On a GPU the tile must leave enough
-/// invocations to fill the machine.
+/// few invocations are left; but its compiler takes seconds over long unrolled code. On a GPU the tile must leave
+/// enough invocations to fill the machine.
 fn tile(traits: Traits, pixels: usize, outputs: usize) -> Tile {
     let at_most = |limit: usize| PIXELS.iter().rev().copied().find(|&n| n <= limit.min(pixels)).unwrap_or(1);
     if traits.software {

@@ -94,8 +94,8 @@ impl Device {
         Ok(Self { device, queue, health, serial, limits, software, software_kernels, profile, name })
     }
 
-    /// What became of the device so far. Before an error is reported as one, news of a loss, which causes errors of all kinds,
-    /// gets the chance to arrive.
+    /// What became of the device so far. Before an error is reported as one, news of a loss, which causes errors of all
+    /// kinds, gets the chance to arrive.
     ///
     /// # Errors
     /// [`Error::GpuLost`] from the moment the device was lost; [`Error::Engine`] once for every reported error.
@@ -107,8 +107,8 @@ impl Device {
         self.health.check()
     }
 
-    /// Sends what was written so far and waits until it is there, so that its copy in host memory is freed. In a browser that
-    /// is done as soon as it is written.
+    /// Sends what was written so far and waits until it is there, so that its copy in host memory is freed. In a
+    /// browser that is done as soon as it is written.
     pub fn flush(&self) {
         #[cfg(not(target_arch = "wasm32"))]
         {

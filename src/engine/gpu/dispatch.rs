@@ -1,8 +1,9 @@
-//! Dispatches, and the one place that bounds what they ask of a device: every number that goes into a shader's parameters, the
-//! steps that one invocation takes, and the size of the grid.
+//! Dispatches, and the one place that bounds what they ask of a device: every number that goes into a shader's
+//! parameters, the steps that one invocation takes, and the size of the grid.
 //!
-//! Kernels rest on this: a size, place, stride or extent fits 31 bits; so does every coordinate that a window reaches, inside
-//! the image or out, so that their sums in `i32` and `u32` do not wrap; an invocation ends within [`MOST_STEPS`].
+//! Kernels rest on this: a size, place, stride or extent fits 31 bits; so does every coordinate that a window reaches,
+//! inside the image or out, so that their sums in `i32` and `u32` do not wrap; an invocation ends within
+//! [`MOST_STEPS`].
 
 use std::cell::Cell;
 
@@ -11,13 +12,14 @@ use super::params::{Axes, Block, Four, Window};
 
 /// Workgroups along one dimension: what WebGPU promises.
 const MOST_GROUPS: usize = 65_535;
-/// Rounds of all loops of one invocation together. Mesa's llvmpipe ends every loop, without a word, after 65,535 rounds of
-/// an invocation, and a driver's watchdog may end a longer one on graphics hardware.
+/// Rounds of all loops of one invocation together. Mesa's llvmpipe ends every loop, without a word, after 65,535 rounds
+/// of an invocation, and a driver's watchdog may end a longer one on graphics hardware.
 pub(super) const MOST_STEPS: usize = 60_000;
 /// The largest number in a shader's parameters.
 const LARGEST: usize = i32::MAX as usize;
 
-/// Whole numbers on their way into a shader's parameters. One that does not fit is remembered, and [`Dispatch::new`] refuses it.
+/// Whole numbers on their way into a shader's parameters. One that does not fit is remembered, and [`Dispatch::new`]
+/// refuses it.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     wrong: Cell<Option<usize>>,
@@ -115,8 +117,8 @@ pub(super) struct Moves {
     pub pads: [usize; 2],
 }
 
-/// The workgroups of one dispatch over a grid that may need two dimensions; `row` is the length of the first, in whatever
-/// the kernel counts.
+/// The workgroups of one dispatch over a grid that may need two dimensions; `row` is the length of the first, in
+/// whatever the kernel counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     groups: usize,

@@ -1,5 +1,5 @@
-//! The register of kernels: for each its file, what it shares with others, its parameters, and the override constants with
-//! every code they can have. What is not registered here cannot be dispatched, and a test compiles all that is.
+//! The register of kernels: for each its file, what it shares with others, its parameters, and the override constants
+//! with every code they can have. What is not registered here cannot be dispatched, and a test compiles all that is.
 
 use super::codes::{self, Act, GateCode, OpCode, PoolingCode, Reduction, SecondCode};
 use super::params::{self, Block, Field, Member};

@@ -4,8 +4,8 @@ use crate::tensor::Shape;
 
 /// Memory order of a value, in units of one float.
 ///
-/// Maps `[1, C, H, W]`, `[1, C]` and `[C]` are stored pixel by pixel with the channels innermost, padded with zeros to a
-/// multiple of four; everything else row-major.
+/// Maps `[1, C, H, W]`, `[1, C]` and `[C]` are stored pixel by pixel with the channels innermost, padded with zeros to
+/// a multiple of four; everything else row-major.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Layout {
     pub shape: Shape,
@@ -223,8 +223,8 @@ impl Walk {
         self.fill(1, |i| values.get(self.axes[i]).copied().unwrap_or(1))
     }
 
-    /// Sizes and both operands' strides in units of four floats, if each group of four along the innermost dimension is one
-    /// in both operands `(start, strides)`.
+    /// Sizes and both operands' strides in units of four floats, if each group of four along the innermost dimension is
+    /// one in both operands `(start, strides)`.
     pub fn by_fours(&self, a: (usize, &[usize]), y: (usize, &[usize])) -> Option<[[usize; 8]; 3]> {
         let (&last, others) = self.axes.split_last()?;
         let size = *self.sizes.last()?;

@@ -1,6 +1,6 @@
-//! Graph to steps: which kernel, over what, with which parameters. One exhaustive match over [`Op`]; the ops with weights
-//! are in `conv`, windows in `pool`, reductions in `reduce`, products and normalisation in `products`, what only moves values
-//! in `moves`.
+//! Graph to steps: which kernel, over what, with which parameters. One exhaustive match over [`Op`]; the ops with
+//! weights are in `conv`, windows in `pool`, reductions in `reduce`, products and normalisation in `products`, what
+//! only moves values in `moves`.
 
 use std::collections::HashMap;
 

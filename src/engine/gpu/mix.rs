@@ -227,8 +227,8 @@ impl Regions {
     }
 }
 
-/// Sums of maps over channels, for each of some rows of channel weights: where those, the maps and the partial sums lie, in
-/// groups of four floats.
+/// Sums of maps over channels, for each of some rows of channel weights: where those, the maps and the partial sums
+/// lie, in groups of four floats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Maps {
     pub weights: usize,

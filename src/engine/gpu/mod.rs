@@ -2,14 +2,14 @@
 //! wgpu.
 //!
 //! Activations lie in one arena: maps pixel by pixel with the channels innermost, in groups of four, everything else
-//! row-major (`layout`, `assign`); weights go up once, int8 where the model has them, and are multiplied out in registers
-//! (`weights`). A graph becomes a list of dispatches (`lower`, `conv`, `pool`, `reduce`, `products`, `moves`), each within
-//! bounds (`dispatch`), over a few pipelines specialised by override constants (`pipelines`); a forward pass and the mix over
-//! its activation maps (`mix`) are one command buffer, one submission and one readback (`program`, `readback`). A device that is
-//! lost or reports an error gives an error (`device`), never a panic.
+//! row-major (`layout`, `assign`); weights go up once, int8 where the model has them, and are multiplied out in
+//! registers (`weights`). A graph becomes a list of dispatches (`lower`, `conv`, `pool`, `reduce`, `products`,
+//! `moves`), each within bounds (`dispatch`), over a few pipelines specialised by override constants (`pipelines`); a
+//! forward pass and the mix over its activation maps (`mix`) are one command buffer, one submission and one readback
+//! (`program`, `readback`). A device that is lost or reports an error gives an error (`device`), never a panic.
 //!
-//! Rust and the shaders share three declarations, each written once: every kernel with its file and its variants in `kernels`, their
-//! parameters in `params`, the codes by which they choose in `codes`.
+//! Rust and the shaders share three declarations, each written once: every kernel with its file and its variants in
+//! `kernels`, their parameters in `params`, the codes by which they choose in `codes`.
 
 mod assign;
 mod cells;

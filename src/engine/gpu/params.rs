@@ -62,8 +62,8 @@ pub(super) trait Block: Member {
     }
 }
 
-/// Declares blocks. Four words and nested blocks start at multiples of 16 bytes, as WGSL demands; anything else does not
-/// compile.
+/// Declares blocks. Four words and nested blocks start at multiples of 16 bytes, as WGSL demands; anything else does
+/// not compile.
 macro_rules! blocks {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $ty:ty),* $(,)? })*) => {$(
         $(#[$doc])*

@@ -16,8 +16,8 @@ fn inside(pool: &Pool2d, input: [usize; 2]) -> [usize; 2] {
     std::array::from_fn(|axis| pool.kernel[axis].min(input[axis].div_ceil(pool.dilations[axis].max(1))))
 }
 
-/// The largest value of a window is the largest of its columns' largest, and its mean, by whatever divisor, the mean of its
-/// columns' means: a large window goes down the columns and then along the lines.
+/// The largest value of a window is the largest of its columns' largest, and its mean, by whatever divisor, the mean of
+/// its columns' means: a large window goes down the columns and then along the lines.
 fn in_two_passes(pool: &Pool2d, input: [usize; 2]) -> bool {
     let [height, width] = inside(pool, input);
     height > 1 && width > 1 && height.saturating_mul(width) > SMALL_WINDOW

@@ -48,7 +48,8 @@ impl Lowering<'_, '_> {
         let walk = Walk::over(&out, &[]).map_err(|reason| refuse(node, reason))?;
         let y = self.output(node)?;
         let grid = Grid::over(walk.total());
-        // A sum that is too long for one pass is continued by the next, the last of which has the bias and the activation.
+        // A sum that is too long for one pass is continued by the next, the last of which has the bias and the
+        // activation.
         for first in (0..product.count.max(1)).step_by(MOST_STEPS) {
             let count = MOST_STEPS.min(product.count - first);
             let last = first + count == product.count;

@@ -220,7 +220,8 @@ impl GpuProgram {
     }
 }
 
-/// Submits a forward pass with its readout, waits for `result`, and keeps how long the kernels took if that was measured.
+/// Submits a forward pass with its readout, waits for `result`, and keeps how long the kernels took if that was
+/// measured.
 async fn submit<T>(
     context: &Context,
     mut encoder: wgpu::CommandEncoder,

@@ -1,5 +1,5 @@
-//! Reductions and softmax. One invocation reduces a few values and a workgroup reduces many. Several passes reduce more than
-//! one workgroup can take.
+//! Reductions and softmax. One invocation reduces a few values and a workgroup reduces many. Several passes reduce more
+//! than one workgroup can take.
 
 use super::codes::Reduction;
 use super::dispatch::{Dispatch, Grid, Numbers, specialise};

@@ -1,8 +1,8 @@
 //! Weights on the GPU: packed for their kernel, uploaded once, shared between the programs of an engine.
 //!
-//! The engine finds a weight again by the constant it came from. A graph for another image size may have made its own constant
-//! (a folded normalisation); then the engine compares values. It packs and uploads one layer after the other, so that the host
-//! never holds a second copy of them all.
+//! The engine finds a weight again by the constant it came from. A graph for another image size may have made its own
+//! constant (a folded normalisation); then the engine compares values. It packs and uploads one layer after the other,
+//! so that the host never holds a second copy of them all.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -25,8 +25,8 @@ pub struct Cost {
     pub own: f64,
     /// Passes beside the shared one.
     pub passes: Passes,
-    /// Bytes it holds at its peak, an estimate from the sizes of what must be there at once: the network's activations, the
-    /// layer's maps, gradients, masks and sums. Weights are not counted: every method needs them alike.
+    /// Bytes it holds at its peak, an estimate from the sizes of what must be there at once: the network's activations,
+    /// the layer's maps, gradients, masks and sums. Weights are not counted: every method needs them alike.
     pub bytes: usize,
 }
 

@@ -204,7 +204,7 @@ fn finish(
 ) -> Result<MethodResult> {
     let mut notes = Vec::new();
     if method.ignores_class() && found.len() > 1 {
-        notes.push(format!("{method} knows nothing of the class: its map is the same for every one."));
+        notes.push(format!("{method} knows nothing of the class, so its map is the same for every class."));
     }
     if method == Method::Fam
         && gathered.logits.is_none()
@@ -213,7 +213,7 @@ fn finish(
     {
         let Gathered { layer, decides, .. } = gathered;
         notes.push(format!(
-            "FAM weighs the maps of {decides:?}, where the similarity is taken, and not those of {layer:?}."
+            "FAM weighs the maps of {decides:?}, where the similarity is taken, and not the maps of {layer:?}."
         ));
     }
     let cost = Cost::new(method, gathered, own, passes, &found);
@@ -225,12 +225,12 @@ fn finish(
             let unread = gathered.gradients.get(k).is_some_and(|g| g.iter().all(|&v| v == 0.0));
             let why = match method.reads() {
                 Reads::Gradient if unread => {
-                    "the score does not depend on this layer's cells (where a class token decides, it read them before); choose an earlier layer"
+                    "the score does not depend on this layer's cells (a class token may have read them before); choose an earlier layer"
                 }
                 Reads::Gradient | Reads::Tail | Reads::Input => {
-                    "nothing in it speaks for the score, and what speaks against is set to zero"
+                    "nothing in the image speaks for the score, and what speaks against it is set to zero"
                 }
-                _ => "its weights or the activations are zero",
+                _ => "the weights or the activations are zero",
             };
             notes.push(format!("The map of {:?} is zero everywhere: {why}.", class.name));
         }

@@ -12,8 +12,9 @@
 //! | `C (C - 1)` | `round(32767 Sigma_jk / (sigma_j sigma_k))`, i16, the strictly lower triangle row by row |
 //! | `4 D` | the head's mean cell, f32, if the header names a head |
 //!
-//! The shrinkage is not in the file: it is applied when statistics are used, so files can be merged. 110 kB for 320 channels
-//! with a head of 1280; the evidence moves by less than 1e-5 against f64 (by 1e-4 with half floats, 1e-2 with int8).
+//! The shrinkage is not in the file: it is applied when statistics are used, so files can be merged. 110 kB for 320
+//! channels with a head of 1280; the evidence moves by less than 1e-5 against f64 (by 1e-4 with half floats, 1e-2 with
+//! int8).
 
 use super::statistics::{Origin, Statistics, triangle};
 use crate::error::{Error, Result};

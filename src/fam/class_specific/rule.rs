@@ -143,8 +143,8 @@ pub struct SpecificDecision {
     pub scores: Vec<f64>,
     /// The class with the highest score; among equals the one with the most mean evidence.
     pub predicted: usize,
-    /// `K x C`: what each channel of the whitened layer adds. They sum to the score (whitened), or to that layer's part of the mean
-    /// evidence, before offset and share (discriminative).
+    /// `K x C`: what each channel of the whitened layer adds. They sum to the score (whitened), or to that layer's part
+    /// of the mean evidence, before offset and share (discriminative).
     pub contributions: Vec<Vec<f32>>,
 }
 
@@ -191,10 +191,12 @@ impl Specific {
         &self.whitening
     }
 
-    /// The readout that explains a query for these classes. The program's targets are the statistics' layer, then the head if they have one.
+    /// The readout that explains a query for these classes. The program's targets are the statistics' layer, then the
+    /// head if they have one.
     ///
     /// # Errors
-    /// [`Error::Argument`] without classes, with one class where the form compares classes, or if the cells are those of another layer.
+    /// [`Error::Argument`] without classes, with one class where the form compares classes, or if the cells are those
+    /// of another layer.
     pub fn readout(&self, form: CellForm, classes: &[ClassCells]) -> Result<CellReadout> {
         self.readout_of(form, classes, &self.layers(form))
     }

@@ -40,8 +40,8 @@ pub struct HeadOrigin {
     pub channels: usize,
 }
 
-/// What cells of images in general look like at a layer: `mu` and `Sigma` over every cell of unlabelled images, and the mean
-/// cell of a second layer, the head.
+/// What cells of images in general look like at a layer: `mu` and `Sigma` over every cell of unlabelled images, and the
+/// mean cell of a second layer, the head.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Statistics {
     pub(super) origin: Origin,
@@ -85,8 +85,9 @@ pub(super) fn triangle(j: usize) -> usize {
 
 /// Adds images one by one and keeps `C (C + 1) / 2` numbers, however many there are.
 ///
-/// Each image's cells are centred at their own mean, and image and sum are joined by the update of Chan, Golub and LeVeque
-/// (Updating formulae and a pairwise algorithm for computing sample variances, 1979): nothing subtracts two large sums.
+/// Each image's cells are centred at their own mean, and image and sum are joined by the update of Chan, Golub and
+/// LeVeque (Updating formulae and a pairwise algorithm for computing sample variances, 1979): nothing subtracts two
+/// large sums.
 ///
 /// ```
 /// use famlens::fam::{Accumulator, HeadOrigin};
@@ -138,8 +139,8 @@ impl Accumulator {
     /// Adds the cells of one image, `[1, C, H, W]`, and with the head's name its mean cell, `D` values.
     ///
     /// # Errors
-    /// [`Error::Argument`] for maps of another rank, of another number of channels than the images before, or with values
-    /// that are not finite.
+    /// [`Error::Argument`] for maps of another rank, of another number of channels than the images before, or with
+    /// values that are not finite.
     pub fn add(&mut self, features: &Tensor, head: Option<(&str, &[f32])>) -> Result<()> {
         let wrong = |reason: String| Error::argument("activation maps", reason);
         let shape = features.shape();
@@ -209,7 +210,8 @@ impl Accumulator {
         Ok(())
     }
 
-    /// The statistics of what was added: at that layer, for that input size `(width, height)`, from images described by `source`.
+    /// The statistics of what was added: at that layer, for that input size `(width, height)`, from images described by
+    /// `source`.
     ///
     /// # Errors
     /// [`Error::Argument`] if there were fewer than two cells.

@@ -70,7 +70,8 @@ fn norm(x: &[f64]) -> f64 {
     x.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
-/// `mean_i s_ci = cosine_W(mean cell - mu, d_c) |mean cell - mu|_W / r`, and that factor is at most 1 and the same for every class.
+/// `mean_i s_ci = cosine_W(mean cell - mu, d_c) |mean cell - mu|_W / r`, and that factor is at most 1 and the same for
+/// every class.
 #[test]
 fn mean_evidence_is_the_mahalanobis_cosine_up_to_the_querys_factor() -> Result<()> {
     let episode = episode();
@@ -128,7 +129,8 @@ fn the_discriminative_map_sums_to_the_score_that_decides() -> Result<()> {
     Ok(())
 }
 
-/// With the offset far below, `map + shift` is the evidence times its share: what is left of it are shares that sum to one.
+/// With the offset far below, `map + shift` is the evidence times its share: what is left of it are shares that sum to
+/// one.
 #[test]
 fn the_shares_of_a_cell_sum_to_one() -> Result<()> {
     let episode = episode();

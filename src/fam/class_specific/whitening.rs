@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::statistics::{Statistics, triangle};
 use crate::error::{Error, Result};
 
-/// Whitening of the cells of one layer: `z = P (A - mu)` has, over the cells the statistics rest on, about unit covariance, and
-/// `(A - mu)' W (B - mu) = z_A . z_B`.
+/// Whitening of the cells of one layer: `z = P (A - mu)` has, over the cells the statistics rest on, about unit
+/// covariance, and `(A - mu)' W (B - mu) = z_A . z_B`.
 ///
-/// With `Sigma` the covariance, `S = (1 - lambda) Sigma + lambda tr(Sigma)/C I` (shrinkage towards a multiple of the identity, Ledoit
-/// and Wolf, 2004), `S = R R'` its Cholesky factorisation, and `P = R^-1`, lower triangular.
+/// With `Sigma` the covariance, `S = (1 - lambda) Sigma + lambda tr(Sigma)/C I` (shrinkage towards a multiple of the
+/// identity, Ledoit and Wolf, 2004), `S = R R'` its Cholesky factorisation, and `P = R^-1`, lower triangular.
 #[derive(Clone, Debug)]
 pub struct Whitening {
     pub(super) mean: Vec<f64>,

@@ -11,10 +11,11 @@ use crate::error::{Error, Result};
 const EPSILON: f64 = 1e-5;
 
 impl Head {
-    /// Reads linear layers and BatchNormalizations in the order of their numbers, under torch's names for an `nn.Sequential`:
-    /// `0.weight [O, I]`, `0.bias`, `1.weight`, `1.bias`, `1.running_mean`, `1.running_var`, `3.weight`; any prefix before the
-    /// numbers may stand before all of them. A number that is left out is an activation, which has no weights: `activation`,
-    /// or what the file's metadata `"activation"` names (`relu`, `gelu`, `silu`, `tanh`), or ReLU.
+    /// Reads linear layers and BatchNormalizations in the order of their numbers, under torch's names for an
+    /// `nn.Sequential`: `0.weight [O, I]`, `0.bias`, `1.weight`, `1.bias`, `1.running_mean`, `1.running_var`,
+    /// `3.weight`; any prefix before the numbers may stand before all of them. A number that is left out is an
+    /// activation, which has no weights: `activation`, or what the file's metadata `"activation"` names (`relu`,
+    /// `gelu`, `silu`, `tanh`), or ReLU.
     ///
     /// # Errors
     /// [`Error::Argument`] if it is no such file, has tensors that are neither, or layers that do not fit each other.

@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::fam::linear::{Samples, eigen};
 
 impl Head {
-    /// PCA whitening: `z_i = u_i' (f - mean) / sqrt((1 - s) l_i + s v)`, with `u_i` the principal directions of the samples,
-    /// `l_i` their variances, `v` the mean variance of a channel and `s` the shrinkage.
+    /// PCA whitening: `z_i = u_i' (f - mean) / sqrt((1 - s) l_i + s v)`, with `u_i` the principal directions of the
+    /// samples, `l_i` their variances, `v` the mean variance of a channel and `s` the shrinkage.
     ///
     /// # Errors
     /// [`Error::Argument`] for a shrinkage that is not within 0 to 1.
@@ -24,11 +24,12 @@ impl Head {
         Self::projection(&rows, samples.mean(), note)
     }
 
-    /// Linear discriminant analysis: the directions that part the classes' means, measured in units of the variation within
-    /// classes (with shrinkage); one fewer than there are classes.
+    /// Linear discriminant analysis: the directions that part the classes' means, measured in units of the variation
+    /// within classes (with shrinkage); one fewer than there are classes.
     ///
     /// # Errors
-    /// [`Error::Argument`] with fewer than two classes or two images, a class without images, or classes whose means agree.
+    /// [`Error::Argument`] with fewer than two classes or two images, a class without images, or classes whose means
+    /// agree.
     pub fn lda(classes: &[Vec<&[f32]>], shrinkage: f32) -> Result<Self> {
         if classes.len() < 2 || classes.iter().any(Vec::is_empty) {
             return Err(Error::argument("head", "discriminant analysis needs at least two classes with images"));

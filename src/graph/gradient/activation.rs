@@ -75,8 +75,8 @@ fn double(x: f32, f: impl Fn(f64) -> f64) -> f32 {
     f(x.into()) as f32
 }
 
-/// The straight-through estimator (Bengio et al., arXiv 1308.3432): rounding counts as the identity, since its own slope is 0
-/// almost everywhere; what rounds to no level of the range has slope 0.
+/// The straight-through estimator (Bengio et al., arXiv 1308.3432): rounding counts as the identity, since its own
+/// slope is 0 almost everywhere; what rounds to no level of the range has slope 0.
 pub(super) fn quantized(q: &Quantize, x: f32) -> f32 {
     let level = (x / q.scale).round_ties_even() + q.zero;
     match level >= q.range[0] && level <= q.range[1] {

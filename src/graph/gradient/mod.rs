@@ -145,7 +145,8 @@ impl Tail {
         node.inputs.iter().map(|&i| self.graph.value(i).constant.is_some())
     }
 
-    /// The same tail with the values of its [sides](Tail::sides) for one image built in, so that an engine can compile it.
+    /// The same tail with the values of its [sides](Tail::sides) for one image built in, so that an engine can compile
+    /// it.
     ///
     /// # Errors
     /// [`Error::Argument`] if their number or a shape is not that of the sides.
@@ -283,9 +284,9 @@ impl Trace<'_> {
 
     /// The gradient of `sum_i seed_i output_i` with respect to the layer, in the layer's shape.
     ///
-    /// Kinks follow torch: the slope of ReLU at 0 is 0, that of a clip at its ends is 0; a max pooling's gradient goes to
-    /// the first of equal values, that of a maximum over axes is shared among them. Rounding counts as the identity (the straight-through estimator,
-    /// arXiv 1308.3432), with what only makes its scale held fixed.
+    /// Kinks follow torch: the slope of ReLU at 0 is 0, that of a clip at its ends is 0; a max pooling's gradient goes
+    /// to the first of equal values, that of a maximum over axes is shared among them. Rounding counts as the identity
+    /// (the straight-through estimator, arXiv 1308.3432), with what only makes its scale held fixed.
     ///
     /// # Errors
     /// [`Error::Argument`] if `seed` has another length than the output.
@@ -293,9 +294,9 @@ impl Trace<'_> {
         self.gradient_by(seed, false)
     }
 
-    /// The same with what only weighs and scales held fixed: the weights of an attention, and the deviation that a normalisation divides by
-    /// (arXiv 2202.07304, section 3.3). Times the layer it splits the output among the layer's values, while the true gradient of a normalisation
-    /// times its input is zero whatever it explains.
+    /// The same with what only weighs and scales held fixed: the weights of an attention, and the deviation that a
+    /// normalisation divides by (arXiv 2202.07304, section 3.3). Times the layer it splits the output among the layer's
+    /// values, while the true gradient of a normalisation times its input is zero whatever it explains.
     ///
     /// # Errors
     /// As [`Trace::gradient`].

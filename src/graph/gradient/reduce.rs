@@ -58,7 +58,8 @@ pub(super) fn softmax(axis: usize, y: &Tensor, dy: &[f32]) -> Vec<f32> {
 }
 
 /// With `n = (x - mean) / sqrt(variance + epsilon)` and `g = scale dy`:
-/// `dx = (g - mean(g) - n mean(g n)) / sqrt(variance + epsilon)`; without the last term if the deviation is held `fixed`.
+/// `dx = (g - mean(g) - n mean(g n)) / sqrt(variance + epsilon)`; without the last term if the deviation is held
+/// `fixed`.
 pub(super) fn layer_norm(norm: &LayerNorm, inputs: &[&Tensor], dy: &[f32], fixed: bool) -> Vec<f32> {
     let (x, scale) = (inputs[0], inputs[1]);
     let kept = kept(&norm.axes, x.shape());

@@ -1,4 +1,5 @@
-//! Recognises products `x gate(x)` that exporters write out in several nodes: GELU in both spellings, CLIP's quick GELU, Mish.
+//! Recognises products `x gate(x)` that exporters write out in several nodes: GELU in both spellings, CLIP's quick
+//! GELU, Mish.
 
 use super::edit::Edit;
 use crate::graph::{Activation, BinaryOp, Node, Op, ValueId};

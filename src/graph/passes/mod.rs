@@ -1,7 +1,8 @@
 //! Rewrites that make a graph smaller without changing what it computes (up to rounding).
 //!
-//! No rewrite removes a value that is asked for (a target layer, an output of the file). The output of a fused node is the last
-//! of the values it replaces, with that value's id and name. If a value in the middle is asked for, the fusion stops there.
+//! No rewrite removes a value that is asked for (a target layer, an output of the file). The output of a fused node is
+//! the last of the values it replaces, with that value's id and name. If a value in the middle is asked for, the fusion
+//! stops there.
 
 mod affine;
 mod attention;
@@ -20,8 +21,8 @@ use edit::Edit;
 
 /// Folds, fuses and prunes a graph.
 ///
-/// Whatever is needed neither for `keep` nor for the graph's outputs is dropped. Ids of values stay valid; constants and
-/// values that nothing uses any more stay in [`Graph::values`].
+/// Whatever is needed neither for `keep` nor for the graph's outputs is dropped. Ids of values stay valid; constants
+/// and values that nothing uses any more stay in [`Graph::values`].
 ///
 /// # Errors
 /// [`crate::Error::Node`] if a node does not fit its inputs, which says that the graph was not well formed before.

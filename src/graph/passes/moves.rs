@@ -1,6 +1,6 @@
 //! Orders Reshape and Transpose so that the channels of a cell stay together. Between maps `[1, C, H, W]` and tokens
-//! `[1, H W, C]`, the channels-last form `[1, H, W, C]` has the same memory as both. Constants that are added or multiplied in
-//! a row become one, also under another shape.
+//! `[1, H W, C]`, the channels-last form `[1, H, W, C]` has the same memory as both. Constants that are added or
+//! multiplied in a row become one, also under another shape.
 
 use std::sync::Arc;
 

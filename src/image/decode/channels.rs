@@ -99,8 +99,8 @@ impl Channels {
         self.bytes().max(3) * pixels
     }
 
-    /// Where in the buffer decoded pixels belong. Those that grow are at its end, so that RGB written from its start never
-    /// reaches a pixel that has not been read.
+    /// Where in the buffer decoded pixels belong. Those that grow are at its end, so that RGB written from its start
+    /// never reaches a pixel that has not been read.
     pub fn place(self, pixels: usize) -> Range<usize> {
         let len = self.buffer_len(pixels);
         len - self.bytes() * pixels..len

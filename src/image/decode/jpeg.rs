@@ -1,5 +1,5 @@
-//! JPEG by zune-jpeg, which the image crate uses too. Used directly, it refuses a file with missing pixels, which the image
-//! crate lets it fill with grey; and the headers are read only once.
+//! JPEG by zune-jpeg, which the image crate uses too. Used directly, it refuses a file with missing pixels, which the
+//! image crate lets it fill with grey; and the headers are read only once.
 
 use ::image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;

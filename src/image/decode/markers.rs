@@ -10,7 +10,8 @@ pub(super) struct Markers<'a> {
     /// Number of components in the first scan; 0 if there is no scan.
     pub first_scan: usize,
     scans: usize,
-    /// For each component, the bits of each of the 64 coefficients that are still to come; `None` before its first scan.
+    /// For each component, the bits of each of the 64 coefficients that are still to come; `None` before its first
+    /// scan.
     precision: Vec<(u8, [Option<u8>; 64])>,
     /// The Exif data, without their prefix.
     pub exif: Option<&'a [u8]>,
@@ -32,8 +33,8 @@ pub(super) struct Frame {
     pub sampling: Vec<(u8, u8)>,
 }
 
-/// Forty bits of one. No Huffman code consists of ones alone, so a decoder that has not all of its coefficients when the
-/// data end meets an error here. Without it decoders go on with zeros and make a picture of them.
+/// Forty bits of one. No Huffman code consists of ones alone, so a decoder that has not all of its coefficients when
+/// the data end meets an error here. Without it decoders go on with zeros and make a picture of them.
 const PAD: [u8; 10] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
 
 const SOI: u8 = 0xd8;
@@ -162,7 +163,8 @@ impl<'a> Markers<'a> {
         }
     }
 
-    /// Copies the entropy-coded data of a scan, with `pad` after each stretch, and gives the place of the marker after it.
+    /// Copies the entropy-coded data of a scan, with `pad` after each stretch, and gives the place of the marker after
+    /// it.
     fn scan(&mut self, bytes: &[u8], mut at: usize, pad: &[u8]) -> usize {
         let mut copied = at;
         loop {

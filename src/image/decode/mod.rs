@@ -45,8 +45,8 @@ impl Default for Limits {
 /// `name` is what errors call the image.
 ///
 /// # Errors
-/// [`Error::Image`] if the bytes are not an image of these formats (saying what they look like instead) or if any of its
-/// pixels are missing or damaged; [`Error::TooLarge`] if a limit would be passed.
+/// [`Error::Image`] if the bytes are not an image of these formats (saying what they look like instead) or if any of
+/// its pixels are missing or damaged; [`Error::TooLarge`] if a limit would be passed.
 pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Photo> {
     let format = sniff(bytes);
     let format_name = format.describe();
@@ -66,8 +66,8 @@ pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Photo> {
     read.map_err(|trouble| trouble.explain(name, format, limits))
 }
 
-/// Whether an image file is for a browser's own decoder to read: it is of a format that [`decode`] does not read here, that
-/// browsers may know, and nothing in its structure says that its end is missing.
+/// Whether an image file is for a browser's own decoder to read: it is of a format that [`decode`] does not read here,
+/// that browsers may know, and nothing in its structure says that its end is missing.
 ///
 /// ```
 /// assert!(famlens::image::left_to_browser(b"\0\0\0\x1cftypavif\0\0\0\0mif1avifmiaf"));

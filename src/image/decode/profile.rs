@@ -21,8 +21,8 @@ pub(super) struct Profile {
 const STEPS: usize = 1 << 14;
 
 impl Profile {
-    /// `None` where nothing needs to change: the profile is sRGB (within a level), cannot be read, is for other channels
-    /// than the picture's, or consists of tables alone.
+    /// `None` where nothing needs to change: the profile is sRGB (within a level), cannot be read, is for other
+    /// channels than the picture's, or consists of tables alone.
     pub fn new(icc: &[u8], grey: bool) -> Option<Self> {
         let profile = ColorProfile::new_from_slice(icc).ok()?;
         let conversion = match profile.color_space {

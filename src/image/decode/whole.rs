@@ -1,6 +1,6 @@
-//! What the structure of a WebP, GIF or BMP file says: its size, and whether it contains its (first) picture to the end. In a
-//! browser, the browser's decoder reads these formats. It does not report what is missing, and it takes half a minute for a
-//! picture of the largest size.
+//! What the structure of a WebP, GIF or BMP file says: its size, and whether it contains its (first) picture to the
+//! end. In a browser, the browser's decoder reads these formats. It does not report what is missing, and it takes half
+//! a minute for a picture of the largest size.
 
 use crate::image::Format;
 

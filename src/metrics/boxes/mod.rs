@@ -1,5 +1,6 @@
-//! Boxes that people drew, in the formats they come in: Pascal VOC XML, COCO JSON, the text files of CUB-200-2011, and a
-//! plain tab-separated table. Pure functions on bytes, so that the command line and the page read the same files alike.
+//! Boxes that people drew, in the formats they come in: Pascal VOC XML, COCO JSON, the text files of CUB-200-2011, and
+//! a plain tab-separated table. Pure functions on bytes, so that the command line and the page read the same files
+//! alike.
 
 mod coco;
 mod cub;
@@ -69,9 +70,9 @@ impl Boxes {
         boxes
     }
 
-    /// The boxes of the photo at a path: the entry whose name agrees with the most of the path's end, told apart by file
-    /// name without its ending (annotation tools often write another ending, or only the name). `None` if there is no
-    /// such entry or several fit equally well.
+    /// The boxes of the photo at a path: the entry whose name agrees with the most of the path's end, told apart by
+    /// file name without its ending (annotation tools often write another ending, or only the name). `None` if there is
+    /// no such entry or several fit equally well.
     ///
     /// ```
     /// use famlens::metrics::boxes::{Boxes, read_tsv};
@@ -110,8 +111,9 @@ fn stem(path: &str) -> String {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_lowercase()
 }
 
-/// Reads boxes from annotation files, recognised by their content: any number of Pascal VOC XML files, COCO JSON files, tables; and
-/// `images.txt` with `bounding_boxes.txt` of CUB-200-2011 (with `image_class_labels.txt` and `classes.txt` for the labels).
+/// Reads boxes from annotation files, recognised by their content: any number of Pascal VOC XML files, COCO JSON files,
+/// tables; and `images.txt` with `bounding_boxes.txt` of CUB-200-2011 (with `image_class_labels.txt` and `classes.txt`
+/// for the labels).
 ///
 /// `files` are names (paths) and contents.
 ///

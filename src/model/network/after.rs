@@ -1,4 +1,5 @@
-//! What follows the target layer: pooling, head and normalisation, in words, and whether they are a transformation module.
+//! What follows the target layer: pooling, head and normalisation, in words, and whether they are a transformation
+//! module.
 
 use serde::Serialize;
 
@@ -16,7 +17,8 @@ pub struct AfterTarget {
     pub says: String,
     /// One after the other; layers far from the pooling are counted and not listed.
     pub steps: Vec<AfterStep>,
-    /// The same as pooling and transformation module, where it is nothing else: what `pooling: "model"` and `head: "model"` take.
+    /// The same as pooling and transformation module, where it is nothing else: what `pooling: "model"` and `head:
+    /// "model"` take.
     pub module: Option<TransformationModule>,
     /// Why it is no pooling with a transformation module.
     pub why_not: Option<String>,

@@ -1,4 +1,5 @@
-//! Groups layers into blocks: by the hierarchy in the file's names if there is one, otherwise by forks, joins and repetition.
+//! Groups layers into blocks: by the hierarchy in the file's names if there is one, otherwise by forks, joins and
+//! repetition.
 
 use std::ops::Range;
 
@@ -11,8 +12,9 @@ use super::layers::NetworkLayer;
 pub struct NetworkBlock {
     /// Its name in the file, or what it is.
     pub label: String,
-    /// `"transformer"` (attention and MLP), `"attention"`, `"mlp"`, `"residual"`, `"gate"` (squeeze and excitation), `"branches"` (joined
-    /// along channels), `"dense"` (what it reads is kept beside what it computes), `"branch"`, or `"layers"`.
+    /// `"transformer"` (attention and MLP), `"attention"`, `"mlp"`, `"residual"`, `"gate"` (squeeze and excitation),
+    /// `"branches"` (joined along channels), `"dense"` (what it reads is kept beside what it computes), `"branch"`, or
+    /// `"layers"`.
     pub kind: &'static str,
     /// Place of its first layer.
     pub first: usize,
@@ -115,8 +117,8 @@ fn by_name(layers: &mut [NetworkLayer], paths: &[Vec<String>], range: Range<usiz
     found
 }
 
-/// Blocks between a fork and the layer where everything since has been joined, and those within them. Edges from before the
-/// range and to behind it do not count.
+/// Blocks between a fork and the layer where everything since has been joined, and those within them. Edges from before
+/// the range and to behind it do not count.
 fn regions(layers: &[NetworkLayer], range: Range<usize>) -> Vec<NetworkBlock> {
     let mut last_reader: Vec<usize> = range.clone().collect();
     for reader in range.clone() {
@@ -316,8 +318,8 @@ fn stages(layers: &[NetworkLayer], blocks: Vec<NetworkBlock>) -> Vec<NetworkBloc
     runs.into_iter().flat_map(wrap).collect()
 }
 
-/// Names blocks that have none: by what they are where that says enough, and else by numbers that run through the network and
-/// begin anew inside a block.
+/// Names blocks that have none: by what they are where that says enough, and else by numbers that run through the
+/// network and begin anew inside a block.
 fn number(blocks: &mut [NetworkBlock], within: &str, count: &mut usize) {
     let heads = within == "attention";
     for block in blocks {

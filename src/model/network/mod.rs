@@ -1,8 +1,9 @@
-//! The network as people know it: layers in ONNX's words, how they group into blocks, and what follows the target layer.
+//! The network as people know it: layers in ONNX's words, how they group into blocks, and what follows the target
+//! layer.
 //!
-//! The layers are those of the file with the patterns recognised that exporters write out (normalisation, attention, GELU, a
-//! BatchNormalization folded into its convolution); activations and residual sums stay apart. Mere views (Reshape,
-//! Transpose) are left out.
+//! The layers are those of the file with the patterns recognised that exporters write out (normalisation, attention,
+//! GELU, a BatchNormalization folded into its convolution); activations and residual sums stay apart. Mere views
+//! (Reshape, Transpose) are left out.
 
 mod after;
 mod blocks;
@@ -40,7 +41,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Describes a graph as [`crate::onnx::Model::to_graph`] gives it, with the named target layer; with none, with the best one.
+    /// Describes a graph as [`crate::onnx::Model::to_graph`] gives it, with the named target layer; with none, with the
+    /// best one.
     ///
     /// # Errors
     /// [`crate::Error::Target`] if the graph has no such layer or none at all.

@@ -1,10 +1,10 @@
-//! The hierarchy that exporters leave in names: of nodes (`/layer1/layer1.0/conv1/Conv`, `blocks.0.depthwise.conv`) or, where
-//! those say nothing (`node_conv2d_3`), of weights (`layer1.0.conv1.weight`).
+//! The hierarchy that exporters leave in names: of nodes (`/layer1/layer1.0/conv1/Conv`, `blocks.0.depthwise.conv`) or,
+//! where those say nothing (`node_conv2d_3`), of weights (`layer1.0.conv1.weight`).
 
 use crate::graph::{Graph, Node};
 
-/// The modules that a node is in, outermost first, and last its own name; empty if no name says so. A node without weights
-/// whose own name says nothing is in the module of what it reads.
+/// The modules that a node is in, outermost first, and last its own name; empty if no name says so. A node without
+/// weights whose own name says nothing is in the module of what it reads.
 pub(super) fn path(graph: &Graph, node: &Node, inputs: &[usize], before: &[Vec<String>]) -> Vec<String> {
     if let Some(found) = of_node(&node.name) {
         return found;

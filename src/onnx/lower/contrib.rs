@@ -1,5 +1,5 @@
-//! Operators that ONNX Runtime adds to the standard set (`com.microsoft`): the QOperator family of quantised files, what it
-//! writes when it saves an optimised model, and weights of 4 bits.
+//! Operators that ONNX Runtime adds to the standard set (`com.microsoft`): the QOperator family of quantised files,
+//! what it writes when it saves an optimised model, and weights of 4 bits.
 
 use std::sync::Arc;
 
@@ -109,7 +109,8 @@ fn concat(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     Ok(vec![quantize(c, &y, &y_scale, Some(&y_zero))?])
 }
 
-/// `alpha A' B' + C` of dequantised matrices; `C` counts in units of both scales. Quantised again if there is a scale for that.
+/// `alpha A' B' + C` of dequantised matrices; `C` counts in units of both scales. Quantised again if there is a scale
+/// for that.
 fn gemm(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let (a, a_scale, a_zero) = (c.input(0)?, c.input(1)?, c.optional(2));
     let (b, b_scale, b_zero) = (c.input(3)?, c.input(4)?, c.optional(5));

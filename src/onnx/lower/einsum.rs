@@ -66,7 +66,8 @@ fn einsum(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     }
 }
 
-/// The letter of each dimension; an ellipsis stands for as many digits as the rank leaves (a dot where it is not known).
+/// The letter of each dimension; an ellipsis stands for as many digits as the rank leaves (a dot where it is not
+/// known).
 fn labels(letters: &str, rank: Option<usize>) -> Lowered<Vec<char>> {
     let spread = |count: usize| ('0'..='9').take(count).collect::<String>();
     let letters = match (letters.contains("..."), rank) {

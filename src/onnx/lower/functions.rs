@@ -104,8 +104,8 @@ fn constant_function(c: &mut Context<'_, '_>, f: impl Fn(f64) -> f64) -> Lowered
     Ok(vec![Data::float(Tensor::new(x.shape().clone(), data)?)])
 }
 
-/// `atan(x)`. The angle is halved three times by `x / (1 + sqrt(1 + x^2))`, and of the small one the first terms of the series
-/// are exact in single precision. No engine has a function for it: networks hardly use it.
+/// `atan(x)`. The angle is halved three times by `x / (1 + sqrt(1 + x^2))`, and of the small one the first terms of the
+/// series are exact in single precision. No engine has a function for it: networks hardly use it.
 fn arc_tangent(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let x = c.input(0)?;
     if x.is_constant() {

@@ -79,7 +79,8 @@ fn bias(c: &Context<'_, '_>, input: usize, outputs: usize) -> Lowered<Data> {
     }
 }
 
-/// A constant matrix as the weight `[O, K]` of a linear layer, from a value that is `[K, O]`, or `[O, K]` if `transposed`.
+/// A constant matrix as the weight `[O, K]` of a linear layer, from a value that is `[K, O]`, or `[O, K]` if
+/// `transposed`.
 pub(super) fn linear_weight(weight: &Data, transposed: bool, alpha: f32) -> Lowered<Data> {
     let scaled = |t: &Tensor| match alpha {
         1.0 => None,

@@ -1,5 +1,5 @@
-//! Comparisons, logic and choices: on constants and shapes at once, on activations as graph ops. A truth value that depends on
-//! the image is 0 or 1 in a float.
+//! Comparisons, logic and choices: on constants and shapes at once, on activations as graph ops. A truth value that
+//! depends on the image is 0 or 1 in a float.
 
 use std::cmp::Ordering;
 use std::sync::Arc;

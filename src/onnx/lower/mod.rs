@@ -32,7 +32,8 @@ use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::{Constant, Graph, MAX_ELEMENTS, MAX_RANK, Op, ValueId, passes};
 use crate::tensor::Shape;
 
-/// No constant made for one node alone may have more elements: a few bytes can ask for gigabytes. [`Budget`] bounds them all.
+/// No constant made for one node alone may have more elements: a few bytes can ask for gigabytes. [`Budget`] bounds
+/// them all.
 const MAX_FOLDED: usize = 1 << 24;
 
 /// Steps that a node costs whose constants turned out not to fit each other: it may have computed until then.
@@ -139,8 +140,8 @@ impl<'m> Lowering<'m> {
         Ok(())
     }
 
-    /// Lowers the nodes, which are in order, and finishes the graph; gives the nodes with it that famlens cannot run, and
-    /// that are left out with all that they lead to. `unsupported` are those known to be so already.
+    /// Lowers the nodes, which are in order, and finishes the graph; gives the nodes with it that famlens cannot run,
+    /// and that are left out with all that they lead to. `unsupported` are those known to be so already.
     pub fn nodes(
         mut self,
         nodes: &[&'m NodeProto],

@@ -1,7 +1,7 @@
 //! Quantised models. Weights that DequantizeLinear scales stay int8 where an engine can use them. Quantised activations
-//! are whole numbers held as floats: QuantizeLinear rounds to them, and together with the DequantizeLinear that follows it
-//! is one rounding of the value (fake quantisation). Products of whole numbers (ConvInteger, MatMulInteger) are products
-//! of floats: below 2^24 a float holds every whole number.
+//! are whole numbers held as floats: QuantizeLinear rounds to them, and together with the DequantizeLinear that follows
+//! it is one rounding of the value (fake quantisation). Products of whole numbers (ConvInteger, MatMulInteger) are
+//! products of floats: below 2^24 a float holds every whole number.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! ConvTranspose: each cell of the input adds a window to the output. For each place within a
-//! stride, that is an ordinary convolution with a part of the taps. All of them are one convolution to more channels, whose
-//! channels then become cells.
+//! stride, that is an ordinary convolution with a part of the taps. All of them are one convolution to more channels,
+//! whose channels then become cells.
 
 use super::super::data::Data;
 use super::windows::spatial;
@@ -30,7 +30,8 @@ struct Axis {
 }
 
 impl Axis {
-    /// The place in the kernel of a tap of the convolution for one place within a stride; `None` if the kernel has none there.
+    /// The place in the kernel of a tap of the convolution for one place within a stride; `None` if the kernel has none
+    /// there.
     fn place(&self, phase: usize, tap: usize) -> Option<usize> {
         let at = self.stride * (self.taps - 1 - tap) + phase;
         (at.is_multiple_of(self.dilation) && at / self.dilation < self.kernel).then(|| at / self.dilation)

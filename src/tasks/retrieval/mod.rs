@@ -325,7 +325,8 @@ impl DuplicateRule {
         a.content == b.content || similarity >= self.needed(a.picture, b.picture)
     }
 
-    /// The cosine similarity from which two images of different content, with these difference hashes, are near-duplicates.
+    /// The cosine similarity from which two images of different content, with these difference hashes, are
+    /// near-duplicates.
     fn needed(&self, a: u64, b: u64) -> f32 {
         let confirmed = (a ^ b).count_ones() <= self.bits;
         if confirmed { self.confirmed.min(self.cosine) } else { self.cosine }
@@ -343,8 +344,8 @@ fn best(scores: impl Iterator<Item = f64>, top: usize) -> Vec<Hit> {
     hits
 }
 
-/// Dot product in single precision, in sixteen strands that a compiler turns into vectors: ranking by the hundred million
-/// products leaves no time for more digits, and its error is far below what tells images apart.
+/// Dot product in single precision, in sixteen strands that a compiler turns into vectors: ranking by the hundred
+/// million products leaves no time for more digits, and its error is far below what tells images apart.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     let mut strands = [0f32; 16];

@@ -1,5 +1,5 @@
-//! Groups of near-duplicates in a whole gallery. Ten thousand images make fifty million pairs, so the search first bounds
-//! each pair by a few numbers of both rows, and compares hardly any in full.
+//! Groups of near-duplicates in a whole gallery. Ten thousand images make fifty million pairs, so the search first
+//! bounds each pair by a few numbers of both rows, and compares hardly any in full.
 
 use std::collections::HashMap;
 
@@ -17,12 +17,13 @@ const ROUNDS: usize = 3;
 const MARGIN: f32 = 1e-4;
 const SLACK: f32 = 1e-5;
 
-/// A search for near-duplicates that goes through a gallery image by image, so that whoever runs it can stop it, tell how far it is, and let
-/// other work in between.
+/// A search for near-duplicates that goes through a gallery image by image, so that whoever runs it can stop it, tell
+/// how far it is, and let other work in between.
 ///
-/// Rows of length 1 are projected on orthonormal directions, the strongest of a sample (orthogonal iteration). By Cauchy and Schwarz a cosine is
-/// at most the product of the projections plus the product of the lengths of what they leave, whatever the directions are; so no near-duplicate
-/// is missed, and good directions only save time. Images that are in one group already are not compared again.
+/// Rows of length 1 are projected on orthonormal directions, the strongest of a sample (orthogonal iteration). By
+/// Cauchy and Schwarz a cosine is at most the product of the projections plus the product of the lengths of what they
+/// leave, whatever the directions are; so no near-duplicate is missed, and good directions only save time. Images that
+/// are in one group already are not compared again.
 ///
 /// ```
 /// use famlens::tasks::retrieval::{DuplicateRule, DuplicateSearch, Gallery, Item, Origin};
@@ -94,8 +95,8 @@ impl DuplicateSearch {
         self.parents.len()
     }
 
-    /// The cosines that the images of a block need to be near-duplicates of an image, infinity for those that are bounded below that; nothing
-    /// if all of them are.
+    /// The cosines that the images of a block need to be near-duplicates of an image, infinity for those that are
+    /// bounded below that; nothing if all of them are.
     #[inline]
     fn bounded(&self, block: usize, image: usize) -> Option<[f32; LANES]> {
         let (block_of_image, lane) = (image / LANES, image % LANES);

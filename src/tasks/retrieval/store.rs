@@ -1,5 +1,6 @@
-//! A gallery as two files that other programs read too. One is a NumPy array with the embedding of one image in each row. The
-//! other is a CSV table of the images in the same order; its first line says what made them and which array they belong to.
+//! A gallery as two files that other programs read too. One is a NumPy array with the embedding of one image in each
+//! row. The other is a CSV table of the images in the same order; its first line says what made them and which array
+//! they belong to.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh64::xxh64;
@@ -56,9 +57,9 @@ impl Gallery {
         bytes
     }
 
-    /// The images as a CSV table (RFC 4180) with the columns name, content, picture, width and height. Its first line is
-    /// a comment with the origin and the array's checksum; `pandas.read_csv(file, comment="#")` skips it. A name that a
-    /// spreadsheet would take for a formula is [guarded].
+    /// The images as a CSV table (RFC 4180) with the columns name, content, picture, width and height. Its first line
+    /// is a comment with the origin and the array's checksum; `pandas.read_csv(file, comment="#")` skips it. A name
+    /// that a spreadsheet would take for a formula is [guarded].
     ///
     /// # Errors
     /// [`Error::Argument`] if the origin cannot be written, which no valid one makes it.

@@ -1,5 +1,5 @@
-//! What takes many steps for one value: long sums, wide windows, long axes. Mesa's llvmpipe ends the loops of an invocation after
-//! 65,535 rounds without a word, so an engine has to do these in parts.
+//! What takes many steps for one value: long sums, wide windows, long axes. Mesa's llvmpipe ends the loops of an
+//! invocation after 65,535 rounds without a word, so an engine has to do these in parts.
 
 use famlens::graph::LayerNorm;
 

@@ -1,5 +1,5 @@
-//! What only shows at other sizes or in other places of memory: more keys and wider values than one tile, more lines than one
-//! row of a grid, values of four dimensions that are no maps, broadcasts along the last dimensions.
+//! What only shows at other sizes or in other places of memory: more keys and wider values than one tile, more lines
+//! than one row of a grid, values of four dimensions that are no maps, broadcasts along the last dimensions.
 
 use super::*;
 use famlens::graph::{Attention, LayerNorm};

@@ -1,5 +1,5 @@
-//! Any bytes as an ONNX file: read, lowered for one size, optimised, its targets found, and, if it is small, run. Nothing
-//! may panic, ask for memory without bound or change its answer by the passes; an error has words.
+//! Any bytes as an ONNX file: read, lowered for one size, optimised, its targets found, and, if it is small, run.
+//! Nothing may panic, ask for memory without bound or change its answer by the passes; an error has words.
 
 use famlens::engine::reference::ReferenceEngine;
 use famlens::graph::gradient::Tail;

@@ -1,5 +1,5 @@
-//! Graphs of every op through the passes (`recipe`). They may not panic, refuse or swallow a value that is kept, and what they leave computes the same, on the
-//! reference and on the CPU engine.
+//! Graphs of every op through the passes (`recipe`). They may not panic, refuse or swallow a value that is kept, and
+//! what they leave computes the same, on the reference and on the CPU engine.
 
 use famlens::engine::cpu::CpuEngine;
 use famlens::engine::reference::ReferenceEngine;

@@ -36,8 +36,8 @@ pub fn input(shape: &Shape, seed: u64) -> Result<Tensor> {
     Tensor::new(shape.clone(), (0..shape.len()).map(|_| 2.0 * random.f32() - 1.0).collect())
 }
 
-/// The same graph with each weight (but exponents), the image and what each node computes moved by a millionth of itself, up or down by chance: what that
-/// changes, rounding in another order may change too. Values keep their ids.
+/// The same graph with each weight (but exponents), the image and what each node computes moved by a millionth of
+/// itself, up or down by chance: what that changes, rounding in another order may change too. Values keep their ids.
 ///
 /// # Errors
 /// If the graph is not well formed.

@@ -48,7 +48,8 @@ pub fn aggregates(
     Ok(aggregates)
 }
 
-/// For each photo, how often it was given its own class and how often it was asked for; one query of each class an episode.
+/// For each photo, how often it was given its own class and how often it was asked for; one query of each class an
+/// episode.
 fn answers(
     data: &Data,
     embeddings: &[Option<&[f32]>],

@@ -1,7 +1,7 @@
 //! `famlens evaluate`: accuracy, localisation, faithfulness and class specificity over a folder of photos.
 //!
-//! Each photo is explained for its own class among the other classes, each class with up to `--shots` other photos, drawn
-//! from the seed. With `--out`, the run saves every finished image at once, and goes on there after a stop.
+//! Each photo is explained for its own class among the other classes, each class with up to `--shots` other photos,
+//! drawn from the seed. With `--out`, the run saves every finished image at once, and goes on there after a stop.
 
 mod accuracy;
 mod data;
@@ -41,7 +41,7 @@ pub struct Args {
     /// Only these classes
     #[arg(long, value_delimiter = ',')]
     classes: Vec<String>,
-    /// How photos are fitted into the input [default: as the model says]
+    /// How to fit photos into the input [default: as the model says]
     #[arg(long = "resize", value_delimiter = ',')]
     geometries: Vec<GeometryMode>,
     /// Forms of the weights
@@ -65,7 +65,7 @@ pub struct Args {
     /// Few-shot episodes for each number of classes
     #[arg(long, default_value_t = 2000)]
     episodes: usize,
-    /// Support photos a class
+    /// Support photos for each class
     #[arg(long, default_value_t = 5)]
     shots: usize,
     /// Numbers of classes of the episodes
@@ -77,28 +77,28 @@ pub struct Args {
     /// Explain only the photos that have boxes; the others are supports
     #[arg(long)]
     only_boxed: bool,
-    /// Seed of everything that is drawn
+    /// Seed of all random draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Share of the map's range from which a pixel counts as the object
+    /// A pixel counts as the object from this share of the map's range on
     #[arg(long, default_value_t = famlens::metrics::DEFAULT_THRESHOLD)]
     threshold: f32,
     /// Also measure this many mosaics of 2 x 2 and of 3 x 3 classes
     #[arg(long, default_value_t = 0)]
     mosaics: usize,
-    /// Also measure faithfulness: dozens of forward passes an image and variant
+    /// Also measure faithfulness (dozens of forward passes for each image and variant)
     #[arg(long)]
     faithfulness: bool,
-    /// What scores are divided by before the softmax that makes them confidences
+    /// Divide scores by this before the softmax that makes them confidences
     #[arg(long, default_value_t = 0.1)]
     temperature: f64,
-    /// What replaces pixels that are taken away: mean or blur
+    /// What replaces removed pixels: mean or blur
     #[arg(long, default_value_t)]
     fill: Fill,
     /// Steps of insertion and deletion
     #[arg(long, default_value_t = 16)]
     steps: usize,
-    /// Also compare the maps with those of the network whose last N layers are at random, for each N
+    /// Also compare the maps with those of the network with its last N layers shuffled, for each N
     #[arg(long, value_delimiter = ',')]
     randomise: Vec<usize>,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
@@ -107,10 +107,10 @@ pub struct Args {
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
-    /// Photos at a time [default: one a core; one on the GPU]
+    /// Photos at a time [default: one for each core; one on the GPU]
     #[arg(long)]
     jobs: Option<usize>,
-    /// Folder for results.json, results.csv, report.html, and what a stopped run goes on from
+    /// Folder for results.json, results.csv, report.html and the state from which a stopped run goes on
     #[arg(long)]
     out: Option<PathBuf>,
     /// Print JSON instead of tables

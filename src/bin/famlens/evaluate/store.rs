@@ -32,8 +32,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Reads what is there and opens the file to append to. A stop may cut off the last line. The command reports a line that it
-    /// cannot read and measures its image again.
+    /// Reads what is there and opens the file to append to. A stop may cut off the last line. The command reports a
+    /// line that it cannot read and measures its image again.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| files::file_error(path, error);
         files::check(path)?;
@@ -62,7 +62,7 @@ impl Store {
         }
         if damaged > 0 {
             let lines = if damaged == 1 { "1 line is" } else { &format!("{damaged} lines are") };
-            note!("{}: {lines} damaged; what they held is measured again", shown_path(path));
+            note!("{}: {lines} damaged; their images are measured again", shown_path(path));
         }
         let mut store = Self { entries, file: Some((path.to_owned(), file)) };
         if !whole {

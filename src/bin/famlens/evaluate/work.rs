@@ -43,7 +43,8 @@ pub struct Job {
 }
 
 pub enum Kind {
-    /// A photo: its decision, its boxes, its faithfulness; the keys of its floors and its embedding where they are wanted.
+    /// A photo: its decision, its boxes, its faithfulness; the keys of its floors and its embedding where they are
+    /// wanted.
     Photo { item: usize, floors: Option<String>, embedding: Option<String> },
     /// A mosaic of the episode's queries.
     Mosaic { index: usize, side: usize, episode: Episode },
@@ -65,8 +66,8 @@ pub struct Plan<'a> {
 /// What became of a job: what is to be stored, and what could not be read.
 pub type Outcome = (Vec<Entry>, Vec<String>);
 
-/// Runs the jobs on `threads` threads and hands every outcome to `take`, on the calling thread. Stops at the first error
-/// that is not a single photo's.
+/// Runs the jobs on `threads` threads and hands every outcome to `take`, on the calling thread. Stops at the first
+/// error that is not a single photo's.
 pub fn run(plan: &Plan<'_>, jobs: &[Job], threads: usize, mut take: impl FnMut(Outcome) -> Result<()>) -> Result<()> {
     let (next, stop, failed) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(None));
     std::thread::scope(|scope| {

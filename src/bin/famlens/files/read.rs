@@ -43,8 +43,8 @@ pub fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// The path of a file that a description names, which has to lie in the description's folder: `described` comes from a file
-/// that somebody else may have made.
+/// The path of a file that a description names, which has to lie in the description's folder: `described` comes from a
+/// file that somebody else may have made.
 pub fn beside(folder: &Path, described: &str) -> Result<PathBuf> {
     let inside = Path::new(described).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !inside || described.is_empty() {
@@ -54,8 +54,8 @@ pub fn beside(folder: &Path, described: &str) -> Result<PathBuf> {
     Ok(folder.join(described))
 }
 
-/// Refuses what is no file of at most `limit` bytes before it is opened: opening a pipe waits for somebody to write into it,
-/// and a device may never end.
+/// Refuses what is no file of at most `limit` bytes before it is opened: opening a pipe waits for somebody to write
+/// into it, and a device may never end.
 fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let failed = |error: io::Error| file_error(path, explained(path, &error));
     let size = |metadata: &fs::Metadata| -> Result<u64> {

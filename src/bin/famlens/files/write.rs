@@ -1,5 +1,5 @@
-//! Writes files beside their old version and renames them when they are whole. A full disk, a kill or an error leaves the old
-//! version as it was.
+//! Writes files beside their old version and renames them when they are whole. A full disk, a kill or an error leaves
+//! the old version as it was.
 
 use std::fs;
 use std::io::{self, Write};

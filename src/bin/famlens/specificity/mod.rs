@@ -1,9 +1,11 @@
-//! `famlens specificity`: whether maps tell classes apart, form by form, with what each part of the class-specific forms adds.
+//! `famlens specificity`: whether maps tell classes apart, form by form, with what each part of the class-specific
+//! forms adds.
 //!
-//! The folders directly below `--images` are the classes. Mosaics: 2x2 photos of four classes, supports disjoint from the tiles. Boxes:
-//! 2-way episodes around each boxed photo, the map of its own class. The statistics of an episode rest on the photos of the classes that are
-//! not in it, so that nothing the form knows of images in general comes from the classes it explains. Every interval is a bootstrap
-//! over the photos explained, each photo's episodes averaged first.
+//! The folders directly below `--images` are the classes. Mosaics: 2x2 photos of four classes, supports disjoint from
+//! the tiles. Boxes: 2-way episodes around each boxed photo, the map of its own class. The statistics of an episode
+//! rest on the photos of the classes that are not in it, so that nothing the form knows of images in general comes from
+//! the classes it explains. Every interval is a bootstrap over the photos explained, each photo's episodes averaged
+//! first.
 
 mod forms;
 mod report;
@@ -33,7 +35,7 @@ pub struct Args {
     /// File with boxes (VOC XML, COCO JSON or a table) [default: boxes.tsv in the folder]
     #[arg(long)]
     boxes: Option<PathBuf>,
-    /// Support photos a class, joined by commas
+    /// Support photos for each class; several numbers joined by commas
     #[arg(long, value_delimiter = ',', default_values_t = [1, 5])]
     shots: Vec<usize>,
     /// Mosaics for each number of shots
@@ -45,7 +47,7 @@ pub struct Args {
     /// Only these classes, joined by commas [default: all with enough photos]
     #[arg(long, value_delimiter = ',')]
     classes: Vec<String>,
-    /// Folders that do not name one kind of thing: their photos count for statistics only
+    /// Folders that show no one kind of thing; their photos count for statistics only
     #[arg(long, value_delimiter = ',', default_values = ["misc", "other_animal", "landmark"])]
     mixed: Vec<String>,
     /// Leave out the ablation

@@ -203,8 +203,8 @@ unsafe fn border<S: Simd>(s: S, a: &Args, oy: usize, ox: usize, from: usize, row
 /// `P` neighbouring cells with whole windows, one full vector of channels.
 ///
 /// # Safety
-/// As [`run`], with `ox..ox + P` cells whose windows are inside across, `rows` the taps inside for `oy`, and `channel` the
-/// first of `LANES` channels.
+/// As [`run`], with `ox..ox + P` cells whose windows are inside across, `rows` the taps inside for `oy`, and `channel`
+/// the first of `LANES` channels.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 unsafe fn cells<S: Simd, const K: usize, const STRIDE: usize, const P: usize>(

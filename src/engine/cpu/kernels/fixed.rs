@@ -78,7 +78,8 @@ impl Fixed {
         Ok(Self { isa, k, n, range, columns: store.floats(columns), pairs: store.shorts(pairs) })
     }
 
-    /// Whether 16 bits are left for the activations, as [`Fixed`] promises; not so for rows of many thousand large weights.
+    /// Whether 16 bits are left for the activations, as [`Fixed`] promises; not so for rows of many thousand large
+    /// weights.
     pub(in super::super) fn is_precise(&self) -> bool {
         self.range >= 8192.0
     }
@@ -151,10 +152,10 @@ impl Fixed {
     }
 }
 
-/// One product. The kernels rely on this: `x` holds `m` rows of `k` floats, `y` and `residual` `m` rows of `n`, the rows
-/// of each `stride` apart; `rows` and `scales` have room for `BLOCK` quantized rows of `stride` integers, which is `k`
-/// rounded up to eight; for each vector of columns, the last one filled up, `columns` holds `2 LANES` floats and `pairs`
-/// `2 LANES` integers for each two of `k`; and no index into these wraps.
+/// One product. The kernels rely on this: `x` holds `m` rows of `k` floats, `y` and `residual` `m` rows of `n`, the
+/// rows of each `stride` apart; `rows` and `scales` have room for `BLOCK` quantized rows of `stride` integers, which is
+/// `k` rounded up to eight; for each vector of columns, the last one filled up, `columns` holds `2 LANES` floats and
+/// `pairs` `2 LANES` integers for each two of `k`; and no index into these wraps.
 struct Args {
     m: usize,
     k: usize,
@@ -282,8 +283,8 @@ struct At {
 /// `R` rows by one panel of `N` vectors.
 ///
 /// # Safety
-/// `g` must be as [`Args`] says, the `R` rows from `at.row` on quantized, `at.block + at.row` the first of them in `y`, and
-/// the panel that of the `N` vectors from `at.column` on.
+/// `g` must be as [`Args`] says, the `R` rows from `at.row` on quantized, `at.block + at.row` the first of them in `y`,
+/// and the panel that of the `N` vectors from `at.column` on.
 // On wasm a function of its own, as in `gemm`.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]

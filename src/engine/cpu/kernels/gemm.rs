@@ -161,9 +161,9 @@ fn filled(
     Ok(panels)
 }
 
-/// One product. The kernels rely on this: `x` holds `m` rows of `k` floats, `y` and `residual` `m` rows of `n`, the rows
-/// of each `stride` apart; `panels` holds `(k + 1) LANES` floats for each vector of columns, the last one filled up; and
-/// no index into these wraps.
+/// One product. The kernels rely on this: `x` holds `m` rows of `k` floats, `y` and `residual` `m` rows of `n`, the
+/// rows of each `stride` apart; `panels` holds `(k + 1) LANES` floats for each vector of columns, the last one filled
+/// up; and no index into these wraps.
 struct Args {
     m: usize,
     k: usize,

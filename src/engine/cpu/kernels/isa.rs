@@ -102,8 +102,8 @@ impl Isa {
 /// A kernel `fn(simd, args)`, generic over [`super::simd::Simd`], as a function that enables the instruction set and
 /// makes its token.
 ///
-/// The kernel must be `#[inline(always)]`, so that its body is compiled with those instructions. To call what this gives
-/// is unsafe: the kernel's own contract holds, and the [`Isa`] that it was asked for must be the one given here.
+/// The kernel must be `#[inline(always)]`, so that its body is compiled with those instructions. To call what this
+/// gives is unsafe: the kernel's own contract holds, and the [`Isa`] that it was asked for must be the one given here.
 macro_rules! dispatch {
     ($isa:expr, $kernel:ident, $args:ty) => {{
         use crate::engine::cpu::kernels::isa::Set;
@@ -121,7 +121,8 @@ macro_rules! dispatch {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn avx2(args: $args) {
-            // SAFETY: this function is only called for an `Isa` that was detected; the kernel's contract is the caller's.
+            // SAFETY: this function is only called for an `Isa` that was detected; the kernel's contract is the
+            // caller's.
             unsafe { $kernel(simd::Avx2::new(), args) }
         }
         #[cfg(target_arch = "x86_64")]

@@ -48,8 +48,8 @@ macro_rules! with_height {
 }
 use with_height;
 
-/// `for $i in 0..$n` with the body written out, so that what it indexes stays in registers however the crate is optimised:
-/// the page's build favours size, and its compiler then unrolls nothing. `$n` is a constant of at most 12.
+/// `for $i in 0..$n` with the body written out, so that what it indexes stays in registers however the crate is
+/// optimised: the page's build favours size, and its compiler then unrolls nothing. `$n` is a constant of at most 12.
 macro_rules! unroll {
     ($i:ident in $n:expr => $body:block) => {{
         const { assert!($n <= 12) };

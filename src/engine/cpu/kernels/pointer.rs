@@ -1,8 +1,8 @@
 //! The pointers of the kernels.
 //!
-//! A release build compiles them to plain pointers. With debug assertions (every test, the fuzzer, Miri) a pointer knows
-//! the slice it was made from, and each access is checked against it: an address sanitiser alone would not notice a
-//! kernel that leaves its operand, since all activations lie in one allocation.
+//! A release build compiles them to plain pointers. With debug assertions (every test, the fuzzer, Miri) a pointer
+//! knows the slice it was made from, and each access is checked against it: an address sanitiser alone would not notice
+//! a kernel that leaves its operand, since all activations lie in one allocation.
 
 /// Where a kernel reads.
 #[derive(Clone, Copy)]

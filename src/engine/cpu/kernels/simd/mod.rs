@@ -1,8 +1,8 @@
 //! The vector types of the kernels: one trait, one implementation for each instruction set.
 //!
-//! A kernel is written once over [`Simd`], inlined into a function that enables the instruction set (see [`super::isa`]),
-//! and so compiled once for each. A value of a type here is a token: it exists only where the instructions do, so that
-//! everything that only computes is safe to call.
+//! A kernel is written once over [`Simd`], inlined into a function that enables the instruction set (see
+//! [`super::isa`]), and so compiled once for each. A value of a type here is a token: it exists only where the
+//! instructions do, so that everything that only computes is safe to call.
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
