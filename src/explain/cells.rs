@@ -90,13 +90,13 @@ fn notes(form: CellForm, request: &Request<'_>, maps: &[Grid], statistics: Optio
         ..ExplainOptions::default()
     };
     if *options != plain {
-        let text = "This form compares cells at layers of its own. It ignores similarity, pooling, target layer, mirrored and scaled \
-                    looks, and the choices about weights and map.";
+        let text = "This form compares cells at layers of its own. It ignores similarity, pooling, target layer, \
+                    mirrored and scaled looks, and the choices about weights and map.";
         notes.push(text.to_owned());
     }
     if form == CellForm::Discriminative {
-        let text = "The score is the mean of the map. The channels' contributions sum to the whitened layer's part of the evidence. \
-                    Offset, class share and the second layer make up the residual.";
+        let text = "The score is the mean of the map. The channels' contributions sum to the whitened layer's part of \
+                    the evidence. Offset, class share and the second layer make up the residual.";
         notes.push(text.to_owned());
     }
     for (class, map) in classes.iter().zip(maps) {

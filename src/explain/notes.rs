@@ -35,8 +35,8 @@ pub(super) fn write(c: &Context, notes: &mut Vec<String>) {
 /// 0 to 1.
 pub(super) fn early_target(layer: &str, behind: f64) -> String {
     format!(
-        "{layer:?} is the last layer that famlens found to keep where things are in the image, yet {:.0} % of the network's \
-         multiplications come after it. If a later layer keeps that too, name it as the target layer.",
+        "{layer:?} is the last layer that famlens found to keep where things are in the image, yet {:.0} % of the \
+         network's multiplications come after it. If a later layer keeps that too, name it as the target layer.",
         100.0 * behind
     )
 }
@@ -81,13 +81,15 @@ fn signs(c: &Context, notes: &mut Vec<String>) {
     match (c.signed, c.options.form) {
         // Pooling may leave nothing negative, as GeM does.
         (true, _) if multiplies && c.features.iter().any(|f| *f < 0.0) => notes.push(format!(
-            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in the image). \
-             If both sides of the comparison are negative, their product is positive and turns the channel's map upside \
-             down. The forms \"cam\" and \"magnitude\" do not do that.",
+            "This layer has negative activations ({:.0} % of the weight lies on channels that are negative in the \
+             image). If both sides of the comparison are negative, their product is positive and turns the channel's \
+             map upside down. The forms \"cam\" and \"magnitude\" do not do that.",
             negative_share(c) * 100.0
         )),
         (false, Form::Magnitude) if c.setup.space.centre().is_none() && !c.own_embedding => {
-            notes.push("This layer has no negative activations, so the form \"magnitude\" is the same as \"fam\".".into());
+            notes.push(
+                "This layer has no negative activations, so the form \"magnitude\" is the same as \"fam\".".into(),
+            );
         }
         _ => {}
     }
@@ -120,8 +122,8 @@ fn idle_weights(c: &Context, notes: &mut Vec<String>) {
             let spread = c.explained.iter().map(spread).fold(1.0, f64::max);
             if spread < 1.5 {
                 notes.push(format!(
-                    "After softmax the largest weight is only {spread:.2} times the smallest. The map is nearly the plain mean \
-                     of the channels, whatever the class."
+                    "After softmax the largest weight is only {spread:.2} times the smallest. The map is nearly the \
+                     plain mean of the channels, whatever the class."
                 ));
             }
         }
@@ -138,8 +140,8 @@ fn idle_maps(c: &Context, notes: &mut Vec<String>) {
     }
     if matches!(c.options.map_norm, Norm::MinMax | Norm::Sum) {
         notes.push(
-            "Scaling the map changes its values. The colours run from the smallest to the largest value, so the picture stays \
-             the same."
+            "Scaling the map changes its values. The colours run from the smallest to the largest value, so the \
+             picture stays the same."
                 .into(),
         );
     }
@@ -162,8 +164,8 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
     let cosine = !matches!(c.options.similarity, Similarity::Dot | Similarity::Euclidean | Similarity::Mahalanobis);
     if c.options.l2 && cosine && (single || c.options.decide != Decide::Prototype) {
         notes.push(
-            "This similarity ignores the length of embeddings and nothing is averaged, so scaling embeddings to length 1 \
-             changes nothing."
+            "This similarity ignores the length of embeddings and nothing is averaged, so scaling embeddings to length \
+             1 changes nothing."
                 .into(),
         );
     }
@@ -173,8 +175,8 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
         && !c.own_embedding
     {
         notes.push(
-            "Subtracting a mean does not change a distance, so the ranking stays the same. The contributions are measured \
-             from the mean."
+            "Subtracting a mean does not change a distance, so the ranking stays the same. The contributions are \
+             measured from the mean."
                 .into(),
         );
     }
@@ -187,8 +189,8 @@ fn idle_rules(c: &Context, notes: &mut Vec<String>) {
     let angle = matches!(c.options.similarity, Similarity::Cosine | Similarity::CentredCosine | Similarity::Bilinear);
     if c.options.head == HeadChoice::Lda && c.classes.len() == 2 && angle {
         notes.push(
-            "Between two classes LDA leaves one direction, along which a cosine is 1 or -1. Choose the dot product or a \
-             distance to see more."
+            "Between two classes LDA leaves one direction, along which a cosine is 1 or -1. Choose the dot product or \
+             a distance to see more."
                 .into(),
         );
     }

@@ -71,7 +71,8 @@ pub(super) async fn explain(
             layers[0]
         ),
         false => format!(
-            "famlens compares the model's own embedding, {value:?}. Its gradient at {:?}, whose cells it reads, makes the weights.",
+            "famlens compares the model's own embedding, {value:?}. Its gradient at {:?}, whose cells it reads, makes the \
+             weights.",
             layers[0]
         ),
     });
