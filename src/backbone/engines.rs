@@ -41,7 +41,7 @@ pub enum EngineKind {
     Candle,
 }
 
-/// What is known of one engine.
+/// A description of one engine.
 #[derive(Clone, Debug, Serialize)]
 pub struct EngineReport {
     /// Which engine.

@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, serde::Serialize)]
 pub struct ImageId(pub u32);
 
-/// One image: what the network reads, and what it gave.
+/// One image: the network's input and its results.
 pub(crate) struct Image {
     pub name: String,
     /// The normalised input `[1, 3, H, W]`.
@@ -78,8 +78,7 @@ impl Image {
 }
 
 impl Backbone {
-    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Backbone::keep_photos`] says
-    /// so.
+    /// Prepares an image for the model and keeps it. It keeps the photo itself only after [`Backbone::keep_photos`].
     ///
     /// # Errors
     /// [`Error::Argument`] if the photo's shape does not fit the model's input.

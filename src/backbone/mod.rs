@@ -59,7 +59,7 @@ impl Backbone {
         self.engines.active()
     }
 
-    /// What is known of each engine, for people.
+    /// A description of each engine, for people.
     pub fn engine_reports(&self) -> Vec<EngineReport> {
         self.engines.reports()
     }
@@ -80,8 +80,8 @@ impl Backbone {
         Ok(())
     }
 
-    /// Measures both engines on an image, warm, and takes the faster one. A GPU that is missing or lost is no error:
-    /// the CPU is taken. What has been computed stays, on the engine that did it.
+    /// Measures both engines on an image, warm, and takes the faster one. If the GPU is missing or lost, the backbone
+    /// takes the CPU; that is no error. Results stay with the engine that computed them.
     ///
     /// # Errors
     /// The CPU engine's errors, and [`Error::Argument`] for an unknown image.
@@ -90,12 +90,13 @@ impl Backbone {
         self.engines.calibrate(&self.model, &image.input, image.geometry.input_size()).await
     }
 
-    /// What loses the GPU that runs now, as a driver reset would, whenever it is called.
+    /// A function that loses the GPU when it is called, as a driver reset would.
     pub(crate) fn gpu_loss(&self) -> Option<Box<dyn Fn()>> {
         self.engines.gpu_loss()
     }
 
-    /// Runs `work`; if the GPU is lost meanwhile, rebuilds it once and then falls back to the CPU, starting over.
+    /// Runs `work`. If the GPU is lost meanwhile, starts `work` over: on a rebuilt GPU the first time, on the CPU the
+    /// second.
     ///
     /// # Errors
     /// Those of `work`.

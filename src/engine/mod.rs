@@ -39,7 +39,7 @@ pub trait Engine {
         false
     }
 
-    /// Plans the graph up to the target layers: whatever no target needs is dropped.
+    /// Plans the graph up to the target layers and drops whatever no target needs.
     ///
     /// # Errors
     /// [`crate::Error::Engine`], or [`crate::Error::TooLarge`] if the device's limits do not allow it.
@@ -62,7 +62,7 @@ pub trait Program {
     /// [`crate::Error::Argument`] for a wrong input shape, [`crate::Error::GpuLost`], [`crate::Error::Engine`].
     fn run<'a>(&'a mut self, input: &'a Tensor, mix: &'a Mix) -> LocalFuture<'a, Result<Output>>;
 
-    /// Another mix over activation maps that are already there. Runs no backbone.
+    /// Another mix over existing activation maps. Runs no backbone.
     ///
     /// # Errors
     /// As [`Program::run`].
@@ -74,7 +74,7 @@ pub trait Program {
     /// As [`Program::run`], and [`crate::Error::Argument`] for a readout that does not fit the targets.
     fn run_cells<'a>(&'a mut self, input: &'a Tensor, readout: &'a CellReadout) -> LocalFuture<'a, Result<CellOutput>>;
 
-    /// The same over activation maps that are already there, one for each target. Runs no backbone.
+    /// The same over existing activation maps, one for each target. Runs no backbone.
     ///
     /// # Errors
     /// As [`Program::run_cells`].

@@ -13,7 +13,7 @@ use crate::tasks::few_shot::{Centre, Decision, References};
 /// Pooled features, one row an image.
 pub(super) type Rows = Vec<Arc<[f32]>>;
 
-/// What the model and the user give, as against what is learned from images.
+/// What the model and the user give. The rest is learned from images.
 #[derive(Default)]
 pub(super) struct Supplied {
     /// The model's mean embedding at the layer.

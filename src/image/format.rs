@@ -112,7 +112,7 @@ impl Format {
     }
 }
 
-/// Tells a format from the first bytes of a file. At most the first 4 KiB are looked at.
+/// Recognises a format by the first bytes of a file, at most the first 4 KiB.
 ///
 /// ```
 /// use famlens::image::{Format, sniff};

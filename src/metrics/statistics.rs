@@ -40,7 +40,7 @@ pub struct Interval {
 /// Two methods on the same images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
-    /// Mean of the first less the second, image by image. An interval without 0 tells the two apart.
+    /// Mean of the first less the second, image by image. If the interval excludes 0, the two differ.
     pub difference: Interval,
     /// Images on which the first is greater.
     pub wins: usize,

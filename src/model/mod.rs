@@ -182,7 +182,7 @@ impl Model {
         self.stored
     }
 
-    /// The XXH64 of the ONNX file's bytes: tells models apart whose names are the same. Another one where float weights
+    /// The XXH64 of the ONNX file's bytes. It distinguishes models of the same name. Another one where float weights
     /// are stored as int8, since embeddings differ then.
     pub fn fingerprint(&self) -> u64 {
         match self.stored {

@@ -30,7 +30,7 @@ pub struct Variant {
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Faithfulness {
-    /// What scores are divided by before the softmax over classes; over 0.
+    /// The divisor of scores before the softmax over classes; over 0.
     pub temperature: f64,
     /// What replaces pixels.
     pub fill: Fill,
@@ -59,7 +59,7 @@ pub struct EvaluateOptions {
     pub threshold: f32,
     /// Whether the floors of localisation are measured as well.
     pub floors: bool,
-    /// How faithfulness is measured; not at all if `None`, for it takes dozens of forward passes an image.
+    /// How to measure faithfulness, which takes dozens of forward passes for each image; `None` leaves it out.
     pub faithfulness: Option<Faithfulness>,
 }
 
@@ -70,7 +70,7 @@ impl Default for EvaluateOptions {
     }
 }
 
-/// One image to be measured: what is on it and where.
+/// One image to measure: what it shows, and where.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// The image, in the session.
@@ -83,7 +83,7 @@ pub struct Subject {
     pub mask: Option<Mask>,
 }
 
-/// What was found on one image.
+/// The results for one image.
 #[derive(Clone, Debug, Default)]
 pub struct Evaluated {
     /// Rows for the tables `localisation` (or `decision`, without boxes) and `faithfulness`.
@@ -93,7 +93,8 @@ pub struct Evaluated {
 }
 
 impl Session {
-    /// Explains an image under every variant and measures it against what is known of it. `setting` goes into the rows.
+    /// Explains an image under every variant and measures the maps against its boxes and mask. `setting` goes into the
+    /// rows.
     ///
     /// ```no_run
     /// # async fn example(session: &mut famlens::session::Session, ids: [famlens::session::ImageId; 3]) -> famlens::Result<()> {

@@ -51,7 +51,7 @@ use crate::image::{Geometry, Photo};
 use crate::methods::Method;
 use crate::tensor::Tensor;
 
-/// A model, an engine and the images in play, with what the user gave for comparisons.
+/// A model, an engine and the images in play, with what the user brought along for comparisons.
 pub struct Session {
     backbone: Backbone,
     given: Given,
@@ -77,7 +77,7 @@ impl Session {
         self.backbone.engine()
     }
 
-    /// What is known of each engine, for people.
+    /// A description of each engine, for people.
     pub fn engine_reports(&self) -> Vec<EngineReport> {
         self.backbone.engine_reports()
     }
@@ -95,8 +95,8 @@ impl Session {
         self.backbone.set_engine(choice).await
     }
 
-    /// Measures both engines on an image that is already in the session, warm, and takes the faster one. A GPU that is
-    /// missing or lost is no error: the CPU is taken. What has been embedded stays, on the engine that did it.
+    /// Measures both engines on an image that is already in the session, warm, and takes the faster one. If the GPU is
+    /// missing or lost, the session takes the CPU; that is no error. Embeddings stay with the engine that made them.
     ///
     /// # Errors
     /// As [`Backbone::calibrate`].
@@ -112,14 +112,13 @@ impl Session {
         }
     }
 
-    /// The same at a moment of the caller's choice, while the session is at work; `None` if no GPU runs.
+    /// A function that loses the GPU when it is called, also while the session is at work; `None` if no GPU runs.
     #[doc(hidden)]
     pub fn gpu_loss(&self) -> Option<Box<dyn Fn()>> {
         self.backbone.gpu_loss()
     }
 
-    /// Prepares an image for the model and keeps it. The photo itself is not kept unless [`Session::keep_photos`] says
-    /// so.
+    /// Prepares an image for the model and keeps it. It keeps the photo itself only after [`Session::keep_photos`].
     ///
     /// # Errors
     /// As [`Backbone::add_image`].
@@ -146,8 +145,8 @@ impl Session {
         Ok(&self.backbone.image(id)?.geometry)
     }
 
-    /// How an image lies in the input of that width and height, which gave a map of it ([`Map::input_size`]): the
-    /// model's, or that of the class-specific forms.
+    /// How an image lies in the input of that width and height, as a map states it ([`Map::input_size`]). It is the
+    /// input of the model or of the class-specific forms.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id, or if no such input of the image is there.
@@ -180,9 +179,9 @@ impl Session {
         self.embed_as(id, &ExplainOptions::default()).await
     }
 
-    /// The pooled features of an image at the first target layer of the options, under their pooling. An image that is
-    /// new goes through the network once for all target layers. For the model's own pooling where that is attention or
-    /// a class token: the model's own embedding.
+    /// The pooled features of an image at the first target layer of the options, under their pooling. A new image goes
+    /// through the network once for all target layers. If the pooling is the model's own, and attention or a class
+    /// token makes it, this is the model's own embedding.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id or an option out of range,
@@ -201,7 +200,7 @@ impl Session {
     }
 
     /// Runs whatever an explanation with these options needs of one image, so that a caller can show progress image by
-    /// image. Gives the milliseconds it took; `None` if everything was there.
+    /// image. Returns the milliseconds it took, or `None` if nothing had to run.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id; the engine's errors.
@@ -232,7 +231,7 @@ impl Session {
         self.explain_request(&Request::new(query, classes, options)).await
     }
 
-    /// The same, with a say in which images may be learned from.
+    /// Answers a [`Request`], which also says which images famlens may learn from.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports or a choice that does not
@@ -245,8 +244,8 @@ impl Session {
     /// the classes, or, with [`ExplainOptions::against`], outputs of the model's classifier (`classes` are then not
     /// needed).
     ///
-    /// The score is taken where the first target layer decides; the maps are those of [`ExplainOptions::layer`], which
-    /// is that layer or one before it.
+    /// The first target layer gives the score. The maps are those of [`ExplainOptions::layer`], which is that layer or
+    /// one before it.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports, an unknown label, a layer
@@ -297,9 +296,10 @@ impl Session {
         explain::pair(&mut self.backbone, &mut self.given, a, b, options).await
     }
 
-    /// What every pair of a cell of image a and a cell of image b adds to the similarity of the two. Of the options the
-    /// similarity, the pooling, the centre and the (first) target layer count; the centred form stands for the centred
-    /// cosine. Of the squared Euclidean distance the cross term is split, and the rest is the constant.
+    /// What each pair of cells, one of image a and one of image b, adds to the similarity of the two. Only these
+    /// options count: the similarity, the pooling, the centre and the (first) target layer; the centred form means the
+    /// centred cosine. For the squared Euclidean distance, the pairs share the cross term, and the rest is the
+    /// constant.
     ///
     /// ```no_run
     /// # async fn example(session: &mut famlens::session::Session, a: famlens::session::ImageId,
@@ -318,8 +318,8 @@ impl Session {
         explain::where_to_where(&mut self.backbone, a, b, options).await
     }
 
-    /// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads,
-    /// matrices) is learned without it, too.
+    /// Takes each support image out in turn and lets the others decide about it. Means, heads and matrices are learned
+    /// without it, too.
     ///
     /// # Errors
     /// As [`Session::explain`].
@@ -379,8 +379,7 @@ impl Session {
         self.given.set_statistics(self.backbone.model(), statistics)
     }
 
-    /// Adds the cells of an image of the session to `sums`. Runs the network on it if that has not been done; nothing
-    /// more is kept.
+    /// Adds the cells of an image of the session to `sums`. Runs the network on it if need be, and keeps nothing else.
     ///
     /// # Errors
     /// [`Error::Argument`](Error::Argument) for an unknown id or sums over other layers; the engine's errors.

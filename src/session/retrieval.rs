@@ -26,7 +26,8 @@ impl Session {
         difference_hash(&self.backbone.image(id)?.input, &self.model().manifest().normalization())
     }
 
-    /// What a gallery keeps of an image beside its embedding; `content` tells contents apart, such as a file's SHA-256.
+    /// What a gallery keeps of an image beside its embedding. `content` identifies the file's content, such as its
+    /// SHA-256.
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown id.

@@ -19,7 +19,7 @@ pub struct Labelled {
     pub class: String,
     /// Its path below the folder of images, with `/`.
     pub name: String,
-    /// SHA-256 of the file in hexadecimal, or whatever else tells contents apart.
+    /// SHA-256 of the file in hexadecimal, or anything else that identifies the content.
     pub content: String,
 }
 

@@ -4,7 +4,7 @@ use crate::choice::choice;
 use crate::error::{Error, Result};
 use crate::fam::{Direction, Metric, Side, Space, prototype};
 
-/// What a class is compared by.
+/// What stands for a class in a comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Decide {
     /// The mean of its supports' embeddings.
@@ -57,7 +57,8 @@ choice!(Centre, "center", {
         "arXiv 1911.04623 (SimpleShot), CL2N, with the session's images as the base set", "";
 });
 
-/// What stands for the classes in a space: one direction a class under [`Decide::Prototype`], one a support otherwise.
+/// The directions of the classes in a space: one for each class under [`Decide::Prototype`], otherwise one for each
+/// support.
 #[derive(Clone, Debug)]
 pub struct References {
     rows: Vec<Vec<Direction>>,

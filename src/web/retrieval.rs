@@ -30,7 +30,7 @@ impl Lens {
         Ok(result)
     }
 
-    /// An image's row of a gallery: `{item, embedding}`. `content` tells contents apart.
+    /// An image's row of a gallery: `{item, embedding}`. `content` identifies the file's content.
     #[wasm_bindgen(js_name = galleryRow)]
     pub async fn gallery_row(&mut self, id: u32, content: &str, origin: JsValue) -> JsResult<Object> {
         let id = ImageId(id);

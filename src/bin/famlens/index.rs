@@ -319,7 +319,7 @@ impl<'a> Collector<'a> {
 }
 
 /// Adds rows that the gallery does not have. A photo that lies elsewhere now, and no longer where it was, keeps its row
-/// under its new name; one that has changed is another photo, for nobody said that the old one may go.
+/// under its new name. A photo that has changed is another photo; the old one stays, since nobody asked to remove it.
 fn merge<'a>(
     gallery: &mut Gallery,
     rows: impl Iterator<Item = &'a Embedded>,

@@ -90,7 +90,7 @@ pub fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Draws the query and each hit under their maps; gives the maps. A hit whose file is gone is told and left out.
+/// Draws the query and each hit under their maps; gives the maps. Standard error names a hit whose file is gone.
 fn explain(
     session: &mut Session,
     args: &Args,

@@ -4,7 +4,7 @@
 
 use crate::image::Format;
 
-/// Whether the structure of a file says that its end is missing. `false` where that cannot be told.
+/// Whether the structure of a file says that its end is missing. `false` if the structure does not say.
 pub(super) fn is_cut_off(format: Format, bytes: &[u8]) -> bool {
     match format {
         Format::WebP => webp(bytes).is_none(),

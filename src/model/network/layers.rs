@@ -16,7 +16,7 @@ pub struct NetworkLayer {
     pub label: String,
     /// Its operator in ONNX's words.
     pub op: &'static str,
-    /// What tells it from others of its kind: `"3 x 3, stride 2"`; may be empty.
+    /// Its attributes in words, such as `"3 x 3, stride 2"`; may be empty.
     pub detail: String,
     /// Shape of its output.
     pub shape: Vec<usize>,

@@ -32,7 +32,7 @@ impl Origin {
     /// Refuses another origin.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names everything in which `other`, the origin of what is asked for now, differs.
+    /// [`Error::Argument`] that names everything in which `other`, the origin that is wanted now, differs.
     pub fn check(&self, other: &Self) -> Result<()> {
         let same_model = self.model == other.model;
         let channels = [self, other].map(|origin| origin.channels.to_string());
@@ -65,7 +65,7 @@ impl Origin {
 pub struct Item {
     /// Its name or path.
     pub name: String,
-    /// Hash of the file's bytes (SHA-256 in hexadecimal), or whatever else tells contents apart.
+    /// Hash of the file's bytes (SHA-256 in hexadecimal), or anything else that identifies the content.
     pub content: String,
     /// [Difference hash](crate::image::difference_hash) of the picture.
     #[serde(with = "hex")]
@@ -76,7 +76,7 @@ pub struct Item {
     pub height: u32,
 }
 
-/// The embeddings of many images, and what is known of each.
+/// The embeddings of many images, each with its item.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Gallery {
     origin: Origin,
@@ -97,7 +97,7 @@ const BLOCK: usize = 128;
 pub struct Hit {
     /// Its place in the gallery.
     pub index: usize,
-    /// Its score; the cosine similarity unless another was asked for.
+    /// Its score: the cosine similarity unless another score was asked for.
     pub similarity: f64,
 }
 
@@ -219,7 +219,7 @@ impl Gallery {
         Ok(())
     }
 
-    /// Keeps the images for which `keep` says so; the others' places are taken by those after them.
+    /// Keeps the images for which `keep` says so and closes the gaps.
     pub fn retain(&mut self, mut keep: impl FnMut(&Item) -> bool) {
         let mut kept = Self::new(self.origin.clone());
         for (index, item) in std::mem::take(&mut self.items).into_iter().enumerate() {
@@ -276,8 +276,8 @@ impl Gallery {
         (same || similarity >= needed).then_some(Duplicate { first, second, similarity, same })
     }
 
-    /// The cosine similarity of two images, or nothing once it is certain to stay below `needed`: what is left of both
-    /// rows adds at most the product of their lengths (Cauchy and Schwarz). Most pairs end after the first block.
+    /// The cosine similarity of two images, or nothing once it is certain to stay below `needed`: the rest of both rows
+    /// adds at most the product of their lengths (Cauchy and Schwarz). Most pairs end after the first block.
     fn similarity(&self, first: usize, second: usize, needed: f32) -> Option<f32> {
         let (a, b) = (self.embedding(first)?, self.embedding(second)?);
         let scale = self.inverse_norms[first] * self.inverse_norms[second];

@@ -11,7 +11,7 @@ use super::read::{explained, no_file, what_else};
 /// File name endings that are taken from a folder as photos.
 const PHOTO_ENDINGS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
-/// Endings of pictures that famlens does not read: they are named, so that nobody believes that they were looked at.
+/// Endings of pictures that famlens does not read. It names them, so that nobody believes that it looked at them.
 const OTHER_PICTURES: [&str; 19] = [
     "avif", "heic", "heif", "jxl", "jp2", "psd", "svg", "ico", "tga", "exr", "hdr", "ppm", "pgm", "dng", "cr2", "cr3",
     "nef", "arw", "raf",
