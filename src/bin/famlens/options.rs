@@ -233,3 +233,33 @@ pub fn choices(args: &ChoicesArgs) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command};
+
+    use super::*;
+
+    /// Help texts are the one place that names values by hand.
+    #[test]
+    fn help_texts_name_every_value() {
+        let command = OptionArgs::augment_args(Command::new("famlens"));
+        for entry in catalogue() {
+            let CatalogueInput::One { values } = &entry.input else { continue };
+            let long: String = entry.kind.chars().flat_map(hyphenated).collect();
+            let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&long));
+            let help = argument.and_then(|argument| argument.get_help()).map(ToString::to_string).unwrap_or_default();
+            for value in values.iter().filter(|_| !help.contains("famlens choices")) {
+                assert!(help.contains(value.name), "the help of --{long} does not name {}: {help:?}", value.name);
+            }
+        }
+    }
+
+    /// `weightNorm` as `weight-norm`, letter by letter.
+    fn hyphenated(letter: char) -> Vec<char> {
+        match letter.is_uppercase() {
+            true => vec!['-', letter.to_ascii_lowercase()],
+            false => vec![letter],
+        }
+    }
+}
