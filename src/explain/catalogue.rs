@@ -131,6 +131,16 @@ pub enum Input {
     },
 }
 
+/// Whether every choice that these options make counts under a form: none is one that only other forms heed.
+pub(crate) fn counts_under(form: Form, options: &ExplainOptions) -> bool {
+    let Ok(chosen) = serde_json::to_value(options) else { return false };
+    catalogue().iter().all(|entry| {
+        let value = entry.kind.split('.').fold(&chosen, |value, key| &value[key]);
+        let mut forms = entry.applies.iter().filter(|applies| applies.kind == "form").peekable();
+        value == &entry.default || forms.peek().is_none() || forms.any(|applies| applies.values.contains(&form.name()))
+    })
+}
+
 /// Every option of an explanation with every value: its name, label, sentence, source and note.
 ///
 /// ```
@@ -379,6 +389,16 @@ mod tests {
                 entry.kind
             );
         }
+    }
+
+    #[test]
+    fn a_choice_counts_under_the_forms_that_heed_it() {
+        let plain = ExplainOptions::default();
+        assert!(Form::ALL.iter().all(|&form| counts_under(form, &plain)));
+        let decided = ExplainOptions { decide: crate::tasks::few_shot::Decide::Nearest, ..plain.clone() };
+        assert!(counts_under(Form::Faithful, &decided) && !counts_under(Form::Discriminative, &decided));
+        let offset = ExplainOptions { offset: Some(0.1), ..plain };
+        assert!(counts_under(Form::Whitened, &offset) && !counts_under(Form::Faithful, &offset));
     }
 
     /// A condition that names no value of any choice would never hold.

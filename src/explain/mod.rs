@@ -31,6 +31,7 @@ mod supports;
 mod weighed;
 
 pub use against::{Against, Output as ClassifierOutput};
+pub(crate) use catalogue::counts_under;
 pub use catalogue::{
     Applies, Entry as CatalogueEntry, Group as CatalogueGroup, Input as CatalogueInput, catalogue, catalogue_json,
 };

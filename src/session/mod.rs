@@ -199,6 +199,18 @@ impl Session {
         Form::usual(classes, named || self.statistics().is_some(), has_mean)
     }
 
+    /// The form for who has chosen none but has chosen these options: [`Session::usual_form`] if all of them count under it,
+    /// contrastive if a rival is named, else plain FAM. `options.form` itself is not looked at.
+    pub fn usual_form_with(&self, classes: usize, options: &ExplainOptions) -> Form {
+        let usual = self.usual_form(classes);
+        match options {
+            _ if options.method != Method::Fam || options.against.is_some() => Form::Faithful,
+            _ if explain::counts_under(usual, options) => usual,
+            _ if options.rival.is_some() => Form::Contrastive,
+            _ => Form::Faithful,
+        }
+    }
+
     /// Runs whatever an explanation with these options needs of one image, so that a caller can show progress image by
     /// image. Returns the milliseconds it took, or `None` if nothing had to run.
     ///

@@ -17,9 +17,9 @@ const EXPLAIN: [&str; 9] = [
 
 #[test]
 fn explain_prints_json_in_pixels_of_the_photo() {
-    let output = famlens(&[&EXPLAIN[..], &["--json"]].concat());
+    let output = famlens(&[&EXPLAIN[..], &["--form", "fam", "--json"]].concat());
     let value: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
-    assert_eq!(value["predicted"], "bird");
+    assert_eq!((&value["predicted"], &value["form"]), (&"bird".into(), &"fam".into()));
     assert_eq!(value["classes"][0]["name"], "bird");
     let number = |v: &serde_json::Value| v.as_f64().expect("a number");
     assert!(number(&value["classes"][0]["similarity"]) > number(&value["classes"][1]["similarity"]));
@@ -31,6 +31,19 @@ fn explain_prints_json_in_pixels_of_the_photo() {
     assert!((211.0..480.0).contains(&x) && (43.0..389.0).contains(&y), "peak at {x}, {y}");
     let sides: Vec<f64> = value["box"].as_array().expect("a box").iter().map(number).collect();
     assert!(sides[0] < sides[2] && sides[2] <= 768.0 && sides[1] < sides[3] && sides[3] <= 432.0, "{sides:?}");
+}
+
+#[test]
+fn the_form_is_the_pages_unless_another_choice_counts_only_elsewhere() {
+    let form = |more: &[&str]| {
+        let value: serde_json::Value =
+            serde_json::from_str(&stdout(&famlens(&[&EXPLAIN[..], more, &["--json"]].concat()))).expect("JSON");
+        value["form"].as_str().expect("a name").to_owned()
+    };
+    assert_eq!(form(&[]), "discriminative");
+    assert_eq!(form(&["--similarity", "euclidean"]), "fam");
+    assert_eq!(form(&["--rival", "fish"]), "contrastive");
+    assert_eq!(form(&["--method", "eigen-cam"]), "fam");
 }
 
 #[test]

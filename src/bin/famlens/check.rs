@@ -33,7 +33,8 @@ pub fn run(args: Args) -> Result<()> {
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
     args.method.prepare(&mut session)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
-    let check = block_on(session.check_supports(&classes, &args.method.options(None)))?;
+    let options = args.method.options_among(&session, classes.len(), None);
+    let check = block_on(session.check_supports(&classes, &options))?;
     if args.json {
         let text = serde_json::to_string(&check).map_err(|e| Error::argument("--json", e.to_string()))?;
         terminal::print_json(text);

@@ -85,7 +85,8 @@ pub fn run(args: Args) -> Result<()> {
         })
     };
     let rival = args.rival.as_ref().map(|name| class_named("--rival", name)).transpose()?;
-    let explanation = block_on(session.explain(query, &classes, &args.method.options(rival)))?;
+    let options = args.method.options_among(&session, classes.len(), rival);
+    let explanation = block_on(session.explain(query, &classes, &options))?;
     let named = |name: &String| {
         explanation.classes.iter().position(|c| c.name == *name).ok_or_else(|| {
             let names: Vec<_> = explanation.classes.iter().map(|c| c.name.as_str()).collect();

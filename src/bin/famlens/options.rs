@@ -17,9 +17,10 @@ use crate::terminal::{self, note, say};
 #[command(next_help_heading = "Method (what each value is: famlens choices)")]
 pub struct OptionArgs {
     /// How the weights of the channels are made: fam, centred, contrastive, cam, magnitude; or by cells: whitened,
-    /// discriminative
-    #[arg(long, default_value_t)]
-    pub form: Form,
+    /// discriminative [default for explain and check: the one that tells classes apart best with this model; fam where
+    /// another choice counts only there]
+    #[arg(long)]
+    pub form: Option<Form>,
     /// What ranks the classes: cosine, dot, euclidean, centred-cosine, pearson, bilinear, mahalanobis
     #[arg(long, default_value_t)]
     pub similarity: Similarity,
@@ -140,10 +141,19 @@ impl OptionArgs {
         Ok(())
     }
 
+    /// The options of an explanation among so many classes, with the form that page and module begin with if none is named.
+    pub fn options_among(&self, session: &Session, classes: usize, rival: Option<usize>) -> ExplainOptions {
+        let mut options = self.options(rival);
+        if self.form.is_none() {
+            options.form = session.usual_form_with(classes, &options);
+        }
+        options
+    }
+
     /// The options of an explanation; `rival` is the index of the class that the contrastive form is against.
     pub fn options(&self, rival: Option<usize>) -> ExplainOptions {
         ExplainOptions {
-            form: self.form,
+            form: self.form.unwrap_or_default(),
             similarity: self.similarity,
             pooling: self.pooling,
             gem_exponent: self.gem_exponent,
