@@ -99,7 +99,7 @@ fn idle_weights(c: &Context, notes: &mut Vec<String>) {
     let unchanged = |e: &ChannelWeights| e.contributions.iter().all(|&w| w >= 0.0);
     let plain = matches!(c.options.form, Form::Faithful | Form::Centred | Form::Contrastive);
     if c.options.weight_relu && plain && c.explained.iter().all(unchanged) {
-        notes.push("No weight is negative, so \"Only positive weights\" changes nothing.".into());
+        notes.push("No weight is negative, so leaving out negative weights changes nothing.".into());
     }
     let drawn = "The colours run from the smallest to the largest value, so the picture stays the same";
     match c.options.weight_norm {
@@ -135,7 +135,7 @@ fn idle_maps(c: &Context, notes: &mut Vec<String>) {
     if c.options.map_relu && c.options.map_norm == Norm::None && !c.signed && never_negative {
         let unweighed = c.explained.iter().all(|e| e.weights.iter().all(|&w| w >= 0.0));
         if unweighed {
-            notes.push("No value of the map is negative, so \"Only positive map\" changes nothing.".into());
+            notes.push("No value of the map is negative, so leaving out negative values changes nothing.".into());
         }
     }
     if matches!(c.options.map_norm, Norm::MinMax | Norm::Sum) {
