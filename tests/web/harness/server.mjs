@@ -73,7 +73,7 @@ export async function serve({ mounts, headers = {}, policy = false }) {
   const faults = new Map();
 
   const server = createServer(async (request, response) => {
-    const path = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    const path = decoded(new URL(request.url ?? "/", "http://localhost").pathname);
     requests.push(path);
     const file = await locate(path, mounts);
     if (!file) {
@@ -117,6 +117,15 @@ export async function serve({ mounts, headers = {}, policy = false }) {
       return new Promise(resolve => server.close(resolve));
     },
   };
+}
+
+/** A path as its files are named; as it came where it is not encoded well, which is a path of no file. @param {string} path */
+function decoded(path) {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 async function policyOf(path, mounts) {
