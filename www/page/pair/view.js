@@ -3,12 +3,14 @@
 
 import { el, icon, milliseconds } from "../dom.js";
 import { dragOut } from "../drop.js";
+import { controls } from "./choices.js";
 import { saidOnce } from "./notes.js";
 import { parametersText } from "./parameters.js";
 import { mountSide } from "./side.js";
+import { mountViews } from "./views.js";
 
 /**
- * @import { CellPairs, Pair, ViewOptions } from "../../famlens.js"
+ * @import { CellPairs, Pair } from "../../famlens.js"
  * @import { ImageLike, Lens, LensError, LensImage } from "../../famlens.js"
  * @import { Context, View } from "../context.js"
  * @import { Photo } from "../state.js"
@@ -16,18 +18,6 @@ import { mountSide } from "./side.js";
  * What is compared on one side: the photo, and the picture that the lens sees, which may be a view of it.
  * @typedef {{photo: Photo, source: ImageLike, image: ImageData | null, text: string}} Subject
  */
-
-/** @type {{name: keyof ViewOptions, label: string}[]} */
-const CHANGES = [
-  { name: "crop", label: "Crop" },
-  { name: "flip", label: "Flip" },
-  { name: "jitter", label: "Colour" },
-  { name: "grey", label: "Grey" },
-  { name: "blur", label: "Blur" },
-];
-
-/** What can be chosen here of all choices. Values that rest on more than two photos are left out. */
-const KINDS = ["form", "similarity", "pooling"];
 
 /** From how many milliseconds on a wait is one that people notice. */
 const NOTICEABLE = 300;
@@ -63,12 +53,8 @@ async function whereToWhere(lens, request) {
 export function mount(container, context) {
   /** @type {{a: Photo | null, b: Photo | null}} */
   const photos = { a: null, b: null };
-  /** @type {"photos" | "views"} */
-  let mode = "photos";
   /** Whether the examples are there, or will not be. */
   let opened = false;
-  let seed = 1;
-  const allowed = Object.fromEntries(CHANGES.map(({ name }) => [name, true]));
   /** @type {Record<string, string>} */
   const options = {};
   /** @type {{pair: Pair, cells: CellPairs | null, why: string} | null} */
@@ -87,70 +73,11 @@ export function mount(container, context) {
     a: mountSide("a", { context, choose: files => put("a", files[0]), light: cell => light("a", cell) }),
     b: mountSide("b", { context, choose: files => put("b", files[0]), light: cell => light("b", cell) }),
   };
-  const modes = el("div", {
-    class: "segments",
-    role: "radiogroup",
-    "aria-label": "What is compared",
-    "data-testid": "pair-mode",
-  });
-  for (const [value, label] of [
-    ["photos", "Two photos"],
-    ["views", "Two views of one"],
-  ]) {
-    const input = el("input", { type: "radio", name: "pair-mode", value, class: "unseen", checked: value === mode });
-    input.addEventListener("change", () => {
-      mode = /** @type {"photos" | "views"} */ (value);
-      void compare();
-    });
-    modes.append(el("label", {}, input, el("span", {}, label)));
-  }
-  const seedInput = el("input", {
-    type: "number",
-    min: 0,
-    max: 4_000_000_000,
-    step: 1,
-    value: seed,
-    "aria-label": "Seed of the first view",
-    "data-testid": "pair-seed",
-  });
-  seedInput.addEventListener("change", () => {
-    seed = Math.max(0, Math.min(4e9, Math.floor(seedInput.valueAsNumber) || 0));
-    void compare();
-  });
-  const again = el(
-    "button",
-    {
-      type: "button",
-      class: "button",
-      "data-testid": "pair-again",
-      onclick() {
-        seed += 2;
-        seedInput.value = String(seed);
-        void compare();
-      },
-    },
-    "New views",
-  );
-  const changes = el("div", { class: "pair-changes", role: "group", "aria-label": "What may be changed" });
-  for (const { name, label } of CHANGES) {
-    const input = el("input", { type: "checkbox", checked: true, "data-change": name });
-    input.addEventListener("change", () => {
-      allowed[name] = input.checked;
-      void compare();
-    });
-    changes.append(el("label", { class: "tool switch" }, input, label));
-  }
-  const views = el(
-    "div",
-    { class: "pair-views", hidden: true },
-    again,
-    el("label", { class: "tool" }, "Seed", seedInput),
-    changes,
-  );
+  const views = mountViews(() => void compare());
   const choices = el("div", { class: "pair-choices" });
   const strip = el("ul", { class: "strip", "aria-label": "Photos that come with the page" });
   container.append(
-    el("div", { class: "pair-bar" }, modes, views, choices),
+    el("div", { class: "pair-bar" }, ...views.elements, choices),
     el("div", { class: "pair-sides" }, sides.a.element, sides.b.element),
     result,
     el("div", { class: "strip-row pair-strip" }, strip),
@@ -167,22 +94,18 @@ export function mount(container, context) {
 
   /** What the lens is asked about. @param {"a" | "b"} side @returns {Promise<Subject>} */
   async function subject(side) {
-    const photo = /** @type {Photo} */ (mode === "views" ? photos.a : photos[side]);
-    if (mode === "photos") return { photo, source: photo.source, image: null, text: "" };
-    const { image, view } = await /** @type {any} */ (context.lens).view(photo.source, {
-      ...allowed,
-      seed: seed + (side === "a" ? 0 : 1),
-    });
+    const photo = /** @type {Photo} */ (views.mode() === "views" ? photos.a : photos[side]);
+    if (views.mode() === "photos") return { photo, source: photo.source, image: null, text: "" };
+    const { image, view } = await /** @type {any} */ (context.lens).view(photo.source, views.of(side));
     return { photo, source: image, image, text: parametersText(view) };
   }
 
   async function compare() {
-    views.hidden = mode !== "views";
-    sides.b.element.classList.toggle("derived", mode === "views");
+    sides.b.element.classList.toggle("derived", views.mode() === "views");
     wanted += 1;
     asking?.abort();
     const { lens } = context;
-    if (!lens || !photos.a || (mode === "photos" && !photos.b)) {
+    if (!lens || !photos.a || (views.mode() === "photos" && !photos.b)) {
       showPhotos();
       clearResult();
       if (lens && opened) answered = wanted;
@@ -257,7 +180,7 @@ export function mount(container, context) {
 
   function showPhotos() {
     sides.a.show(photos.a && { photo: photos.a, source: photos.a.source, image: null, text: "" });
-    if (mode === "photos")
+    if (views.mode() === "photos")
       sides.b.show(photos.b && { photo: photos.b, source: photos.b.source, image: null, text: "" });
   }
 
@@ -323,26 +246,13 @@ export function mount(container, context) {
   async function mountChoices() {
     const { lens } = context;
     if (!lens || choices.childElementCount > 0) return;
-    const all = await lens.choices();
-    for (const kind of KINDS) {
-      const choice = all.find(one => one.kind === kind);
-      if (!choice?.values || choices.querySelector(`[data-kind="${kind}"]`)) continue;
-      const select = el("select", { "data-kind": kind, "data-testid": `pair-${kind}` });
-      const standard = typeof choice.default === "string" ? choice.default : null;
-      if (!standard) select.append(el("option", { value: "", selected: true }, "As the model has it"));
-      for (const { name, label, sentence, needs } of choice.values) {
-        // Where the model has no mean, the library says so.
-        if (needs.every(need => need === "mean"))
-          select.append(el("option", { value: name, title: sentence, selected: name === standard }, label));
-      }
-      select.addEventListener("change", () => {
-        if (select.value) options[kind] = select.value;
-        else delete options[kind];
-        select.title = choice.values?.find(({ name }) => name === select.value)?.sentence ?? "";
-        void compare();
-      });
-      choices.append(el("label", { class: "tool", title: choice.sentence }, choice.label, select));
-    }
+    const made = controls(await lens.choices(), (kind, value) => {
+      if (value) options[kind] = value;
+      else delete options[kind];
+      void compare();
+    });
+    // Another lens may have been quicker.
+    if (choices.childElementCount === 0) choices.append(...made);
   }
 
   async function mountExamples() {
@@ -368,7 +278,7 @@ export function mount(container, context) {
       );
       // The side that was changed longer ago gives way, so that two clicks make a pair.
       button.addEventListener("click", () => {
-        const side = mode === "views" ? "a" : turn;
+        const side = views.mode() === "views" ? "a" : turn;
         turn = turn === "a" ? "b" : "a";
         use(side);
       });
@@ -404,7 +314,7 @@ export function mount(container, context) {
     photos: () => [photos.a, photos.b].filter(photo => photo !== null),
     taker: {
       where(under) {
-        const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
+        const side = under?.closest('[data-side="b"]') && views.mode() === "photos" ? "b" : "a";
         return {
           element: sides[side].element,
           label: side === "a" ? "Compare as the first photo" : "Compare as the second photo",
@@ -412,9 +322,9 @@ export function mount(container, context) {
       },
       take({ files, folders, photo }, under) {
         const all = [...files, ...folders.flatMap(folder => folder.files)];
-        const side = under?.closest('[data-side="b"]') && mode === "photos" ? "b" : "a";
+        const side = under?.closest('[data-side="b"]') && views.mode() === "photos" ? "b" : "a";
         if (photo) return put(side, photo);
-        if (all.length > 1 && mode === "photos") {
+        if (all.length > 1 && views.mode() === "photos") {
           put("b", all[1]);
           return put("a", all[0]);
         }
