@@ -20,6 +20,7 @@ pub mod model;
 pub mod onnx;
 pub mod overlay;
 pub mod quant;
+mod random;
 pub mod session;
 pub mod tasks;
 pub mod tensor;

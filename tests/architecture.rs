@@ -20,6 +20,7 @@ const CRATES: &[(&[&str], &[&str])] = &[
     (&["candle_core", "candle_nn"], &["engine/candle"]),
     (&["web_sys", "js_sys", "wasm_bindgen", "wasm_bindgen_futures", "serde_wasm_bindgen"], &["web", "engine/gpu"]),
     (&["prost"], &["onnx"]),
+    (&["fastrand"], &["random", "bin"]),
     (&["clap", "indicatif", "npyz"], &["bin"]),
 ];
 

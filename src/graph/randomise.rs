@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Constant, Graph, Op, ValueId};
 use crate::error::{Error, Result};
+use crate::random::Rng;
 use crate::tensor::{Int8Tensor, Tensor};
 
 /// Shuffles the weights and biases of the last `layers` convolutions and linear layers before `target`, counted from
@@ -22,7 +23,7 @@ pub fn randomise(graph: &mut Graph, target: ValueId, layers: usize, seed: u64) -
         let reason = format!("{layers} layers cannot be randomised; {} lie before the target", weighted.len());
         return Err(Error::argument("randomised layers", reason));
     }
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = Rng::with_seed(seed);
     let chosen: Vec<usize> = weighted.into_iter().rev().take(layers).collect();
     for &at in &chosen {
         // The first input is the activation; a residual has no constant.
@@ -59,7 +60,7 @@ fn weighted_layers(graph: &Graph, target: ValueId) -> Vec<usize> {
     found
 }
 
-fn shuffle(constant: &Constant, random: &mut fastrand::Rng) -> Result<Constant> {
+fn shuffle(constant: &Constant, random: &mut Rng) -> Result<Constant> {
     Ok(match constant {
         Constant::Float(tensor) => {
             let mut data = tensor.data().to_vec();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Photo, Rect, scale};
 use crate::error::{Error, Result};
+use crate::random::Rng;
 
 /// Which changes a view may have. What is left out does not alter how the others are drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -78,7 +79,7 @@ impl View {
     /// assert!(!view.flip && view.blur.is_none());
     /// ```
     pub fn draw(photo_size: (u32, u32), allowed: &Augmentation, seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rng = Rng::with_seed(seed);
         // Each change draws from a generator of its own, so that leaving one out does not shift the others.
         let mut own = || rng.fork();
         let (mut crop, mut flip, mut jitter, mut grey, mut blur) = (own(), own(), own(), own(), own());
@@ -196,13 +197,13 @@ fn turn_hue([r, g, b]: [f32; 3], turns: f32) -> [f32; 3] {
     [channel(5.0), channel(3.0), channel(1.0)]
 }
 
-fn between(rng: &mut fastrand::Rng, from: f64, to: f64) -> f64 {
+fn between(rng: &mut Rng, from: f64, to: f64) -> f64 {
     from + (to - from) * rng.f64()
 }
 
 /// torchvision's `RandomResizedCrop`: up to ten tries at a rectangle that fits, else the largest centred one of allowed
 /// proportions.
-fn random_rectangle((width, height): (u32, u32), rng: &mut fastrand::Rng) -> Rect {
+fn random_rectangle((width, height): (u32, u32), rng: &mut Rng) -> Rect {
     let (width, height) = (f64::from(width.max(1)), f64::from(height.max(1)));
     let (narrowest, widest) = (3.0f64 / 4.0, 4.0f64 / 3.0);
     for _ in 0..10 {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::choice::choice;
 use crate::error::{Error, Result};
+use crate::random::Rng;
 use crate::tensor::Tensor;
 
 /// What replaces the pixels that are taken away.
@@ -62,7 +63,7 @@ impl Control {
             Self::Uniform => vec![0.5; map.len()],
             Self::Shuffled => {
                 let mut cells = map.to_vec();
-                fastrand::Rng::with_seed(seed).shuffle(&mut cells);
+                Rng::with_seed(seed).shuffle(&mut cells);
                 cells
             }
             Self::Inverted => {
@@ -162,7 +163,7 @@ impl<'a> Perturbed<'a> {
     pub fn order(&self, map: &[f32], map_width: usize, map_height: usize, seed: u64) -> Result<Vec<usize>> {
         let mask = self.upsampled(map, map_width, map_height)?;
         let mut order: Vec<usize> = (0..mask.len()).collect();
-        fastrand::Rng::with_seed(seed).shuffle(&mut order);
+        Rng::with_seed(seed).shuffle(&mut order);
         order.sort_by(|&a, &b| mask[b].total_cmp(&mask[a]));
         Ok(order)
     }

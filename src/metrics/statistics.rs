@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::random::Rng;
 
 /// How intervals are drawn: resamples of the images with replacement, and the percentiles of their means (Efron and
 /// Tibshirani, *An Introduction to the Bootstrap*, 1993, chapter 13).
@@ -91,9 +92,9 @@ pub fn bootstrap_groups(groups: &[(f64, usize)], options: &Bootstrap) -> Result<
     if groups.is_empty() {
         return Ok(None);
     }
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = Rng::with_seed(seed);
     let resample = |_| {
-        let mut picked = (0..groups.len()).map(|_| &groups[random.usize(..groups.len())]);
+        let mut picked = (0..groups.len()).map(|_| &groups[random.below(groups.len())]);
         mean_of(&mut picked)
     };
     let mut means: Vec<f64> = (0..resamples).map(resample).collect();

@@ -5,11 +5,11 @@
 
 use std::cmp::Ordering;
 
-use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::random::Rng;
 
 /// A photo of a class.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -154,7 +154,7 @@ impl Protocol {
             Rng::with_seed(self.seed ^ (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ tiles as u64);
         random.shuffle(&mut classes);
         classes.truncate(tiles);
-        let draw = |&class: &usize| self.drawn[class][random.usize(..self.drawn[class].len())];
+        let draw = |&class: &usize| self.drawn[class][random.below(self.drawn[class].len())];
         let queries: Vec<usize> = classes.iter().map(draw).collect();
         let supports =
             classes.iter().zip(&queries).map(|(&class, &query)| self.supports(class, shots, query)).collect();
