@@ -189,12 +189,15 @@ mod tests {
     #[test]
     fn taps_inside_are_those_of_the_definition() {
         let small = [1, 2, 3, 5];
-        let large = [1, 2, 3, usize::MAX / 2, usize::MAX / 2 - 1, usize::MAX / 2 + 1, usize::MAX - 3, usize::MAX];
+        let half = usize::MAX / 2;
+        let all = [1, 2, half, usize::MAX, 3, half - 1, half + 1, usize::MAX - 3];
+        // Miri takes its time.
+        let large = &all[..if cfg!(miri) { 4 } else { all.len() }];
         let (mut accepted, mut refused) = (0, 0);
         for kernel in small {
             for input in [1, 4, 7] {
-                for (stride, dilation) in large.into_iter().flat_map(|s| large.map(|d| (s, d))) {
-                    for pad in large {
+                for (stride, &dilation) in large.iter().flat_map(|&s| large.iter().map(move |d| (s, d))) {
+                    for &pad in large {
                         for output in [1, 2, 5] {
                             let Ok(axis) = Axis::new([input, output], kernel, stride, dilation, pad) else {
                                 refused += 1;
@@ -211,7 +214,7 @@ mod tests {
                 }
             }
         }
-        assert!(accepted > 1000 && refused > 1000, "{accepted} accepted, {refused} refused");
+        assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
     }
 
     #[test]
