@@ -395,7 +395,7 @@ mod tests {
     fn a_choice_counts_under_the_forms_that_heed_it() {
         let plain = ExplainOptions::default();
         assert!(Form::ALL.iter().all(|&form| counts_under(form, &plain)));
-        let decided = ExplainOptions { decide: crate::tasks::few_shot::Decide::Nearest, ..plain.clone() };
+        let decided = ExplainOptions { decide: Decide::Nearest, ..plain.clone() };
         assert!(counts_under(Form::Faithful, &decided) && !counts_under(Form::Discriminative, &decided));
         let offset = ExplainOptions { offset: Some(0.1), ..plain };
         assert!(counts_under(Form::Whitened, &offset) && !counts_under(Form::Faithful, &offset));
