@@ -212,7 +212,9 @@ for (const backend of ["webgpu", "cpu"]) {
               .map(text => Uint8Array.from(text, c => c.charCodeAt(0)))
               .concat([Uint8Array.of(1, 0, header.length & 255, header.length >> 8)], [header, values]),
           );
-          const first = (await (await gallery.export()).csv.text()).trim();
+          // Written by hand, so the table says nothing of the bytes of its array.
+          const written = (await (await gallery.export()).csv.text()).trim();
+          const first = written.replace(/,"array":[^,}]*/, "");
           const line = row => `${row}.jpg,content ${row},${row.toString(16).padStart(16, "0")},8,8`;
           const csv = new Blob([[first, ...Array.from({ length: rows }, (_, row) => line(row)), ""].join("\n")]);
           await gallery.import({ npy, csv });
