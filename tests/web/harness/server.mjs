@@ -119,7 +119,10 @@ export async function serve({ mounts, headers = {}, policy = false }) {
   };
 }
 
-/** A path as its files are named; as it came where it is not encoded well, which is a path of no file. @param {string} path */
+/**
+ * A path as its files are named; as it came where it is not encoded well, which is a path of no file.
+ * @param {string} path
+ */
 function decoded(path) {
   try {
     return decodeURIComponent(path);
