@@ -16,7 +16,7 @@ pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 /// Something to look at, of any size.
 pub fn rgb(width: u32, height: u32) -> DynamicImage {
-    let pixel = |x: u32, y: u32| image::Rgb([(x * 7 ^ y * 3) as u8, (x + y) as u8, (x * y >> 4) as u8]);
+    let pixel = |x: u32, y: u32| image::Rgb([((x * 7) ^ (y * 3)) as u8, (x + y) as u8, ((x * y) >> 4) as u8]);
     DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, pixel))
 }
 
