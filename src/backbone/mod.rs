@@ -1,7 +1,7 @@
 //! The backbone at work: a model, the engine that runs it, the images in play, and what the network gave for each.
 //!
 //! This room alone decides which engine runs and what happens when the GPU goes away. Everybody else runs an engine
-//! through [`Backbone::recovering`].
+//! through `Backbone::recovering`.
 
 mod calibration;
 mod cells;

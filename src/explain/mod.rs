@@ -3,10 +3,10 @@
 //! A [`Request`] says what is asked and [`Given`] what the user brought along. An explanation then takes one of four
 //! routes, each in a file of its own. All end in the same conclusion:
 //!
-//! - [`channels`]: pooled features are compared, and each channel's part in the similarity weighs its activation map;
-//! - [`own_embedding`]: the same behind attention or a class token, by the gradient;
-//! - [`cells`]: the class-specific forms compare every cell with the classes;
-//! - [`methods`]: the methods that FAM is compared with, and outputs of the model's classifier.
+//! - `channels`: pooled features are compared, and each channel's part in the similarity weighs its activation map;
+//! - `own_embedding`: the same behind attention or a class token, by the gradient;
+//! - `cells`: the class-specific forms compare every cell with the classes;
+//! - `methods`: the methods that FAM is compared with, and outputs of the model's classifier.
 
 mod against;
 mod catalogue;

@@ -62,7 +62,7 @@ impl Session {
     /// the GPU and takes the faster of the two.
     ///
     /// # Errors
-    /// [`Error::NoGpu`](Error::NoGpu) if the GPU is asked for and there is none.
+    /// [`Error::NoGpu`] if the GPU is asked for and there is none.
     pub async fn new(model: Model, choice: EngineChoice) -> Result<Self> {
         Ok(Self { backbone: Backbone::new(model, choice).await?, given: Given::default() })
     }
@@ -140,7 +140,7 @@ impl Session {
     /// How an image lies in the model's input.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for an unknown id.
+    /// [`Error::Argument`] for an unknown id.
     pub fn geometry(&self, id: ImageId) -> Result<&Geometry> {
         Ok(&self.backbone.image(id)?.geometry)
     }
@@ -149,7 +149,7 @@ impl Session {
     /// input of the model or of the class-specific forms.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for an unknown id, or if no such input of the image is there.
+    /// [`Error::Argument`] for an unknown id, or if no such input of the image is there.
     pub fn geometry_of_input(&self, id: ImageId, size: (u32, u32)) -> Result<&Geometry> {
         let image = self.backbone.image(id)?;
         let geometries = [&image.geometry, image.cell_geometry()];
@@ -165,7 +165,7 @@ impl Session {
     /// The name an image was added under.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for an unknown id.
+    /// [`Error::Argument`] for an unknown id.
     pub fn image_name(&self, id: ImageId) -> Result<&str> {
         Ok(&self.backbone.image(id)?.name)
     }
@@ -184,8 +184,8 @@ impl Session {
     /// token makes it, this is the model's own embedding.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for an unknown id or an option out of range,
-    /// [`Error::Target`](Error::Target) for an unknown layer; the engine's errors.
+    /// [`Error::Argument`] for an unknown id or an option out of range,
+    /// [`Error::Target`] for an unknown layer; the engine's errors.
     pub async fn embed_as(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Embedding> {
         explain::embed(&mut self.backbone, id, options).await
     }
@@ -215,7 +215,7 @@ impl Session {
     /// image. Returns the milliseconds it took, or `None` if nothing had to run.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for an unknown id; the engine's errors.
+    /// [`Error::Argument`] for an unknown id; the engine's errors.
     pub async fn prepare(&mut self, id: ImageId, options: &ExplainOptions) -> Result<Option<f64>> {
         explain::prepare(&mut self.backbone, id, options).await
     }
@@ -246,8 +246,8 @@ impl Session {
     /// Answers a [`Request`], which also says which images famlens may learn from.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports or a choice that does not
-    /// apply; [`Error::Target`](Error::Target) for an unknown layer; the engine's errors. A lost GPU is recovered from.
+    /// [`Error::Argument`] for unknown images, a class without supports or a choice that does not
+    /// apply; [`Error::Target`] for an unknown layer; the engine's errors. A lost GPU is recovered from.
     pub async fn explain_request(&mut self, request: &Request<'_>) -> Result<Explanation> {
         explain::explain(&mut self.backbone, &mut self.given, request).await
     }
@@ -260,9 +260,9 @@ impl Session {
     /// one before it.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for unknown images, a class without supports, an unknown label, a layer
-    /// that the score does not depend on, or a method that does not apply; [`Error::Cancelled`](Error::Cancelled) if
-    /// `watch` said no; [`Error::Target`](Error::Target) for an unknown layer; the engine's errors.
+    /// [`Error::Argument`] for unknown images, a class without supports, an unknown label, a layer
+    /// that the score does not depend on, or a method that does not apply; [`Error::Cancelled`] if
+    /// `watch` said no; [`Error::Target`] for an unknown layer; the engine's errors.
     ///
     /// ```no_run
     /// # async fn example(session: &mut famlens::session::Session, query: famlens::session::ImageId) -> famlens::Result<()> {
@@ -324,8 +324,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::explain`]; [`Error::Argument`](Error::Argument) for a choice under which the similarity is not a
-    /// sum over pairs of cells of the two images; [`Error::TooLarge`](Error::TooLarge) for a layer with too many cells.
+    /// As [`Session::explain`]; [`Error::Argument`] for a choice under which the similarity is not a
+    /// sum over pairs of cells of the two images; [`Error::TooLarge`] for a layer with too many cells.
     pub async fn where_to_where(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<CellPairs> {
         explain::where_to_where(&mut self.backbone, a, b, options).await
     }
@@ -394,7 +394,7 @@ impl Session {
     /// Adds the cells of an image of the session to `sums`. Runs the network on it if need be, and keeps nothing else.
     ///
     /// # Errors
-    /// [`Error::Argument`](Error::Argument) for an unknown id or sums over other layers; the engine's errors.
+    /// [`Error::Argument`] for an unknown id or sums over other layers; the engine's errors.
     pub async fn count_cells(&mut self, id: ImageId, sums: &mut Accumulator) -> Result<()> {
         let layers = self.model().cell_look().layers;
         let work = async |b: &mut Backbone| b.cell_activations(id).await;
