@@ -4,7 +4,7 @@ use js_sys::Object;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use super::convert::{self, classes, json, parse, to_error};
+use super::convert::{classes, json, parse, to_error};
 use super::{JsResult, Lens};
 use crate::image::Rect;
 use crate::metrics::boxes::{Annotated, read_boxes};
@@ -104,8 +104,7 @@ impl Lens {
 
     /// What rows come to: `{aggregates, differences, measures}` with bootstrap intervals over images.
     pub fn summarise(&self, rows: JsValue, bootstrap: JsValue) -> JsResult<Object> {
-        let (rows, bootstrap): (Vec<Row>, Bootstrap) =
-            (parse(&rows, "rows")?, convert::parse(&bootstrap, "bootstrap")?);
+        let (rows, bootstrap): (Vec<Row>, Bootstrap) = (parse(&rows, "rows")?, parse(&bootstrap, "bootstrap")?);
         let summary = summarise(&rows, &bootstrap).map_err(to_error)?;
         json(&Summarised { summary, measures: MEASURES })
     }
