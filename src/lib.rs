@@ -10,6 +10,7 @@ pub mod backbone;
 pub mod choice;
 pub mod engine;
 mod error;
+pub mod evaluate;
 pub mod explain;
 pub mod fam;
 pub mod graph;

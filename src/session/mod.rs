@@ -21,16 +21,13 @@
 //! # }
 //! ```
 
-mod bench;
-mod evaluate;
-mod mosaic;
+mod measure;
 mod retrieval;
 
-pub use bench::Benchmark;
-pub use evaluate::{EvaluateOptions, Evaluated, Faithfulness, Subject, Variant};
-pub use mosaic::{Mosaic, MosaicForm, Tile};
-
 pub use crate::backbone::{Calibration, EngineChoice, EngineKind, EngineReport, ImageId};
+pub use crate::evaluate::{
+    Benchmark, EvaluateOptions, Evaluated, Faithfulness, Mosaic, MosaicForm, Subject, Tile, Variant,
+};
 pub use crate::explain::{
     Against, CatalogueEntry, CatalogueInput, CellPairs, Class, ClassScore, ClassifierOutput, ComparedClass, Comparison,
     Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Map, MethodResult, PairExplanation,

@@ -1,7 +1,9 @@
 //! Mosaics of the user's own classes: how much of each class's map falls into its own tile.
 
-use super::{Class, ExplainOptions, Explanation, ImageId, Session};
+use super::Evaluator;
+use crate::backbone::ImageId;
 use crate::error::{Error, Result};
+use crate::explain::{self, Class, ExplainOptions, Explanation, Request};
 use crate::image::{GeometryMode, Photo, mosaic};
 use crate::metrics::Tiles;
 
@@ -55,14 +57,12 @@ pub struct MosaicForm {
     pub auc: Vec<f64>,
 }
 
-impl Session {
-    /// Tiles one photo of each class, `side` x `side` (the smallest square that holds all classes if `None`; what is
-    /// left over shows further photos of the first classes), and explains the mosaic for every class under each of the
-    /// options. A photo that is a tile does not count as a support, unless it is the only one of its class.
+impl Evaluator<'_> {
+    /// As [`crate::session::Session::mosaic`].
     ///
     /// # Errors
-    /// [`Error::Argument`] for fewer than two classes, more than the tiles, or one without photos; those of
-    /// [`Session::explain`].
+    /// [`Error::Argument`] for fewer than two classes, more than the tiles, or one without photos; those of an
+    /// explanation.
     pub async fn mosaic(
         &mut self,
         classes: &[Class],
@@ -101,18 +101,19 @@ impl Session {
         let supports: Vec<Class> = classes.iter().enumerate().map(rest).collect();
         let photos = tiles.iter().map(|tile| self.backbone.kept_pixels(tile.image)).collect::<Result<Vec<_>>>()?;
         let photo = mosaic(&photos.iter().collect::<Vec<_>>(), side, TILE, GeometryMode::Squash)?;
-        let image = self.add_image("mosaic", &photo)?;
+        let image = self.backbone.add_image("mosaic", &photo)?;
         let own = |k: usize| tiles.iter().enumerate().filter(move |(_, tile)| tile.class == k).map(|(t, _)| t);
         let chance = (0..classes.len()).map(|k| own(k).count() as f64 / tiles.len() as f64).collect();
         let mut forms = Vec::with_capacity(options.len());
         for options in options {
-            let explanation = match self.explain(image, &supports, options).await {
-                Ok(explanation) => explanation,
-                Err(error) => {
-                    self.remove_image(image);
-                    return Err(error);
-                }
-            };
+            let explanation =
+                match explain::explain(self.backbone, self.given, &Request::new(image, &supports, options)).await {
+                    Ok(explanation) => explanation,
+                    Err(error) => {
+                        self.backbone.remove_image(image);
+                        return Err(error);
+                    }
+                };
             let mut form = MosaicForm { energy: vec![], own: vec![], hits: vec![], auc: vec![], explanation };
             for (k, explained) in form.explanation.maps.iter().enumerate() {
                 let scores = Tiles::square(side).measure(&explained.map.view()?)?;

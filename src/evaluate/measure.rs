@@ -5,15 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Class, ExplainOptions, Explanation, ImageId, Map, Request, Session};
+use super::{Evaluator, Faithfulness, supports};
+use crate::backbone::ImageId;
 use crate::error::{Error, Result};
-use crate::explain;
+use crate::explain::{self, Class, ExplainOptions, Explanation, Map, Request};
 use crate::image::Rect;
 use crate::metrics::{
-    Control, DEFAULT_THRESHOLD, Fill, Floor, Mask, ObjectSize, Perturbed, Row, Tiles, area_under, chance_to_win,
-    confidence, correlation, drop_in_confidence, rank_correlation, score_map,
+    DEFAULT_THRESHOLD, Floor, Mask, ObjectSize, Row, Tiles, chance_to_win, correlation, rank_correlation, score_map,
 };
-use crate::tensor::Tensor;
 
 /// One way to explain, under the name that tables show.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -24,29 +23,6 @@ pub struct Variant {
     /// What is chosen.
     #[serde(default)]
     pub options: ExplainOptions,
-}
-
-/// How faithfulness is measured; see [`crate::metrics::Perturbed`]. The score is the one that ranks the classes.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Faithfulness {
-    /// The divisor of scores before the softmax over classes; over 0.
-    pub temperature: f64,
-    /// What replaces pixels.
-    pub fill: Fill,
-    /// Steps of insertion and of deletion, 1 to 500; each costs two forward passes.
-    pub steps: usize,
-    /// Seed of the shuffled control and of the order among ties.
-    pub seed: u64,
-    /// Whether the uniform, shuffled and inverted controls of the first variant are measured as well.
-    pub controls: bool,
-}
-
-impl Default for Faithfulness {
-    /// Temperature 0.1, the mean colour, 16 steps, seed 1, with controls.
-    fn default() -> Self {
-        Self { temperature: 0.1, fill: Fill::Mean, steps: 16, seed: 1, controls: true }
-    }
 }
 
 /// What is measured.
@@ -92,28 +68,12 @@ pub struct Evaluated {
     pub maps: Vec<Map>,
 }
 
-impl Session {
-    /// Explains an image under every variant and measures the maps against its boxes and mask. `setting` goes into the
-    /// rows.
-    ///
-    /// ```no_run
-    /// # async fn example(session: &mut famlens::session::Session, ids: [famlens::session::ImageId; 3]) -> famlens::Result<()> {
-    /// use famlens::image::Rect;
-    /// use famlens::metrics::{Bootstrap, summarise};
-    /// use famlens::session::{Class, EvaluateOptions, Subject};
-    ///
-    /// let classes = [Class::new("bird", [ids[1]]), Class::new("fish", [ids[2]])];
-    /// let subject = Subject { image: ids[0], class: 0, boxes: vec![Rect::new(211.0, 43.0, 480.0, 389.0)], mask: None };
-    /// let found = session.evaluate_image(&subject, &classes, "squash", &EvaluateOptions::default()).await?;
-    /// let summary = summarise(&found.rows, &Bootstrap::default())?;
-    /// println!("IoU {:.2}", summary.aggregates[0].values["iou"].mean);
-    /// # Ok(())
-    /// # }
-    /// ```
+impl Evaluator<'_> {
+    /// As [`crate::session::Session::evaluate_image`].
     ///
     /// # Errors
-    /// [`Error::Argument`] for an option outside its range; the errors of [`Session::explain`].
-    pub async fn evaluate_image(
+    /// [`Error::Argument`] for an option outside its range; the errors of an explanation.
+    pub async fn image(
         &mut self,
         subject: &Subject,
         classes: &[Class],
@@ -123,7 +83,8 @@ impl Session {
         let class = classes
             .get(subject.class)
             .ok_or_else(|| Error::argument("class", format!("there is no class {}", subject.class)))?;
-        let (image, photo) = (self.image_name(subject.image)?.to_owned(), self.geometry(subject.image)?.photo_size());
+        let known = self.backbone.image(subject.image)?;
+        let (image, photo) = (known.name.clone(), known.geometry.photo_size());
         let size = (!subject.boxes.is_empty()).then(|| ObjectSize::of(photo, &subject.boxes));
         let table = if subject.boxes.is_empty() { "decision" } else { "localisation" };
         let row = |table: &str, variant: &str| {
@@ -162,12 +123,11 @@ impl Session {
         Ok(found)
     }
 
-    /// Explains a mosaic for each class that it shows (`tiles[i]` is the class in tile `i`, an index into `classes`)
-    /// and measures how much of each class's map lies in its own tile: one row a class and variant.
+    /// As [`crate::session::Session::evaluate_mosaic`].
     ///
     /// # Errors
-    /// [`Error::Argument`] if tiles and grid do not fit; the errors of [`Session::explain`].
-    pub async fn evaluate_mosaic(
+    /// [`Error::Argument`] if tiles and grid do not fit; the errors of an explanation.
+    pub async fn mosaic_tiles(
         &mut self,
         image: ImageId,
         grid: Tiles,
@@ -185,7 +145,7 @@ impl Session {
             );
             return Err(Error::argument("tiles", reason));
         }
-        let name = self.image_name(image)?.to_owned();
+        let name = self.backbone.image(image)?.name.clone();
         let mut rows = Vec::new();
         for variant in variants {
             let explanation = self.explain_among(image, classes, &variant.options).await?;
@@ -211,11 +171,10 @@ impl Session {
         Ok(rows)
     }
 
-    /// Compares the image's own-class maps with the values of other maps of it, one for each variant: those of a
-    /// randomised network with the trained one's, or those of quantised weights with full precision's.
+    /// As [`crate::session::Session::compare_maps`].
     ///
     /// # Errors
-    /// The errors of [`Session::explain`].
+    /// The errors of an explanation.
     pub async fn compare_maps(
         &mut self,
         subject: &Subject,
@@ -233,7 +192,7 @@ impl Session {
                 table: "comparison".into(),
                 setting: setting.to_owned(),
                 variant: variant.name.clone(),
-                image: self.image_name(subject.image)?.to_owned(),
+                image: self.backbone.image(subject.image)?.name.clone(),
                 class: classes[subject.class].name.clone(),
                 ..Row::default()
             };
@@ -243,7 +202,7 @@ impl Session {
         Ok(rows)
     }
 
-    /// [`Session::explain`], learning from the classes' supports alone: a figure must not depend on which other photos
+    /// An explanation that learns from the classes' supports alone: a figure must not depend on which other photos
     /// happened to be embedded before.
     async fn explain_among(
         &mut self,
@@ -252,84 +211,9 @@ impl Session {
         options: &ExplainOptions,
     ) -> Result<Explanation> {
         let supports = supports(classes);
-        self.explain_request(&Request::new(image, classes, options).learning_from(&supports)).await
+        let request = Request::new(image, classes, options).learning_from(&supports);
+        explain::explain(self.backbone, self.given, &request).await
     }
-
-    async fn faithfulness(
-        &mut self,
-        subject: &Subject,
-        classes: &[Class],
-        options: &EvaluateOptions,
-        how: &Faithfulness,
-        row: &impl Fn(&str, &str) -> Row,
-        found: &mut Evaluated,
-    ) -> Result<()> {
-        if !(1..=500).contains(&how.steps) {
-            return Err(Error::argument("steps", format!("{} is not within 1 and 500", how.steps)));
-        }
-        let input = self.backbone.image(subject.image)?.input.clone();
-        let perturbed = Perturbed::new(&input, how.fill)?;
-        let mut plans: Vec<(String, &ExplainOptions, Map)> = Vec::new();
-        for (variant, map) in options.variants.iter().zip(&found.maps) {
-            plans.push((variant.name.clone(), &variant.options, map.clone()));
-        }
-        if let (true, Some((_, first, map))) = (how.controls, plans.first().cloned()) {
-            for control in Control::ALL {
-                let data = control.apply(&map.data, how.seed);
-                plans.push((control.name().to_owned(), first, Map { data, ..map.clone() }));
-            }
-        }
-        for (name, choices, map) in plans {
-            let full = self.confidence_of(subject, None, classes, choices, how).await?;
-            let masked = perturbed.masked(&map.data, map.width, map.height)?;
-            let kept = self.confidence_of(subject, Some(masked), classes, choices, how).await?;
-            let order = perturbed.order(&map.data, map.width, map.height, how.seed)?;
-            let mut areas = [0.0; 2];
-            for (area, insert) in areas.iter_mut().zip([true, false]) {
-                let mut curve = Vec::with_capacity(how.steps + 1);
-                for step in 0..=how.steps {
-                    let input = perturbed.step(&order, step as f64 / how.steps as f64, insert);
-                    curve.push(self.confidence_of(subject, Some(input), classes, choices, how).await?);
-                }
-                *area = area_under(&curve);
-            }
-            let own = row("faithfulness", &name).with("drop", drop_in_confidence(full, kept));
-            let own = own.with("increase", f64::from(u8::from(kept > full)));
-            found.rows.push(own.with("insertion", areas[0]).with("deletion", areas[1]));
-        }
-        Ok(())
-    }
-
-    /// The confidence in the subject's class, with another input in its place if there is one.
-    async fn confidence_of(
-        &mut self,
-        subject: &Subject,
-        input: Option<Tensor>,
-        classes: &[Class],
-        choices: &ExplainOptions,
-        how: &Faithfulness,
-    ) -> Result<f64> {
-        let image = match input {
-            Some(input) => self.backbone.add_changed(subject.image, input)?,
-            None => subject.image,
-        };
-        // Only the score is asked for, and every method ranks by the same one; the cheapest answers soonest.
-        let (method, method_options) = Default::default();
-        let finer = Default::default();
-        let choices = ExplainOptions { method, layer: None, method_options, finer, ..choices.clone() };
-        let supports = supports(classes);
-        let request = Request::new(image, classes, &choices).learning_from(&supports);
-        let scored = explain::scores(&mut self.backbone, &mut self.given, &request).await;
-        if image != subject.image {
-            self.remove_image(image);
-        }
-        confidence(&scored?, subject.class, how.temperature)
-    }
-}
-
-/// All the classes' supports.
-fn supports(classes: &[Class]) -> Vec<ImageId> {
-    classes.iter().flat_map(|class| class.supports.iter().copied()).collect()
 }
 
 fn own_map(explanation: &Explanation, class: usize) -> Result<&Map> {

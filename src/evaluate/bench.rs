@@ -3,10 +3,11 @@
 use serde::Serialize;
 use web_time::Instant;
 
-use super::{EngineKind, ExplainOptions, ImageId, Session};
-use crate::backbone::{milliseconds, pooling_alone};
+use super::Evaluator;
+use crate::backbone::{EngineKind, ImageId, milliseconds, pooling_alone};
 use crate::engine::{CellReadout, Gate, Mix};
 use crate::error::Result;
+use crate::explain::ExplainOptions;
 use crate::fam::{CellForm, ClassCells};
 use crate::tensor::Tensor;
 
@@ -31,21 +32,20 @@ pub struct Benchmark {
 /// More runs tell nothing new.
 const MAX_RUNS: usize = 1000;
 
-impl Session {
-    /// Runs the model `runs` times (at most 1000) without FAM, with it and with discriminative FAM, in turn, on an
-    /// image of the session.
+impl Evaluator<'_> {
+    /// As [`crate::session::Session::bench`].
     ///
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown image; the engine's errors.
     pub async fn bench(&mut self, image: ImageId, runs: usize) -> Result<Benchmark> {
         let runs = runs.min(MAX_RUNS);
-        let manifest = self.model().manifest();
+        let manifest = self.backbone.model().manifest();
         let (target, pooling) = ([manifest.target.clone()], manifest.pooling());
         let embedding = self.backbone.features(image, &target, pooling).await?.swap_remove(0);
         let plain = pooling_alone(pooling);
         let fam = Mix { directions: vec![embedding.to_vec(); 3], gate: Gate::One, ..Mix::default() };
         let mut result = Benchmark {
-            engine: self.engine(),
+            engine: self.backbone.engine(),
             forward: Vec::with_capacity(runs),
             explain: Vec::with_capacity(runs),
             fam: Vec::with_capacity(runs),
@@ -54,7 +54,7 @@ impl Session {
         };
         let known = self.backbone.image(image)?;
         let (size, input) = (known.geometry.input_size(), known.input.clone());
-        let cells = match self.statistics() {
+        let cells = match self.given.statistics(self.backbone.model()) {
             Some(_) => Some(self.timed_cells(image).await?),
             None => None,
         };
@@ -99,7 +99,7 @@ impl Session {
         if image.has_cell_input() {
             inputs.push((image.cell_geometry().input_size(), self.backbone.cell_tensor(id)?));
         }
-        Ok(TimedCells { readout, layers: self.model().cell_look().layers, inputs })
+        Ok(TimedCells { readout, layers: self.backbone.model().cell_look().layers, inputs })
     }
 }
 
