@@ -244,6 +244,7 @@ fn written_into_a_folder() -> std::io::Result<()> {
         index.push(serde_json::json!({ "file": name, "kind": format!("{:?}", file.kind).to_lowercase() }));
     }
     std::fs::write(folder.join("manifest.json"), MANIFEST)?;
+    std::fs::write(folder.join("good.onnx"), generate::good())?;
     std::fs::write(folder.join("gallery.npy"), side_files::good_array())?;
     std::fs::write(folder.join("gallery.csv"), side_files::table())?;
     std::fs::write(folder.join("index.json"), serde_json::to_vec_pretty(&index)?)

@@ -44,6 +44,11 @@ const PARTS: &[Part] = &[
         run: |_| page("storage", &[]),
     },
     Part {
+        name: "hostile",
+        title: "every hostile model and side file on the page, once: an answer or a message, in bounded memory",
+        run: |_| hostile(),
+    },
+    Part {
         name: "soak-cpu",
         title: "20 times as many explanations of changing photos on the CPU: memory stays flat",
         run: |count| soak("cpu", 20 * count, 0),
@@ -99,6 +104,16 @@ fn suite(name: &str, variable: &str, count: u32) -> Result<()> {
 
 fn kills(count: u32) -> Result<()> {
     suite("kills", "FAMLENS_KILLS", count)
+}
+
+/// Writes the hostile files and brings them to the page.
+fn hostile() -> Result<()> {
+    let folder = sh::target_dir().join("hostile");
+    let mut tests = sh::cargo();
+    tests.env("FAMLENS_HOSTILE", &folder).args(["--config", "profile.dev.package.famlens.opt-level=2"]);
+    tests.args(["test", "--locked", "--package", "famlens", "--test", "hostile", "--", "--ignored", "written"]);
+    sh::run(&mut tests)?;
+    sh::run(browser_part("hostile")?.arg("--folder").arg(&folder))
 }
 
 /// A part in the browser, `tests/web/faults/<name>.mjs`, with its numbers.

@@ -1,14 +1,13 @@
 // Photos as they are in the world, and files made to do harm: the page answers as the command line does, and goes on.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 
 import { launch } from "../harness/browser.mjs";
+import { written } from "../harness/native.mjs";
 import { DIST, FIXTURES, SUB_PATH, open } from "../harness/page.mjs";
 import { serve } from "../harness/server.mjs";
 
@@ -17,15 +16,10 @@ const GOLDENS = join(ROOT, "tests/goldens/photos/");
 const MODULE = `${SUB_PATH}www/famlens.js`;
 
 /** Where the hostile files are, with what the native library says of each in answers.json. */
-const hostile = process.env.FAMLENS_HOSTILE_IMAGES ?? mkdtempSync(join(tmpdir(), "hostile-"));
+const hostile = written("FAMLENS_HOSTILE_IMAGES", "hostile_images", ["every_file_ends_within_the_limits"]);
 
 let server, browser, page;
 before(async () => {
-  if (!process.env.FAMLENS_HOSTILE_IMAGES) {
-    const words = ["test", "--quiet", "--test", "hostile_images", "every_file_ends_within_the_limits"];
-    const env = { ...process.env, FAMLENS_HOSTILE_IMAGES: hostile };
-    execFileSync("cargo", words, { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
-  }
   server = await serve({
     mounts: { [SUB_PATH]: DIST, "/page/goldens/": GOLDENS, "/page/hostile/": hostile, "/page/": FIXTURES },
   });
