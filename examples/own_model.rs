@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "input": { "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375] }
     }"#;
     let model = Model::new(manifest, &fs::read(&path)?)?;
-    println!("target layer {}, input of {} pixels", model.manifest().target, model.manifest().input.size);
+    println!("target layer {}, input of {}", model.manifest().target, model.manifest().input.size);
     println!("other layers: {}", model.targets().join(", "));
 
     let mut session = block_on(Session::new(model, EngineChoice::Cpu))?;

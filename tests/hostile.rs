@@ -101,9 +101,8 @@ fn explain(manifest: &str, bytes: &[u8]) -> Result<()> {
         let _ = ModelSummary::new(&model, height.unwrap_or(32), width.unwrap_or(32));
     }
     let model = Model::new(manifest, bytes)?;
-    let side = model.manifest().input.size as u32;
     let target = model.manifest().target.clone();
-    let graph = model.graph((side, side), &target)?;
+    let graph = model.graph(model.manifest().input.size.across(), &target)?;
     let layer = graph.find(&target).ok_or_else(|| Error::argument("target", "it is gone"))?;
     let shape = graph.value(graph.image_input()?).shape.clone();
     let mut program = CpuEngine::new().compile(&graph, &[layer])?;

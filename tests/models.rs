@@ -58,7 +58,7 @@ fn each_embeds_as_onnx_runtime_does() {
             // The CPU engine rounds activations to 16 bits a row, the GPU engine rounds nothing. A photo that has to be
             // resized differs from Pillow's by one level in one value of 25 (tests/image.rs), and the embedding by
             // 8e-3.
-            let resized = photo.width() as usize != session.model().manifest().input.size;
+            let resized = photo.size() != session.model().manifest().input.size.across();
             let most = if choice == EngineChoice::Cpu || resized { 1e-2 } else { 1e-3 };
             assert!(error < most && alike > 0.9999, "{name} on {choice:?}: {error} {alike}");
         }

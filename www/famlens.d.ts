@@ -1034,14 +1034,15 @@ export type LensImage = {
 
 export type LensInfo = {
     /**
-     * `usualForms` are the forms that
-     * {@link Lens.explain} uses if the request names none: for one class, and for several
+     * `usualForms`
+     * are the forms that {@link Lens.explain} uses if the request names none: for one class, and for several
      */
     model: {
         name: string;
         identity: string;
         licence: string;
-        inputSize: number;
+        inputWidth: number;
+        inputHeight: number;
         geometry: string;
         target: string;
         targets: string[];

@@ -100,7 +100,8 @@ impl Evaluator<'_> {
         };
         let supports: Vec<Class> = classes.iter().enumerate().map(rest).collect();
         let photos = tiles.iter().map(|tile| self.backbone.kept_pixels(tile.image)).collect::<Result<Vec<_>>>()?;
-        let photo = mosaic(&photos.iter().collect::<Vec<_>>(), side, TILE, GeometryMode::Squash)?;
+        let tile = self.backbone.model().manifest().input.size.with_longer(TILE);
+        let photo = mosaic(&photos.iter().collect::<Vec<_>>(), side, tile, GeometryMode::Squash)?;
         let image = self.backbone.add_image("mosaic", &photo)?;
         let own = |k: usize| tiles.iter().enumerate().filter(move |(_, tile)| tile.class == k).map(|(t, _)| t);
         let chance = (0..classes.len()).map(|k| own(k).count() as f64 / tiles.len() as f64).collect();

@@ -51,11 +51,10 @@ pub(crate) fn origin(backbone: &mut Backbone, options: &ExplainOptions) -> Resul
     let model = backbone.model();
     let manifest = model.manifest();
     let input = &manifest.input;
-    let side = input.size as u32;
     let mut origin = Origin {
         model: manifest.name.clone(),
         weights: format!("{:016x}", model.fingerprint()),
-        input: format!("{side} {} mean {:?} std {:?}", input.geometry, input.mean, input.std),
+        input: input.words(),
         target: target.clone(),
         pooling: match options.pooling.or_else(|| manifest.pooling.parse().ok()) {
             Some(PoolingChoice::GeM) => format!("gem({})", options.gem_exponent),
@@ -66,8 +65,8 @@ pub(crate) fn origin(backbone: &mut Backbone, options: &ExplainOptions) -> Resul
         channels: 0,
     };
     let (value, _) = embedded_value(model, options, target)?;
-    let shape =
-        backbone.program((side, side), std::slice::from_ref(&value))?.target_shapes().first().and_then(Shape::chw);
+    let size = backbone.model().manifest().input.size.across();
+    let shape = backbone.program(size, std::slice::from_ref(&value))?.target_shapes().first().and_then(Shape::chw);
     (origin.channels, ..) = shape.ok_or_else(|| not_spatial(&value))?;
     Ok(origin)
 }

@@ -10,7 +10,7 @@ use crate::backbone::{Backbone, ImageId};
 use crate::engine::Mix;
 use crate::error::{Error, Result};
 use crate::fam::Grid;
-use crate::image::{Geometry, prepare};
+use crate::image::{Geometry, InputSize, prepare};
 use crate::tensor::Tensor;
 
 /// What the looks of one scale and direction saw.
@@ -19,8 +19,8 @@ struct Looks {
     maps: Vec<Vec<Vec<Grid>>>,
     /// Each look's shift to the right and down, as a part of the input.
     shifts: Vec<[f64; 2]>,
-    /// Width of the input in pixels.
-    width: usize,
+    /// Width and height of the input in pixels.
+    size: [usize; 2],
     flip: bool,
 }
 
@@ -41,15 +41,18 @@ pub(super) async fn finer_maps(
     let directions = if finer.flip { &[false, true][..] } else { &[false] };
     let mut seen = Vec::new();
     let mut passes = 1;
-    let mut cell = 1;
+    let mut cell = [1, 1];
     for scale in std::iter::once(1.0).chain(finer.scales.iter().copied()) {
         let input = scaled(backbone, request.query, scale)?;
         let [_, _, height, width] = *input.shape().dims() else { return Err(no_image()) };
         if scale == 1.0 {
-            cell = plain.first().and_then(|classes| classes.first()).map_or(1, |grid| cell_side(width, grid));
+            cell = plain
+                .first()
+                .and_then(|classes| classes.first())
+                .map_or(cell, |grid| cell_sides([width, height], grid));
         }
         for &flip in directions {
-            let mut looks = Looks { maps: Vec::new(), shifts: Vec::new(), width, flip };
+            let mut looks = Looks { maps: Vec::new(), shifts: Vec::new(), size: [width, height], flip };
             for shift in shifts(n, cell) {
                 looks.shifts.push([shift[0] as f64 / width as f64, shift[1] as f64 / height as f64]);
                 looks.maps.push(match (scale, shift, flip) {
@@ -84,7 +87,9 @@ fn scaled(backbone: &Backbone, query: ImageId, scale: f32) -> Result<Tensor> {
     let spec = &manifest.input;
     let side = |n: usize| ((n as f32 * scale / spec.stride as f32).round().max(1.0) as usize) * spec.stride;
     if let Some(photo) = &image.photo {
-        let geometry = Geometry::new(spec.geometry, photo.size(), side(spec.size) as u32, spec.stride as u32)?;
+        let (height, width) = spec.size.rows();
+        let size = InputSize { width: side(width) as u32, height: side(height) as u32 };
+        let geometry = Geometry::new(spec.geometry, photo.size(), size, spec.stride as u32)?;
         return prepare(photo, &geometry, &manifest.normalization());
     }
     let [_, channels, height, width] = *image.input.shape().dims() else { return Err(no_image()) };
@@ -97,16 +102,16 @@ fn no_image() -> Error {
     Error::argument("finer", "the model's input is no image")
 }
 
-/// Pixels of the input to a cell.
-pub(super) fn cell_side(width: usize, grid: &Grid) -> usize {
-    (width / grid.width.max(1)).max(1)
+/// Pixels of an input of that width and height to a cell, across and down.
+pub(super) fn cell_sides([width, height]: [usize; 2], grid: &Grid) -> [usize; 2] {
+    [(width / grid.width.max(1)).max(1), (height / grid.height.max(1)).max(1)]
 }
 
 /// `n * n` shifts by parts of a cell, row by row. They lie around the plain look, so that no side of the photo loses
 /// more than half a cell.
-pub(super) fn shifts(n: usize, cell: usize) -> impl Iterator<Item = [isize; 2]> {
-    let shift = move |i: usize| (2 * i as isize + 1 - n as isize) * cell as isize / (2 * n as isize);
-    (0..n * n).map(move |i| [shift(i % n), shift(i / n)])
+pub(super) fn shifts(n: usize, [across, down]: [usize; 2]) -> impl Iterator<Item = [isize; 2]> {
+    let shift = move |i: usize, cell: usize| (2 * i as isize + 1 - n as isize) * cell as isize / (2 * n as isize);
+    (0..n * n).map(move |i| [shift(i % n, across), shift(i / n, down)])
 }
 
 /// The input as a look sees it: moved, with the outermost column and row repeated, then mirrored.
@@ -129,9 +134,9 @@ pub(super) fn seen_input(input: &Tensor, [right, down]: [isize; 2], flip: bool) 
 
 impl Looks {
     /// One map of all looks, with `n` times the cells along each side.
-    fn join(&self, layer: usize, class: usize, n: usize, cell: usize) -> Grid {
+    fn join(&self, layer: usize, class: usize, n: usize, cell: [usize; 2]) -> Grid {
         let looks: Vec<&Grid> = self.maps.iter().map(|maps| &maps[layer][class]).collect();
-        match cell_side(self.width, looks[0]) == cell {
+        match cell_sides(self.size, looks[0]) == cell {
             true => stitch(&looks, n, self.flip),
             // A layer of another stride: the shifts are not parts of its cells.
             false => self.blend(&looks, n),
@@ -185,9 +190,10 @@ mod tests {
 
     #[test]
     fn shifts_lie_around_the_plain_look() {
-        assert_eq!(shifts(1, 32).collect::<Vec<_>>(), [[0, 0]]);
-        assert_eq!(shifts(2, 32).collect::<Vec<_>>(), [[-8, -8], [8, -8], [-8, 8], [8, 8]]);
-        assert_eq!(shifts(3, 30).nth(4), Some([0, 0]));
+        assert_eq!(shifts(1, [32; 2]).collect::<Vec<_>>(), [[0, 0]]);
+        assert_eq!(shifts(2, [32; 2]).collect::<Vec<_>>(), [[-8, -8], [8, -8], [-8, 8], [8, 8]]);
+        assert_eq!(shifts(3, [30; 2]).nth(4), Some([0, 0]));
+        assert_eq!(shifts(2, [4, 32]).collect::<Vec<_>>(), [[-1, -8], [1, -8], [-1, 8], [1, 8]]);
     }
 
     #[test]
@@ -201,40 +207,46 @@ mod tests {
         Ok(())
     }
 
-    /// A network whose activation is the mean over its cell.
-    fn network(input: &Tensor, cell: usize) -> Grid {
+    /// A network whose activation is the mean over its cell, so many pixels across and down.
+    fn network(input: &Tensor, [across, down]: [usize; 2]) -> Grid {
         let [_, _, height, width] = *input.shape().dims() else { panic!("an image") };
         let mean = |(x, y)| {
-            let inside = cells(cell, cell).map(|(i, j)| input.data()[(y * cell + j) * width + x * cell + i]);
-            inside.sum::<f32>() / (cell * cell) as f32
+            let inside = cells(across, down).map(|(i, j)| input.data()[(y * down + j) * width + x * across + i]);
+            inside.sum::<f32>() / (across * down) as f32
         };
-        let (width, height) = (width / cell, height / cell);
+        let (width, height) = (width / across, height / down);
         Grid { width, height, data: cells(width, height).map(mean).collect() }
     }
 
     #[test]
     fn stitched_cells_are_those_of_a_finer_network() -> Result<()> {
-        let (cell, side) = (12usize, 48usize);
+        for cell in [[12, 12], [12, 24], [6, 48]] {
+            stitched(cell)?;
+        }
+        Ok(())
+    }
+
+    fn stitched([across, down]: [usize; 2]) -> Result<()> {
+        let side = 48usize;
         let value = |(x, y): (usize, usize)| x as f32 + if (14..30).contains(&x) && y > 20 { 100.0 } else { y as f32 };
         let input = Tensor::new([1, 1, side, side], cells(side, side).map(value).collect())?;
-        for n in [1, 2, 3] {
-            for flip in [false, true] {
-                let looks: Vec<Grid> =
-                    shifts(n, cell).map(|shift| network(&seen_input(&input, shift, flip), cell)).collect();
-                let fine = stitch(&looks.iter().collect::<Vec<_>>(), n, flip);
-                assert_eq!((fine.width, fine.height), (4 * n, 4 * n));
-                for (x, y) in cells(fine.width, fine.height) {
-                    // The cell whose centre is that of the fine cell, where it lies within the image.
-                    let start = |i: usize| ((2 * i + 1) * cell / (2 * n)).checked_sub(cell / 2);
-                    let (Some(left), Some(top)) = (start(x), start(y)) else { continue };
-                    if left + cell > side || top + cell > side {
-                        continue;
-                    }
-                    let inside = cells(cell, cell).map(|(i, j)| input.data()[(top + j) * side + left + i]);
-                    let expected = inside.sum::<f32>() / (cell * cell) as f32;
-                    let found = fine.data[y * fine.width + x];
-                    assert!((found - expected).abs() < 1e-3, "n {n}, flip {flip}, ({x}, {y}): {found}, not {expected}");
+        for (n, flip) in [1, 2, 3].into_iter().flat_map(|n| [(n, false), (n, true)]) {
+            let looks =
+                shifts(n, [across, down]).map(|shift| network(&seen_input(&input, shift, flip), [across, down]));
+            let looks: Vec<Grid> = looks.collect();
+            let fine = stitch(&looks.iter().collect::<Vec<_>>(), n, flip);
+            assert_eq!((fine.width, fine.height), (side / across * n, side / down * n));
+            for (x, y) in cells(fine.width, fine.height) {
+                // The cell whose centre is that of the fine cell, where it lies within the image.
+                let start = |i: usize, cell: usize| ((2 * i + 1) * cell / (2 * n)).checked_sub(cell / 2);
+                let (Some(left), Some(top)) = (start(x, across), start(y, down)) else { continue };
+                if left + across > side || top + down > side {
+                    continue;
                 }
+                let inside = cells(across, down).map(|(i, j)| input.data()[(top + j) * side + left + i]);
+                let expected = inside.sum::<f32>() / (across * down) as f32;
+                let found = fine.data[y * fine.width + x];
+                assert!((found - expected).abs() < 1e-3, "n {n}, flip {flip}, ({x}, {y}): {found}, not {expected}");
             }
         }
         Ok(())

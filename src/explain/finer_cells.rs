@@ -4,7 +4,7 @@
 //! is the mean over the looks. So it stays the mean of the map that is shown (discriminative) or of the evidence behind
 //! it (whitened).
 
-use super::finer::{cell_side, seen_input, shifts, stitch};
+use super::finer::{cell_sides, seen_input, shifts, stitch};
 use crate::backbone::{Backbone, ImageId};
 use crate::engine::{CellMaps, CellReadout};
 use crate::error::Result;
@@ -33,8 +33,8 @@ pub(super) async fn finer_cells(
     decide: impl Fn(&CellMaps) -> Result<SpecificDecision>,
 ) -> Result<CellFindings> {
     let input = backbone.cell_tensor(query)?;
-    let [_, _, _, width] = *input.shape().dims() else { return Ok(plain) };
-    let cell = plain.grids.first().map_or(1, |grid| cell_side(width, grid));
+    let [_, _, height, width] = *input.shape().dims() else { return Ok(plain) };
+    let cell = plain.grids.first().map_or([1, 1], |grid| cell_sides([width, height], grid));
     let mut looks: Vec<CellMaps> = Vec::with_capacity(n * n);
     let mut passes = 1;
     for shift in shifts(n, cell) {

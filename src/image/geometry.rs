@@ -5,20 +5,21 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::InputSize;
 use crate::error::{Error, Result};
 
 /// How a photo becomes the network's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GeometryMode {
-    /// The whole photo, stretched to the square input.
+    /// The whole photo, stretched to the input.
     #[default]
     Squash,
-    /// The largest centred square of the photo.
+    /// The largest centred part of the photo that has the input's proportions.
     Crop,
-    /// The whole photo in its proportions, centred on the square input, with the mean colour around it.
+    /// The whole photo in its proportions, centred on the input, with the mean colour around it.
     Letterbox,
-    /// The whole photo on an input of about the photo's proportions and about the square input's area, each side a
+    /// The whole photo on an input of about the photo's proportions and about the usual input's area, each side a
     /// multiple of the network's stride. Needs a network with free height and width.
     Aspect,
 }
@@ -132,8 +133,8 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a photo of `photo_size` (width, height) for a network whose square input has `input_side` pixels
-    /// and whose feature maps are `stride` times smaller. The stride matters to [`GeometryMode::Aspect`] only.
+    /// The geometry of a photo of `photo_size` (width, height) for a network whose input has that size, in pixels, and
+    /// whose feature maps are `stride` times smaller. The stride matters to [`GeometryMode::Aspect`] only.
     ///
     /// ```
     /// use famlens::image::{Geometry, GeometryMode};
@@ -145,40 +146,46 @@ impl Geometry {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`] if a size is zero or the input side is over 8192.
-    pub fn new(mode: GeometryMode, photo_size: (u32, u32), input_side: u32, stride: u32) -> Result<Self> {
-        let (w, h) = photo_size;
+    /// [`Error::Argument`] if a size is zero, a side of the input is over 8192 or the stride is longer than one.
+    pub fn new(mode: GeometryMode, photo_size: (u32, u32), input: impl Into<InputSize>, stride: u32) -> Result<Self> {
+        let ((w, h), size) = (photo_size, input.into());
         if w == 0 || h == 0 {
             return Err(Error::argument("photo size", format!("{w} x {h} pixels have no content")));
         }
-        if !(1..=MAX_INPUT_SIDE).contains(&input_side) {
-            return Err(Error::argument("input size", format!("{input_side} is not within 1 to {MAX_INPUT_SIDE}")));
+        if !size.is_known() || size.longer() > MAX_INPUT_SIDE {
+            return Err(Error::argument("input size", format!("{size} is not within 1 to {MAX_INPUT_SIDE}")));
         }
-        if !(1..=input_side).contains(&stride) {
-            return Err(Error::argument("stride", format!("{stride} is not within 1 and the input size {input_side}")));
+        if !(1..=size.shorter()).contains(&stride) {
+            return Err(Error::argument("stride", format!("{stride} is not within 1 and the input size {size}")));
         }
         let whole = Rect::new(0.0, 0.0, f64::from(w), f64::from(h));
-        let square = (input_side, input_side);
+        let full = [0, 0, size.width, size.height];
+        // How many input pixels a photo pixel would take along each axis.
+        let (across, down) = (f64::from(size.width) / f64::from(w), f64::from(size.height) / f64::from(h));
         let (input, source, target) = match mode {
-            GeometryMode::Squash => (square, whole, [0, 0, input_side, input_side]),
+            GeometryMode::Squash => (size, whole, full),
             GeometryMode::Crop => {
-                let side = f64::from(w.min(h));
-                let (x, y) = ((whole.x1 - side) / 2.0, (whole.y1 - side) / 2.0);
-                (square, Rect::new(x, y, x + side, y + side), [0, 0, input_side, input_side])
+                let part = |side: u32, of: u32, other: u32| f64::from(side) * f64::from(of) / f64::from(other);
+                let (cw, ch) = match across > down {
+                    true => (whole.x1, part(w, size.height, size.width)),
+                    false => (part(h, size.width, size.height), whole.y1),
+                };
+                let (x, y) = ((whole.x1 - cw) / 2.0, (whole.y1 - ch) / 2.0);
+                (size, Rect::new(x, y, x + cw, y + ch), full)
             }
             GeometryMode::Letterbox => {
-                let scale = f64::from(input_side) / f64::from(w.max(h));
-                let fit = |n: u32| ((f64::from(n) * scale).round() as u32).clamp(1, input_side);
-                let (cw, ch) = (fit(w), fit(h));
-                let (x, y) = ((input_side - cw) / 2, (input_side - ch) / 2);
-                (square, whole, [x, y, x + cw, y + ch])
+                let scale = across.min(down);
+                let fit = |n: u32, most: u32| ((f64::from(n) * scale).round() as u32).clamp(1, most);
+                let (cw, ch) = (fit(w, size.width), fit(h, size.height));
+                let (x, y) = ((size.width - cw) / 2, (size.height - ch) / 2);
+                (size, whole, [x, y, x + cw, y + ch])
             }
             GeometryMode::Aspect => {
-                let (iw, ih) = aspect_size(w, h, input_side, stride);
-                ((iw, ih), whole, [0, 0, iw, ih])
+                let (width, height) = aspect_size(w, h, size, stride);
+                (InputSize { width, height }, whole, [0, 0, width, height])
             }
         };
-        Ok(Self { mode, photo: photo_size, input, source, target })
+        Ok(Self { mode, photo: photo_size, input: input.across(), source, target })
     }
 
     /// The mode.
@@ -247,10 +254,10 @@ impl Geometry {
     }
 }
 
-/// Sides that are multiples of the stride, with about the area of the square input and about the photo's proportions:
+/// Sides that are multiples of the stride, with about the area of the usual input and about the photo's proportions:
 /// of the multiples just below and above the ideal sides, the pair with the least error in the two taken together.
-fn aspect_size(w: u32, h: u32, side: u32, stride: u32) -> (u32, u32) {
-    let (cells, aspect) = (f64::from(side) / f64::from(stride), f64::from(w) / f64::from(h));
+fn aspect_size(w: u32, h: u32, size: InputSize, stride: u32) -> (u32, u32) {
+    let (cells, aspect) = ((size.pixels() as f64).sqrt() / f64::from(stride), f64::from(w) / f64::from(h));
     // A very long photo would need a side shorter than the stride: at least one cell, and the area still bounds the
     // other.
     let most = (cells * cells).floor().max(1.0);
@@ -303,6 +310,26 @@ mod tests {
         assert_eq!(geometry(GeometryMode::Aspect, (512, 768)).input_size(), (192, 288));
         assert_eq!(geometry(GeometryMode::Aspect, (1, 100_000)).input_size(), (32, 1568));
         assert_eq!(Geometry::new(GeometryMode::Aspect, (9, 1), 7, 7).unwrap().input_size(), (7, 7));
+    }
+
+    #[test]
+    fn rectangles_keep_their_proportions() {
+        let tall = InputSize { width: 128, height: 256 };
+        let of = |mode, photo| Geometry::new(mode, photo, tall, 32).unwrap();
+        let squash = of(GeometryMode::Squash, (60, 200));
+        assert_eq!((squash.input_size(), squash.content()), ((128, 256), [0, 0, 128, 256]));
+        assert_eq!(squash.to_photo(128.0, 256.0), (60.0, 200.0));
+        // Four columns and eight rows of cells tile the photo.
+        assert_eq!(squash.cell_rect(4, 8, 3, 7), Rect::new(45.0, 175.0, 60.0, 200.0));
+        assert_eq!(of(GeometryMode::Crop, (400, 400)).covered(), Rect::new(100.0, 0.0, 300.0, 400.0));
+        assert_eq!(of(GeometryMode::Crop, (100, 400)).covered(), Rect::new(0.0, 100.0, 100.0, 300.0));
+        assert_eq!(of(GeometryMode::Letterbox, (400, 400)).content(), [0, 64, 128, 192]);
+        assert_eq!(of(GeometryMode::Letterbox, (100, 400)).content(), [32, 0, 96, 256]);
+        // 128 x 256 pixels are the area of a square of 181.
+        assert_eq!(of(GeometryMode::Aspect, (500, 500)).input_size(), (192, 192));
+        let wide = InputSize { width: 94, height: 24 };
+        assert_eq!(Geometry::new(GeometryMode::Squash, (9, 9), wide, 24).unwrap().input_size(), (94, 24));
+        assert!(Geometry::new(GeometryMode::Squash, (9, 9), wide, 32).is_err(), "a stride longer than a side");
     }
 
     #[test]

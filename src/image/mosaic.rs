@@ -1,10 +1,10 @@
 //! Several photos on one picture, to measure class specificity.
 
-use super::{Geometry, GeometryMode, Photo, resize};
+use super::{Geometry, GeometryMode, InputSize, Photo, resize};
 use crate::error::{Error, Result};
 
-/// Tiles photos row by row, `columns` across, each scaled to `cell` x `cell` pixels by `mode`
-/// ([`GeometryMode::Squash`] shows all of each photo, [`GeometryMode::Crop`] its centred square).
+/// Tiles photos row by row, `columns` across, each scaled to the size of a `cell` by `mode` ([`GeometryMode::Squash`]
+/// shows all of each photo, [`GeometryMode::Crop`] its centre).
 ///
 /// ```
 /// use famlens::image::{GeometryMode, Photo, mosaic};
@@ -18,24 +18,25 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Argument`] unless the photos fill whole rows and the mode is squash or crop.
-pub fn mosaic(photos: &[&Photo], columns: usize, cell: u32, mode: GeometryMode) -> Result<Photo> {
+pub fn mosaic(photos: &[&Photo], columns: usize, cell: impl Into<InputSize>, mode: GeometryMode) -> Result<Photo> {
+    let cell = cell.into();
     if columns == 0 || photos.is_empty() || !photos.len().is_multiple_of(columns) {
         let reason = format!("{} photos do not fill rows of {columns}", photos.len());
         return Err(Error::argument("mosaic", reason));
     }
     if !matches!(mode, GeometryMode::Squash | GeometryMode::Crop) {
-        return Err(Error::argument("mosaic", format!("{mode} does not fill square tiles; use squash or crop")));
+        return Err(Error::argument("mosaic", format!("{mode} does not fill tiles of one size; use squash or crop")));
     }
     let tiles = photos.iter().map(|photo| resize(photo, &Geometry::new(mode, photo.size(), cell, 1)?));
     let tiles: Vec<Photo> = tiles.collect::<Result<_>>()?;
-    let row_bytes = cell as usize * 3;
-    let mut rgb = Vec::with_capacity(photos.len() * row_bytes * cell as usize);
+    let row_bytes = cell.width as usize * 3;
+    let mut rgb = Vec::with_capacity(photos.len() * row_bytes * cell.height as usize);
     for row in tiles.chunks(columns) {
-        for y in 0..cell as usize {
+        for y in 0..cell.height as usize {
             row.iter().for_each(|tile| rgb.extend_from_slice(&tile.rgb()[y * row_bytes..(y + 1) * row_bytes]));
         }
     }
-    Photo::from_rgb(cell * columns as u32, cell * (photos.len() / columns) as u32, rgb)
+    Photo::from_rgb(cell.width * columns as u32, cell.height * (photos.len() / columns) as u32, rgb)
 }
 
 #[cfg(test)]
@@ -52,6 +53,9 @@ mod tests {
             assert_eq!(tiled.pixel(x, y), Some([i as u8 * 40; 3]));
             assert_eq!(tiled.pixel(x + 3, y + 3), Some([i as u8 * 40; 3]));
         }
+        let tall = InputSize { width: 2, height: 4 };
+        let tiled = mosaic(&photos.iter().collect::<Vec<_>>(), 3, tall, GeometryMode::Squash).unwrap();
+        assert_eq!((tiled.size(), tiled.pixel(5, 3), tiled.pixel(0, 4)), ((6, 8), Some([80; 3]), Some([120; 3])));
         // Black sides around a white middle: squash keeps them, crop does not.
         let rgb = (0..30 * 10).flat_map(|i| [if (10..20).contains(&(i % 30)) { 255 } else { 0 }; 3]).collect();
         let wide = Photo::from_rgb(30, 10, rgb).unwrap();

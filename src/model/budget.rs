@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::image::InputSize;
 
 /// Activations that may be there at once: half of what a page can address. A ResNet-50 needs 0.1 GB at 1024 x 1024.
 const MOST_BYTES: u64 = 2 << 30;
@@ -11,14 +12,14 @@ const MOST_BYTES: u64 = 2 << 30;
 ///
 /// # Errors
 /// [`Error::TooLarge`] that says which `field` of `model.json` to make smaller.
-pub(super) fn check(graph: &Graph, side: usize, factor: f64, field: &str) -> Result<()> {
+pub(super) fn check(graph: &Graph, size: InputSize, factor: f64, field: &str) -> Result<()> {
     let bytes = peak_bytes(graph) as f64 * factor;
     if bytes <= MOST_BYTES as f64 {
         return Ok(());
     }
     let gigabytes = |bytes: f64| bytes / f64::from(1 << 30);
     Err(Error::TooLarge {
-        what: format!("what this network holds in memory at an input of {side} x {side}"),
+        what: format!("what this network holds in memory at an input of {size}"),
         size: format!("{:.1} GB", gigabytes(bytes)),
         limit: format!("{:.0} GB; take a smaller {field}", gigabytes(MOST_BYTES as f64)),
     })
@@ -83,8 +84,8 @@ mod tests {
 
     #[test]
     fn gigabytes_are_refused_with_the_field_to_change() -> Result<()> {
-        assert!(check(&residual(4096)?, 4096, 1.0, "\"size\"").is_ok(), "0.8 GB");
-        let refused = check(&residual(4096)?, 8192, 4.0, "\"size\"").map_err(|e| e.to_string());
+        assert!(check(&residual(4096)?, 4096.into(), 1.0, "\"size\"").is_ok(), "0.8 GB");
+        let refused = check(&residual(4096)?, 8192.into(), 4.0, "\"size\"").map_err(|e| e.to_string());
         assert!(refused.is_err_and(|e| e.contains("3.0 GB") && e.contains("8192 x 8192") && e.contains("\"size\"")));
         Ok(())
     }

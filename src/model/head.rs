@@ -58,9 +58,8 @@ impl Model {
     }
 
     fn recognised(&self, target: &str) -> Result<EmbeddingHead> {
-        let side = self.manifest().input.size as u32;
         let kept: Vec<String> = std::iter::once(target.to_owned()).chain(self.manifest().embedding.clone()).collect();
-        let graph = self.graph_for((side, side), &kept)?;
+        let graph = self.graph_for(self.manifest().input.size.across(), &kept)?;
         let start = graph.find(target).ok_or_else(|| not_spatial(target))?;
         let embedding = self.manifest().embedding.as_deref();
         let head = recognise(&graph, start, embedding)?;

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::input::InputSpec;
 use crate::choice::{self, choice};
 use crate::error::{Error, Result};
 use crate::fam::{Pooling, PoolingChoice};
-use crate::image::{GeometryMode, Normalization};
+use crate::image::{InputSize, Normalization};
 
 /// GeM's exponent where `model.json` asks for it (the initial value of arXiv 1711.02512).
 const GEM_EXPONENT: f32 = 3.0;
@@ -84,9 +85,9 @@ pub struct ClassSpecificSpec {
     /// Name of a second layer on the same grid, which is only centred: the head.
     #[serde(default)]
     pub head: Option<String>,
-    /// Side of the input in pixels, as [`InputSpec::size`]; the model's own if absent.
-    #[serde(default)]
-    pub size: Option<usize>,
+    /// Size of the input in pixels, as [`InputSpec::size`]; the model's own if absent.
+    #[serde(flatten, with = "super::input::optional_size")]
+    pub size: Option<InputSize>,
     /// File name of the statistics beside `model.json`.
     #[serde(default)]
     pub statistics: Option<String>,
@@ -95,35 +96,12 @@ pub struct ClassSpecificSpec {
     pub sha256: String,
 }
 
-/// How a photo becomes the model's input.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InputSpec {
-    /// Side of the square input in pixels (for `aspect`: the side of the square of equal area). Absent or 0: the one
-    /// that the ONNX file prescribes, 224 if it prescribes none; [`Model::new`](super::Model::new) fills it in.
-    #[serde(default)]
-    pub size: usize,
-    /// Total stride of the backbone: sides of an `aspect` input are multiples of it.
-    #[serde(default = "default_stride")]
-    pub stride: usize,
-    /// How a photo of another shape is fitted.
-    #[serde(default)]
-    pub geometry: GeometryMode,
-    /// Subtracted from each of R, G, B, in 0..255 units.
-    pub mean: [f32; 3],
-    /// What the difference is divided by, in 0..255 units.
-    pub std: [f32; 3],
-}
-
 fn default_file() -> String {
     "model.onnx".into()
 }
 
 fn default_pooling() -> String {
     "gap".into()
-}
-
-fn default_stride() -> usize {
-    32
 }
 
 impl Manifest {
@@ -139,18 +117,9 @@ impl Manifest {
         }
         let pooling = choice::parse::<PoolingChoice>(&manifest.pooling);
         pooling.map_err(|e| invalid(format!("\"pooling\": {e}")))?;
-        let InputSpec { size, stride, std, .. } = &manifest.input;
-        let fits = *size == 0 || (1..=*size).contains(stride);
-        if *size > 4096 || !fits || *stride == 0 {
-            return Err(invalid(format!("\"input\": size {size} with stride {stride} is not within 1 to 4096")));
-        }
-        if let Some(side) = manifest.class_specific.as_ref().and_then(|spec| spec.size)
-            && !(*stride..=4096).contains(&side)
-        {
-            return Err(invalid(format!("\"class_specific\": size {side} is not within {stride} to 4096")));
-        }
-        if std.iter().any(|s| !s.is_finite() || *s == 0.0) {
-            return Err(invalid(format!("\"input\": std {std:?} must be finite and not zero")));
+        manifest.input.check().map_err(invalid)?;
+        if let Some(size) = manifest.class_specific.as_ref().and_then(|spec| spec.size) {
+            manifest.input.check_size("class_specific", size).map_err(invalid)?;
         }
         Ok(manifest)
     }

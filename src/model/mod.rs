@@ -2,13 +2,15 @@
 
 mod budget;
 mod head;
+mod input;
 mod manifest;
 mod network;
 mod read;
 mod signs;
 
 pub use head::EmbeddingHead;
-pub use manifest::{ClassSpecificSpec, InputSpec, Manifest, Weights};
+pub use input::InputSpec;
+pub use manifest::{ClassSpecificSpec, Manifest, Weights};
 pub use network::{AfterStep, AfterTarget, Network, NetworkBlock, NetworkLayer, TransformationModule};
 
 use std::collections::HashMap;
@@ -17,13 +19,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::fam::Statistics;
 use crate::graph::{Graph, ValueId, count_weighted_layers, passes, randomise};
-use crate::image::Geometry;
+use crate::image::{Geometry, InputSize};
 use crate::onnx;
 
 use crate::quant::{StoredWeights, store_as_int8};
 
 /// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
-const USUAL_SIZE: usize = 224;
+const USUAL_SIDE: u32 = 224;
 
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
@@ -56,8 +58,8 @@ pub struct Model {
 pub(crate) struct CellLook {
     /// The layer that is whitened, and the second one that is centred if there is one.
     pub layers: Vec<String>,
-    /// Side of the input in pixels.
-    pub size: usize,
+    /// Size of the input in pixels.
+    pub size: InputSize,
 }
 
 /// A note names a target layer that was found if more than this part of the products lies behind it: the layers between
@@ -79,18 +81,17 @@ impl Model {
             Weights::Stored => None,
             Weights::Int8 => Some(store_as_int8(&mut onnx)?),
         };
-        if manifest.input.size == 0 {
-            let (height, width) = onnx.input_size()?;
-            manifest.input.size = height.or(width).unwrap_or(USUAL_SIZE);
-            manifest.input.stride = manifest.input.stride.min(manifest.input.size);
+        if !manifest.input.size.is_known() {
+            manifest.input.size = own_size(&onnx)?;
+            manifest.input.stride = manifest.input.stride.min(manifest.input.size.shorter() as usize);
         }
         if onnx.takes_bytes() {
             // The network prepares its pixels itself, whatever is said beside it.
             (manifest.input.mean, manifest.input.std) = ([0.0; 3], [1.0; 3]);
         }
-        let side = manifest.input.size;
+        let (height, width) = manifest.input.size.rows();
         // What comes after the target layer need not be something that famlens runs.
-        let (graph, left_out) = onnx.to_graph_as_far(side, side)?;
+        let (graph, left_out) = onnx.to_graph_as_far(height, width)?;
         check_memory(&manifest, &graph)?;
         let targets: Vec<String> =
             graph.target_candidates().into_iter().map(|t| graph.value(t.value).name.clone()).collect();
@@ -198,9 +199,7 @@ impl Model {
 
     /// Names the weights and what they are fed: two models of one identity give the same activation maps.
     pub fn identity(&self) -> String {
-        let input = &self.manifest.input;
-        let InputSpec { size, geometry, mean, std, .. } = input;
-        format!("{:016x} {size} {geometry} mean {mean:?} std {std:?}", self.fingerprint())
+        format!("{:016x} {}", self.fingerprint(), self.manifest.input.words())
     }
 
     /// The mean embedding of unlabelled images at a layer, where the model has one.
@@ -231,7 +230,7 @@ impl Model {
     /// [`Error::Argument`] saying what is different.
     pub(crate) fn check_statistics(&self, statistics: &Statistics) -> Result<()> {
         let (origin, CellLook { layers, size }) = (statistics.origin(), self.cell_look());
-        let (layer, head, size) = (&layers[0], layers.get(1).map(String::as_str), size as u32);
+        let (layer, head) = (&layers[0], layers.get(1).map(String::as_str));
         let different = |what: &str, found: &str, own: &str| {
             Err(Error::argument("statistics", format!("they are of {what} {found}, and this model needs {own}")))
         };
@@ -242,12 +241,9 @@ impl Model {
         if found != head {
             return different("the head", found.unwrap_or("none"), head.unwrap_or("none"));
         }
-        if (origin.width, origin.height) != (size, size) {
-            return different(
-                "an input of",
-                &format!("{} x {}", origin.width, origin.height),
-                &format!("{size} x {size}"),
-            );
+        let found = InputSize { width: origin.width, height: origin.height };
+        if found != size {
+            return different("an input of", &found.to_string(), &size.to_string());
         }
         Ok(())
     }
@@ -287,23 +283,25 @@ impl Model {
     }
 
     /// The same for an input of another size.
-    pub(crate) fn geometry_of_size(&self, size: usize, width: u32, height: u32) -> Result<Geometry> {
+    pub(crate) fn geometry_of_size(&self, size: InputSize, width: u32, height: u32) -> Result<Geometry> {
         let input = &self.manifest.input;
-        Geometry::new(input.geometry, (width, height), size as u32, input.stride as u32)
+        Geometry::new(input.geometry, (width, height), size, input.stride as u32)
     }
 
-    /// Replaces the side of the input, in pixels.
+    /// Replaces the size of the input, in pixels.
     ///
     /// # Errors
     /// [`Error::Argument`] for a side that is no multiple of the model's stride, or not within 1 to 4096;
     /// [`Error::TooLarge`] if it needs gigabytes.
-    pub fn with_size(mut self, size: usize) -> Result<Self> {
-        let stride = self.manifest.input.stride;
-        if !(1..=4096).contains(&size) || !size.is_multiple_of(stride) {
-            return Err(Error::argument("size", format!("{size} is not a multiple of {stride} within 1 to 4096")));
+    pub fn with_size(mut self, size: impl Into<InputSize>) -> Result<Self> {
+        let (size, stride) = (size.into(), self.manifest.input.stride as u32);
+        let fits = |side: u32| (1..=input::MOST_SIDE).contains(&side) && side.is_multiple_of(stride);
+        if !fits(size.width) || !fits(size.height) {
+            let reason = format!("{} is not a multiple of {stride} within 1 to {}", size.short(), input::MOST_SIDE);
+            return Err(Error::argument("size", reason));
         }
         self.manifest.input.size = size;
-        let graph = self.lower((size, size))?;
+        let graph = self.lower(size.rows())?;
         check_memory(&self.manifest, &graph)?;
         (self.heads, self.own_is_vector, self.read_layers) = Default::default();
         Ok(self)
@@ -328,9 +326,8 @@ impl Model {
     /// # Errors
     /// [`Error::Argument`] if the model's own target layer has fewer such layers before it.
     pub fn with_random_layers(mut self, layers: usize, seed: u64) -> Result<Self> {
-        let side = self.manifest.input.size;
         let target = &self.manifest.target;
-        let graph = self.lower((side, side))?;
+        let graph = self.lower(self.manifest.input.size.rows())?;
         let there = graph.find(target).map_or(0, |id| count_weighted_layers(&graph, id));
         if layers > there {
             let reason =
@@ -370,8 +367,7 @@ impl Model {
 
     /// The optimised network for images of the usual size, with every named value kept as it lies in the file.
     pub(crate) fn graph_as_it_lies(&self, names: &[&str]) -> Result<Graph> {
-        let side = self.manifest.input.size as u32;
-        self.build((side, side), names, 0)
+        self.build(self.manifest.input.size.across(), names, 0)
     }
 
     /// The network with every named value kept, the first so many of them as maps.
@@ -405,8 +401,7 @@ impl Model {
         if let Some(&known) = self.own_is_vector.get() {
             return Ok(known.then_some(name));
         }
-        let side = self.manifest.input.size;
-        let graph = self.lower((side, side))?;
+        let graph = self.lower(self.manifest.input.size.rows())?;
         let shape = &graph.value(self.find(&graph, name)?).shape;
         let is = matches!(shape.chw(), Some((_, 1, 1)));
         Ok(self.own_is_vector.get_or_init(|| is).then_some(name))
@@ -433,17 +428,27 @@ impl Model {
     }
 }
 
+/// The size that an ONNX file prescribes. A side that it leaves free is as long as the other.
+fn own_size(onnx: &onnx::Model) -> Result<InputSize> {
+    let (height, width) = onnx.input_size()?;
+    let side = |own: Option<usize>, other: Option<usize>| match own.or(other) {
+        None => Ok(USUAL_SIDE),
+        Some(side) => u32::try_from(side).map_err(|_| Error::onnx(format!("its image has a side of {side} pixels"))),
+    };
+    Ok(InputSize { width: side(width, height)?, height: side(height, width)? })
+}
+
 /// Refuses input sizes at which the network's activations would need gigabytes.
 fn check_memory(manifest: &Manifest, graph: &Graph) -> Result<()> {
-    let side = manifest.input.size;
-    if let Err(refused) = budget::check(graph, side, 1.0, "\"size\" of the input") {
+    let size = manifest.input.size;
+    if let Err(refused) = budget::check(graph, size, 1.0, "\"size\" of the input") {
         // Patterns that exporters write out, such as attention, need less once they are recognised.
         let optimised = passes::optimize(graph.clone(), &graph.outputs)?;
-        budget::check(&optimised, side, 1.0, "\"size\" of the input").map_err(|_| refused)?;
+        budget::check(&optimised, size, 1.0, "\"size\" of the input").map_err(|_| refused)?;
     }
     match manifest.class_specific.as_ref().and_then(|spec| spec.size) {
-        Some(second) if second > side => {
-            let factor = (second as f64 / side as f64).powi(2);
+        Some(second) if second.pixels() > size.pixels() => {
+            let factor = second.pixels() as f64 / size.pixels() as f64;
             budget::check(graph, second, factor, "\"size\" of \"class_specific\"")
         }
         _ => Ok(()),

@@ -406,8 +406,7 @@ impl Session {
     /// As [`Accumulator::finish`].
     pub fn finish_statistics(&self, sums: &Accumulator, source: &str) -> Result<Statistics> {
         let look = self.model().cell_look();
-        let size = look.size as u32;
-        let mut statistics = sums.finish(&look.layers[0], (size, size), source)?;
+        let mut statistics = sums.finish(&look.layers[0], look.size.across(), source)?;
         statistics.set_model_sha256(&self.model().manifest().sha256);
         Ok(statistics)
     }

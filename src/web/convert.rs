@@ -144,8 +144,10 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         /// Of the weights and of what they are fed, for what a page keeps with a model.
         identity: String,
         licence: &'a str,
-        #[serde(rename = "inputSize")]
-        input_size: usize,
+        #[serde(rename = "inputWidth")]
+        input_width: u32,
+        #[serde(rename = "inputHeight")]
+        input_height: u32,
         geometry: String,
         target: &'a str,
         targets: &'a [String],
@@ -156,9 +158,6 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         has_mean_embedding: bool,
         #[serde(rename = "hasStatistics")]
         has_statistics: bool,
-        /// Side of the input of the class-specific forms; null if the model describes none.
-        #[serde(rename = "classSpecificSize")]
-        class_specific_size: Option<usize>,
         /// What storing the weights as int8 changed; null if `model.json` does not ask for that.
         #[serde(rename = "storedWeights")]
         stored_weights: Option<StoredWeights>,
@@ -168,7 +167,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         name: &manifest.name,
         identity: session.model().identity(),
         licence: &manifest.licence,
-        input_size: manifest.input.size,
+        input_width: manifest.input.size.width,
+        input_height: manifest.input.size.height,
         geometry: manifest.input.geometry.to_string(),
         target: &manifest.target,
         targets: session.model().targets(),
@@ -177,7 +177,6 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         has_mean_embedding: manifest.mean_embedding.is_some(),
         has_statistics: manifest.class_specific.as_ref().is_some_and(|spec| spec.statistics.is_some()),
         stored_weights: session.model().stored_weights(),
-        class_specific_size: manifest.class_specific.as_ref().map(|spec| spec.size.unwrap_or(manifest.input.size)),
     };
     let reports = session.engine_reports();
     let result = Object::new();

@@ -277,10 +277,10 @@
 
 /**
  * @typedef {object} LensInfo
- * @property {{name: string, identity: string, licence: string, inputSize: number, geometry: string, target: string,
- *   targets: string[], parameters: number, bytes: number, pooling: string, hasMeanEmbedding: boolean, hasStatistics:
- *   boolean, usualForms: [Form, Form], storedWeights: StoredWeights | null}} model `usualForms` are the forms that
- *   {@link Lens.explain} uses if the request names none: for one class, and for several
+ * @property {{name: string, identity: string, licence: string, inputWidth: number, inputHeight: number, geometry:
+ *   string, target: string, targets: string[], parameters: number, bytes: number, pooling: string, hasMeanEmbedding:
+ *   boolean, hasStatistics: boolean, usualForms: [Form, Form], storedWeights: StoredWeights | null}} model `usualForms`
+ *   are the forms that {@link Lens.explain} uses if the request names none: for one class, and for several
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

@@ -76,8 +76,8 @@ export async function mountAbout() {
   on(["lens"], () => {
     const info = state.lens?.info.model;
     model.textContent = info
-      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, input ${info.inputSize} x ` +
-        `${info.inputSize} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
+      ? `${info.name}, ${(info.parameters / 1e6).toFixed(1)} million parameters, input ${info.inputWidth} x ` +
+        `${info.inputHeight} pixels, map from the layer "${info.target}". Licence: ${info.licence}.`
       : "Not loaded yet.";
   });
 }

@@ -90,7 +90,14 @@ pub fn run(args: &Args) -> Result<()> {
         let first = rows.len();
         for &size in &args.sizes {
             bar.set_message(format!("{size} px"));
-            measure(args, files::model(folder)?.with_size(size)?, size, chosen, &mut rows, &bar)?;
+            measure(
+                args,
+                files::model(folder)?.with_size(u32::try_from(size).unwrap_or(u32::MAX))?,
+                size,
+                chosen,
+                &mut rows,
+                &bar,
+            )?;
         }
         growth.extend(fit(&rows[first..], chosen));
     }

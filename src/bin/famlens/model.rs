@@ -7,7 +7,7 @@ use famlens::engine::compare::{NodeDifference, compare as compare_nodes};
 use famlens::engine::cpu::CpuEngine;
 use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::graph::passes;
-use famlens::image::{Geometry, GeometryMode, Normalization, prepare};
+use famlens::image::{Geometry, GeometryMode, InputSize, Normalization, prepare};
 use famlens::onnx::{Model, ModelSummary};
 use famlens::session::{Manifest, Network};
 use famlens::tensor::Tensor;
@@ -18,15 +18,15 @@ use crate::files;
 use crate::terminal::{self, say};
 
 /// Input side when neither the user nor the file names one.
-const USUAL_SIDE: usize = 224;
+const USUAL_SIDE: u32 = 224;
 
 #[derive(clap::Args)]
 pub struct InspectArgs {
     /// The ONNX file to look at
     model: PathBuf,
-    /// Side of the input in pixels [default: the file's, or 224]
+    /// Size of the input in pixels, as 224 or as HEIGHTxWIDTH [default: model.json's, the file's, or 224]
     #[arg(long)]
-    size: Option<usize>,
+    size: Option<InputSize>,
     /// Target layer to describe [default: model.json's, or the best one]
     #[arg(long)]
     target: Option<String>,
@@ -49,12 +49,13 @@ struct Inspected {
 
 pub fn inspect(args: InspectArgs) -> Result<()> {
     let model = Model::parse(&files::read_onnx(&args.model)?)?;
-    let (height, width) = input_size(&model, args.size)?;
+    let manifest = manifest_beside(&args.model)?;
+    let (height, width) = input_size(&model, args.size.or_else(|| said_size(manifest.as_ref())))?;
     let summary = ModelSummary::new(&model, height, width)?;
     let network = match summary.targets.is_empty() && !summary.unsupported.is_empty() {
         true => None,
         false => {
-            let beside = manifest_beside(&args.model)?.map(|m| m.target);
+            let beside = manifest.map(|m| m.target);
             let (graph, _) = model.to_graph_as_far(height, width)?;
             Some(Network::new(graph, &args.target.or(beside).unwrap_or_default())?)
         }
@@ -94,9 +95,9 @@ pub struct CompareArgs {
     /// The photo to run it on [default: a fixed pattern]
     #[arg(long)]
     image: Option<PathBuf>,
-    /// Side of the input in pixels [default: model.json's, the file's, or 224]
+    /// Size of the input in pixels, as 224 or as HEIGHTxWIDTH [default: model.json's, the file's, or 224]
     #[arg(long)]
-    size: Option<usize>,
+    size: Option<InputSize>,
     /// Differences up to this share of a node's largest value count as equal
     #[arg(long, default_value_t = 1e-3)]
     tolerance: f32,
@@ -108,8 +109,7 @@ pub struct CompareArgs {
 pub fn compare(args: CompareArgs) -> Result<()> {
     let model = Model::parse(&files::read_onnx(&args.model)?)?;
     let manifest = manifest_beside(&args.model)?;
-    let asked = args.size.or(manifest.as_ref().map(|m| m.input.size).filter(|&size| size > 0));
-    let (height, width) = input_size(&model, asked)?;
+    let (height, width) = input_size(&model, args.size.or_else(|| said_size(manifest.as_ref())))?;
     let input = match &args.image {
         Some(path) => photo_input(path, manifest.as_ref(), height, width)?,
         None => pattern(model.input_channels()?, height, width)?,
@@ -148,10 +148,14 @@ fn report(differences: &[NodeDifference], tolerance: f32, verbose: bool) -> f32 
     worst
 }
 
-fn input_size(model: &Model, asked: Option<usize>) -> Result<(usize, usize)> {
+fn said_size(manifest: Option<&Manifest>) -> Option<InputSize> {
+    manifest.map(|m| m.input.size).filter(|size| size.is_known())
+}
+
+fn input_size(model: &Model, asked: Option<InputSize>) -> Result<(usize, usize)> {
     let (height, width) = model.input_size()?;
-    let usual = asked.unwrap_or(USUAL_SIDE);
-    Ok((height.unwrap_or(usual), width.unwrap_or(usual)))
+    let usual = asked.unwrap_or(InputSize::square(USUAL_SIDE)).rows();
+    Ok((height.unwrap_or(usual.0), width.unwrap_or(usual.1)))
 }
 
 fn manifest_beside(model: &Path) -> Result<Option<Manifest>> {
@@ -163,15 +167,9 @@ fn manifest_beside(model: &Path) -> Result<Option<Manifest>> {
 }
 
 fn photo_input(path: &Path, manifest: Option<&Manifest>, height: usize, width: usize) -> Result<Tensor> {
-    if height != width {
-        return Err(Error::argument(
-            "--image",
-            format!("a photo needs a square input, and this one is {width} x {height}"),
-        ));
-    }
     let photo = files::photo(path)?;
-    let stride = manifest.map_or(1, |m| m.input.stride);
-    let geometry = Geometry::new(GeometryMode::Squash, photo.size(), width as u32, stride as u32)?;
+    let size = InputSize { width: width as u32, height: height as u32 };
+    let geometry = Geometry::new(GeometryMode::Squash, photo.size(), size, 1)?;
     let imagenet = Normalization { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
     prepare(&photo, &geometry, &manifest.map_or(imagenet, Manifest::normalization))
 }

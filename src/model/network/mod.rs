@@ -98,8 +98,7 @@ impl Model {
     /// # Errors
     /// [`crate::Error::Target`] for an unknown layer.
     pub fn network(&self, target: &str) -> Result<Network> {
-        let side = self.manifest().input.size;
         let target = if target.is_empty() { self.manifest().target.as_str() } else { target };
-        Network::new(self.lower((side, side))?, target)
+        Network::new(self.lower(self.manifest().input.size.rows())?, target)
     }
 }

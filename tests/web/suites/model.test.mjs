@@ -36,7 +36,7 @@ test("Lite2 is loaded when it is chosen, and not before", async () => {
   const page = await open();
   assert.equal(at.server.requests.filter(path => path.includes("lite2")).length, 0);
   const found = await explained(page, () => page.getByRole("button", { name: "Use EfficientNet-Lite2" }).click());
-  assert.equal((await info(page)).inputSize, 288);
+  assert.equal((await info(page)).inputWidth, 288);
   assert.equal(await page.getByTestId("model").textContent(), "EfficientNet-Lite2");
   assert.equal(found.classes[found.predicted].name, "Bird");
   assert.equal(found.form, "contrastive", "it has no statistics for the forms that the model before is shown with");
@@ -51,7 +51,7 @@ test("Lite2 is loaded when it is chosen, and not before", async () => {
 test("a network of one's own explains with nothing but its file; settings change it and are saved", async () => {
   const page = await open();
   const found = await useOwn(page);
-  const { name, target, targets, inputSize } = await info(page);
+  const { name, target, targets, inputWidth } = await info(page);
   assert.equal(name, "mine");
   assert.equal(target, targets[0], "the best layer was found");
   assert.equal(found.target, target);
@@ -71,7 +71,7 @@ test("a network of one's own explains with nothing but its file; settings change
     [manifest.format, manifest.name, manifest.file, manifest.target],
     [1, "mine", "mine.onnx", targets[1]],
   );
-  assert.deepEqual([manifest.input.size, manifest.input.std], [inputSize, [255, 255, 255]]);
+  assert.deepEqual([manifest.input.size, manifest.input.std], [inputWidth, [255, 255, 255]]);
   assert.match(manifest.sha256, /^[0-9a-f]{64}$/);
 
   // What was saved means the same when it comes back with the file.

@@ -3,7 +3,7 @@
 import { el } from "../dom.js";
 import { on } from "../state.js";
 import { preview } from "./preview.js";
-import { GEOMETRIES, POOLINGS, PRESETS, presetOf } from "./settings.js";
+import { GEOMETRIES, POOLINGS, PRESETS, presetOf, readSize, SIZE_PATTERN, sizeText } from "./settings.js";
 import { weightsField } from "./weights.js";
 
 /** @import { Settings, Triple } from "./settings.js" */
@@ -27,10 +27,11 @@ export function settingsForm({ use, save, cancel }) {
     "model-preset",
   );
   const size = el("input", {
-    type: "number",
-    min: "8",
-    max: "4096",
-    step: "1",
+    type: "text",
+    inputmode: "numeric",
+    autocomplete: "off",
+    pattern: SIZE_PATTERN,
+    title: "One side as 224, or height and width as 256x128",
     placeholder: "as the file says",
     "data-testid": "model-size",
   });
@@ -63,7 +64,7 @@ export function settingsForm({ use, save, cancel }) {
         field("Name", name),
         field("Pixel values", preset),
         numbers,
-        field("Input side in pixels", size),
+        field("Input size in pixels", size),
         field("Photos are fitted", geometry),
         strideRow,
       ),
@@ -99,7 +100,7 @@ export function settingsForm({ use, save, cancel }) {
     const chosen = PRESETS.find(({ id }) => id === preset.value);
     return {
       name: name.value.trim() || (begun?.name ?? ""),
-      size: size.value === "" ? null : Number(size.value),
+      size: readSize(size.value),
       stride: Number(stride.value) || 32,
       geometry: geometry.value,
       mean: chosen?.mean ?? means.read(),
@@ -142,7 +143,7 @@ export function settingsForm({ use, save, cancel }) {
       preset.value = presetOf(settings)?.id ?? CUSTOM;
       means.write(settings.mean);
       deviations.write(settings.std);
-      size.value = settings.size === null ? "" : String(settings.size);
+      size.value = sizeText(settings.size);
       stride.value = String(settings.stride);
       fill(geometry, GEOMETRIES, settings.geometry);
       fill(pooling, POOLINGS, settings.pooling);

@@ -5,7 +5,7 @@ import { chooseModel, start } from "../engine.js";
 import { notify, report, sentence } from "../notices.js";
 import { recall, remember } from "../settings.js";
 import { set, state } from "../state.js";
-import { manifestOf, settingsOf } from "./settings.js";
+import { manifestOf, settingsOf, sizeFields } from "./settings.js";
 import { dropModel, keepModel, keptModels } from "./store.js";
 
 /**
@@ -218,7 +218,9 @@ export async function useOwn(given, settings, entry) {
     manifest: {
       ...manifest,
       target: found?.target ?? manifest.target,
-      input: { ...manifest.input, size: found?.inputSize ?? manifest.input.size },
+      input: found
+        ? { ...manifest.input, ...sizeFields({ height: found.inputHeight, width: found.inputWidth }) }
+        : manifest.input,
     },
   };
   const now = entryOf(own, entry?.key ?? null);

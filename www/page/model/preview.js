@@ -70,23 +70,23 @@ async function load(src) {
  * @returns {{width: number, height: number, place: [number, number, number, number, number, number, number, number]}}
  */
 function fit({ size, stride, geometry }, width, height) {
-  const side = size ?? USUAL_SIZE;
+  const input = size ?? { width: USUAL_SIZE, height: USUAL_SIZE };
+  const [across, down] = [input.width / width, input.height / height];
   if (geometry === "crop") {
-    const edge = Math.min(width, height);
-    return {
-      width: side,
-      height: side,
-      place: [(width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, side, side],
-    };
+    const scale = Math.max(across, down);
+    const [w, h] = [input.width / scale, input.height / scale];
+    return { ...input, place: [(width - w) / 2, (height - h) / 2, w, h, 0, 0, input.width, input.height] };
   }
   if (geometry === "letterbox") {
-    const scale = side / Math.max(width, height);
+    const scale = Math.min(across, down);
     const [w, h] = [width * scale, height * scale];
-    return { width: side, height: side, place: [0, 0, width, height, (side - w) / 2, (side - h) / 2, w, h] };
+    return { ...input, place: [0, 0, width, height, (input.width - w) / 2, (input.height - h) / 2, w, h] };
   }
+  if (geometry !== "aspect") return { ...input, place: [0, 0, width, height, 0, 0, input.width, input.height] };
   const even = (/** @type {number} */ length) => Math.max(stride, Math.round(length / stride) * stride);
+  const side = Math.sqrt(input.width * input.height);
   const long = Math.sqrt(width / height);
-  const [w, h] = geometry === "aspect" ? [even(side * long), even(side / long)] : [side, side];
+  const [w, h] = [even(side * long), even(side / long)];
   return { width: w, height: h, place: [0, 0, width, height, 0, 0, w, h] };
 }
 

@@ -203,7 +203,7 @@ function show() {
       ? [
           ["Name", model.name],
           ["Parameters", `${(model.parameters / 1e6).toFixed(1)} million`],
-          ["Input", `${model.inputSize} x ${model.inputSize} pixels`],
+          ["Input", `${model.inputWidth} x ${model.inputHeight} pixels`],
           ["Map from layer", model.target],
           ["Licence", model.licence || "not stated"],
         ]

@@ -4,8 +4,10 @@
  * @typedef {[number, number, number]} Triple one value for each of R, G, B, in units of 0 to 255
  * @typedef {{id: string, label: string, mean: Triple, std: Triple}} Preset
  *
+ * @typedef {{height: number, width: number}} Size in pixels
+ *
  * `size` null is that of the file, an empty `target` the best layer that the library finds.
- * @typedef {{name: string, size: number | null, stride: number, geometry: string, mean: Triple, std: Triple, target:
+ * @typedef {{name: string, size: Size | null, stride: number, geometry: string, mean: Triple, std: Triple, target:
  *   string, pooling: string, weights: string}} Settings
  *
  * A model.json as an object. What the page does not ask about stays as it was.
@@ -35,8 +37,8 @@ export const PRESETS = [
 ];
 
 export const GEOMETRIES = [
-  { name: "squash", label: "Stretched to a square" },
-  { name: "crop", label: "Largest centred square" },
+  { name: "squash", label: "Stretched to the input" },
+  { name: "crop", label: "Largest centred part" },
   { name: "letterbox", label: "Whole, with a border" },
   { name: "aspect", label: "In its own proportions" },
 ];
@@ -69,7 +71,7 @@ export function settingsOf(file, manifest, folder = null) {
   const input = manifest?.input ?? {};
   return {
     name: String(manifest?.name ?? (/^model$/i.test(stem) ? folder : null) ?? stem),
-    size: Number.isFinite(input.size) ? input.size : null,
+    size: sizeOf(input),
     stride: Number.isFinite(input.stride) ? input.stride : 32,
     geometry: String(input.geometry ?? "squash"),
     mean: triple(input.mean) ?? PRESETS[0].mean,
@@ -78,6 +80,29 @@ export function settingsOf(file, manifest, folder = null) {
     pooling: String(manifest?.pooling ?? "gap"),
     weights: String(manifest?.weights ?? "stored"),
   };
+}
+
+/** The size in the "input" of a model.json. @param {Manifest} input @returns {Size | null} */
+function sizeOf({ size, height, width }) {
+  if (Number.isFinite(size) && size > 0) return { height: size, width: size };
+  return Number.isFinite(height) && Number.isFinite(width) ? { height, width } : null;
+}
+
+/** What the "input" of a model.json says of a size. @param {Size} size */
+export const sizeFields = ({ height, width }) => (height === width ? { size: height } : { height, width });
+
+/** A size as the form and the command line have it. @param {Size | null} size */
+export const sizeText = size =>
+  size === null ? "" : size.height === size.width ? String(size.height) : `${size.height}x${size.width}`;
+
+/** What {@link readSize} reads, as a regular expression. */
+export const SIZE_PATTERN = "\\s*[1-9]\\d{0,3}(\\s*[x×X]\\s*[1-9]\\d{0,3})?\\s*";
+
+/** @param {string} text one side of a square, or height and width as 256x128 @returns {Size | null} */
+export function readSize(text) {
+  if (!new RegExp(`^${SIZE_PATTERN}$`).test(text)) return null;
+  const [height, width = height] = text.split(/[x×X]/).map(Number);
+  return { height, width };
 }
 
 /** @param {unknown} value @returns {Triple | null} */
@@ -94,9 +119,10 @@ const triple = value =>
 export function manifestOf(settings, before, { file, bytes, statistics }) {
   const { name, size, stride, geometry, mean, std, target, pooling, weights } = settings;
   const { mean_embedding: embedding, class_specific: specific, weights: _, ...rest } = before ?? {};
+  const { size: _size, height: _height, width: _width, ...others } = rest.input ?? {};
   const input = {
-    ...rest.input,
-    ...(size === null ? {} : { size, stride: Math.min(stride, size) }),
+    ...others,
+    ...(size === null ? {} : { ...sizeFields(size), stride: Math.min(stride, size.height, size.width) }),
     geometry,
     mean,
     std,
@@ -124,7 +150,7 @@ export function manifestOf(settings, before, { file, bytes, statistics }) {
 
 /** @param {Manifest} manifest */
 const whatItRestsOn = ({ input, target, pooling = "gap", embedding }) => [
-  input?.size,
+  sizeText(sizeOf(input ?? {})),
   input?.geometry ?? "squash",
   input?.mean,
   input?.std,

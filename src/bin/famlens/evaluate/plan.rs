@@ -152,7 +152,7 @@ impl<'a> Planner<'a> {
     /// A stored map at its place on its photo, which has that size.
     pub fn map(&self, setting: Setting, photo: (u32, u32), entry: &Entry) -> Result<Option<Map>> {
         let Some((width, height, data)) = entry.map.clone() else { return Ok(None) };
-        let geometry = Geometry::new(setting.geometry, photo, self.input.size as u32, self.input.stride as u32)?;
+        let geometry = Geometry::new(setting.geometry, photo, self.input.size, self.input.stride as u32)?;
         Ok(Some(Map { data, width, height, geometry }))
     }
 

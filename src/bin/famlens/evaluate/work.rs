@@ -276,7 +276,8 @@ fn tiled(
         Ok(photos) => photos,
         Err(error) => return Ok((Vec::new(), vec![error.to_string()])),
     };
-    let tiled = mosaic(&photos.iter().collect::<Vec<_>>(), side, TILE, GeometryMode::Squash)?;
+    let tile = loaded.session.model().manifest().input.size.with_longer(TILE);
+    let tiled = mosaic(&photos.iter().collect::<Vec<_>>(), side, tile, GeometryMode::Squash)?;
     let classes = loaded.classes(plan.data, episode);
     if classes.len() < items.len() {
         return Ok((Vec::new(), loaded.reasons()));

@@ -23,7 +23,7 @@ pub const PLAIN: &str = "FAM, 224";
 /// The row that claims to tell classes apart.
 pub const CLAIM: &str = "discriminative, 320";
 
-const LARGE: usize = 320;
+const LARGE: u32 = 320;
 
 fn way(name: &'static str, form: Form) -> Way {
     Way { name, options: ExplainOptions { form, ..ExplainOptions::default() } }

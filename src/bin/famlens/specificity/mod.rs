@@ -257,7 +257,8 @@ fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Re
         for episode in data.mosaics(shots, args.mosaics, args.seed) {
             leave_out(&mut session, &sums, &episode.classes)?;
             let photos: Vec<&Photo> = episode.queries.iter().map(|&q| &data.items[q].photo).collect();
-            let tiled = mosaic(&photos, 2, 320, GeometryMode::Squash)?;
+            let tile = session.model().manifest().input.size.with_longer(320);
+            let tiled = mosaic(&photos, 2, tile, GeometryMode::Squash)?;
             let query = session.add_image("mosaic", &tiled)?;
             let classes = classes(data, &episode, &ids);
             for scores in &mut scores {
