@@ -34,9 +34,9 @@ pub enum Form {
 
 choice!(Form, "form", {
     Faithful: "fam", "FAM",
-        "Each channel counts by what it adds to the similarity.",
+        "Shows everything that made the photo similar, even what all classes share.",
         "arXiv 2307.05017, equations 5 to 7",
-        "Faithful to the decision, yet nearly the same map for every class.";
+        "Each channel counts by what it adds to the similarity.";
     Centred: "centred", "Centred",
         "As FAM, after subtracting what images have in common, so that only what is unusual counts.",
         "famlens (measured on mosaics)",

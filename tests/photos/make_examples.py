@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,6 +19,8 @@ from PIL import Image
 PHOTOS = Path(__file__).resolve().parent
 OUT = PHOTOS.parents[1] / "www" / "examples"
 SIDE, QUALITY, SMALL = 544, 78, 60_000
+# The short side of the small copies, which rows of photos show: 64 points at two pixels each.
+ROW, ROW_QUALITY = 128, 72
 
 # name: (classes, query, further queries); a photo is "file in tests/photos without .jpg": "name in www/examples".
 SETS = {
@@ -52,7 +53,22 @@ SETS = {
         {"hammer/hammer1": "hammer-blue", "hammer/hammer7": "hammer-armourer", "pliers/sideCutter1": "pliers-side-cutter",
          "pliers/plier2": "pliers-pincers", "scissors/scissors3": "scissors-surgical"},
     ),
+    # A wrong decision for a reason that can be seen; few-shot-use.test.mjs holds what is said of it.
+    "A shortcut": (
+        {
+            "Hammer": {"hammer/hammer8": "hammer-claw-wood", "hammer/hammer9": "hammer-claw-old", "hammer/hammer7": "hammer-armourer"},
+            "Pliers": {"pliers/plier1": "pliers-long-nose", "pliers/plier3": "pliers-combination"},
+        },
+        {"hammer/hammer5": "hammer-claw"},
+        {"pliers/plier4": "pliers-flat", "pliers/plier2": "pliers-pincers", "hammer/hammer2": "hammer-ball-peen"},
+    ),
 }  # fmt: skip
+
+# What a set shows beyond its classes.
+SAYS = {
+    "A shortcut": "The model took a shortcut. Both pliers here have red handles and no hammer has, so it takes this red "
+    "hammer for pliers. Give Pliers other photos, and it says Hammer.",
+}
 
 
 def table(name):
@@ -66,11 +82,22 @@ def title(url):
     return re.sub(r"\s+", " ", re.sub(r"\.\w+$", "", name).replace("_", " ").replace("-", " ")).strip()
 
 
+def small(name, data):
+    """Writes the small copy and gives the size of the photo itself."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    size = image.size
+    image.thumbnail([round(side * ROW / min(size)) for side in size], Image.Resampling.LANCZOS)
+    image.save(OUT / "small" / name, "JPEG", quality=ROW_QUALITY, optimize=True)
+    return size
+
+
 def main():
     licences, drawn = table("LICENSES.tsv"), table("boxes.tsv")
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-    sets, attributions, boxes = [], [], {}
+    for old in OUT.rglob("*.jpg"):
+        old.unlink()
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "small").mkdir(exist_ok=True)
+    sets, attributions, boxes, sizes = [], [], {}, {}
 
     def place(photos):
         names = []
@@ -87,7 +114,10 @@ def main():
                 data = buffer.getvalue()
                 changes = re.sub(r"resized to \d+x\d+", f"resized to {image.width}x{image.height}", changes)
             (OUT / name).write_bytes(data)
+            sizes[name] = small(name, data)
             names.append(name)
+            if any(one["file"] == name for one in attributions):
+                continue
             attributions.append({
                 "file": name, "title": title(row["source_url"]), "author": row["author"], "licence": row["licence"],
                 "source": row["source_url"], "changes": changes,
@@ -98,18 +128,20 @@ def main():
 
     for name, (classes, query, queries) in SETS.items():
         supports = [{"name": label, "supports": place(photos)} for label, photos in classes.items()]
-        sets.append({"name": name, "classes": supports, "query": place(query)[0], "queries": place(queries)})
+        says = {"says": SAYS[name]} if name in SAYS else {}
+        sets.append({"name": name, **says, "classes": supports, "query": place(query)[0], "queries": place(queries)})
 
     def rows(items):
         return ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in items)
 
     text_boxes = ",\n".join(f"    {json.dumps(name)}: {json.dumps(box)}" for name, box in boxes.items())
+    text_sizes = ",\n".join(f"    {json.dumps(name)}: {json.dumps(size)}" for name, size in sizes.items())
     (OUT / "examples.json").write_text(
         f'{{\n  "sets": {json.dumps(sets, ensure_ascii=False, indent=2).replace(chr(10), chr(10) + "  ")},\n'
-        f'  "boxes": {{\n{text_boxes}\n  }},\n  "attributions": [\n{rows(attributions)}\n  ]\n}}\n',
+        f'  "boxes": {{\n{text_boxes}\n  }},\n  "sizes": {{\n{text_sizes}\n  }},\n  "attributions": [\n{rows(attributions)}\n  ]\n}}\n',
         encoding="utf-8",
     )
-    files = list(OUT.iterdir())
+    files = [file for file in OUT.rglob("*") if file.is_file()]
     print(f"{len(files)} files, {sum(f.stat().st_size for f in files)} bytes")
 
 

@@ -2,7 +2,7 @@
 
 import { byId, el, icon } from "./dom.js";
 import { keeping } from "./keeping.js";
-import { EXAMPLES, examples } from "./photo.js";
+import { examples, smallOf } from "./photo.js";
 import { on, state } from "./state.js";
 
 export async function mountAbout() {
@@ -57,7 +57,7 @@ export async function mountAbout() {
           el(
             "li",
             {},
-            el("img", { src: new URL(file, EXAMPLES).href, alt: "", width: "48", height: "48", loading: "lazy" }),
+            el("img", { src: smallOf(file), alt: "", width: "48", height: "48", loading: "lazy" }),
             el("span", {}, linkOrText(source, title), ` by ${author}, ${licence}${changes ? ` (${changes})` : ""}`),
           ),
         ),

@@ -3,10 +3,11 @@
 
 import { namedTask } from "./address.js";
 import { context } from "./context.js";
-import { byId, el } from "./dom.js";
+import { byId } from "./dom.js";
 import { notify } from "./notices.js";
 import { on, set, state } from "./state.js";
 import { mounted, view } from "./views.js";
+import { INTRO } from "./words.js";
 
 /**
  * @import { Context, View } from "./context.js"
@@ -35,12 +36,10 @@ function asked() {
 /** Mounts the tabs and shows the task that the address names. */
 export async function mountRouter() {
   const tabs = byId("tasks", HTMLElement);
-  tabs.hidden = TASKS.length < 2;
-  for (const { id, label } of TASKS)
-    tabs.append(el("a", { href: `#${id}`, "data-testid": "task", "data-task": id }, label));
   const { title } = document;
   on(["view"], () => {
     const { id, label } = TASKS.find(task => task.id === state.view) ?? TASKS[0];
+    byId("intro", HTMLElement).textContent = INTRO[id];
     document.title = id === TASKS[0].id ? title : `${label} · famlens`;
     for (const tab of tabs.querySelectorAll("a")) {
       if (tab.dataset.task === state.view) tab.setAttribute("aria-current", "page");

@@ -6,8 +6,10 @@ import { createStore, listener } from "./store.js";
 /**
  * @import { BackendChoice, Choice, Lens, LensInfo, LensMap, LensOptions } from "../famlens.js"
  *
- * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets.
- * @typedef {{key: string, name: string, source: File | Blob | string, src: string, example: string | null}} Photo
+ * A photo the user or an example brought. `source` is what the lens gets, `src` what an <img> gets, `small` what a
+ * small one gets. `size` in pixels, where it is known before the photo is loaded.
+ * @typedef {{key: string, name: string, source: File | Blob | string, src: string, small: string, example: string |
+ *   null, size: {width: number, height: number} | null}} Photo
  * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, threshold: number}} Look
  *
  * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is

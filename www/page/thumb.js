@@ -4,7 +4,7 @@ import { el, paint } from "./dom.js";
 import { drawing, state } from "./state.js";
 
 /**
- * @import { ImageLike, LensMap } from "../famlens.js"
+ * @import { ImageLike, LensMap, Rendered } from "../famlens.js"
  */
 
 /** Longest side of a small overlay, in pixels. */
@@ -24,10 +24,15 @@ export function thumb(src, alt) {
  * Draws a map over a small photo.
  * @param {HTMLCanvasElement} overlay
  * @param {ImageLike} source
- * @param {LensMap} map
+ * @param {LensMap & {early?: (longest: number) => Rendered}} map drawn by itself if it can be
  * @param {AbortSignal} signal
  */
 export async function drawThumb(overlay, source, map, signal) {
+  if (map.early) {
+    paint(overlay, map.early(LONGEST).image);
+    overlay.hidden = false;
+    return;
+  }
   const { lens } = state;
   if (!lens) return;
   const { width, height } = await lens.open(source);

@@ -84,7 +84,7 @@ test("one that cannot change the map is said to, and the contributions leave not
 });
 
 test("pooling changes embedding and map, nested choices reach the library", async () => {
-  const page = await show("#few-shot?form=fam&pooling=gmp");
+  const page = await show("#few-shot?form=fam&pooling=gmp&beside=true");
   const gmp = await result(page);
   const gap = await result(page, "published");
   assert.notDeepEqual(gmp.maps[0].data, gap.maps[0].data);

@@ -21,7 +21,7 @@ for (const backend of ["webgpu", "cpu"]) {
     const at = setUp("software");
     let lens;
     before(async () => {
-      lens = await openLens(at.browser, at.server.origin, { backend });
+      lens = await openLens(at.browser, at.server.origin, { backend, hash: "#few-shot?beside=true" });
     });
 
     test("is explained without a click, by the engine that was asked for", async () => {

@@ -183,7 +183,7 @@ export function mount(container, context) {
 
   /** @param {Item} item */
   function make(item) {
-    const image = el("img", { src: item.photo.src, alt: "", loading: "lazy", decoding: "async" });
+    const image = el("img", { src: item.photo.small, alt: "", loading: "lazy", decoding: "async" });
     const button = el(
       "button",
       {

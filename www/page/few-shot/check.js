@@ -74,7 +74,7 @@ export function mount(container) {
               el(
                 "button",
                 { type: "button", class: "check-photo", "data-testid": "check-wrong", onclick: () => ask(photo) },
-                thumb(photo.src, "").box,
+                thumb(photo.small, "").box,
                 el(
                   "span",
                   {},

@@ -66,7 +66,7 @@ function restore() {
   const { beside, ...choices } =
     Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
   setPage({ choices: typeof choices === "object" ? choices : {} });
-  set({ beside: beside !== false });
+  set({ beside: beside === true });
 }
 
 /** @param {string} text */
@@ -81,7 +81,7 @@ function parse(text) {
 function keep() {
   const { choices } = page;
   const { beside } = state;
-  const all = beside ? choices : { ...choices, beside };
+  const all = beside ? { ...choices, beside } : choices;
   remember("choices", Object.keys(all).length > 0 ? JSON.stringify(all) : null);
   keepParameters(
     "few-shot",

@@ -176,7 +176,7 @@ function fill({ card, name, grid, input, remove }, item) {
  * @returns {Tile}
  */
 function makeTile(key, photo) {
-  const { box, overlay } = thumb(photo.src, photo.name);
+  const { box, overlay } = thumb(photo.small, photo.name);
   box.title = photo.name;
   const remove = el(
     "button",

@@ -1,6 +1,7 @@
 // What the few-shot view is made of: the elements that its parts fill. Every part gets them by name.
 
 import { el, icon } from "../dom.js";
+import { FEW_SHOT } from "../words.js";
 
 /** @typedef {ReturnType<typeof makeMarkup>} Parts */
 
@@ -47,12 +48,23 @@ function queryMarkup() {
     el("p", {}, "or paste one, or choose a file. Folders dropped anywhere become classes."),
   );
   const panes = el("div", { id: "panes", class: "panes", hidden: true });
+  const prediction = el("p", { id: "prediction", class: "prediction", "data-testid": "prediction" });
+  const beside = toggle("beside", { "data-testid": "beside" });
+  const shortcut = el("p", { id: "shortcut", class: "shortcut", "data-testid": "shortcut", hidden: true });
+  const verdictRow = el(
+    "div",
+    { class: "verdict-row" },
+    prediction,
+    el("label", { class: "tool switch" }, beside, FEW_SHOT.compare),
+    shortcut,
+  );
   const keys = "Arrow keys move a pointer over the photo and read the map's value.";
   const stage = el(
     "div",
     { id: "stage", class: "stage", tabindex: "-1" },
     stageEmpty,
     panes,
+    verdictRow,
     el("p", { id: "stage-keys", class: "unseen" }, keys),
   );
   const mode = el("div", { id: "mode", class: "mode", hidden: true });
@@ -88,6 +100,10 @@ function queryMarkup() {
     stage,
     stageEmpty,
     panes,
+    prediction,
+    beside,
+    shortcut,
+    verdictRow,
     mode,
     strip,
     stripRow,
@@ -119,7 +135,6 @@ function toolsMarkup() {
 
 /** To the right: the decision, the kind of map, the channels, and saving. */
 function resultMarkup() {
-  const prediction = el("p", { id: "prediction", class: "prediction", "data-testid": "prediction" });
   const ranking = el("ol", { id: "ranking", class: "ranking", "data-testid": "ranking" });
   const otherDecision = el("p", { id: "other-decision", class: "says", "data-testid": "other-decision" });
   const timings = el("p", { id: "timings", class: "fine", "data-testid": "timings" });
@@ -138,18 +153,18 @@ function resultMarkup() {
     { title: "Similarities, maps and contributions, as JSON" },
     "download",
   );
+  const saves = el("div", { class: "saves" }, savePng, saveJson);
   const result = el(
     "aside",
     { id: "result", class: "result", "aria-label": "Result" },
-    card("verdict", "Decision", { class: "card verdict" }, prediction, ranking, otherDecision, timings, notes),
+    card("verdict", "Decision", { class: "card verdict" }, ranking, otherDecision, timings, notes),
     kind.kind,
     choices.choices,
     channelsCard,
-    el("div", { class: "saves" }, savePng, saveJson),
+    saves,
   );
   return {
     result,
-    prediction,
     ranking,
     otherDecision,
     timings,
@@ -157,6 +172,7 @@ function resultMarkup() {
     channelsCard,
     channelsSays,
     channels,
+    saves,
     savePng,
     saveJson,
     ...kind,
@@ -185,7 +201,6 @@ function kindMarkup() {
     adaptBack,
   );
   const given = el("div", { id: "given" });
-  const beside = toggle("beside", { "data-testid": "beside" });
   const choicesCount = el("span", { id: "choices-count" });
   const choicesOpen = button("choices-open", "All choices", {
     class: "link",
@@ -201,12 +216,7 @@ function kindMarkup() {
     formSays,
     statistics,
     given,
-    el(
-      "div",
-      { class: "choices-row" },
-      el("label", { class: "tool switch" }, beside, "With FAM beside it"),
-      choicesOpen,
-    ),
+    el("div", { class: "choices-row" }, choicesOpen),
   );
   return {
     kind,
@@ -217,7 +227,6 @@ function kindMarkup() {
     adapt,
     adaptBack,
     given,
-    beside,
     choicesOpen,
     choicesCount,
   };

@@ -122,7 +122,6 @@ export function mount(container) {
           {
             name: one.label,
             says: [cost(one), ...one.notes].join(" "),
-            note: "",
             photo: query,
             size,
             map: one.maps[at],

@@ -5,6 +5,7 @@ import { el } from "../dom.js";
 import { notify } from "../notices.js";
 import { on, set, state } from "./state.js";
 import { parts } from "./markup.js";
+import { filled } from "./options.js";
 
 /**
  * A wider look. `of` says which parts of the page belong to it: the switch for the class, the tools of the picture, the
@@ -45,7 +46,7 @@ export function mountModes() {
       ),
     );
   }
-  on(["mode", "result"], show);
+  on(["mode", "result", "classes"], show);
 }
 
 function show() {
@@ -55,7 +56,7 @@ function show() {
     button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.mode === state.mode));
   parts.stage.hidden = mode !== null;
   parts.mode.hidden = mode === null;
-  parts.classRow.hidden = !shown.classes || !state.result || state.result.keys.length < 2;
+  parts.classRow.hidden = !shown.classes || (state.result?.keys ?? filled(state.classes)).length < 2;
   parts.tools.hidden = !shown.tools;
   parts.stripRow.hidden = !shown.strip;
   for (const [id, container] of containers) container.hidden = id !== state.mode;

@@ -85,7 +85,7 @@ export function mount(container) {
             disabled: one.photos.length < 2,
             onclick: take,
           },
-          thumb(photo.src, "").box,
+          thumb(photo.small, "").box,
         );
       }),
     );
@@ -151,7 +151,6 @@ export function mount(container) {
           {
             name: formOf(forms[place]).label,
             says: part,
-            note: "",
             photo,
             size: { width: found.picture.width, height: found.picture.height },
             map: one.maps[at],

@@ -8,15 +8,16 @@ import { drawing as how, state as page } from "../state.js";
 import { on, set } from "./state.js";
 
 /**
- * @import { ImageLike, LensMap, Rendered } from "../../famlens.js"
- * @import { Result } from "./state.js"
+ * @import { ImageLike, Lens, LensMap, Rendered } from "../../famlens.js"
+ * @import { EarlyMap } from "./opening.js"
+ * @import { Early, Result } from "./state.js"
  *
  * @typedef {{src: string, name: string, source: ImageLike}} Picture
  *
  * What a pane shows. `size` is that of the photo; without a map the photo is bare. `label` says it in words for who
  * does not see it.
- * @typedef {{name: string, says: string, note: string, photo: Picture, size: {width: number, height: number} | null,
- *   map: LensMap | null, label: string}} Content
+ * @typedef {{name: string, says: string, photo: Picture, size: {width: number, height: number} | null,
+ *   map: (LensMap & Partial<EarlyMap>) | null, label: string}} Content
  *
  * `key` tells panes apart, `pointed` is called with the place that is pointed at in parts of the photo, or null.
  * @typedef {ReturnType<typeof makePane>} Pane
@@ -37,7 +38,7 @@ const drawings = new WeakMap();
  * @param {(place: [number, number] | null) => void} pointed
  */
 export function makePane(key, testid, pointed) {
-  const image = el("img", { alt: "", draggable: "false" });
+  const image = el("img", { alt: "", draggable: "false", decoding: "async", fetchpriority: "high" });
   const overlay = el("canvas", {
     "data-testid": testid,
     role: "img",
@@ -63,8 +64,7 @@ export function makePane(key, testid, pointed) {
     "figure",
     { class: "pane", "data-testid": "pane", "data-pane": key },
     photo,
-    el("figcaption", {}, name, " ", says),
-    classes,
+    el("figcaption", { class: "pane-words" }, el("p", { class: "pane-text" }, name, " ", says), classes),
   );
 
   /** @type {Content | null} */
@@ -78,7 +78,7 @@ export function makePane(key, testid, pointed) {
   function show(next) {
     content = next;
     name.textContent = next.name;
-    says.replaceChildren(next.says, el("span", { class: "pane-note" }, ` ${next.note}`));
+    says.textContent = next.says;
     if (image.src !== new URL(next.photo.src, location.href).href) {
       image.src = next.photo.src;
       image.alt = next.photo.name;
@@ -89,13 +89,17 @@ export function makePane(key, testid, pointed) {
     void draw();
   }
 
-  /** @type {Result | null} */
+  /** @type {Result | Early | null} */
   let small = null;
   let smallLook = "";
   /** @type {AbortController | null} */
   let drawing = null;
 
-  /** The map of each class, small; the one at `shown` is marked. @param {Result | null} result @param {number} shown */
+  /**
+   * The map of each class, small; the one at `shown` is marked.
+   * @param {Result | Early | null} result
+   * @param {number} shown
+   */
   function showClasses(result, shown) {
     classes.hidden = !result || result.keys.length < 2 || result.keys.length > 6;
     if (result !== small) {
@@ -103,7 +107,7 @@ export function makePane(key, testid, pointed) {
       smallLook = "";
       classes.replaceChildren(
         ...(result?.classes ?? []).map(({ key, name, color }) => {
-          const { box } = thumb(/** @type {Result} */ (result).query.src, "");
+          const { box } = thumb(/** @type {Result | Early} */ (result).query.src, "");
           const button = el(
             "button",
             {
@@ -146,7 +150,7 @@ export function makePane(key, testid, pointed) {
     rendering?.abort();
     const { lens } = page;
     if (!element.isConnected) return;
-    if (!lens || !content?.map || !content.size) {
+    if (!content?.map || !content.size || !(lens || content.map.early)) {
       overlay.hidden = true;
       shapes.replaceChildren();
       return;
@@ -158,7 +162,7 @@ export function makePane(key, testid, pointed) {
     const factor = Math.min(1, LONGEST / Math.max(size.width, size.height));
     const look = JSON.stringify(how());
     try {
-      let drawn = drawings.get(map);
+      let drawn = map.early ? { look, drawn: map.early(LONGEST) } : drawings.get(map);
       if (drawn?.look !== look) {
         const options = {
           width: Math.max(1, Math.round(size.width * factor)),
@@ -166,7 +170,7 @@ export function makePane(key, testid, pointed) {
           ...how(),
           signal,
         };
-        drawn = { look, drawn: await lens.render(photo.source, map, options) };
+        drawn = { look, drawn: await /** @type {Lens} */ (lens).render(photo.source, map, options) };
         drawings.set(map, drawn);
       }
       if (signal.aborted) return;
@@ -222,6 +226,7 @@ export function makePane(key, testid, pointed) {
   return {
     key,
     element,
+    photo,
     image,
     overlay,
     ramp,

@@ -1,15 +1,16 @@
 // The decision: classes by similarity.
 
 import { el, milliseconds, roving, scoreDecimals } from "../dom.js";
-import { current, on, published, shownIndex, state } from "./state.js";
+import { current, on, pictured, published, shownIndex, state } from "./state.js";
 import { pick } from "./classes.js";
 import { showWhilePointedAt } from "./switch.js";
 import { state as page } from "../state.js";
 import { parts } from "./markup.js";
+import { FEW_SHOT } from "../words.js";
 
 export function mountRanking() {
   roving(parts.ranking, "button");
-  on(["result", "published", "picked", "query", "classes", "failed"], show);
+  on(["result", "opening", "published", "picked", "query", "classes", "failed"], show);
   // Pointing at a class changes nothing but which one is marked, so that what is pointed at stays where it is.
   on(["hovered"], mark);
 }
@@ -18,9 +19,14 @@ function show() {
   const { result, query, classes } = state;
   const prediction = parts.prediction;
   if (!result || !query || !classes.length) {
-    prediction.textContent = hint();
+    const early = pictured();
+    if (early) {
+      prediction.replaceChildren(el("strong", {}, early.found.classes[early.found.predicted].name));
+      prediction.dataset.color = String(early.classes[early.found.predicted].color);
+    } else prediction.textContent = hint();
     parts.ranking.replaceChildren();
     for (const part of [parts.timings, parts.otherDecision, parts.notes]) part.replaceChildren();
+    parts.timings.textContent = early ? FEW_SHOT.later : "";
     return;
   }
   // Between a change of photo and its result the list is still that of the one before, and looks so.

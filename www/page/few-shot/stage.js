@@ -1,16 +1,17 @@
 // The photo in the middle under its maps: FAM as the paper has it, and what was chosen.
 
-import { paint } from "../dom.js";
-import { current, on, published, shownClass, shownIndex, shownMap, state } from "./state.js";
+import { el, paint } from "../dom.js";
+import { current, on, pictured, published, shownIndex, shownMap, state } from "./state.js";
 import { formNow, PUBLISHED, same } from "./options.js";
 import { formOf } from "../catalogue.js";
 import { makePane } from "./pane.js";
 import { state as page } from "../state.js";
 import { parts } from "./markup.js";
+import { FEW_SHOT } from "../words.js";
 
 /**
  * @import { LensMap } from "../../famlens.js"
- * @import { Result } from "./state.js"
+ * @import { Early, Result } from "./state.js"
  * @import { Pane } from "./pane.js"
  */
 
@@ -19,17 +20,29 @@ export const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
 /** Room for name and sentence under each photo, for its maps of all classes, and between panes, in pixels. */
 const [CAPTION, CLASSES, GAP] = [66, 100, 14];
 
+/** How much of the window's height photos may take where the page scrolls. */
+const PART = 0.6;
+
+/** A photo is tall from this width for a height of one on, and the stage wide from so many pixels on. */
+const [TALL, WIDE] = [0.95, 640];
+
 /** How much larger photos have to be one over the other for not being side by side. */
 const LARGER = 1.3;
 
 const beside = makePane("published", "overlay-published", point);
 const chosen = makePane("chosen", "overlay", point);
+const early = el("p", { class: "chip early", "data-testid": "early", hidden: true }, FEW_SHOT.early);
 
 export function mountStage() {
   parts.panes.append(beside.element, chosen.element);
-  on(["query", "result", "published", "beside", "choices", "picked", "hovered", "channel", "channelMaps"], show);
-  on(["look", "result", "published"], () => void drawRamps());
-  new ResizeObserver(arrange).observe(parts.stage);
+  chosen.photo.append(early);
+  on(
+    ["query", "result", "opening", "published", "beside", "choices", "picked", "hovered", "channel", "channelMaps"],
+    show,
+  );
+  on(["look", "result", "opening", "published"], () => void drawRamps());
+  const observer = new ResizeObserver(arrange);
+  for (const part of [parts.stage, parts.verdictRow]) observer.observe(part);
   for (const { image } of [beside, chosen]) image.addEventListener("load", arrange);
 }
 
@@ -45,41 +58,42 @@ function show() {
   parts.queryName.textContent = query?.name ?? "";
   beside.element.hidden = !state.beside || same({ ...page.choices, form: formNow() }, PUBLISHED);
   if (!query) return;
-  const shown = shownClass();
+  const now = pictured();
+  const shown = now?.classes[shownIndex(now)];
+  early.hidden = now === null || now !== state.opening;
   chosen.element.dataset.color = beside.element.dataset.color = String(shown?.color ?? 7);
-  fill(beside, published(), PUBLISHED.form, "FAM, as published");
+  fill(beside, published(), formOf(PUBLISHED.form), FEW_SHOT.published);
   const result = current();
   const channel = result && state.channel !== null ? result.found.top[shownIndex()]?.[state.channel] : null;
-  fill(chosen, result, formNow(), channel ? `Channel ${channel.channel}` : null);
+  const described = state.opening && now === state.opening ? state.opening.found.form : formOf(formNow());
+  fill(chosen, now, described, channel ? `Channel ${channel.channel}` : null);
   arrange();
 }
 
 /**
  * @param {Pane} pane
- * @param {Result | null} result
- * @param {string} form
+ * @param {Result | Early | null} result
+ * @param {{label: string, sentence: string}} described
  * @param {string | null} name in place of the form's own
  */
-function fill(pane, result, form, name) {
+function fill(pane, result, described, name) {
   const query = /** @type {NonNullable<typeof state.query>} */ (state.query);
-  const described = formOf(form);
   const at = shownIndex(result);
   const of = result?.classes[at]?.name;
-  const map = pane === chosen && result ? shownMap() : (result?.found.maps[at] ?? null);
+  const map = pane === chosen && result && result === state.result ? shownMap() : (result?.found.maps[at] ?? null);
   const label = `${query.name}. ${name ?? described.label}${of ? `: what speaks for ${of}` : ""}.${where(map, result)}`;
   pane.showClasses(result, at);
   pane.show({
     name: name ?? described.label,
     says: described.sentence,
-    note: described.note,
     photo: query,
-    size: result?.found.query ?? null,
+    size: result?.found.query ?? query.size,
     map,
     label,
   });
 }
 
-/** @param {LensMap | null} map @param {Result | null} result */
+/** @param {LensMap | null} map @param {Result | Early | null} result */
 function where(map, result) {
   if (!map?.peak || !result) return "";
   const { width, height } = result.found.query;
@@ -91,21 +105,27 @@ function where(map, result) {
 
 /** Side by side or one over the other: whichever shows the photos larger. */
 function arrange() {
-  const { naturalWidth, naturalHeight } = chosen.image;
+  const size = state.query?.size;
+  const [width, height] = size ? [size.width, size.height] : [chosen.image.naturalWidth, chosen.image.naturalHeight];
   const count = beside.element.hidden ? 1 : 2;
   const { clientWidth } = parts.stage;
   // Where the page scrolls as a whole the stage is as high as it has to be, and that is to leave room for what is
   // below.
-  const clientHeight = scrolling.matches ? 0.72 * innerHeight : parts.stage.clientHeight;
-  if (!naturalWidth || !clientWidth) return;
-  const ratio = naturalWidth / naturalHeight;
-  const [columns, width] = fit(count, ratio, clientWidth, clientHeight);
+  const clientHeight = scrolling.matches
+    ? PART * innerHeight
+    : parts.stage.clientHeight - parts.verdictRow.offsetHeight - GAP;
+  if (!width || !clientWidth) return;
+  const ratio = width / height;
   const panes = parts.panes;
+  // What is said of a tall photo stands beside it where there is room.
+  const tall = count === 1 && ratio < TALL && clientWidth > WIDE;
+  const [columns, across] = tall ? [1, clientHeight * ratio] : fit(count, ratio, clientWidth, clientHeight);
+  panes.classList.toggle("tall", tall);
   panes.style.setProperty("--columns", String(columns));
-  panes.style.setProperty("--photo", `${Math.floor(width)}px`);
+  panes.style.setProperty("--photo", `${Math.floor(across)}px`);
   panes.style.setProperty("--ratio", String(ratio));
-  const left = clientHeight - (count / columns) * (width / ratio + CAPTION);
-  panes.classList.toggle("roomy", columns === count && left > (scrolling.matches ? 0 : CLASSES));
+  const left = clientHeight - (count / columns) * (across / ratio + CAPTION);
+  panes.classList.toggle("roomy", tall || (columns === count && left > (scrolling.matches ? 0 : CLASSES)));
 }
 
 /**
@@ -130,15 +150,23 @@ export function fit(count, ratio, width, height, caption = CAPTION) {
   return best;
 }
 
+/** Colours side by side. @param {[number, number, number][]} colors */
+function ramp(colors) {
+  const image = new ImageData(colors.length, 1);
+  for (const [at, color] of colors.entries()) image.data.set([...color, 255], 4 * at);
+  return image;
+}
+
 /** Ramps from the lowest to the highest value, coloured as the maps are. */
 async function drawRamps() {
   const { lens, look } = page;
   const result = state.result ?? state.published;
+  if (!result && state.opening) for (const pane of [beside, chosen]) paint(pane.ramp, ramp(state.opening.found.colors));
   if (!lens || !result) return;
   const data = Float32Array.from({ length: 64 }, (_, i) => i / 63);
-  const ramp = { data, width: 64, height: 1, min: 0, max: 1 };
+  const values = { data, width: 64, height: 1, min: 0, max: 1 };
   const drawn = await lens
-    .render(result.query.source, ramp, {
+    .render(result.query.source, values, {
       width: 96,
       height: 10,
       colormap: look.colormap,

@@ -14,6 +14,10 @@ import { listen, state as page } from "../state.js";
  * @typedef {{found: Explanation, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[], options:
  *   Record<string, unknown>}} Result
  *
+ * What was found out in advance, for the time until the engine is live: of an explanation only what the picture shows.
+ * @typedef {{found: Pick<Explanation, "score" | "predicted" | "maps" | "query"> & {form:
+ *   import("./opening.js").Described, colors: [number, number, number][], classes: {name: string, similarity: number}[]}, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Early
+ *
  * A file that a choice rests on, with what the library says it is.
  * @typedef {{name: string, says: string, bytes: Uint8Array}} GivenFile
  */
@@ -33,11 +37,13 @@ const store = createStore({
   /** Files that choices rest on. @type {{head?: GivenFile, matrix?: GivenFile}} */
   given: {},
   /** Whether FAM as the paper has it is shown beside what was chosen. */
-  beside: true,
+  beside: false,
   /** @type {Result | null} what was chosen */
   result: null,
   /** @type {Result | null} FAM as the paper has it, where that is another one */
   published: null,
+  /** @type {Early | null} what was found out in advance */
+  opening: null,
   /** @type {string | null} key of the class whose map is shown; null follows the decision */
   picked: null,
   /** @type {string | null} key of the class that is pointed at, whose map is shown as long as it is */
@@ -69,6 +75,9 @@ export function current() {
   return state.result && state.result.query === state.query ? state.result : null;
 }
 
+/** What the picture shows: the result, or as long as there is none what was found out in advance. */
+export const pictured = () => current() ?? (state.opening?.query === state.query ? state.opening : null);
+
 /** FAM as the paper has it for the photo that is asked about now, if it is shown beside the result. */
 export function published() {
   return state.beside && state.published?.query === state.query ? state.published : null;
@@ -76,7 +85,7 @@ export function published() {
 
 /**
  * The place, in a result, of the class whose map is shown: pointed at, picked, or the decision.
- * @param {Result | null} [result]
+ * @param {Result | Early | null} [result]
  */
 export function shownIndex(result = state.result) {
   if (!result) return -1;

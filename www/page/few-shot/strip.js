@@ -42,7 +42,7 @@ function show() {
 
 /** @param {Photo} photo */
 function make(photo) {
-  const { box } = thumb(photo.src, "");
+  const { box } = thumb(photo.small, "");
   const button = el(
     "button",
     {

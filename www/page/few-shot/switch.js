@@ -1,11 +1,12 @@
 // The switch for the class that is explained, over the stage: a row of the classes with their scores.
 
 import { el } from "../dom.js";
-import { on, set, shownIndex, state } from "./state.js";
+import { on, pictured, set, shownIndex, state } from "./state.js";
 import { parts } from "./markup.js";
+import { filled } from "./options.js";
 
 export function mountSwitch() {
-  on(["result", "picked", "hovered", "query"], show);
+  on(["result", "opening", "classes", "picked", "hovered", "query"], show);
 }
 
 /**
@@ -22,11 +23,17 @@ export function showWhilePointedAt(element, key) {
   });
 }
 
+/** The classes, while nothing is known of them. */
+function unanswered() {
+  const classes = filled(state.classes);
+  return { classes, keys: classes.map(({ key }) => key) };
+}
+
 let made = "";
 
 function show() {
-  const { result } = state;
-  if (!result) return;
+  const answered = pictured() ?? state.result;
+  const result = answered ?? unanswered();
   const names = JSON.stringify(result.classes.map(({ key, name, color }) => [key, name, color]));
   if (names !== made) {
     made = names;
@@ -45,6 +52,6 @@ function show() {
       }),
     );
   }
-  const shown = result.keys[shownIndex()];
+  const shown = answered && answered.keys[shownIndex(answered)];
   for (const input of parts.classSwitch.querySelectorAll("input")) input.checked = input.value === shown;
 }

@@ -10,6 +10,7 @@ import { explainOn, follow, isExplained } from "./explain.js";
 import { mountGiven } from "./given.js";
 import { loadExample } from "./inputs.js";
 import { mountModes } from "./modes.js";
+import { mountOpening } from "./opening.js";
 import { mountRanking } from "./ranking.js";
 import { mountSave } from "./save.js";
 import { mountStage } from "./stage.js";
@@ -18,8 +19,12 @@ import { mountStrip } from "./strip.js";
 import { mountSwitch } from "./switch.js";
 import { mountTools } from "./tools.js";
 import { mountMarkup, parts } from "./markup.js";
+import { state as page } from "../state.js";
 
-/** @import { Context, View } from "../context.js" */
+/**
+ * @import { Context, View } from "../context.js"
+ * @import { ExampleSet } from "../photo.js"
+ */
 
 /**
  * @param {HTMLElement} container
@@ -42,7 +47,14 @@ export function mount(container, context) {
   mountSave();
   mountPickers();
   follow();
-  void mountExamples(context);
+  // What needs the model looks so until there is one.
+  on(["lens"], () => {
+    for (const part of [parts.modes, parts.classRow, parts.tools, parts.kind, parts.choices, parts.saves])
+      part.inert = page.lens === null;
+  });
+  // What has been shown is not to move, so nothing is before it is known what there is.
+  container.classList.add("unsettled");
+  void mountExamples(context).finally(() => container.classList.remove("unsettled"));
   return {
     taker,
     isReady: isExplained,
@@ -77,14 +89,29 @@ async function mountExamples(context) {
     );
   }
   // What the user has already put in is not thrown away for an example.
-  if (!state.query && state.classes.length === 0) loadExample(found.sets[0]);
+  if (!state.query && state.classes.length === 0) {
+    loadExample(found.sets[0]);
+    await mountOpening();
+  }
+  on(["classes", "queries", "query", "result"], () => {
+    const said = found.sets.find(set => set.says && isOf(set));
+    parts.shortcut.hidden = !said || state.query?.example !== said.query;
+    parts.shortcut.textContent = said?.says ?? "";
+  });
   on(["classes", "queries"], () => {
-    for (const [place, button] of [...group.children].entries()) {
-      const names = found.sets[place].classes.map(({ name }) => name);
-      button.setAttribute(
-        "aria-pressed",
-        String(names.length === state.classes.length && state.classes.every(({ name }, at) => name === names[at])),
-      );
-    }
+    for (const [place, button] of [...group.children].entries())
+      button.setAttribute("aria-pressed", String(isOf(found.sets[place])));
   });
 }
+
+/** Whether the classes are those of an example set, photo for photo. @param {ExampleSet} set */
+const isOf = ({ classes }) =>
+  classes.length === state.classes.length &&
+  classes.every(({ name, supports }, at) => {
+    const one = state.classes[at];
+    return (
+      one.name === name &&
+      one.photos.length === supports.length &&
+      one.photos.every(({ example }, place) => example === supports[place])
+    );
+  });

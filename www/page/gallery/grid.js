@@ -2,6 +2,7 @@
 // near-duplicates.
 
 import { el } from "../dom.js";
+import { smallAt } from "../photo.js";
 import { drawThumb } from "../thumb.js";
 
 /**
@@ -43,11 +44,13 @@ export function mountGrid({ context, ask, gallery, query }) {
   /** @param {GalleryItem} item */
   function photoOf(item) {
     const { source, name } = item;
-    if (typeof source === "string") return { key: item.content, name, source, src: source, example: name };
+    if (typeof source === "string") {
+      return { key: item.content, name, source, src: source, small: smallAt(source), example: name, size: null };
+    }
     if (!(source instanceof Blob)) return null;
     let src = addresses.get(source);
     if (!src) addresses.set(source, (src = URL.createObjectURL(source)));
-    return { key: item.content, name, source, src, example: null };
+    return { key: item.content, name, source, src, small: src, example: null, size: null };
   }
 
   /** @param {Tile} tile */
@@ -59,7 +62,7 @@ export function mountGrid({ context, ask, gallery, query }) {
       ? el(
           "span",
           { class: "thumb" },
-          el("img", { src: photo.src, alt: "", loading: "lazy", decoding: "async", draggable: "false" }),
+          el("img", { src: photo.small, alt: "", loading: "lazy", decoding: "async", draggable: "false" }),
           overlay,
         )
       : el("span", { class: "thumb missing" }, "embedding only");

@@ -263,7 +263,7 @@ export function mount(container, context) {
     for (const file of files) {
       const photo = context.examplePhoto(file);
       const use = (/** @type {"a" | "b"} */ side) => put(side, photo);
-      const image = el("img", { src: photo.src, alt: "", loading: "lazy", draggable: "false" });
+      const image = el("img", { src: photo.small, alt: "", loading: "lazy", draggable: "false" });
       const button = el(
         "button",
         {
