@@ -16,7 +16,8 @@ import { listen, state as page } from "../state.js";
  *
  * What was found out in advance, for the time until the engine is live: of an explanation only what the picture shows.
  * @typedef {{found: Pick<Explanation, "score" | "predicted" | "maps" | "query"> & {form:
- *   import("./opening.js").Described, colors: [number, number, number][], classes: {name: string, similarity: number}[]}, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Early
+ *   import("./opening.js").Described, colors: [number, number, number][], classes: {name: string, similarity:
+ *   number}[]}, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Early
  *
  * A file that a choice rests on, with what the library says it is.
  * @typedef {{name: string, says: string, bytes: Uint8Array}} GivenFile
