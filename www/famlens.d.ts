@@ -1,11 +1,12 @@
-// The types of famlens.js. Made by tests/web/types.mjs from the comments in www/lens; do not edit.
+// The types of famlens.js. Made by tests/web/types.mjs from the comments in www; do not edit.
 
 /** An error with a code a program can act on and a message meant for people. */
 export declare class LensError extends Error {
     code: string;
     /**
      * @param {string} code one of `network`, `image`, `file`, `too_large`, `manifest`, `onnx`, `unsupported`, `node`,
-     *   `target`, `argument`, `no_gpu`, `gpu_lost`, `engine`, `crashed`, `disposed`, `storage`, `policy`
+     *   `target`, `argument`, `no_gpu`, `gpu_lost`, `engine`, `crashed`, `disposed`, `storage`, `policy`,
+     *   `environment`
      * @param {string} message
      * @param {unknown} [cause] what it was made from
      */
@@ -1083,10 +1084,10 @@ export type LensMap = {
 
 export type LensOptions = {
     /**
-     * address of a model folder or its `model.json`, or both files' content;
-     * the model that comes with famlens by default
+     * address of a model folder or its `model.json`, or what a
+     * model's npm package exports, or both files' content; the model that comes with famlens by default
      */
-    model?: string | URL | {
+    model?: string | URL | ModelFiles | {
         manifest: object | string;
         bytes: ArrayBuffer | Uint8Array | Blob;
         statistics?: ArrayBuffer | Uint8Array | Blob;
@@ -1113,10 +1114,13 @@ export type LensOptions = {
     signal?: AbortSignal;
     patience?: Patience;
     /**
-     * address of the worker's module, where it is not `worker.js` beside this one: in a
-     * bundle
+     * address of the worker's module, where it is not the one that comes with this one
      */
     worker?: string | URL;
+    /**
+     * address of the wasm, where it is not the one that comes with this module
+     */
+    program?: string | URL;
 };
 
 export type MethodResult = {
@@ -1135,6 +1139,12 @@ export type MethodResult = {
         };
         bytes: number;
     };
+};
+
+export type ModelFiles = {
+    url: string | URL;
+    file?: string | URL;
+    statistics?: string | URL;
 };
 
 export type Mosaic = {
@@ -1295,6 +1305,8 @@ export type Rendered = {
 
 export type Source = ({
     url: string;
+    file?: string;
+    statistics?: string;
 } | {
     manifest: object | string;
     bytes: ArrayBuffer | Uint8Array | Blob;

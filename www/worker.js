@@ -69,13 +69,13 @@ function info() {
  * @type {Record<string, (args: any, cancelled: () => boolean) => unknown>}
  */
 const operations = {
-  async create({ model, backend, patience }) {
+  async create({ model, backend, program: at, patience }) {
     if (patience?.start) scriptSeconds = patience.start;
     if (patience?.download) setStall(patience.download);
     if (patience?.call) queue.patience = patience.call;
     report({ phase: "code", loaded: 0, total: 0 });
     const [wasm, files] = await Promise.all([
-      loadWasm(),
+      loadWasm(at),
       loadModel(model, (loaded, total) => report({ phase: "model", loaded, total })),
     ]);
     report({ phase: "compile", loaded: 0, total: 0 });
@@ -344,13 +344,14 @@ function calibrateWhenQuiet() {
   }, QUIET);
 }
 
-/** @returns {Promise<WasmModule>} */
-async function loadWasm() {
+/** @param {string} at the address of the program @returns {Promise<WasmModule>} */
+async function loadWasm(at) {
   try {
-    const module = /** @type {WasmModule} */ (
-      await inTime(import(new URL("./wasm/famlens.js", import.meta.url).href), scriptSeconds, "program")
-    );
-    program = await module.default({ module_or_path: await fetchProgram() });
+    // Built later than this is checked: lens/wasm.js has its types.
+    // @ts-expect-error
+    const script = import("./wasm/famlens.js");
+    const module = /** @type {WasmModule} */ (await inTime(script, scriptSeconds, "program"));
+    program = await module.default({ module_or_path: await fetchProgram(at) });
     return module;
   } catch (error) {
     if (error instanceof Failure || error instanceof WebAssembly.RuntimeError || error instanceof RangeError)
@@ -373,9 +374,9 @@ async function loadWasm() {
 /**
  * The program as a response that is still arriving, so that it is compiled meanwhile. A copy of it is read along, only
  * to see that it does arrive.
+ * @param {string} url
  */
-async function fetchProgram() {
-  const url = new URL("./wasm/famlens_bg.wasm", import.meta.url).href;
+async function fetchProgram(url) {
   const ender = new AbortController();
   const response = await inTime(fetch(url, { signal: ender.signal }), stallSeconds(), "program");
   if (!response.ok)

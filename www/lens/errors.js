@@ -5,7 +5,8 @@
 export class LensError extends Error {
   /**
    * @param {string} code one of `network`, `image`, `file`, `too_large`, `manifest`, `onnx`, `unsupported`, `node`,
-   *   `target`, `argument`, `no_gpu`, `gpu_lost`, `engine`, `crashed`, `disposed`, `storage`, `policy`
+   *   `target`, `argument`, `no_gpu`, `gpu_lost`, `engine`, `crashed`, `disposed`, `storage`, `policy`,
+   *   `environment`
    * @param {string} message
    * @param {unknown} [cause] what it was made from
    */

@@ -36,6 +36,7 @@ async function compare(lens, images, { onProgress, signal }) {
     backend: "cpu",
     weights: isInt8 ? "stored" : "int8",
     worker: lens.options.worker,
+    program: lens.options.program,
     patience: lens.options.patience,
     signal,
   });

@@ -4,6 +4,7 @@ import { Channel, PATIENCE } from "./channel.js";
 import { LensError, bounded, boundMethods } from "./errors.js";
 import { absolute } from "./host.js";
 import { Requests, optionsOf, unlessAborted } from "./requests.js";
+import { programAt, usualModel } from "./where.js";
 
 /**
  * @import { BackendChoice, Benchmark, CallOptions, Choice, ClassSpec, Comparison, ExplainOptions, Explanation, Form,
@@ -11,9 +12,6 @@ import { Requests, optionsOf, unlessAborted } from "./requests.js";
  *   SupportCheck } from "./types.js"
  * @import { CellPairs, Pair, View, ViewOptions } from "./pair.js"
  */
-
-/** The model that comes with famlens, beside this module. */
-const DEFAULT_MODEL = new URL("../../models/efficientnet_lite0/model.json", import.meta.url).href;
 
 /**
  * Loads a model in a worker and makes it ready to explain.
@@ -34,6 +32,18 @@ export function createLens(options = {}) {
     }
     return lens;
   });
+}
+
+/**
+ * A model as the worker takes it: all addresses in full.
+ * @param {NonNullable<LensOptions["model"]>} model
+ * @returns {import("./model.js").Source}
+ */
+function sourceOf(model) {
+  if (typeof model === "string" || model instanceof URL) return { url: absolute(model) };
+  if (!("url" in model)) return model;
+  const address = (/** @type {string | URL | undefined} */ at) => at && absolute(at);
+  return { ...model, url: absolute(model.url), file: address(model.file), statistics: address(model.statistics) };
 }
 
 /** A loaded model in its worker. Made by {@link createLens}. */
@@ -72,10 +82,11 @@ export class Lens {
 
   /** Loads program and model; {@link createLens} calls this. */
   async ready() {
-    const { model = DEFAULT_MODEL, backend = "auto", weights, patience, signal } = this.options;
-    const source = typeof model === "string" || model instanceof URL ? { url: absolute(model) } : model;
+    const { model, backend = "auto", weights, patience, program, signal } = this.options;
+    const source = model === undefined ? await usualModel() : sourceOf(model);
     this.model = weights ? { ...source, weights } : source;
-    const args = { model: this.model, backend, patience: { ...PATIENCE, ...patience } };
+    const at = program ? absolute(program) : programAt();
+    const args = { model: this.model, backend, program: at, patience: { ...PATIENCE, ...patience } };
     this.info = await this.#requests.ask("create", args, { signal });
   }
 

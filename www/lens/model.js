@@ -12,8 +12,9 @@ import { Failure } from "./failure.js";
 
 /**
  * @typedef {"stored" | "int8"} Weights how weights are held in memory: as the file has them, or float ones as int8
- * @typedef {({url: string} | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?:
- *   ArrayBuffer | Uint8Array | Blob}) & {weights?: Weights}} Source
+ * `file` and `statistics` say where these are, where it is not the place that the description at `url` names.
+ * @typedef {({url: string, file?: string, statistics?: string} | {manifest: object | string, bytes: ArrayBuffer |
+ *   Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}) & {weights?: Weights}} Source
  */
 
 /**
@@ -49,10 +50,14 @@ async function loadFiles(where, onProgress) {
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
   const manifest = new TextDecoder().decode((await download(manifestUrl, { what: "description of the model" })).bytes);
   const { file, bytes: size, sha256: expected, class_specific: specific } = parse(manifest, manifestUrl);
-  const { bytes } = await download(new URL(file, manifestUrl).href, { what: "model", size: size ?? 0, onProgress });
+  const { bytes } = await download(where.file ?? new URL(file, manifestUrl).href, {
+    what: "model",
+    size: size ?? 0,
+    onProgress,
+  });
   await check(bytes, expected, "model");
   const statistics = specific?.statistics
-    ? { url: new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" }
+    ? { url: where.statistics ?? new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" }
     : null;
   return { manifest, bytes, statistics };
 }

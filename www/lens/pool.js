@@ -4,6 +4,7 @@ import { Channel } from "./channel.js";
 import { LensError } from "./errors.js";
 import { absolute } from "./host.js";
 import { isHandle } from "./sources.js";
+import { programAt } from "./where.js";
 
 /**
  * @import { Lens } from "./lens.js"
@@ -66,9 +67,10 @@ export class PoolWorker {
 
   /** @param {Lens} lens */
   constructor(lens) {
-    const { worker, patience } = lens.options;
+    const { worker, program, patience } = lens.options;
     this.#channel = new Channel({ worker: worker ? absolute(worker) : null, patience });
-    const begin = [["create", { model: lens.model, backend: "cpu", patience }], ...lens.given.values()];
+    const create = { model: lens.model, backend: "cpu", program: program ? absolute(program) : programAt(), patience };
+    const begin = [["create", create], ...lens.given.values()];
     this.#ready = Promise.all(begin.map(([op, args]) => this.#channel.ask(/** @type {string} */ (op), Object(args))));
     this.#ready.catch(() => {});
   }

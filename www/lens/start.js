@@ -5,12 +5,12 @@
 // photos. A worker started from a blob: inherits the policy of the page that starts it. So the worker is a blob of one
 // line that imports the real module; browsers also start such a worker for a module of another origin.
 //
-// Bundlers read `new Worker(new URL("../worker.js", import.meta.url), { type: "module" })` and put the address of their
-// own file there, which only that very expression gets. So it stands below as it is, for bundles. Its worker is bound
-// by the header that its file is sent with; whoever wants it to inherit the policy passes the address of the bundled
-// file as `createLens({ worker })`.
+// where.js says where that module is, in the form that bundlers follow for any file: they copy the worker as it is and
+// put the new address in its place. (The form that they know for workers, `new Worker(new URL(...))`, would leave no
+// address for the blob.) The npm package has the worker in one file, so that copying it is enough.
 
 import { LensError } from "./errors.js";
+import { workerAt } from "./where.js";
 
 /** @type {{createScriptURL: (url: string) => string} | null} */
 let policy = null;
@@ -55,25 +55,29 @@ function blobThatImports(module) {
   return url;
 }
 
-/** The worker's file where this module lies as it was written; null in a bundle, where it is somewhere else. */
-function unbundledWorker() {
-  const here = import.meta.url;
-  const { protocol, pathname } = new URL(here);
-  if (protocol === "file:" || !pathname.endsWith("/lens/start.js")) return null;
-  // Not written as one expression, which bundlers would take for a file to copy.
-  return new URL("../worker.js", here).href;
+/**
+ * Fails where there are no workers and no page to start them from.
+ * @throws {LensError} `environment`
+ */
+function needPage() {
+  if (typeof Worker === "function" && typeof document === "object") return;
+  throw new LensError(
+    "environment",
+    "famlens runs in a browser's page: createLens needs Worker and document, which are not here. Where a page is " +
+      "rendered on a server, call createLens in the browser only, such as in onMount or useEffect. In Node.js, use " +
+      "the command line (cargo install famlens).",
+  );
 }
 
 /**
  * Starts a worker.
- * @param {string | null} [address] its module, where it is not the one beside this module
+ * @param {string | null} [address] its module, where it is not the one that where.js names
  * @returns {Worker}
- * @throws {LensError} `policy` if the page's policy does not let it start
+ * @throws {LensError} `policy` if the page's policy does not let it start, `environment` where there is no page
  */
 export function startWorker(address = null) {
-  const module = address ?? unbundledWorker();
-  if (module === null) return new Worker(new URL("../worker.js", import.meta.url), { type: "module", name: "famlens" });
-  return new Worker(trusted(blobThatImports(module)), { type: "module", name: "famlens" });
+  needPage();
+  return new Worker(trusted(blobThatImports(address ?? workerAt())), { type: "module", name: "famlens" });
 }
 
 /**
@@ -83,6 +87,7 @@ export function startWorker(address = null) {
  * @returns {() => void} ends the watch
  */
 export function watchPolicy(refused) {
+  needPage();
   const told = (/** @type {SecurityPolicyViolationEvent} */ event) => {
     if (event.disposition === "enforce" && event.blockedURI === "blob" && event.effectiveDirective === "worker-src")
       refused(

@@ -245,9 +245,9 @@
 
 /**
  * @typedef {object} LensOptions
- * @property {string | URL | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob, statistics?:
- *   ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its `model.json`, or both files' content;
- *   the model that comes with famlens by default
+ * @property {string | URL | ModelFiles | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob,
+ *   statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its `model.json`, or what a
+ *   model's npm package exports, or both files' content; the model that comes with famlens by default
  * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what
  *   `model.json` says by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the
@@ -257,8 +257,15 @@
  *   measured
  * @property {AbortSignal} [signal] ends the loading
  * @property {Patience} [patience]
- * @property {string | URL} [worker] address of the worker's module, where it is not `worker.js` beside this one: in a
- *   bundle
+ * @property {string | URL} [worker] address of the worker's module, where it is not the one that comes with this one
+ * @property {string | URL} [program] address of the wasm, where it is not the one that comes with this module
+ */
+
+/**
+ * Where the files of a model are; the default export of `@famlens/efficientnet-lite0` and of any package like it. `url`
+ * is that of its `model.json`; `file` has the weights and `statistics` what the class-specific forms need, both beside
+ * `url` under the names that it says if they are left out.
+ * @typedef {{url: string | URL, file?: string | URL, statistics?: string | URL}} ModelFiles
  */
 
 /**

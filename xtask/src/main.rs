@@ -9,6 +9,8 @@ mod faults;
 mod fuzz;
 mod miri;
 mod node;
+mod notices;
+mod package;
 mod results;
 mod serve;
 mod sh;
@@ -68,8 +70,29 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Make the npm packages in dist/npm, which `npm publish` takes as they are.
+    ///
+    /// With `--check`, packs them and the crate as they would be published, unpacks them in an empty folder outside of
+    /// this one, and uses them there: four bundlers, a CDN, plain Node, `cargo install`.
+    Package {
+        /// Use dist/ as it is, without building first.
+        #[arg(long)]
+        no_build: bool,
+        /// Try the packed packages out.
+        #[arg(long)]
+        check: bool,
+        /// With --check, only these parts: npm, crate, notices.
+        #[arg(long, value_delimiter = ',', requires = "check")]
+        only: Vec<String>,
+    },
     /// Check licences, bans, duplicates and sources of the dependencies against deny.toml.
     Deny,
+    /// Write THIRD-PARTY.txt: the licences of everything that the binary and the wasm contain.
+    Notices {
+        /// Only say whether it is up to date.
+        #[arg(long)]
+        check: bool,
+    },
     /// Measure again what docs/results.md shows and write its tables; with names, only those blocks.
     Results {
         /// Blocks to measure; all of them if none is named.
@@ -133,7 +156,9 @@ fn main() -> ExitCode {
         Command::Serve { port, no_build } => serve::run(port, no_build),
         Command::Build { dist } => web::build(&dist).map(|()| println!("\nbuilt into {}", dist.display())),
         Command::Results { blocks, list, program } => results::run(&blocks, list, program.as_deref()),
+        Command::Package { no_build, check, only } => package::run(no_build, check, &only),
         Command::Deny => deny::run(),
+        Command::Notices { check } => notices::run(check),
         Command::Conformance { word, write } => conformance::run(word.as_deref(), write),
         Command::Test { steps, list } => test::run(&steps, list),
         Command::Faults { parts, count, list } => faults::run(&parts, count, list),

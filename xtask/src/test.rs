@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{browser, node, sh, tools, web};
+use crate::{browser, node, package, sh, tools, web};
 
 /// What became of a step.
 enum Outcome {
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "js", title: "format, lints and types of the page's scripts", run: js },
     Step { name: "build", title: "web build", run: build },
     Step { name: "web", title: "the page in a real browser", run: browser_tests },
+    Step { name: "npm", title: "the packed npm packages in four bundlers, a CDN and Node", run: npm_packages },
 ];
 
 /// Runs the named steps, or all of them.
@@ -184,6 +185,20 @@ fn browser_tests() -> Result<Outcome> {
     }
     node::ensure_packages(&suite())?;
     sh::run(node::npm()?.current_dir(suite()).env("CHROME", chromium).args(["run", "--silent", "test"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn npm_packages() -> Result<Outcome> {
+    if let Err(missing) = node::node() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    if let Err(missing) = browser::ensure_chromium() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    if !sh::root().join("dist/index.html").is_file() {
+        bail!("dist/ is not there: run the step `build` first");
+    }
+    package::try_npm()?;
     Ok(Outcome::Passed)
 }
 

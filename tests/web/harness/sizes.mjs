@@ -6,7 +6,8 @@ import { gzipSync } from "node:zlib";
 
 /** The wasm and all scripts of the built page. */
 export async function code(dist) {
-  const files = await readdir(dist, { recursive: true });
+  // The npm packages may have been made beside it.
+  const files = (await readdir(dist, { recursive: true })).filter(file => !file.startsWith("npm"));
   return weigh(files.filter(file => /\.(js|wasm)$/.test(file) && !file.startsWith(".")).map(file => join(dist, file)));
 }
 

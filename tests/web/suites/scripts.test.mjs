@@ -23,7 +23,8 @@ async function graph() {
       .replace(/\/\*[\s\S]*?\*\//g, "")
       .replace(/^\s*\/\/.*$/gm, "");
     const named = [...code.matchAll(IMPORTS)].map(([, first, second]) => first ?? second);
-    const own = named.filter(path => path.startsWith("."));
+    // The bindings of the wasm are made by the build.
+    const own = named.filter(path => path.startsWith(".") && !path.includes("/wasm/"));
     found.set(
       name,
       own.map(path => relative(WWW, join(WWW, dirname(name), path))),

@@ -98,29 +98,31 @@ test("a worker that computes without end is given up with a message", async () =
   assert.match(found.message, /has not answered for 2 seconds/);
 });
 
-test("in a bundle, where its module lies elsewhere, the worker is the one that the bundler names", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "famlens-bundle-"));
-  const server = await serve({ mounts: { "/page/": FIXTURES, "/app/": folder } });
+test("worker and program may lie anywhere: a blob imports the one, and the other is fetched from there", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "famlens-elsewhere-"));
+  const server = await serve({ mounts: { "/app/": folder, "/page/": FIXTURES } });
   const browser = await launch("none");
   try {
     await cp(DIST, folder, { recursive: true });
-    // As a bundle has it: other names, and import.meta.url in the place of the module's own.
-    await rename(join(folder, "www/lens/start.js"), join(folder, "www/lens/chunk-1.js"));
-    const channel = join(folder, "www/lens/channel.js");
-    await writeFile(channel, (await readFile(channel, "utf8")).replace("./start.js", "./chunk-1.js"));
-    const { page } = await open(browser, `${server.origin}/page/blank.html`);
-    const start = options =>
-      page.evaluate(async options => {
-        const { createLens } = await import("/app/www/famlens.js");
-        window.lens?.dispose();
-        window.lens = await createLens({ backend: "cpu", ...options });
-      }, options);
-    await start({});
-    assert.equal(page.workers()[0].url(), `${server.origin}/app/www/worker.js`);
-    await start({ worker: "/app/www/worker.js" });
-    assert.match(page.workers().at(-1).url(), /^blob:/, "an address that is given is imported by a blob");
-    const text = await readFile(join(folder, "www/lens/chunk-1.js"), "utf8");
-    assert.match(text, /new Worker\(new URL\("\.\.\/worker\.js", import\.meta\.url\), \{ type: "module"/);
+    await rename(join(folder, "www/wasm/famlens_bg.wasm"), join(folder, "program-1a2b.wasm"));
+    const { page, requests } = await open(browser, `${server.origin}/page/blank.html`);
+    const info = await page.evaluate(async () => {
+      const { createLens } = await import("/app/www/famlens.js");
+      window.lens = await createLens({
+        backend: "cpu",
+        worker: "/app/www/worker.js",
+        program: "/app/program-1a2b.wasm",
+        model: {
+          url: "/app/models/efficientnet_lite0/model.json",
+          file: new URL("/app/models/efficientnet_lite0/model.onnx", document.baseURI),
+        },
+      });
+      return window.lens.info.model.name;
+    });
+    assert.equal(info, "EfficientNet-Lite0");
+    assert.match(page.workers()[0].url(), /^blob:/);
+    for (const path of ["/app/www/worker.js", "/app/program-1a2b.wasm"])
+      assert.ok(requests.includes(`${server.origin}${path}`), path);
   } finally {
     await browser.close();
     await server.close();
