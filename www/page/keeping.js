@@ -4,7 +4,9 @@ import { forgetEverything, stored } from "../famlens.js";
 import { el } from "./dom.js";
 import { nothingKept } from "./model/models.js";
 import { sentence } from "./notices.js";
+import { forgetFiles, keptFiles } from "./offline.js";
 import { forgetSettings } from "./settings.js";
+import { OFFLINE } from "./words.js";
 
 /** @import { Stored } from "../famlens.js" */
 
@@ -42,14 +44,16 @@ export function keeping() {
       return null;
     });
     if (!kinds) return;
-    list.replaceChildren(...kinds.map(item));
-    forget.disabled = kinds.every(({ count }) => count === 0);
+    const files = await keptFiles().catch(() => 0);
+    list.replaceChildren(...kinds.map(item), page(files));
+    forget.disabled = files === 0 && kinds.every(({ count }) => count === 0);
   }
 
   async function forgetAll() {
     forget.disabled = true;
     try {
       await forgetEverything();
+      await forgetFiles();
       forgetSettings();
       nothingKept();
       says.textContent = "Deleted. What is on the page stays until you close it.";
@@ -67,6 +71,15 @@ export function keeping() {
 
   return { element, show };
 }
+
+/** @param {number} files of the page itself */
+const page = files =>
+  el(
+    "li",
+    { "data-kind": "page", "data-count": files },
+    el("strong", {}, `${files === 0 ? "No" : files} ${files === 1 ? "file" : "files"}:`),
+    ` ${OFFLINE.kept}`,
+  );
 
 /** @param {Stored} one */
 function item({ kind, says, count, error }) {

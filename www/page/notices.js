@@ -6,9 +6,10 @@ const LASTS = 9000;
 
 /**
  * A message. `topic` names what it is about: a newer one about the same takes its place, and {@link settle} takes it
- * away once its cause is gone. `onGone` is called when it has left the screen, whichever way.
+ * away once its cause is gone. A `lasting` one stays until it is closed, as errors do. `onGone` is called when it
+ * has left the screen, whichever way.
  * @typedef {{kind?: "info" | "error", text: string, action?: {label: string, run: () => void}, topic?: string,
- *   onGone?: () => void}} Notice
+ *   lasting?: boolean, onGone?: () => void}} Notice
  */
 
 /** How each message on screen is closed. @type {Map<Element, () => void>} */
@@ -19,7 +20,7 @@ const closing = new Map();
  * before errors do.
  * @param {Notice} notice
  */
-export function notify({ kind = "info", text, action, topic, onGone }) {
+export function notify({ kind = "info", text, action, topic, lasting = kind === "error", onGone }) {
   const box = byId("notices", HTMLElement);
   for (const [old, close] of closing)
     if (old instanceof HTMLElement && (old.dataset.text === text || (topic && old.dataset.topic === topic))) close();
@@ -55,7 +56,7 @@ export function notify({ kind = "info", text, action, topic, onGone }) {
   closing.set(notice, close);
   box.append(notice);
   while (box.childElementCount > 3) closing.get(box.querySelector(".notice.info") ?? box.children[0])?.();
-  if (kind !== "info") return;
+  if (lasting) return;
   // Whoever reads it or is about to use its button has time.
   const wait = () => clearTimeout(timer);
   const resume = () => {

@@ -12,6 +12,13 @@ export const INTRO = {
   evaluate: "Measure how well the maps find things, on photos with boxes.",
 };
 
+export const OFFLINE = {
+  ready: "famlens now opens without a network too.",
+  update: "A new version of this page is ready.",
+  reload: "Reload",
+  kept: "The page itself, so that it opens without a network.",
+};
+
 export const FEW_SHOT = {
   early: "Made in advance. The model is still loading.",
   published: "FAM, as published",

@@ -10,6 +10,7 @@ mod fuzz;
 mod miri;
 mod node;
 mod notices;
+mod offline;
 mod package;
 mod results;
 mod serve;

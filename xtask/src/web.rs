@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{sh, tools};
+use crate::{offline, sh, tools};
 
 /// Builds the page in release into `dist` (relative to the root of the repository, or absolute).
 ///
@@ -34,6 +34,7 @@ pub fn build(dist: &Path) -> Result<()> {
         }
     }
     check(&stage)?;
+    offline::write(&stage)?;
     if dist.exists() {
         fs::remove_dir_all(dist)?;
     }
@@ -121,7 +122,8 @@ fn check(dist: &Path) -> Result<()> {
     Ok(())
 }
 
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+/// All files in a folder and below it.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in dir.read_dir()? {
         let entry = entry?;

@@ -53,7 +53,12 @@ export function setUp(webgpu) {
  * @param {() => void} [early] runs in the page before its own scripts
  */
 export async function open(browser, url, options = {}, early) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  // So that every request is the page's own; offline.test.mjs is about the service worker.
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 900 },
+    serviceWorkers: "block",
+    ...options,
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   if (early) await page.addInitScript(early);

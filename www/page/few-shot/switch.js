@@ -52,6 +52,6 @@ function show() {
       }),
     );
   }
-  const shown = answered && answered.keys[shownIndex(answered)];
+  const shown = answered?.keys[shownIndex(answered)];
   for (const input of parts.classSwitch.querySelectorAll("input")) input.checked = input.value === shown;
 }
