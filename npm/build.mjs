@@ -67,7 +67,7 @@ async function famlens() {
     plugins: [elsewhere],
     logLevel: "warning",
   });
-  const program = ["famlens_bg.wasm"];
+  const program = ["famlens_bg.wasm", "famlens_plain_bg.wasm"];
   for (const file of program) await cp(join(WASM, file), join(folder, file));
   for (const file of ["famlens.d.ts", "element.d.ts"]) await cp(join(ROOT, "www", file), join(folder, file));
   for (const file of ["LICENSE-MIT", "LICENSE-APACHE", "THIRD-PARTY.txt"])

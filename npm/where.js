@@ -5,10 +5,14 @@
 // beside this one.
 
 import { LensError } from "../www/lens/errors.js";
+import { hasRelaxedSimd } from "../www/lens/relaxed.js";
 
 export const workerAt = () => new URL("./worker.js", import.meta.url).href;
 
-export const programAt = () => new URL("./famlens_bg.wasm", import.meta.url).href;
+export const programAt = () =>
+  hasRelaxedSimd()
+    ? new URL("./famlens_bg.wasm", import.meta.url).href
+    : new URL("./famlens_plain_bg.wasm", import.meta.url).href;
 
 /** How browsers say that a plain name is no address: Chromium, Firefox, WebKit. */
 const NO_ADDRESS = /specifier|does not resolve/i;

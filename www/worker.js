@@ -352,6 +352,11 @@ async function loadWasm(at) {
     const script = import("./wasm/famlens.js");
     const module = /** @type {WasmModule} */ (await inTime(script, scriptSeconds, "program"));
     program = await module.default({ module_or_path: await fetchProgram(at) });
+    try {
+      module.tryRelaxedSimd();
+    } catch {
+      // This is the file for browsers without relaxed SIMD.
+    }
     return module;
   } catch (error) {
     if (error instanceof Failure || error instanceof WebAssembly.RuntimeError || error instanceof RangeError)

@@ -16,6 +16,7 @@ use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;
 use wasm_bindgen::prelude::*;
 
+use crate::engine::cpu::CpuEngine;
 use crate::fam::Accumulator;
 use crate::image::{Limits, Photo, decode};
 use crate::metrics::localise;
@@ -30,6 +31,12 @@ type JsResult<T> = Result<T, JsValue>;
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
+}
+
+/// Uses relaxed SIMD from now on. In the file of the module that has none this traps, which is harmless: catch it.
+#[wasm_bindgen(js_name = tryRelaxedSimd)]
+pub fn try_relaxed_simd() {
+    CpuEngine::try_relaxed_simd();
 }
 
 /// The version of famlens.

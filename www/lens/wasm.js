@@ -118,7 +118,8 @@
  * @typedef {{create: (origin: Origin) => WasmGallery, fromFiles: (npy: Uint8Array, csv: string, origin: Origin) =>
  *   WasmGallery}} WasmGalleries
  *
- * @typedef {{default: (from: {module_or_path: Response}) => Promise<{memory: WebAssembly.Memory}>, LensGallery:
+ * @typedef {{default: (from: {module_or_path: Response}) => Promise<{memory: WebAssembly.Memory}>, tryRelaxedSimd:
+ *   () => void, LensGallery:
  *   WasmGalleries, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}}
  *   WasmModule
  */

@@ -3,11 +3,16 @@
 
 /** @import { Source } from "./model.js" */
 
+import { hasRelaxedSimd } from "./relaxed.js";
+
 /** The worker's module. */
 export const workerAt = () => new URL("../worker.js", import.meta.url).href;
 
-/** The program: the wasm that the worker runs. */
-export const programAt = () => new URL("../wasm/famlens_bg.wasm", import.meta.url).href;
+/** The program: the wasm that the worker runs, which is faster with relaxed SIMD. */
+export const programAt = () =>
+  hasRelaxedSimd()
+    ? new URL("../wasm/famlens_bg.wasm", import.meta.url).href
+    : new URL("../wasm/famlens_plain_bg.wasm", import.meta.url).href;
 
 /**
  * The model for who names none: EfficientNet-Lite0.

@@ -4,7 +4,7 @@
 //! on a CI machine (`CI` set) that counts as a failure, because there it would hide a hole.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -141,18 +141,24 @@ fn unit() -> Result<Outcome> {
     Ok(no_vulkan.map_or(Outcome::Passed, |why| Outcome::PassedInPart(format!("GPU suites skipped: {why}"))))
 }
 
-/// The CPU engine as the page has it: 32 bits, SIMD128.
+/// The CPU engine as the page has it: 32 bits, SIMD128, with and without relaxed SIMD.
 fn wasm_engines() -> Result<Outcome> {
-    let mut node = match node::node() {
-        Ok(node) => node,
-        Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
-    };
+    if let Err(missing) = node::node() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
     tools::wasm_target()?;
     let mut build = sh::cargo();
     build.args(["build", "--locked", "--package", "famlens-engines-wasm", "--target", tools::WASM]);
     sh::run(build.args(["--config", "profile.dev.package.famlens.opt-level=2"]))?;
     let module = sh::target_dir().join(tools::WASM).join("debug/famlens_engines_wasm.wasm");
-    sh::run(node.arg("tests/engines/wasm/run.mjs").arg(module))?;
+    let run = |module: &Path| sh::run(node::node()?.arg("tests/engines/wasm/run.mjs").arg(module));
+    run(&module)?;
+    let Some(wasm_opt) = tools::ensure()?.wasm_opt else {
+        return Ok(Outcome::PassedInPart("the module without relaxed SIMD needs wasm-opt".into()));
+    };
+    let plain = module.with_extension("plain.wasm");
+    web::without_relaxed_simd(&wasm_opt, &module, &plain)?;
+    run(&plain)?;
     Ok(Outcome::Passed)
 }
 

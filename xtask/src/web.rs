@@ -74,6 +74,9 @@ fn attribute(text: &str) -> (String, String) {
 }
 
 /// Compiles the library for wasm32, makes its JavaScript bindings in `target` and optimises it if wasm-opt can be had.
+///
+/// There are two files afterwards: `NAME_bg.wasm` uses relaxed SIMD, `NAME_plain_bg.wasm` runs in every browser that has
+/// SIMD. Without wasm-opt both are the first.
 fn wasm(link: &Link, target: &Path) -> Result<()> {
     let tools = tools::ensure()?;
     let name = link.need("data-target-name")?;
@@ -85,11 +88,24 @@ fn wasm(link: &Link, target: &Path) -> Result<()> {
     sh::run(&mut cargo)?;
     let built = sh::target_dir().join(tools::WASM).join("wasm-release").join(format!("{name}.wasm"));
     Bindgen::new().input_path(&built).web(true)?.typescript(false).generate(target)?;
-    let (Some(wasm_opt), Some(level)) = (&tools.wasm_opt, link.get("data-wasm-opt")) else { return Ok(()) };
     let bound = target.join(format!("{name}_bg.wasm"));
+    let plain = target.join(format!("{name}_plain_bg.wasm"));
+    let (Some(wasm_opt), Some(level)) = (&tools.wasm_opt, link.get("data-wasm-opt")) else {
+        fs::copy(bound, plain)?;
+        return Ok(());
+    };
     let small = target.join(format!("{name}_bg.opt.wasm"));
     sh::run(sh::command(wasm_opt).arg(format!("-O{level}")).arg(&bound).arg("--output").arg(&small))?;
-    Ok(fs::rename(small, bound)?)
+    fs::rename(small, &bound)?;
+    without_relaxed_simd(wasm_opt, &bound, &plain)
+}
+
+/// Writes a module whose instructions of relaxed SIMD are replaced by traps, so that every browser loads it.
+///
+/// # Errors
+/// If wasm-opt fails.
+pub fn without_relaxed_simd(wasm_opt: &Path, from: &Path, to: &Path) -> Result<()> {
+    sh::run(sh::command(wasm_opt).arg("--remove-relaxed-simd").arg(from).arg("--output").arg(to))
 }
 
 /// Copies a folder and all that is in it.
@@ -116,8 +132,8 @@ fn check(dist: &Path) -> Result<()> {
     }
     let wasm = files(dist)?.into_iter().filter(|file| file.extension().is_some_and(|ext| ext == "wasm"));
     match wasm.collect::<Vec<_>>().as_slice() {
-        [wasm] => println!("the wasm is {} kB", fs::metadata(wasm)?.len() / 1000),
-        found => bail!("expected one wasm file in {}, found {}", dist.display(), found.len()),
+        [wasm, _] => println!("the wasm is {} kB", fs::metadata(wasm)?.len() / 1000),
+        found => bail!("expected two wasm files in {}, found {}", dist.display(), found.len()),
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use famlens::session::{EngineChoice, Session};
 use indicatif::ProgressBar;
 use pollster::block_on;
 
-use crate::files;
 use crate::terminal::{note, say, shown_path};
+use crate::{engine, files};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,8 +33,8 @@ pub fn run(args: Args) -> Result<()> {
     let (mut values, mut rows) = (Vec::new(), 0);
     for path in &photos {
         let id = session.add_image(&path.display().to_string(), &files::photo(path)?)?;
-        if rows == 0 && args.engine == EngineChoice::Auto {
-            block_on(session.calibrate(id))?;
+        if rows == 0 {
+            engine::settle(&mut session, args.engine, id, photos.len())?;
         }
         values.extend_from_slice(&block_on(session.embed(id))?.values);
         session.remove_image(id);

@@ -9,10 +9,10 @@ use famlens::session::{Class, EngineChoice, Explanation, Session};
 use famlens::{Error, Result};
 use pollster::block_on;
 
-use crate::files;
 use crate::options::OptionArgs;
 use crate::output;
 use crate::terminal::{self, note, shown_path};
+use crate::{engine, files};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -75,9 +75,8 @@ pub fn run(args: Args) -> Result<()> {
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
-    if args.engine == EngineChoice::Auto {
-        block_on(session.calibrate(query))?;
-    }
+    let supports: usize = classes.iter().map(|class| class.supports.len()).sum();
+    engine::settle(&mut session, args.engine, query, 1 + supports)?;
     let class_named = |argument: &str, name: &String| {
         classes.iter().position(|c| c.name == *name).ok_or_else(|| {
             let names: Vec<_> = classes.iter().map(|c| c.name.as_str()).collect();

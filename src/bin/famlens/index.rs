@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pollster::block_on;
 
 use crate::terminal::{self, note, shown, shown_path};
-use crate::{files, gallery};
+use crate::{engine, files, gallery};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -117,14 +117,13 @@ fn choose(args: &Args, options: &ExplainOptions, paths: &[PathBuf]) -> Result<(O
     if args.engine == EngineChoice::Auto
         && let Some(id) = paths.iter().find_map(|path| session.add_image("first", &files::photo(path).ok()?).ok())
     {
-        block_on(session.calibrate(id))?;
-        let time = |kind| session.engine_reports().iter().find(|r| r.kind == kind).and_then(|r| r.milliseconds);
         let jobs = args.jobs.map_or(MOST_JOBS, NonZero::get);
         let cores = thread::available_parallelism().map_or(1, NonZero::get).min(jobs);
-        if let (Some(cpu), Some(gpu)) = (time(EngineKind::Cpu), time(EngineKind::Gpu)) {
-            let engine = if gpu < cpu / cores as f64 { EngineKind::Gpu } else { EngineKind::Cpu };
-            return Ok((session.origin(options)?, engine));
-        }
+        let engine = match engine::times(&mut session, args.engine, id, paths.len().div_ceil(cores))? {
+            Some(engine::Times { cpu, gpu: Some(gpu), .. }) if gpu < cpu / cores as f64 => EngineKind::Gpu,
+            _ => EngineKind::Cpu,
+        };
+        return Ok((session.origin(options)?, engine));
     }
     Ok((session.origin(options)?, session.engine()))
 }

@@ -3,6 +3,7 @@
 mod bench_methods;
 mod check;
 mod embed;
+mod engine;
 mod evaluate;
 mod explain;
 mod files;

@@ -12,9 +12,9 @@ use pollster::block_on;
 use serde_json::json;
 
 use crate::explain::{ClassArg, load_class};
-use crate::files;
 use crate::options::OptionArgs;
 use crate::terminal::{self, note, say, shown, shown_path};
+use crate::{engine, files};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -51,15 +51,16 @@ pub struct Args {
 const USUAL: [Method; 6] =
     [Method::Fam, Method::Cam, Method::GradCam, Method::EigenCam, Method::ScoreCam, Method::Random];
 
+/// About as many passes as the usual methods take together.
+const PASSES: usize = 80;
+
 pub fn run(args: &Args) -> Result<()> {
     let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
     args.options.prepare(&mut session)?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
-    if args.engine == EngineChoice::Auto {
-        block_on(session.calibrate(query))?;
-    }
+    engine::settle(&mut session, args.engine, query, PASSES)?;
     let options = args.options.options(None);
     let comparison = match args.methods.as_slice() {
         [] => usual(&mut session, query, &classes, &options)?,

@@ -9,9 +9,9 @@ use famlens::{Error, Result};
 use pollster::block_on;
 use serde_json::json;
 
-use crate::files;
 use crate::options::OptionArgs;
 use crate::terminal::{self, note, say, shown, shown_path};
+use crate::{engine, files};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -72,9 +72,7 @@ pub fn run(args: Args) -> Result<()> {
     args.method.prepare(&mut session)?;
     let [a, b] = [&sides[0], &sides[1]].map(|side| session.add_image(&side.name, &side.photo));
     let (a, b) = (a?, b?);
-    if args.engine == EngineChoice::Auto {
-        block_on(session.calibrate(a))?;
-    }
+    engine::settle(&mut session, args.engine, a, 2)?;
     let options = args.method.options(None);
     let pair = block_on(session.pair(a, b, &options))?;
     // The maps are of any similarity, where to where only of what is a sum over pairs of cells, and not of too many.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::options::OptionArgs;
 use crate::terminal::{self, note, say, shown, shown_path};
-use crate::{files, gallery, pair};
+use crate::{engine, files, gallery, pair};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -49,9 +49,7 @@ pub fn run(args: Args) -> Result<()> {
     let bytes = files::read_photo(&args.query)?;
     let photo = decode(&args.query.display().to_string(), &bytes, &Limits::default())?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
-    if args.engine == EngineChoice::Auto {
-        block_on(session.calibrate(query))?;
-    }
+    engine::settle(&mut session, args.engine, query, 1 + args.out.as_ref().map_or(0, |_| args.top))?;
     let hits = block_on(session.search(&gallery, query, args.top))?;
     let item = session.gallery_item(query, &gallery::content(&bytes))?;
     let rule = DuplicateRule { cosine: args.duplicate, ..DuplicateRule::default() };

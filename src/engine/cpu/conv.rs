@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::kernels::{Axis, Depthwise, Quantized, Rows, grow, holds};
+use super::kernels::{Axis, Depthwise, Quantized, Rows, Tiles, Winograd, grow, holds};
 use super::product::{Arithmetic, Product, Weight};
 use crate::error::Result;
 use crate::graph::{Constant, Conv2d, Op};
@@ -14,6 +14,8 @@ pub(super) enum Conv {
     Pointwise(Product),
     /// One filter a channel.
     Depthwise(Depthwise),
+    /// 3x3 at stride 1, in f32.
+    Winograd(Winograd),
     /// Everything else: windows are gathered into rows, a block of cells at a time.
     Windows(Windows),
 }
@@ -42,6 +44,12 @@ impl Conv {
         }
         if [kh, kw] == [1, 1] && unit && conv.groups == 1 {
             return Product::pack(arithmetic, [o, c], Weight::of(weight), bias.data()).map(Self::Pointwise);
+        }
+        let floats = matches!(weight, Constant::Float(_)) || !arithmetic.fixed;
+        if conv.groups == 1 && floats && Winograd::suits(axes, [c, o]) {
+            let weight = weight.to_float();
+            let (isa, store) = (arithmetic.isa, &arithmetic.store);
+            return Winograd::pack(isa, store, [c, o], axes, weight.data(), bias.data()).map(Self::Winograd);
         }
         let (taps, group) = (kh * kw, o / conv.groups);
         let mut groups = Vec::with_capacity(conv.groups);
@@ -72,6 +80,7 @@ impl Conv {
         match self {
             Self::Pointwise(product) => product.reserve(&mut scratch.quantized),
             Self::Depthwise(_) => Ok(()),
+            Self::Winograd(winograd) => winograd.reserve(&mut scratch.tiles),
             Self::Windows(w) => {
                 grow(&mut scratch.windows, &[w.cells, w.window()], "the windows of a convolution")?;
                 w.groups.iter().try_for_each(|g| g.reserve(&mut scratch.quantized))
@@ -91,6 +100,7 @@ impl Conv {
         match self {
             Self::Pointwise(product) => product.apply_all(x, y, residual, &mut scratch.quantized, clamp),
             Self::Depthwise(depthwise) => depthwise.apply(x, y, residual, clamp),
+            Self::Winograd(winograd) => winograd.apply(x, y, residual, &mut scratch.tiles, clamp),
             Self::Windows(windows) => windows.apply(x, y, residual, scratch, clamp),
         }
     }
@@ -101,6 +111,8 @@ impl Conv {
 pub(super) struct Scratch {
     /// Gathered windows.
     windows: Vec<f32>,
+    /// Transformed tiles.
+    tiles: Tiles,
     /// Quantized rows.
     pub quantized: Quantized,
 }

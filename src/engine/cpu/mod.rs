@@ -58,6 +58,15 @@ impl CpuEngine {
         Self { arithmetic: Arithmetic { isa, fixed, store: WeightStore::default() } }
     }
 
+    /// Has the engines that are made from now on use relaxed SIMD (fused multiply-adds).
+    ///
+    /// There are two files of the module: one with these instructions, and one in which `wasm-opt
+    /// --remove-relaxed-simd` has replaced each by a trap. In the second this call traps, which is harmless: its caller
+    /// in JavaScript catches that and goes on without. Elsewhere this does nothing.
+    pub fn try_relaxed_simd() {
+        kernels::try_relaxed_simd();
+    }
+
     /// Whether products with int8 weights are computed in 16-bit integers.
     pub fn is_fixed_point(&self) -> bool {
         self.arithmetic.fixed

@@ -30,6 +30,12 @@ fn say(text: impl Into<String>) {
     TEXT.with(|said| *said.borrow_mut() = text.into());
 }
 
+/// Uses relaxed SIMD from now on; traps in the module that has none.
+#[unsafe(no_mangle)]
+pub extern "C" fn problems_relax() {
+    CpuEngine::try_relaxed_simd();
+}
+
 /// Prepares the problems; how many there are. What a panic says can be read as text.
 #[unsafe(no_mangle)]
 pub extern "C" fn problems_prepare() -> usize {

@@ -4,11 +4,13 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
-/** The wasm and all scripts of the built page. */
+/** The wasm and all scripts of the built page. Of the two files of the wasm a browser loads one: the larger counts. */
 export async function code(dist) {
   // The npm packages may have been made beside it.
   const files = (await readdir(dist, { recursive: true })).filter(file => !file.startsWith("npm"));
-  return weigh(files.filter(file => /\.(js|wasm)$/.test(file) && !file.startsWith(".")).map(file => join(dist, file)));
+  return weigh(
+    files.filter(file => /\.(js|wasm)$/.test(file) && !/^\.|_plain_bg\.wasm$/.test(file)).map(file => join(dist, file)),
+  );
 }
 
 /** @param {string[]} files */

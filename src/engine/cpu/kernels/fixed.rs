@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::bounds::{ensure, grow, holds, room};
-use super::gemm::{PANEL, Rows, TILE};
+use super::gemm::{PANEL, Rows};
 use super::isa::dispatch;
 use super::pointer::{Sink, Source};
 use super::simd::Simd;
@@ -36,6 +36,8 @@ pub(in super::super) struct Quantized {
     scales: Vec<f32>,
 }
 
+/// Rows of a tile, at most six: what fits into the registers. V8 keeps one to itself and takes one for products.
+const TILE: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 /// Integers quantized at a time.
 const EIGHT: usize = 8;
 /// Rows that are quantized, then multiplied with all panels.
@@ -198,8 +200,8 @@ unsafe fn multiply<S: Simd>(s: S, g: &Args) {
                 // SAFETY: `height` quantized rows of the block are left, and the panel is of so many vectors.
                 unsafe {
                     match vectors {
-                        1 => with_height!(height, R => tile::<S, R, 1>(s, g, &at)),
-                        _ => with_height!(height, R => tile::<S, R, PANEL>(s, g, &at)),
+                        1 => with_height!(TILE, height, R => tile::<S, R, 1>(s, g, &at)),
+                        _ => with_height!(TILE, height, R => tile::<S, R, PANEL>(s, g, &at)),
                     }
                 }
                 done += height;

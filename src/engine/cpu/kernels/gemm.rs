@@ -35,9 +35,6 @@ pub(in super::super) struct Rows {
 
 /// Vectors in a panel; the last panel of a matrix has what is left.
 pub(super) const PANEL: usize = 2;
-/// Rows of a tile, at most six. Six rows of two vectors are twelve accumulators of sixteen registers; V8, which keeps
-/// one register to itself and uses one for products, then spills.
-pub(super) const TILE: usize = if cfg!(target_arch = "wasm32") { 4 } else { 6 };
 
 impl Dense {
     /// Packs a row-major `[n, k]` weight, shared with whoever has packed the same.
@@ -179,7 +176,7 @@ struct Args {
 }
 
 /// Rows that are multiplied with one panel before the next panel is taken.
-const BLOCK: usize = 8 * TILE;
+const BLOCK: usize = 48;
 
 /// # Safety
 /// `g` must be as [`Args`] says.
@@ -193,15 +190,15 @@ unsafe fn multiply<S: Simd>(s: S, g: &Args) {
         while column < g.n {
             let vectors = (g.n - column).div_ceil(S::LANES).min(PANEL);
             // Tiles of nearly equal height: a last tile of one row would cost half as much as a full one.
-            let tiles = rows.div_ceil(TILE);
+            let tiles = rows.div_ceil(S::ROWS);
             let mut done = 0;
             for t in 0..tiles {
                 let height = (rows - done).div_ceil(tiles - t);
                 // SAFETY: the caller's; `height` rows of the block are left, and the panel is of so many vectors.
                 unsafe {
                     match vectors {
-                        1 => with_height!(height, R => tile::<S, R, 1>(s, g, panel, row + done, column)),
-                        _ => with_height!(height, R => tile::<S, R, PANEL>(s, g, panel, row + done, column)),
+                        1 => with_height!(S::ROWS, height, R => tile::<S, R, 1>(s, g, panel, row + done, column)),
+                        _ => with_height!(S::ROWS, height, R => tile::<S, R, PANEL>(s, g, panel, row + done, column)),
                     }
                 }
                 done += height;

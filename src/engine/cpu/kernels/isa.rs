@@ -1,5 +1,26 @@
 //! The instruction sets that the kernels are compiled for, and how a kernel is called in one of them.
 
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether the module that runs is the one with relaxed SIMD.
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+static RELAXED: AtomicBool = AtomicBool::new(false);
+
+/// Tries an instruction of relaxed SIMD. Where `wasm-opt --remove-relaxed-simd` has put a trap in its place, this call
+/// does not come back; where it does, the engines that are made from now on use relaxed SIMD.
+///
+/// A module cannot ask: one with an instruction that the browser does not know is not even loaded.
+pub(in super::super) fn try_relaxed_simd() {
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    {
+        use std::arch::wasm32::{f32x4_extract_lane, f32x4_relaxed_madd, f32x4_splat};
+        let two = std::hint::black_box(f32x4_splat(2.0));
+        let seven = f32x4_extract_lane::<0>(f32x4_relaxed_madd(two, two, f32x4_splat(3.0)));
+        RELAXED.store(seven == 7.0, Ordering::Relaxed);
+    }
+}
+
 /// An instruction set of this machine. Only [`Isa::available`] makes one, after it has asked the processor: to have a
 /// value is to have its instructions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +34,9 @@ pub(super) enum Set {
     /// WebAssembly SIMD128.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128,
+    /// WebAssembly's relaxed SIMD: multiplication and addition in one instruction.
+    #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+    Relaxed,
     /// AVX2 with FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -37,6 +61,10 @@ impl Isa {
     /// All that this machine has, widest first.
     pub(in super::super) fn available() -> Vec<Self> {
         let mut all = vec![Self::EVERYWHERE];
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        if RELAXED.load(Ordering::Relaxed) {
+            all.push(Self(Set::Relaxed));
+        }
         #[cfg(target_arch = "x86_64")]
         {
             // The AVX-512 kernels are compiled with all four.
@@ -64,6 +92,8 @@ impl Isa {
             Set::Portable => "portable",
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Simd128 => "SIMD128",
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Set::Relaxed => "relaxed SIMD",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
@@ -79,6 +109,8 @@ impl Isa {
             Set::Portable => false,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Simd128 => true,
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Set::Relaxed => true,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 | Set::Avx512 => true,
         }
@@ -91,6 +123,8 @@ impl Isa {
             Set::Portable => 4,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Simd128 => 4,
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Set::Relaxed => 4,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
@@ -118,6 +152,12 @@ macro_rules! dispatch {
             // SAFETY: this build has these instructions everywhere; the kernel's contract is the caller's.
             unsafe { $kernel(simd::Simd128::new(), args) }
         }
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        unsafe fn relaxed(args: $args) {
+            // SAFETY: this build has these instructions everywhere, and where `--remove-relaxed-simd` has taken them
+            // out they stop the program; the kernel's contract is the caller's.
+            unsafe { $kernel(simd::Relaxed::new(), args) }
+        }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn avx2(args: $args) {
@@ -136,6 +176,8 @@ macro_rules! dispatch {
             Set::Portable => everywhere as unsafe fn($args),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Set::Simd128 => everywhere as unsafe fn($args),
+            #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+            Set::Relaxed => relaxed as unsafe fn($args),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => avx2 as unsafe fn($args),
             #[cfg(target_arch = "x86_64")]

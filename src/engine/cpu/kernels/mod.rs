@@ -16,19 +16,21 @@ mod rows;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 pub(super) use activate::activate;
 pub(super) use bounds::{Axis, grow, holds, room};
 pub(super) use depthwise::Depthwise;
 pub(super) use fixed::{Fixed, Quantized};
 pub(super) use gemm::{Dense, Rows};
-pub(super) use isa::Isa;
+pub(super) use isa::{Isa, try_relaxed_simd};
 pub(super) use pool::pool;
 pub(super) use rows::{layer_norm, softmax};
+pub(super) use winograd::{Tiles, Winograd};
 
-/// Evaluates `$body` with the constant `$R` equal to `$height`, which is 1 to `TILE`, at most 6.
+/// Evaluates `$body` with the constant `$R` equal to `$height`, which is 1 to `$most`, a constant of at most 6.
 macro_rules! with_height {
-    ($height:expr, $R:ident => $body:expr) => {{
+    ($most:expr, $height:expr, $R:ident => $body:expr) => {{
         macro_rules! arm {
             ($n:literal) => {{
                 const $R: usize = $n;
@@ -37,8 +39,8 @@ macro_rules! with_height {
         }
         match $height {
             // Not compiled where tiles are lower.
-            6 if TILE >= 6 => arm!(6),
-            5 if TILE >= 5 => arm!(5),
+            6 if $most >= 6 => arm!(6),
+            5 if $most >= 5 => arm!(5),
             4 => arm!(4),
             3 => arm!(3),
             2 => arm!(2),

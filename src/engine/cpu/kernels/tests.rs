@@ -169,6 +169,54 @@ fn depthwise_windows_of_every_kind() {
     }
 }
 
+/// Channels of input and output, cells of the input, padding before, of tiles of four and of two.
+const TILED: &[([usize; 2], [usize; 2], [usize; 2])] = &[
+    ([16, 16], [4, 4], [1, 1]),
+    ([17, 35], [9, 6], [1, 1]),
+    ([19, 16], [6, 13], [0, 0]),
+    ([20, 24], [5, 4], [2, 1]),
+    ([16, 33], [29, 30], [1, 2]),
+    ([131, 130], [7, 5], [1, 1]),
+    ([240, 70], [6, 8], [0, 2]),
+];
+
+#[test]
+fn convolutions_by_minimal_filtering() {
+    let store = WeightStore::default();
+    let mut tiles = Tiles::default();
+    for isa in Isa::available() {
+        // Miri takes its time.
+        for &([c, o], input, pads) in if cfg!(miri) { &TILED[..1] } else { TILED } {
+            let window = ([3, 3], [1, 1], [1, 1], pads, input);
+            let axes = axes(window);
+            let [cells, out] = [input[0] * input[1], axes[0].output() * axes[1].output()];
+            let (x, w) = (values(1, cells * c), values(2, o * c * 9));
+            let (bias, r) = (values(3, o), values(4, out * o));
+            assert!(Winograd::suits(axes, [c, o]));
+            let convolution = Winograd::pack(isa, &store, [c, o], axes, &w, &bias).unwrap();
+            convolution.reserve(&mut tiles).unwrap();
+            let mut y = vec![9.0; out * o];
+            convolution.apply(&x, &mut y, Some(&r), &mut tiles, [-9.5, 7.5]).unwrap();
+            let value = |i: usize| {
+                let (cell, o) = (i / o, i % o);
+                let taps = taps(window, cell / axes[1].output(), cell % axes[1].output()).into_iter().enumerate();
+                let inside = taps.filter_map(|(tap, at)| Some((tap, at?)));
+                let of_channel = |(tap, at): (usize, usize), i: usize| {
+                    f64::from(x[at * c + i]) * f64::from(w[(o * c + i) * 9 + tap])
+                };
+                let sum: f64 = inside.map(|place| (0..c).map(|i| of_channel(place, i)).sum::<f64>()).sum();
+                (sum + f64::from(bias[o]) + f64::from(r[i])).clamp(-9.5, 7.5)
+            };
+            let expected: Vec<f64> = (0..out * o).map(value).collect();
+            // Of sums of up to a thousand terms of either sign.
+            close(&y, &expected, 4e-5, &format!("{} {window:?} {c} {o}", isa.name()));
+            assert!(convolution.apply(&x[1..], &mut y, None, &mut tiles, ALL).is_err());
+            assert!(convolution.apply(&x, &mut y[1..], None, &mut tiles, ALL).is_err());
+            assert!(convolution.apply(&x, &mut y, None, &mut Tiles::default(), ALL).is_err());
+        }
+    }
+}
+
 #[test]
 fn pools_of_every_kind() {
     for isa in Isa::available() {

@@ -13,6 +13,8 @@ mod x86;
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub(super) use portable::Portable;
+#[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+pub(super) use wasm::Relaxed;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(super) use wasm::Simd128;
 #[cfg(target_arch = "x86_64")]
@@ -30,6 +32,9 @@ pub(super) trait Simd: Copy {
     type I: Copy;
     /// Floats in a register, at most 16.
     const LANES: usize;
+    /// Rows of a tile of a float product, at most six. Six rows of two vectors are twelve accumulators of sixteen
+    /// registers.
+    const ROWS: usize = 6;
 
     /// The token.
     ///
@@ -47,6 +52,7 @@ pub(super) trait Simd: Copy {
     /// `a * b + c`, with one rounding where the hardware has that.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `max(m, |v|)`.
     fn max_abs(self, m: Self::V, v: Self::V) -> Self::V;

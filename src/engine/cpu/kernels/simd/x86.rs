@@ -49,6 +49,10 @@ impl Simd for Avx2 {
         compute!(_mm256_add_ps(a, b))
     }
     #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        compute!(_mm256_sub_ps(a, b))
+    }
+    #[inline(always)]
     fn mul(self, a: __m256, b: __m256) -> __m256 {
         compute!(_mm256_mul_ps(a, b))
     }
@@ -127,6 +131,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         compute!(_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        compute!(_mm512_sub_ps(a, b))
     }
     #[inline(always)]
     fn mul(self, a: __m512, b: __m512) -> __m512 {
