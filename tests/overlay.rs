@@ -100,13 +100,22 @@ fn what_was_not_seen_is_transparent() {
 }
 
 #[test]
-fn a_map_without_evidence_draws_nothing() {
+fn a_map_without_evidence_dims_the_photo() {
     let photo = Photo::from_rgb(20, 10, (0..600).map(|i| i as u8).collect()).unwrap();
     let geometry = Geometry::new(GeometryMode::Squash, photo.size(), 64, 32).unwrap();
     let view = MapView::new(&[0.0; 4], 2, 2, &geometry).unwrap();
     assert!(view.is_constant());
-    assert!(render(&view, 20, 10, &Style::default()).unwrap().iter().all(|&v| v == 0));
-    assert_eq!(compose(&photo, &view, &Style::default()).unwrap(), photo);
+    let clear = Style { alpha: Alpha::Proportional, ..Style::default() };
+    for style in [Style::default(), clear] {
+        let rgba = render(&view, 20, 10, &style).unwrap();
+        assert!(rgba.as_chunks::<4>().0.iter().all(|p| *p == [0, 0, 0, 150]));
+        let dimmed = compose(&photo, &view, &style).unwrap();
+        let darker = |(a, b): (&u8, &u8)| u32::from(*b) == (u32::from(*a) * 105 + 127) / 255;
+        assert!(photo.rgb().iter().zip(dimmed.rgb()).all(darker));
+    }
+    // On a scale that it shares with others, a map that stays at the low end shows nothing either.
+    let low = MapView::new(&[0.0, -1.0, 0.0, 0.0], 2, 2, &geometry).unwrap().on_scale(0.0, 1.0);
+    assert!(render(&low, 20, 10, &clear).unwrap().as_chunks::<4>().0.iter().all(|p| p[3] == 150));
     assert!(contours(&view, 0.2).unwrap().is_empty());
 }
 

@@ -167,10 +167,21 @@ pub(crate) fn cells_host(
             }
         }
     }
+    Ok(concluded(pooled, radii, evidence, cells, readout))
+}
+
+/// Maps and scores of evidence that is there: `K` rows of `cells` values.
+pub(crate) fn concluded(
+    pooled: Vec<Pooled>,
+    radii: Vec<f32>,
+    evidence: Vec<f32>,
+    cells: usize,
+    readout: &CellReadout,
+) -> CellMaps {
     let maps = shares(&evidence, cells, readout);
     let mean = |map: &[f32]| (map.iter().map(|&m| f64::from(m)).sum::<f64>() / cells as f64) as f32;
     let scores = maps.chunks_exact(cells.max(1)).map(mean).collect();
-    Ok(CellMaps { pooled, radii, evidence, maps, scores })
+    CellMaps { pooled, radii, evidence, maps, scores }
 }
 
 fn square(x: f32) -> f64 {

@@ -95,7 +95,7 @@ impl Evaluator<'_> {
         let finer = Default::default();
         let choices = ExplainOptions { method, layer: None, method_options, finer, ..choices.clone() };
         let supports = supports(classes);
-        let request = Request::new(image, classes, &choices).learning_from(&supports);
+        let request = Request::new(image, classes, &choices).learning_from(&supports).unjudged();
         let scored = explain::scores(self.backbone, self.given, &request).await;
         if image != subject.image {
             self.backbone.remove_image(image);

@@ -211,7 +211,7 @@ impl Evaluator<'_> {
         options: &ExplainOptions,
     ) -> Result<Explanation> {
         let supports = supports(classes);
-        let request = Request::new(image, classes, options).learning_from(&supports);
+        let request = Request::new(image, classes, options).learning_from(&supports).unjudged();
         explain::explain(self.backbone, self.given, &request).await
     }
 }

@@ -108,7 +108,9 @@ impl Evaluator<'_> {
         let mut forms = Vec::with_capacity(options.len());
         for options in options {
             let explanation =
-                match explain::explain(self.backbone, self.given, &Request::new(image, &supports, options)).await {
+                match explain::explain(self.backbone, self.given, &Request::new(image, &supports, options).unjudged())
+                    .await
+                {
                     Ok(explanation) => explanation,
                     Err(error) => {
                         self.backbone.remove_image(image);

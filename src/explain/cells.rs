@@ -46,6 +46,7 @@ pub(super) async fn explain(
     let grid = |values: &[f32]| Grid { width, height, data: values.to_vec() };
     let grids = maps.maps.chunks((height * width).max(1)).map(grid).collect();
     let decide = |maps: &CellMaps| specific.decide(form, &cells, maps);
+    let evidence = specific.evidence(form, &maps, classes.len());
     let mut found = CellFindings { grids, decision: decide(&maps)?, passes: 1 };
     if options.finer.shifts > 1 {
         let started = Instant::now();
@@ -65,6 +66,7 @@ pub(super) async fn explain(
         score: form.score_name().to_owned(),
         classes: scores.map(score).collect(),
         predicted: decision.predicted,
+        evidence,
         maps: grids.into_iter().map(|grid| Map::new(grid, geometry)).collect(),
         weights: decision.contributions.clone(),
         contributions: decision.contributions,

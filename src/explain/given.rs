@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ExplainOptions;
+use super::verdict::{Taught, TaughtBy};
 use crate::error::{Error, Result};
 use crate::fam::head::{Activation, Head};
 use crate::fam::{Inverse, Rule, Specific, Statistics};
@@ -17,7 +18,12 @@ pub struct Given {
     statistics: Option<Arc<Statistics>>,
     /// The whitening of the statistics, which takes a while: made once for a shrinkage.
     specific: Option<Specific>,
+    /// What supports said of each other, for the classes asked about last.
+    taught: Vec<(TaughtBy, Arc<Taught>)>,
 }
+
+/// How many sets of classes it is kept for.
+const MOST_TAUGHT: usize = 8;
 
 impl Given {
     /// Takes a transformation module for [`HeadChoice::File`](crate::fam::head::HeadChoice::File) from a `.safetensors`
@@ -30,12 +36,14 @@ impl Given {
         let head = Head::from_safetensors(bytes, activation)?;
         let text = head.describe();
         self.head = Some(head);
+        self.taught.clear();
         Ok(text)
     }
 
     /// Forgets the head that was loaded; the choice of one from a file is an error until another one is.
     pub fn forget_head(&mut self) {
         self.head = None;
+        self.taught.clear();
     }
 
     /// The head that was loaded.
@@ -50,6 +58,7 @@ impl Given {
     /// As [`Inverse::given`].
     pub fn set_matrix(&mut self, matrix: Option<(usize, &[f32])>) -> Result<()> {
         self.matrix = matrix.map(|(size, values)| Inverse::given(size, values)).transpose()?;
+        self.taught.clear();
         Ok(())
     }
 
@@ -89,6 +98,7 @@ impl Given {
             model.check_statistics(statistics)?;
         }
         (self.statistics, self.specific) = (statistics.map(Arc::new), None);
+        self.taught.clear();
         Ok(())
     }
 
@@ -114,5 +124,18 @@ impl Given {
             }
         };
         Ok(self.specific.insert(specific).clone())
+    }
+
+    /// What supports said of each other, if these were asked before.
+    pub(super) fn taught(&self, by: &TaughtBy) -> Option<Arc<Taught>> {
+        self.taught.iter().find(|(known, _)| known == by).map(|(_, taught)| taught.clone())
+    }
+
+    /// Keeps what supports said of each other.
+    pub(super) fn keep_taught(&mut self, by: TaughtBy, taught: Arc<Taught>) {
+        if self.taught.len() >= MOST_TAUGHT {
+            self.taught.remove(0);
+        }
+        self.taught.push((by, taught));
     }
 }

@@ -28,6 +28,7 @@ mod request;
 mod result;
 mod setup;
 mod supports;
+mod verdict;
 mod weighed;
 
 pub use against::{Against, Output as ClassifierOutput};
@@ -42,7 +43,7 @@ pub use methods::{ComparedClass, Comparison, Cost, MethodResult, Passes, Progres
 pub use options::{ExplainOptions, Finer};
 pub use pair::{CellPairs, PairExplanation};
 pub use request::{Class, Request};
-pub use result::{ClassScore, ExplainedMap, Explanation, LayerMaps, Timings};
+pub use result::{ClassScore, ExplainedMap, Explanation, LayerMaps, Scale, Timings};
 pub use setup::Classifier;
 pub use supports::{SupportCheck, SupportResult};
 
@@ -71,6 +72,9 @@ pub(crate) async fn explain(backbone: &mut Backbone, given: &mut Given, request:
         ExplainOptions { method: Method::Fam, against: None, .. } => fam_explanation(backbone, given, request).await?,
         _ => methods::explain(backbone, given, request).await?,
     };
+    if request.judged && request.options.against.is_none() && !request.classes.is_empty() {
+        verdict::judge(backbone, given, request, &mut explanation).await?;
+    }
     explanation.timings.total = milliseconds(started);
     Ok(explanation)
 }

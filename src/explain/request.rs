@@ -32,17 +32,24 @@ pub struct Request<'a> {
     /// The only images that means, heads and matrices may be learned from; every image that the network has been run on
     /// if `None`. The query never counts.
     pub learn_from: Option<&'a [ImageId]>,
+    /// Whether it is told how sure the decision is. The first time that takes one readout for each support.
+    pub judged: bool,
 }
 
 impl<'a> Request<'a> {
-    /// A request that may learn from every image.
+    /// A request that may learn from every image, and tells how sure the decision is.
     pub fn new(query: ImageId, classes: &'a [Class], options: &'a ExplainOptions) -> Self {
-        Self { query, classes, options, learn_from: None }
+        Self { query, classes, options, learn_from: None, judged: true }
     }
 
     /// The same, learning from these images alone.
     pub fn learning_from(self, images: &'a [ImageId]) -> Self {
         Self { learn_from: Some(images), ..self }
+    }
+
+    /// The same without telling how sure the decision is.
+    pub fn unjudged(self) -> Self {
+        Self { judged: false, ..self }
     }
 
     /// The images that may be learned from, the query left out, in the order of their numbers.

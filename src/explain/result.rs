@@ -6,7 +6,9 @@ use super::{ExplainOptions, Map};
 use crate::backbone::{Backbone, EngineKind};
 use crate::error::Result;
 use crate::fam::{Form, Grid};
+use crate::methods::Method;
 use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
+use crate::tasks::verdict::Verdict;
 
 /// A class and how similar the query is to it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -48,6 +50,8 @@ pub struct ExplainedMap {
     pub range: (f32, f32),
     /// Box and peak at the default threshold; `None` if the map is constant.
     pub localisation: Option<Localisation>,
+    /// What is said in place of the map, where it shows nothing.
+    pub says: Option<String>,
 }
 
 impl ExplainedMap {
@@ -58,7 +62,45 @@ impl ExplainedMap {
     pub fn of(map: Map) -> Result<Self> {
         let view = map.view()?;
         let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
-        Ok(Self { map, range, localisation })
+        Ok(Self { map, range, localisation, says: None })
+    }
+}
+
+/// One scale for the maps of all classes, so that a weak map looks weak.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Scale {
+    /// The raw value at its low end.
+    pub low: f32,
+    /// The raw value at its high end.
+    pub high: f32,
+    /// What the low end means.
+    #[serde(rename = "lowSays")]
+    pub low_says: String,
+    /// What the high end means.
+    #[serde(rename = "highSays")]
+    pub high_says: String,
+}
+
+impl Scale {
+    /// From the least to the greatest value of all maps; from 0 where cells have evidence or none.
+    fn of(maps: &[ExplainedMap], cells: bool) -> Self {
+        let low = maps.iter().map(|map| map.range.0).fold(f32::INFINITY, f32::min);
+        let high = maps.iter().map(|map| map.range.1).fold(f32::NEG_INFINITY, f32::max);
+        let (low, low_says) = match (cells, maps.len()) {
+            (true, _) => (0.0, "nothing"),
+            (false, 1) => (low, "least"),
+            (false, _) => (low, "least of all classes"),
+        };
+        let high_says = if maps.len() == 1 { "most" } else { "most of all classes" };
+        Self { low, high, low_says: low_says.to_owned(), high_says: high_says.to_owned() }
+    }
+
+    /// Lets the high end be what the strongest cells of the supports have, if it is less here: noise is then not drawn
+    /// like evidence.
+    pub(super) fn reach(&mut self, peak: Option<f32>) {
+        if let Some(peak) = peak.filter(|&peak| peak > self.high) {
+            (self.high, self.high_says) = (peak, "as in your own photos".to_owned());
+        }
     }
 }
 
@@ -85,8 +127,15 @@ pub struct Explanation {
     pub classes: Vec<ClassScore>,
     /// Index of the class with the highest score.
     pub predicted: usize,
+    /// The decision with how sure it is; `None` for outputs of the model's classifier, and where nobody asked.
+    pub decision: Option<Verdict>,
+    /// Per class, the mean over cells of the evidence above the offset, before classes share the cells (class-specific
+    /// forms); empty for other forms.
+    pub evidence: Vec<f64>,
     /// One map per class.
     pub maps: Vec<ExplainedMap>,
+    /// The scale that these maps share.
+    pub scale: Scale,
     /// Per class, what each channel of the first target layer adds to the score (to the margin, for the contrastive
     /// form).
     pub contributions: Vec<Vec<f32>>,
@@ -112,6 +161,8 @@ pub(super) struct Findings {
     pub score: String,
     pub classes: Vec<ClassScore>,
     pub predicted: usize,
+    /// See [`Explanation::evidence`].
+    pub evidence: Vec<f64>,
     /// One map per class, each with its place on the photo.
     pub maps: Vec<Map>,
     pub contributions: Vec<Vec<f32>>,
@@ -138,13 +189,26 @@ impl Findings {
     /// # Errors
     /// As [`ExplainedMap::of`].
     pub fn conclude(self, backbone: &Backbone, options: &ExplainOptions) -> Result<Explanation> {
+        let mut maps = self.maps.into_iter().map(ExplainedMap::of).collect::<Result<Vec<_>>>()?;
+        for (class, explained) in self.classes.iter().zip(&mut maps) {
+            let name = &class.name;
+            if explained.map.data.iter().all(|&v| v <= 0.0) {
+                explained.says = Some(format!("Nothing in this photo speaks for {name}."));
+            } else if explained.localisation.is_none() {
+                explained.says = Some(format!("The map of {name} is the same everywhere."));
+            }
+        }
+        let cells = options.method == Method::Fam && options.form.cells().is_some();
         Ok(Explanation {
             form: options.form,
+            scale: Scale::of(&maps, cells),
             score: self.score,
             notes: self.notes,
             classes: self.classes,
             predicted: self.predicted,
-            maps: self.maps.into_iter().map(ExplainedMap::of).collect::<Result<_>>()?,
+            decision: None,
+            evidence: self.evidence,
+            maps,
             contributions: self.contributions,
             weights: self.weights,
             target: self.target,

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::place::Place;
-use super::setup::{Rows, setup};
-use super::{Class, ExplainOptions, Given, Request};
+use super::verdict::{LeftOut, Taught, teach, verdict};
+use super::{Class, ExplainOptions, Given};
 use crate::backbone::{Backbone, ImageId};
 use crate::error::{Error, Result};
+use crate::tasks::verdict::Verdict;
 
 /// The leave-one-out check of a support set.
 #[derive(Clone, Debug, Serialize)]
@@ -41,70 +41,54 @@ pub struct SupportResult {
     pub scores: Vec<f64>,
     /// Score of its own class less the best other one: negative where it is not recognised.
     pub margin: Option<f64>,
+    /// The decision of the others with how sure it is; `None` if it could not be checked.
+    pub decision: Option<Verdict>,
 }
 
 /// Takes each support image out in turn and lets the others decide about it: what is learned (means, heads, matrices)
-/// is learned without it, too.
+/// is learned without it, too, and it has no part in the bounds that it is judged by.
 ///
 /// # Errors
 /// [`Error::Argument`] for fewer than two classes; as [`super::explain`].
 pub(crate) async fn check_supports(
     backbone: &mut Backbone,
-    given: &Given,
+    given: &mut Given,
     classes: &[Class],
     options: &ExplainOptions,
 ) -> Result<SupportCheck> {
-    let layers = super::request::layers(backbone, classes, options)?;
+    super::request::layers(backbone, classes, options)?;
     if classes.len() < 2 {
         return Err(Error::argument("classes", "checking needs at least two classes"));
     }
-    let place = Place::new(backbone.model(), options, &layers[..1])?;
-    backbone.recovering(async |b: &mut Backbone| check(b, given, classes, options, &place).await).await
-}
-
-async fn check(
-    backbone: &mut Backbone,
-    given: &Given,
-    classes: &[Class],
-    options: &ExplainOptions,
-    place: &Place,
-) -> Result<SupportCheck> {
-    let Place { layers, pooling, .. } = place;
-    let mut rows: Vec<Rows> = Vec::with_capacity(classes.len());
-    for class in classes {
-        let mut row = Rows::with_capacity(class.supports.len());
-        for &id in &class.supports {
-            row.extend(backbone.features(id, layers, *pooling).await?);
-        }
-        rows.push(row);
-    }
+    let taught = teach(backbone, given, classes, options, usize::MAX).await?;
+    let names: Vec<String> = classes.iter().map(|c| c.name.clone()).collect();
     let mut check = SupportCheck {
-        classes: classes.iter().map(|c| c.name.clone()).collect(),
         confusion: vec![vec![0; classes.len()]; classes.len()],
         images: Vec::new(),
         accuracy: None,
-        score: String::new(),
+        score: taught.score.clone(),
         notes: Vec::new(),
+        classes: names,
     };
     for (k, class) in classes.iter().enumerate() {
+        if class.supports.len() == 1 {
+            check.notes.push(format!("{:?} has only one image, so nothing is left to check it with.", class.name));
+        }
         for (i, &image) in class.supports.iter().enumerate() {
             let name = backbone.image(image)?.name.clone();
-            let mut result = SupportResult { image, name, class: k, predicted: None, scores: Vec::new(), margin: None };
-            if class.supports.len() == 1 {
-                check.notes.push(format!("{:?} has only one image, so nothing is left to check it with.", class.name));
-            } else {
-                let mut rest = rows.clone();
-                rest[k].remove(i);
-                let request = Request::new(image, classes, options);
-                let setup = setup(backbone, given, &request, &layers[0], *pooling, &rest, &mut Vec::new()).await?;
-                let side = setup.space.side(&rows[k][i])?;
-                let (decision, _) = setup.references.decide(setup.space.metric(), &side);
-                check.score = setup.space.metric().score_name();
-                check.confusion[k][decision.predicted] += 1;
-                let others = decision.scores.iter().enumerate().filter(|(j, _)| *j != k).map(|(_, &s)| s);
-                result.margin = Some(decision.scores[k] - others.fold(f64::NEG_INFINITY, f64::max));
-                result.predicted = Some(decision.predicted);
-                result.scores = decision.scores;
+            let at = taught.left_out.iter().position(|one| one.class == k && one.at == i);
+            let mut result = SupportResult {
+                image,
+                name,
+                class: k,
+                predicted: None,
+                scores: Vec::new(),
+                margin: None,
+                decision: None,
+            };
+            if let Some(at) = at {
+                judged(&mut result, &taught, at, &check.classes, options);
+                check.confusion[k][taught.left_out[at].predicted] += 1;
             }
             check.images.push(result);
         }
@@ -113,4 +97,14 @@ async fn check(
     let all: usize = check.confusion.iter().flatten().sum();
     check.accuracy = (all > 0).then(|| right as f64 / all as f64);
     Ok(check)
+}
+
+/// What the others make of the support at that place among those that were left out.
+fn judged(result: &mut SupportResult, taught: &Taught, at: usize, names: &[String], options: &ExplainOptions) {
+    let LeftOut { class, scores, raw, predicted, .. } = &taught.left_out[at];
+    let others = scores.iter().enumerate().filter(|(j, _)| j != class).map(|(_, &s)| s);
+    result.margin = Some(scores[*class] - others.fold(f64::NEG_INFINITY, f64::max));
+    result.predicted = Some(*predicted);
+    result.scores.clone_from(scores);
+    result.decision = Some(verdict(names, taught, scores, raw, *predicted, &taught.yardstick(options, Some(at))));
 }

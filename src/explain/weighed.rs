@@ -68,6 +68,7 @@ impl Weighed<'_> {
             score: setup.space.metric().score_name(),
             classes: classes.iter().enumerate().map(score).collect(),
             predicted: decision.predicted,
+            evidence: Vec::new(),
             maps: fused.into_iter().map(|grid| Map::new(grid, geometry)).collect(),
             contributions: first.iter().map(|e| e.contributions.clone()).collect(),
             weights: first.into_iter().map(|e| e.weights).collect(),

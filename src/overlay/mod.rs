@@ -41,6 +41,9 @@ pub struct Style {
     pub opacity: f32,
 }
 
+/// What a map without evidence lays over the photo.
+const DIMMED: [u8; 4] = [0, 0, 0, 150];
+
 impl Default for Style {
     fn default() -> Self {
         Self { colors: ColorMap::default(), alpha: Alpha::default(), opacity: 0.6 }
@@ -67,8 +70,8 @@ impl Style {
 }
 
 /// Draws a map at `width` x `height` pixels, a picture of the whole photo at that size: RGBA with straight alpha,
-/// row-major, as a browser's `ImageData` takes it. What the network did not see is transparent, and so is everything
-/// where the map holds no evidence ([`MapView::is_constant`]).
+/// row-major, as a browser's `ImageData` takes it. What the network did not see is transparent. A map that holds no
+/// evidence ([`MapView::is_empty`]) darkens all that it saw: the photo is dimmed.
 ///
 /// ```
 /// use famlens::image::{Geometry, GeometryMode};
@@ -86,7 +89,9 @@ impl Style {
 pub fn render(view: &MapView<'_>, width: u32, height: u32, style: &Style) -> Result<Vec<u8>> {
     let table = style.table()?;
     let mut rgba = vec![0; pixels(width, height)? * 4];
-    paint(view, (width, height), rgba.as_chunks_mut::<4>().0, |pixel, value| *pixel = table[level(value)]);
+    let empty = view.is_empty();
+    let color = |value| if empty { DIMMED } else { table[level(value)] };
+    paint(view, (width, height), rgba.as_chunks_mut::<4>().0, |pixel, value| *pixel = color(value));
     Ok(rgba)
 }
 
@@ -105,8 +110,9 @@ pub fn compose(photo: &Photo, view: &MapView<'_>, style: &Style) -> Result<Photo
     }
     let table = style.table()?;
     let mut rgb = photo.rgb().to_vec();
+    let empty = view.is_empty();
     paint(view, (width, height), rgb.as_chunks_mut::<3>().0, |pixel, value| {
-        let [r, g, b, a] = table[level(value)];
+        let [r, g, b, a] = if empty { DIMMED } else { table[level(value)] };
         for (below, above) in pixel.iter_mut().zip([r, g, b]) {
             let (p, c, a) = (u32::from(*below), u32::from(above), u32::from(a));
             *below = ((p * (255 - a) + c * a + 127) / 255) as u8;
@@ -117,7 +123,7 @@ pub fn compose(photo: &Photo, view: &MapView<'_>, style: &Style) -> Result<Photo
 
 /// Calls `draw` with every pixel that the network saw and the map's normalised value there.
 fn paint<P>(view: &MapView<'_>, (width, height): (u32, u32), pixels: &mut [P], draw: impl Fn(&mut P, f32)) {
-    if view.is_constant() || width == 0 || height == 0 {
+    if width == 0 || height == 0 {
         return;
     }
     let mut upsampler = Upsampler::pixels(view, width, height);

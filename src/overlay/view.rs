@@ -13,6 +13,8 @@ pub struct MapView<'a> {
     geometry: &'a Geometry,
     min: f32,
     max: f32,
+    /// What is shown as 0 and as 1, where it is not the map's own range.
+    scale: Option<(f32, f32)>,
 }
 
 impl<'a> MapView<'a> {
@@ -42,7 +44,19 @@ impl<'a> MapView<'a> {
                 extend(&mut row.iter().zip(&columns).filter(|(_, shown)| **shown).map(|(v, _)| *v));
             }
         }
-        Ok(Self { values, width, height, geometry, min, max })
+        Ok(Self { values, width, height, geometry, min, max, scale: None })
+    }
+
+    /// The same map on a scale that it shares with others: `low` is shown as 0 and `high` as 1. What is beyond is shown
+    /// like the end that it is beyond. A scale without length leaves the map's own range.
+    pub fn on_scale(self, low: f32, high: f32) -> Self {
+        Self { scale: (high > low).then_some((low, high)), ..self }
+    }
+
+    /// Whether the map singles out nothing: it is the same everywhere, or nowhere above the low end of a scale that it
+    /// shares with others.
+    pub fn is_empty(&self) -> bool {
+        self.is_constant() || self.scale.is_some_and(|(low, _)| self.max <= low)
     }
 
     /// The raw values, row-major.
@@ -78,7 +92,8 @@ impl<'a> MapView<'a> {
 
     /// A raw value on the scale from 0 (least) to 1 (greatest), clamped; 0 for a constant map.
     pub fn normalize(&self, value: f32) -> f32 {
-        if self.is_constant() { 0.0 } else { ((value - self.min) / (self.max - self.min)).clamp(0.0, 1.0) }
+        let (low, high) = self.scale.unwrap_or((self.min, self.max));
+        if self.is_constant() { 0.0 } else { ((value - low) / (high - low)).clamp(0.0, 1.0) }
     }
 
     /// The raw value at a point of the photo, in photo pixels, interpolated as in [`super::render`]; `None` where the
@@ -155,6 +170,16 @@ mod tests {
         assert_eq!(view.value_at(3.0, 4.0), Some(5.0));
         assert!(view.is_constant());
         assert_eq!(view.normalize(5.0), 0.0);
+    }
+
+    #[test]
+    fn maps_share_a_scale() {
+        let g = squash(40, 20);
+        let view = MapView::new(&[0.0, 1.0, 2.0, 3.0], 2, 2, &g).unwrap().on_scale(0.0, 6.0);
+        assert_eq!((view.normalize(3.0), view.normalize(9.0), view.normalize(-1.0)), (0.5, 1.0, 0.0));
+        assert_eq!((view.range(), view.is_empty()), ((0.0, 3.0), false));
+        assert!(MapView::new(&[0.0, -1.0, 0.0, -2.0], 2, 2, &g).unwrap().on_scale(0.0, 6.0).is_empty());
+        assert_eq!(MapView::new(&[0.0, 1.0, 2.0, 4.0], 2, 2, &g).unwrap().on_scale(1.0, 1.0).normalize(1.0), 0.25);
     }
 
     #[test]

@@ -31,13 +31,15 @@ pub use crate::evaluate::{
 pub use crate::explain::{
     Against, CatalogueEntry, CatalogueInput, CellPairs, Class, ClassScore, ClassifierOutput, ComparedClass, Comparison,
     Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Map, MethodResult, PairExplanation,
-    Passes, Progress, Request, SupportCheck, SupportResult, Timings, Watch, catalogue, catalogue_json, keep_going,
+    Passes, Progress, Request, Scale, SupportCheck, SupportResult, Timings, Watch, catalogue, catalogue_json,
+    keep_going,
 };
 pub use crate::model::{
     AfterStep, AfterTarget, ClassSpecificSpec, EmbeddingHead, InputSpec, Manifest, Model, Network, NetworkBlock,
     NetworkLayer, TransformationModule, Weights,
 };
 pub use crate::quant::StoredWeights;
+pub use crate::tasks::verdict::{Closeness, Verdict};
 
 use crate::backbone::Backbone;
 use crate::error::{Error, Result};
@@ -343,7 +345,7 @@ impl Session {
     /// # }
     /// ```
     pub async fn check_supports(&mut self, classes: &[Class], options: &ExplainOptions) -> Result<SupportCheck> {
-        explain::check_supports(&mut self.backbone, &self.given, classes, options).await
+        explain::check_supports(&mut self.backbone, &mut self.given, classes, options).await
     }
 
     /// Takes a transformation module from a `.safetensors` file, as [`Given::load_head`].

@@ -116,6 +116,16 @@ impl References {
         (Decision { scores, predicted }, directions)
     }
 
+    /// The score of one class alone; NaN if there is no such class.
+    pub fn score(&self, metric: &Metric, side: &Side, class: usize) -> f64 {
+        let Some(row) = self.rows.get(class) else { return f64::NAN };
+        let scores = row.iter().map(|d| metric.compare(side, d));
+        match self.decide {
+            Decide::Nearest => scores.fold(f64::NEG_INFINITY, f64::max),
+            Decide::Prototype | Decide::MeanOfSupports => scores.sum::<f64>() / row.len() as f64,
+        }
+    }
+
     /// The directions, where they do not depend on the query; `None` for the nearest support.
     pub fn fixed(&self) -> Option<Vec<Direction>> {
         (self.decide != Decide::Nearest).then(|| self.rows.iter().map(|row| mean(row)).collect())

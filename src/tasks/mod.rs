@@ -5,3 +5,4 @@ pub mod few_shot;
 pub mod pair;
 pub mod retrieval;
 pub mod spreadsheet;
+pub mod verdict;

@@ -100,6 +100,7 @@ struct RenderInput {
     mode: Option<Mode>,
     opacity: Option<f32>,
     threshold: Option<f32>,
+    range: Option<[f32; 2]>,
 }
 
 /// How opaque the overlay is: the same everywhere, or as opaque as the value is high.
@@ -116,6 +117,8 @@ pub(super) struct RenderOptions {
     pub height: u32,
     pub style: Style,
     pub threshold: f32,
+    /// The scale that the map shares with others.
+    pub range: Option<[f32; 2]>,
 }
 
 /// `{width, height, colormap, mode, opacity, threshold}`; opacity is 1 by default, since the page fades it itself.
@@ -133,6 +136,7 @@ pub(super) fn render_options(value: &JsValue) -> JsResult<RenderOptions> {
             opacity: input.opacity.unwrap_or(1.0),
         },
         threshold: input.threshold.unwrap_or(DEFAULT_THRESHOLD),
+        range: input.range,
     })
 }
 
@@ -198,6 +202,11 @@ pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsRes
     set(&result, "notes", array(&explanation.notes))?;
     set(&result, "classes", json(&explanation.classes)?)?;
     set(&result, "predicted", explanation.predicted as u32)?;
+    match &explanation.decision {
+        Some(decision) => set(&result, "decision", json(decision)?)?,
+        None => set(&result, "decision", JsValue::NULL)?,
+    }
+    set(&result, "evidence", numbers(&explanation.evidence))?;
     set(&result, "channels", explanation.contributions.first().map_or(0, Vec::len) as u32)?;
     let maps = Array::new();
     for map in &explanation.maps {
@@ -207,6 +216,7 @@ pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsRes
         set(&result, "map", object([("width", first.map.width as u32), ("height", first.map.height as u32)])?)?;
     }
     set(&result, "maps", maps)?;
+    set(&result, "scale", json(&explanation.scale)?)?;
     let rows = |rows: &[Vec<f32>]| rows.iter().map(|row| Float32Array::from(row.as_slice())).collect::<Array>();
     set(&result, "contributions", rows(&explanation.contributions))?;
     set(&result, "weights", rows(&explanation.weights))?;
@@ -261,6 +271,7 @@ pub(super) fn explained_map(explained: &ExplainedMap) -> JsResult<Object> {
     set(&result, "min", min)?;
     set(&result, "max", max)?;
     set(&result, "constant", explained.localisation.is_none())?;
+    set(&result, "says", explained.says.as_deref().map_or(JsValue::NULL, JsValue::from))?;
     set(&result, "zero", map.data.iter().all(|&v| v == 0.0))?;
     set_localisation(&result, explained.localisation.as_ref())?;
     Ok(result)

@@ -21,7 +21,7 @@ use crate::fam::Accumulator;
 use crate::image::{Limits, Photo, decode};
 use crate::metrics::localise;
 use crate::overlay;
-use crate::session::{EngineChoice, ImageId, Map, Model, Session};
+use crate::session::{EngineChoice, ImageId, Map, Model, Request, Session};
 use convert::{classes, explain_options, explanation, json, object, set, to_error};
 
 /// Result of an exported call: the error is a JavaScript `Error` with a `code`.
@@ -139,7 +139,8 @@ impl Lens {
         options: JsValue,
     ) -> JsResult<Object> {
         let (classes, options) = (self::classes(&classes)?, explain_options(&options)?);
-        let result = self.session.explain(ImageId(id), &classes, &options).await.map_err(to_error)?;
+        let request = Request::new(ImageId(id), &classes, &options).unjudged();
+        let result = self.session.explain_request(&request).await.map_err(to_error)?;
         convert::support(&result, class)
     }
 
@@ -164,7 +165,7 @@ impl Lens {
 
     /// Colours a map of an image. `input` is the size `[width, height]` of the input that the map is of, as maps of
     /// explanations have it; the model's own if there is none. `options` is `{width, height, colormap, mode, opacity,
-    /// threshold}`, the result `{width, height, rgba, contour, box, peak}` with the last three in pixels of the photo.
+    /// threshold, range}`, with `range` the scale `[low, high]` that the map shares with others; the result `{width, height, rgba, contour, box, peak}` with the last three in pixels of the photo.
     pub fn render(
         &self,
         id: u32,
@@ -177,7 +178,8 @@ impl Lens {
         let map = self.place(id, map, (width, height), input.as_deref())?;
         let options = convert::render_options(&options)?;
         let view = map.view().map_err(to_error)?;
-        let rgba = overlay::render(&view, options.width, options.height, &options.style).map_err(to_error)?;
+        let shown = options.range.map_or(view, |[low, high]| view.on_scale(low, high));
+        let rgba = overlay::render(&shown, options.width, options.height, &options.style).map_err(to_error)?;
         let contours = overlay::contours(&view, options.threshold).map_err(to_error)?;
         let found = localise(&view, options.threshold).map_err(to_error)?;
         let result = Object::new();

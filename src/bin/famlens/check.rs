@@ -58,6 +58,9 @@ fn print(check: &SupportCheck) {
         say!("the other images recognise {:.1} % of the images ({})", accuracy * 100.0, check.score);
     }
     for image in &check.images {
+        if let Some(decision) = image.decision.as_ref().filter(|d| d.class.is_none()) {
+            say!("{}: {}. {}", shown(&image.name), shown(&decision.headline), shown(&decision.says));
+        }
         match (image.predicted, image.margin) {
             (Some(predicted), Some(margin)) if predicted != image.class => {
                 let [class, other] = [&check.classes[image.class], &check.classes[predicted]];

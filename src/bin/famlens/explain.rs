@@ -11,7 +11,7 @@ use pollster::block_on;
 
 use crate::options::OptionArgs;
 use crate::output;
-use crate::terminal::{self, note, shown_path};
+use crate::terminal::{self, note, shown, shown_path};
 use crate::{engine, files};
 
 #[derive(clap::Args)]
@@ -34,6 +34,9 @@ pub struct Args {
     /// Folder for the overlay (PNG) and the raw map (NumPy) of every class
     #[arg(long)]
     out: Option<PathBuf>,
+    /// What the colours of the pictures run from and to: one scale for all classes, or each map's own
+    #[arg(long, value_enum, default_value_t = MapScale::All)]
+    scale: MapScale,
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
@@ -42,6 +45,13 @@ pub struct Args {
     rival: Option<String>,
     #[command(flatten)]
     method: OptionArgs,
+}
+
+/// Whether the pictures of all classes share a scale.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum MapScale {
+    All,
+    Each,
 }
 
 #[derive(Clone)]
@@ -92,15 +102,15 @@ pub fn run(args: Args) -> Result<()> {
             Error::argument("--for", format!("{name:?} is not one of the classes: {}", names.join(", ")))
         })
     };
-    let shown = args.class.as_ref().map(named).transpose()?;
-    let shown = shown.unwrap_or(explanation.predicted);
+    let explained = args.class.as_ref().map(named).transpose()?;
+    let explained = explained.unwrap_or(explanation.predicted);
     if let Some(folder) = &args.out {
-        save(folder, &args.query, &photo, &explanation)?;
+        save(folder, &args.query, &photo, &explanation, args.scale)?;
     }
     if args.json {
-        terminal::print_json(output::explanation_json(&explanation, shown)?);
+        terminal::print_json(output::explanation_json(&explanation, explained)?);
     } else {
-        terminal::print(output::explanation_text(&explanation, shown));
+        terminal::print(output::explanation_text(&explanation, explained));
     }
     Ok(())
 }
@@ -128,16 +138,21 @@ pub fn file_stem(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
 }
 
-fn save(folder: &Path, query: &Path, photo: &Photo, explanation: &Explanation) -> Result<()> {
+fn save(folder: &Path, query: &Path, photo: &Photo, explanation: &Explanation, scale: MapScale) -> Result<()> {
     files::create_folder(folder)?;
     let stem = query.file_stem().map_or_else(|| "query".into(), |s| s.to_string_lossy().into_owned());
     for (class, explained) in explanation.classes.iter().zip(&explanation.maps) {
         let base = folder.join(format!("{stem}.{}.{}", file_stem(&class.name), explanation.form));
         let map = &explained.map;
         files::write_npy(&base.with_added_extension("npy"), &[map.height as u64, map.width as u64], &map.data)?;
-        let picture = overlay::compose(photo, &map.view()?, &Style::default())?;
+        let view = match scale {
+            MapScale::All => map.view()?.on_scale(explanation.scale.low, explanation.scale.high),
+            MapScale::Each => map.view()?,
+        };
+        let picture = overlay::compose(photo, &view, &Style::default())?;
         files::write(&base.with_added_extension("png"), &encode_png(&picture)?)?;
-        note!("wrote {}.png and .npy", shown_path(&base));
+        let says = explained.says.as_ref().map_or_else(String::new, |says| format!(": {}", shown(says)));
+        note!("wrote {}.png and .npy{says}", shown_path(&base));
     }
     Ok(())
 }

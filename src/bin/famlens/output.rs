@@ -15,11 +15,14 @@ pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<Strin
     let localisation = explained.localisation.as_ref();
     let value = json!({
         "classes": explanation.classes,
+        "decision": explanation.decision,
         "predicted": explanation.classes[explanation.predicted].name,
         "explained": explanation.classes[shown].name,
         "form": explanation.form.name(),
         "score": explanation.score,
         "notes": explanation.notes,
+        "scale": explanation.scale,
+        "says": explained.says,
         "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
         "box": localisation.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
         "peak": localisation.map(|l| l.peak),
@@ -37,10 +40,17 @@ pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
     let width = explanation.classes.iter().map(|c| shown(&c.name).chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     // Writing to a String cannot fail.
+    if let Some(decision) = &explanation.decision {
+        let _ = writeln!(text, "{}. {}", shown(&decision.headline), shown(&decision.says));
+    }
     for k in order {
         let class = &explanation.classes[k];
-        let bar = "#".repeat((class.similarity.clamp(0.0, 1.0) * 40.0).round() as usize);
+        let bar =
+            explanation.decision.as_ref().and_then(|decision| *decision.bars.get(k)?).map_or_else(String::new, bar);
         let _ = writeln!(text, "{:<width$}  {:>7.4}  {bar}", shown(&class.name), class.similarity);
+    }
+    if let Some(decision) = explanation.decision.as_ref().filter(|decision| !decision.numbers.is_empty()) {
+        let _ = writeln!(text, "{}", shown(&decision.numbers));
     }
     let name = &explanation.classes[explained].name;
     match explanation.maps[explained].localisation.as_ref() {
@@ -50,7 +60,10 @@ pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
             let _ = writeln!(text, "map of {name:?}: peak at ({x:.0}, {y:.0}), box {corners}");
         }
         None => {
-            let _ = writeln!(text, "map of {name:?}: the same everywhere, so it points at nothing");
+            let _ = match &explanation.maps[explained].says {
+                Some(says) => writeln!(text, "{}", shown(says)),
+                None => writeln!(text, "map of {name:?}: the same everywhere, so it points at nothing"),
+            };
         }
     }
     let t = &explanation.timings;
@@ -75,4 +88,10 @@ pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
         let _ = writeln!(text, "note: {note}");
     }
     text
+}
+
+/// A bar of 40 signs for a range within 0 and 1.
+fn bar([from, to]: [f64; 2]) -> String {
+    let [from, to] = [from, to].map(|part| (part.clamp(0.0, 1.0) * 40.0).round() as usize);
+    format!("{}{}", " ".repeat(from), "#".repeat(to.saturating_sub(from)))
 }

@@ -18,6 +18,7 @@
 //! The constants were chosen on a development half of the photos' classes (docs/results.md).
 
 mod file;
+mod general;
 mod rule;
 mod statistics;
 #[cfg(test)]

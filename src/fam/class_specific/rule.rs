@@ -149,7 +149,7 @@ pub struct SpecificDecision {
 }
 
 /// Index of the whitened layer among the targets.
-const BLOCK: usize = 0;
+pub(super) const BLOCK: usize = 0;
 /// Index of the head.
 const HEAD: usize = 1;
 
@@ -243,7 +243,7 @@ impl Specific {
     }
 
     /// `w_c = W d_c / sqrt(d_c' W d_c)` at a target, with `W` the identity at the head; zeros if `d_c` is zero.
-    fn direction(&self, class: &ClassCells, target: usize) -> Result<Vec<f64>> {
+    pub(super) fn direction(&self, class: &ClassCells, target: usize) -> Result<Vec<f64>> {
         match (&self.head, target) {
             (Some((mean, _)), HEAD) => Ok(unit(class.vector(HEAD, mean, self.rule.border)?)),
             _ => {

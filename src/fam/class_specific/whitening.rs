@@ -17,6 +17,10 @@ pub struct Whitening {
     factor: Vec<f64>,
     pub(super) mean_single: Arc<[f32]>,
     pub(super) factor_single: Arc<[f32]>,
+    /// `Sigma`, lower triangle with the diagonal.
+    covariance: Vec<f64>,
+    /// `tr(W Sigma)`: what a whitened cell's squared length is on average.
+    energy: f64,
 }
 
 impl Whitening {
@@ -37,7 +41,25 @@ impl Whitening {
         let mean = statistics.mean().to_vec();
         let mean_single = mean.iter().map(|&v| v as f32).collect();
         let factor_single = factor.iter().map(|&v| v as f32).collect();
-        Ok(Self { mean, factor, mean_single, factor_single })
+        // S = (1 - lambda) Sigma + ridge I, so tr(W Sigma) = (C - ridge tr W) / (1 - lambda), and tr W = |P|^2.
+        let energy = match shrinkage < 1.0 {
+            true => (channels as f64 - ridge * factor.iter().map(|p| p * p).sum::<f64>()) / (1.0 - shrinkage),
+            false => channels as f64,
+        };
+        let covariance = statistics.covariance.clone();
+        Ok(Self { mean, factor, mean_single, factor_single, covariance, energy })
+    }
+
+    /// How far the evidence of a cell of images in general strays from 0, for weights `w` of the channels:
+    /// `sqrt(w' Sigma w / tr(W Sigma))`.
+    pub fn spread(&self, w: &[f64]) -> f64 {
+        let row = |j: usize| {
+            let below = self.covariance.iter().skip(triangle(j)).zip(w).take(j);
+            2.0 * below.map(|(s, w)| s * w).sum::<f64>()
+                + self.covariance.get(triangle(j) + j).map_or(0.0, |s| s * w[j])
+        };
+        let variance: f64 = w.iter().enumerate().map(|(j, w)| w * row(j)).sum();
+        if self.energy > 0.0 { (variance / self.energy).max(0.0).sqrt() } else { 0.0 }
     }
 
     /// `P x` for a difference of cells `x`.
