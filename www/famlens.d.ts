@@ -1270,7 +1270,7 @@ export type Patience = {
 };
 
 export type Progress = {
-    phase: "code" | "model" | "compile" | "embed" | "measure" | "method";
+    phase: "code" | "load" | "compile" | "embed" | "measure" | "method";
     loaded: number;
     total: number;
     method?: string;

@@ -1,16 +1,18 @@
 // The worker: owns the wasm, the device and the session. One request at a time, since the session is one machine.
 
-import { inTime, setStall, stallSeconds } from "./lens/download.js";
+import { begin } from "./lens/begun.js";
+import { setStall } from "./lens/download.js";
 import { galleryOperations } from "./lens/gallery-worker.js";
 import { Library } from "./lens/library.js";
 import { loadModel } from "./lens/model.js";
 import { Failure, plain } from "./lens/failure.js";
+import { loadProgram, startProgram, sumOf } from "./lens/program.js";
 import { Queue } from "./lens/queue.js";
 import { Specific } from "./lens/specific.js";
 import { topChannels } from "./lens/top.js";
 
 /**
- * @import { WasmExplanation, WasmLens, WasmModule, WasmMap } from "./lens/wasm.js"
+ * @import { WasmExplanation, WasmLens, WasmMap } from "./lens/wasm.js"
  * @import { Progress } from "./lens/types.js"
  */
 
@@ -74,9 +76,13 @@ const operations = {
     if (patience?.download) setStall(patience.download);
     if (patience?.call) queue.patience = patience.call;
     report({ phase: "code", loaded: 0, total: 0 });
+    const sum = sumOf("url" in model ? 2 : 1, (loaded, total) => report({ phase: "load", loaded, total }));
     const [wasm, files] = await Promise.all([
-      loadWasm(at),
-      loadModel(model, (loaded, total) => report({ phase: "model", loaded, total })),
+      loadProgram(at, scriptSeconds, sum[0]).then(loaded => {
+        program = loaded.program;
+        return loaded.module;
+      }),
+      loadModel(model, sum[1] ?? (() => {})),
     ]);
     report({ phase: "compile", loaded: 0, total: 0 });
     modelBytes = files.bytes.length;
@@ -344,60 +350,6 @@ function calibrateWhenQuiet() {
   }, QUIET);
 }
 
-/** @param {string} at the address of the program @returns {Promise<WasmModule>} */
-async function loadWasm(at) {
-  try {
-    // Built later than this is checked: lens/wasm.js has its types.
-    // @ts-expect-error
-    const script = import("./wasm/famlens.js");
-    const module = /** @type {WasmModule} */ (await inTime(script, scriptSeconds, "program"));
-    program = await module.default({ module_or_path: await fetchProgram(at) });
-    try {
-      module.tryRelaxedSimd();
-    } catch {
-      // This is the file for browsers without relaxed SIMD.
-    }
-    return module;
-  } catch (error) {
-    if (error instanceof Failure || error instanceof WebAssembly.RuntimeError || error instanceof RangeError)
-      throw error;
-    if (error instanceof WebAssembly.CompileError) {
-      throw new Failure(
-        "network",
-        `This browser could not read the program (${error.message}). Try again; if it stays so, use a current ` +
-          "Chrome, Edge, Firefox or Safari.",
-      );
-    }
-    throw new Failure(
-      "network",
-      `The program could not be loaded (${error instanceof Error ? error.message : error}). Check the connection ` +
-        "and try again.",
-    );
-  }
-}
-
-/**
- * The program as a response that is still arriving, so that it is compiled meanwhile. A copy of it is read along, only
- * to see that it does arrive.
- * @param {string} url
- */
-async function fetchProgram(url) {
-  const ender = new AbortController();
-  const response = await inTime(fetch(url, { signal: ender.signal }), stallSeconds(), "program");
-  if (!response.ok)
-    throw new Failure("network", `The program is not at ${url} (the server answered ${response.status}).`);
-  const copy = response.clone().body?.getReader();
-  void (async () => {
-    try {
-      while (copy && !(await inTime(copy.read(), stallSeconds(), "program")).done);
-    } catch (error) {
-      // Whoever compiles it gets this error, or their own for a connection that was cut.
-      ender.abort(error);
-    }
-  })();
-  return response;
-}
-
 /**
  * A map with its range.
  * @param {Float32Array<ArrayBuffer>} data
@@ -449,9 +401,16 @@ async function answer({ id, op, args, urgent }) {
   return queue.push({ id, urgent, steps, run: cancelled => operations[op](args, cancelled) });
 }
 
+/** Has files come that will be asked for. @param {{program: string, files: {url: string, what: string}[]}} all */
+function beginAll({ program, files }) {
+  startProgram(program);
+  for (const { url, what } of files) begin(url, what);
+}
+
 addEventListener("message", async ({ data }) => {
   if (data.op === "cancel") return queue.cancel(data.id);
   if (data.op === "alive") return postMessage({ id: 0 });
+  if (data.op === "begin") return beginAll(data.args);
   underWay += 1;
   try {
     postMessage({ id: data.id, value: await answer(data) });

@@ -36,4 +36,4 @@ export const words = {
 };
 
 /** How much of a download is there, or null. @param {Progress} progress */
-export const partOf = ({ phase, loaded, total }) => (phase === "model" && total > 0 ? loaded / total : null);
+export const partOf = ({ phase, loaded, total }) => (phase === "load" && total > 0 ? loaded / total : null);

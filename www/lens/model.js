@@ -1,8 +1,8 @@
 // Fetching a model: its manifest, then its weights with progress in bytes, checked against what the manifest says they
 // are.
 
+import { fetched } from "./begun.js";
 import { sha256 } from "./digest.js";
-import { download } from "./download.js";
 import { Failure } from "./failure.js";
 
 /**
@@ -48,9 +48,9 @@ async function loadFiles(where, onProgress) {
     };
   }
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
-  const manifest = new TextDecoder().decode((await download(manifestUrl, { what: "description of the model" })).bytes);
+  const manifest = new TextDecoder().decode((await fetched(manifestUrl, { what: "description of the model" })).bytes);
   const { file, bytes: size, sha256: expected, class_specific: specific } = parse(manifest, manifestUrl);
-  const { bytes } = await download(where.file ?? new URL(file, manifestUrl).href, {
+  const { bytes } = await fetched(where.file ?? new URL(file, manifestUrl).href, {
     what: "model",
     size: size ?? 0,
     onProgress,
@@ -86,7 +86,7 @@ async function toBytes(data) {
  * @param {string} what
  */
 export async function fetchFile(url, expected, what) {
-  const { bytes } = await download(url, { what: `model's ${what}` });
+  const { bytes } = await fetched(url, { what: `model's ${what}` });
   await check(bytes, expected, what);
   return bytes;
 }

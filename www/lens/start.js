@@ -10,7 +10,7 @@
 // address for the blob.) The npm package has the worker in one file, so that copying it is enough.
 
 import { LensError } from "./errors.js";
-import { workerAt } from "./where.js";
+import { programAt, workerAt } from "./where.js";
 
 /** @type {{createScriptURL: (url: string) => string} | null} */
 let policy = null;
@@ -69,6 +69,27 @@ function needPage() {
   );
 }
 
+/** A worker that was started before anybody asked for it, and has not failed. @type {Worker | null} */
+let early = null;
+
+/**
+ * Starts the first worker now, with the program and these files on their way to it. Whoever starts the next worker gets
+ * this one. Where it cannot start, the next one tells why.
+ * @param {{url: string, what: string}[]} files
+ */
+export function startEarly(files) {
+  try {
+    const worker = startWorker();
+    worker.addEventListener("error", () => {
+      if (early === worker) early = null;
+    });
+    worker.postMessage({ id: 0, op: "begin", args: { program: programAt(), files } });
+    early = worker;
+  } catch {
+    // The same happens to the next one, and somebody waits for that.
+  }
+}
+
 /**
  * Starts a worker.
  * @param {string | null} [address] its module, where it is not the one that where.js names
@@ -77,6 +98,11 @@ function needPage() {
  */
 export function startWorker(address = null) {
   needPage();
+  if (early && address === null) {
+    const worker = early;
+    early = null;
+    return worker;
+  }
   return new Worker(trusted(blobThatImports(address ?? workerAt())), { type: "module", name: "famlens" });
 }
 

@@ -214,10 +214,10 @@
  */
 
 /**
- * What `onProgress` is told. `loaded` and `total` are bytes while a model loads and images while they are embedded;
- * `total` is 0 if unknown. `measure` means that the engines are compared, for the choice `"auto"`; `method` that one
- * runs the model, with passes as the numbers.
- * @typedef {{phase: "code" | "model" | "compile" | "embed" | "measure" | "method", loaded: number, total: number,
+ * What `onProgress` is told. `loaded` and `total` are bytes of program and model while these load, and images while
+ * they are embedded; `total` is 0 if unknown. `measure` means that the engines are compared, for the choice `"auto"`;
+ * `method` that one runs the model, with passes as the numbers.
+ * @typedef {{phase: "code" | "load" | "compile" | "embed" | "measure" | "method", loaded: number, total: number,
  *   method?: string}} Progress
  */
 

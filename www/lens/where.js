@@ -1,5 +1,5 @@
-// Where the other parts of famlens lie, as seen from here. The npm package has npm/where.js in its place. Both say it in
-// the form that browsers and bundlers follow: `new URL("...", import.meta.url)`, written out.
+// Where the other parts of famlens lie, as seen from here. The npm package has npm/where.js in its place. Both say it
+// in the form that browsers and bundlers follow: `new URL("...", import.meta.url)`, written out.
 
 /** @import { Source } from "./model.js" */
 

@@ -6,7 +6,7 @@ import { on, set, state } from "./state.js";
 
 const PHASES = /** @type {Record<string, string>} */ ({
   code: "Loading the program",
-  model: "Downloading the model",
+  load: "Downloading the model",
   compile: "Preparing the engine",
   embed: "Looking at the photos",
   method: "Running the model for a method",
@@ -15,7 +15,7 @@ const PHASES = /** @type {Record<string, string>} */ ({
 /** In words. @param {import("./state.js").Busy} busy */
 export function phaseOf({ phase, loaded, total }) {
   const counted =
-    phase === "model" && total > 0
+    phase === "load" && total > 0
       ? `: ${(loaded / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`
       : total > 0
         ? `: ${loaded} of ${total}`

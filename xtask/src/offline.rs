@@ -9,10 +9,16 @@ use anyhow::{Context as _, Result};
 use crate::sh;
 use crate::web::files;
 
-/// What is not kept before somebody asks for it: the model that is downloaded when it is chosen, and what only
-/// developers load.
-fn wanted(file: &str) -> bool {
-    !file.starts_with("models/efficientnet_lite2/") && !file.ends_with(".map") && file != "sw.js"
+/// What is not kept before somebody asks for it: the model that is downloaded when it is chosen, what only developers
+/// load, and where there is a bundle the modules and styles that are in it. `page` is index.html, and what it names is
+/// kept.
+fn wanted(file: &str, bundled: bool, page: &str) -> bool {
+    let has = |endings: &[&str]| endings.iter().any(|ending| file.ends_with(ending));
+    let in_bundle = bundled && has(&[".js", ".css"]) && file.starts_with("www/") && !file.starts_with("www/bundle/");
+    !file.starts_with("models/efficientnet_lite2/")
+        && !has(&[".map", ".d.ts", "tsconfig.json", "tsconfig.types.json"])
+        && file != "sw.js"
+        && (!in_bundle || page.contains(&format!("\"{file}\"")))
 }
 
 /// Writes `sw.js` beside index.html. To be called when all else is in `dist`: the version is a hash of all files.
@@ -24,7 +30,9 @@ pub fn write(dist: &Path) -> Result<()> {
         .iter()
         .map(|file| Ok(file.strip_prefix(dist)?.to_string_lossy().replace('\\', "/")))
         .collect::<Result<_>>()?;
-    names.retain(|name| wanted(name));
+    let bundled = names.iter().any(|name| name == "www/bundle/page.js");
+    let page = fs::read_to_string(dist.join("index.html")).context("cannot read the page")?;
+    names.retain(|name| wanted(name, bundled, &page));
     names.sort();
     let program = fs::read_to_string(sh::root().join("www/offline/worker.js")).context("cannot read the worker")?;
     let mut hasher = DefaultHasher::new();

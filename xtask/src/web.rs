@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{offline, sh, tools};
+use crate::{node, offline, sh, tools};
 
 /// Builds the page in release into `dist` (relative to the root of the repository, or absolute).
 ///
@@ -34,6 +34,7 @@ pub fn build(dist: &Path) -> Result<()> {
         }
     }
     check(&stage)?;
+    bundle(&stage)?;
     offline::write(&stage)?;
     if dist.exists() {
         fs::remove_dir_all(dist)?;
@@ -121,6 +122,17 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Bundles the page's scripts and styles where Node.js is there; without it the page runs from its modules, as Trunk
+/// leaves it.
+fn bundle(stage: &Path) -> Result<()> {
+    let folder = sh::root().join("npm");
+    if let Err(error) = node::node().and_then(|_| node::ensure_packages(&folder)) {
+        println!("the scripts stay as they are, in many files that load one after the other: {error:#}");
+        return Ok(());
+    }
+    sh::run(node::node()?.arg("npm/page.mjs").arg("--dist").arg(stage))
 }
 
 /// Checks that what the page cannot do without has been built.

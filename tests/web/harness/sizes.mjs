@@ -4,13 +4,17 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
-/** The wasm and all scripts of the built page. Of the two files of the wasm a browser loads one: the larger counts. */
+/**
+ * What the built page loads as code: the wasm and all scripts, bundled where they are. Of the two files of the wasm a
+ * browser loads one: the larger counts.
+ */
 export async function code(dist) {
   // The npm packages may have been made beside it.
-  const files = (await readdir(dist, { recursive: true })).filter(file => !file.startsWith("npm"));
-  return weigh(
-    files.filter(file => /\.(js|wasm)$/.test(file) && !/^\.|_plain_bg\.wasm$/.test(file)).map(file => join(dist, file)),
-  );
+  const all = (await readdir(dist, { recursive: true })).filter(file => !file.startsWith("npm"));
+  const bundled = all.filter(file => /bundle\/.*\.js$/.test(file));
+  const scripts = bundled.length > 0 ? bundled : all.filter(file => file.endsWith(".js"));
+  const programs = all.filter(file => file.endsWith(".wasm") && !file.endsWith("_plain_bg.wasm"));
+  return weigh([...scripts, ...programs].map(file => join(dist, file)));
 }
 
 /** @param {string[]} files */

@@ -24,8 +24,9 @@ const page = body => `<!doctype html><html lang="en"><head><meta charset="utf-8"
 const CLASSES = `
   <fam-class name="Bird" supports="www/examples/owl.jpg www/examples/chickens.jpg"></fam-class>
   <fam-class name="Fish" supports="www/examples/goldfish.jpg  www/examples/clownfish.jpg"></fam-class>`;
-const lens = (attributes, children = CLASSES) =>
-  `<fam-lens query="www/examples/kingfisher.jpg" backend="cpu" form="fam" alt="A kingfisher" ${attributes}>${children}</fam-lens>`;
+const lens = attributes =>
+  `<fam-lens query="www/examples/kingfisher.jpg" backend="cpu" form="fam" alt="A kingfisher" ${attributes}>` +
+  `${CLASSES}</fam-lens>`;
 
 let server, browser, folder;
 before(async () => {
@@ -80,7 +81,7 @@ test("the script of the documentation runs with files", async () => {
     const cats = [await load("owl")];
     const dogs = [await load("goldfish")];`;
   const { page, errors, context } = await show(
-    `<!doctype html><link rel="icon" href="data:,"><body><script type="module">${prelude}${block("js")}</script></body>`,
+    `<!doctype html><link rel="icon" href="data:,"><body><script type="module">${prelude}${block("js")}</script>`,
     true,
   );
   const element = page.locator("fam-lens");

@@ -1,0 +1,98 @@
+// What the first visit loads, and when: few files, no long chains, nothing twice; and what the page runs from where
+// nothing was bundled.
+
+import assert from "node:assert/strict";
+import { access, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+
+import { launch } from "../harness/browser.mjs";
+import { DIST, SUB_PATH, open, openLens, ready, setUp } from "../harness/page.mjs";
+import { serve } from "../harness/server.mjs";
+
+const at = setUp("none");
+const source = path => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+const isBundled = await access(join(DIST, "www/bundle/page.js")).then(
+  () => true,
+  () => false,
+);
+const skip = isBundled ? false : "dist/ was built without Node.js";
+
+/** The page, when a photo is first seen on it, and the requests that were made before. */
+async function firstPhoto(browser, origin) {
+  const seen = () => {
+    window.photoAt = new Promise(resolve => {
+      const look = () => {
+        const photo = [...document.querySelectorAll("main img")].find(one => one.complete && one.naturalWidth > 100);
+        if (photo) resolve(performance.now());
+        else requestAnimationFrame(look);
+      };
+      look();
+    });
+  };
+  const opened = await open(browser, `${origin}${SUB_PATH}?backend=cpu`, {}, seen);
+  const before = await opened.page.evaluate(async () => {
+    const until = await window.photoAt;
+    const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    return all
+      .filter(({ responseEnd, startTime }) => startTime < until && responseEnd > 0 && responseEnd <= until)
+      .map(({ name, startTime, responseEnd }) => ({ name, startTime, responseEnd }));
+  });
+  return { ...opened, before };
+}
+
+/** How many requests one after the other the longest chain has: each began after the one before it had ended. */
+function depth(requests) {
+  const sorted = [...requests].sort((a, b) => a.startTime - b.startTime);
+  const levels = sorted.map(() => 1);
+  for (const [at, one] of sorted.entries())
+    for (const [earlier, other] of sorted.slice(0, at).entries())
+      if (other.responseEnd <= one.startTime) levels[at] = Math.max(levels[at], levels[earlier] + 1);
+  return Math.max(...levels);
+}
+
+test("at most 25 requests, on two levels, are between the address and the first photo", { skip }, async () => {
+  const { context, before } = await firstPhoto(at.browser, at.server.origin);
+  assert.ok(before.length >= 3, JSON.stringify(before));
+  assert.ok(before.length <= 25, before.map(({ name }) => name).join("\n"));
+  // The page is the first level, and what it names the second. The worker and its files go beside that.
+  const page = before.filter(({ name }) => !/^blob:|worker\.js$/.test(name));
+  assert.ok(depth(page) <= 2, JSON.stringify(page));
+  await context.close();
+});
+
+test("program, model and statistics are asked for once, before the page's scripts need them", { skip }, async () => {
+  const { context, page, requests, errors } = await openLens(at.browser, at.server.origin, { backend: "cpu" });
+  const named = requests.map(url => url.replace(at.server.origin + SUB_PATH, ""));
+  for (const file of ["famlens_bg.wasm", "model.json", "model.onnx", "statistics.bin", "page.js", "page.css"])
+    assert.equal(named.filter(name => name.split("?")[0].endsWith(file)).length, 1, `${file} in\n${named.join("\n")}`);
+  assert.ok(!named.includes("www/page/main.js"), "the bundle is what runs");
+  assert.equal(page.workers().length, 1, "the worker that was started early is the one that is used");
+  assert.deepEqual(errors, []);
+  await context.close();
+});
+
+test("a page that was not bundled, as trunk leaves it, is the same page from the same files", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "famlens-plain-"));
+  const server = await serve({ mounts: { "/plain/": folder } });
+  const browser = await launch("none");
+  try {
+    await cp(DIST, folder, { recursive: true });
+    await rm(join(folder, "www/bundle"), { recursive: true, force: true });
+    const html = (await readFile(source("index.html"), "utf8")).replace(/^.*data-trunk.*\n/gm, "");
+    await writeFile(join(folder, "index.html"), html);
+    const { page, errors, requests } = await open(browser, `${server.origin}/plain/?backend=cpu`);
+    await ready(page);
+    assert.ok(requests.some(url => url.endsWith("/www/page/main.js")));
+    assert.deepEqual(
+      errors.filter(error => !/sw\.js|manifest/.test(error)),
+      [],
+    );
+  } finally {
+    await browser.close();
+    await server.close();
+    await rm(folder, { recursive: true });
+  }
+});
