@@ -44,7 +44,7 @@ export async function mountAbout() {
         "p",
         {},
         "Program and model come from the server that this page came from. Everything is computed in this browser. " +
-          "No photo leaves this machine, and none is kept after the page is closed.",
+          "No photo leaves this machine. None is kept after the page is closed, unless you choose to keep your work.",
       ),
       kept.element,
       el("h3", {}, "Model"),

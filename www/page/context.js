@@ -25,6 +25,14 @@ import { drawing, on, set, state } from "./state.js";
  *   another
  *   lens, which is tried out before it takes over; null if there is nothing to explain
  * @property {() => Record<string, unknown>} [tells] what it shows, for programs that drive the page (`window.famlens`)
+ * @property {() => import("./picture.js").Shown | null} [picture] what it shows, as a picture to save
+ * @property {() => URLSearchParams} [link] what an address needs to show the same
+ * @property {() => {shell: string, script: string} | null} [code] the same on the command line and with famlens.js
+ * @property {(keep: import("./project.js").Keep) => object | null} [save] what it adds to a project; null for
+ *   nothing
+ * @property {(saved: any, found: import("./project.js").Found) => unknown} [restore] puts that back, in place of
+ *   what it has
+ * @property {(run: () => void) => void} [onChange] calls `run` whenever what `save` gives may have changed
  * @property {() => void} [show] called whenever it comes on screen, after `mount` too
  * @property {() => void} [hide] called whenever another task takes its place
  *

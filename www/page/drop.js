@@ -26,6 +26,9 @@ const OWN = "application/x-famlens-photo";
  * Takes a model, whatever task is shown, with the files that came along, and the name of the folder if it was dropped
  * in one.
  * @typedef {(files: File[], folder: string | null) => void} Model
+ *
+ * What opens a project, and which files may be one.
+ * @typedef {{takes: (file: File) => boolean, open: (file: File) => void}} Project
  */
 
 /** @param {File} file */
@@ -54,8 +57,9 @@ const isModel = file => /\.onnx$/i.test(file.name);
 /**
  * @param {() => Taker | null} taker of the task that is shown
  * @param {Model} model
+ * @param {Project} project
  */
-export function mountDrop(taker, model) {
+export function mountDrop(taker, model, project) {
   const veil = byId("drop-veil", HTMLElement);
   const says = byId("drop-says", HTMLElement);
   let depth = 0;
@@ -90,7 +94,7 @@ export function mountDrop(taker, model) {
     if (!wanted(event)) return;
     event.preventDefault();
     end();
-    void take(event, taker(), model);
+    void take(event, taker(), model, project);
   });
   addEventListener("paste", event => {
     const files = [...(event.clipboardData?.files ?? [])].filter(mayBeImage);
@@ -108,8 +112,9 @@ const element = target => (target instanceof Element ? target : null);
  * @param {DragEvent} event
  * @param {Taker | null} taker
  * @param {Model} model
+ * @param {Project} project
  */
-async function take(event, taker, model) {
+async function take(event, taker, model, project) {
   const transfer = event.dataTransfer;
   const under = element(event.target);
   if (!transfer || !taker) return;
@@ -132,6 +137,8 @@ async function take(event, taker, model) {
   }
   const files = loose.filter(mayBeImage);
   const others = loose.filter(file => !mayBeImage(file));
+  const saved = others.find(project.takes);
+  if (saved) return project.open(saved);
   if (others.some(isModel)) return model([...others, ...rest], null);
   if (rest.some(isModel)) return model([...rest, ...others], entries.find(entry => entry.isDirectory)?.name ?? null);
   if (taker.rest) return taker.take({ files, folders, rest: [...others, ...rest], photo: null }, under);

@@ -5,8 +5,9 @@ import { el } from "./dom.js";
 import { nothingKept } from "./model/models.js";
 import { sentence } from "./notices.js";
 import { forgetFiles, keptFiles } from "./offline.js";
+import { forgetKept, keptCount } from "./project-kept.js";
 import { forgetSettings } from "./settings.js";
-import { OFFLINE } from "./words.js";
+import { KEEPING, OFFLINE } from "./words.js";
 
 /** @import { Stored } from "../famlens.js" */
 
@@ -44,9 +45,9 @@ export function keeping() {
       return null;
     });
     if (!kinds) return;
-    const files = await keptFiles().catch(() => 0);
-    list.replaceChildren(...kinds.map(item), page(files));
-    forget.disabled = files === 0 && kinds.every(({ count }) => count === 0);
+    const [files, work] = await Promise.all([keptFiles(), keptCount()].map(one => one.catch(() => 0)));
+    list.replaceChildren(...kinds.map(item), own(work), page(files));
+    forget.disabled = files + work === 0 && kinds.every(({ count }) => count === 0);
   }
 
   async function forgetAll() {
@@ -54,6 +55,7 @@ export function keeping() {
     try {
       await forgetEverything();
       await forgetFiles();
+      await forgetKept();
       forgetSettings();
       nothingKept();
       says.textContent = "Deleted. What is on the page stays until you close it.";
@@ -71,6 +73,15 @@ export function keeping() {
 
   return { element, show };
 }
+
+/** @param {number} files of the user's own work */
+const own = files =>
+  el(
+    "li",
+    { "data-kind": "work", "data-count": files },
+    el("strong", {}, files === 0 ? "No work:" : "Your work:"),
+    ` ${KEEPING.work}`,
+  );
 
 /** @param {number} files of the page itself */
 const page = files =>

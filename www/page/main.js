@@ -9,10 +9,15 @@ import { mountModel } from "./model/button.js";
 import { startRemembered } from "./model/models.js";
 import { bringModel, roomTaker } from "./model/room.js";
 import { mountOffline } from "./offline.js";
+import { fromFile, restore } from "./project.js";
+import { mountKept, restoreKept } from "./project-kept.js";
 import { mountProgress } from "./progress.js";
+import { report } from "./notices.js";
 import { mountRouter } from "./router.js";
 import { recall } from "./settings.js";
 import { on, state } from "./state.js";
+import { mayBeProject, mountShare, openProject } from "./share.js";
+import { ownProject } from "./site.js";
 import { mountTheme } from "./theme.js";
 import { mounted, view } from "./views.js";
 
@@ -31,7 +36,11 @@ mountModel();
 mountProgress();
 mountOffline();
 followCatalogue();
-mountDrop(() => roomTaker() ?? view()?.taker ?? null, bringModel);
+mountDrop(() => roomTaker() ?? view()?.taker ?? null, bringModel, {
+  takes: mayBeProject,
+  open: file => void openProject(file).catch(report),
+});
+mountShare();
 on(["lens", "busy", "failed", "view", "explained"], tellState);
 /** What the few-shot view shows. @returns {Record<string, unknown>} */
 const fewShot = () => mounted.get("few-shot")?.tells?.() ?? {};
@@ -57,7 +66,22 @@ Object.defineProperty(window, "famlens", {
   },
 });
 
+/** What was kept, or else what the page was saved with. @returns {Promise<boolean>} */
+async function putBack() {
+  if (await restoreKept()) return true;
+  const own = await ownProject();
+  if (own) await restore(await fromFile(own));
+  return own !== null;
+}
+
+// Before the router, since the first view asks whether there is something to put back before it shows an example.
+state.restored = putBack().catch(error => {
+  report(error);
+  return false;
+});
 await Promise.all([mountRouter(), mountAbout(), startRemembered()]);
+await state.restored;
+mountKept();
 
 function tellState() {
   const { lens, busy, failed } = state;

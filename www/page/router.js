@@ -57,16 +57,21 @@ export async function mountRouter() {
   await show(asked());
 }
 
+/** Makes a task's view, if there is none yet, without showing it. @param {string} id */
+export async function mountTask(id) {
+  const task = TASKS.find(task => task.id === id);
+  if (!task || mounted.has(id)) return;
+  const { mount } = await task.load();
+  // Two clicks may have asked for it.
+  if (!mounted.has(id)) mounted.set(id, mount(container(id), context));
+}
+
 /** @param {Task} task */
 async function show(task) {
   if (task.id !== state.view) view()?.hide?.();
   set({ view: task.id });
   try {
-    if (!mounted.has(task.id)) {
-      const { mount } = await task.load();
-      // Two clicks may have asked for it.
-      if (!mounted.has(task.id)) mounted.set(task.id, mount(container(task.id), context));
-    }
+    await mountTask(task.id);
     if (state.view !== task.id) return;
     view()?.show?.();
     set({ view: task.id });

@@ -39,6 +39,8 @@ const store = createStore({
   info: null,
   /** @type {NonNullable<LensOptions["model"]> | null} null is the model that comes with famlens */
   model: null,
+  /** Ends with whether a project has been put back, before which no example is shown. */
+  restored: Promise.resolve(false),
   /** Whether the engines are being compared. */
   measuring: false,
   /** @type {BackendChoice} */

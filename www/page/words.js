@@ -19,6 +19,42 @@ export const OFFLINE = {
   kept: "The page itself, so that it opens without a network.",
 };
 
+export const KEEPING = {
+  work: "Classes, photos, boxes and settings, if you chose to keep your work here.",
+};
+
+export const PROJECT = {
+  wrong: "This is not a famlens project.",
+  otherModel: "The project's own model could not be used.",
+  noModel: "Its file is missing from the project.",
+  opened: (/** @type {string} */ what) => `Project opened: ${what}.`,
+  saved: "Project saved. Drop the file here to get it back.",
+  keepsNow: "Your work stays in this browser from now on.",
+  keepsNoMore: "Your work is kept no more.",
+};
+
+export const SHARE = {
+  title: "Share and keep",
+  speaksFor: (/** @type {string} */ name) => `what speaks for ${name}`,
+  copyPicture: "Copy picture",
+  savePng: "Save picture (PNG)",
+  saveSvg: "Save picture (SVG)",
+  send: "Send picture",
+  copyLink: "Copy link",
+  copyCode: "Copy as code",
+  saveProject: "Save project",
+  openProject: "Open project",
+  keep: "Keep my work in this browser",
+  keepSays: "Photos stay on this machine. Nothing is sent.",
+  savePage: "Save as a page",
+  savePageSays: "A folder to put on any web server. It opens with what you see now.",
+  linkOwn: "Your own photos are not in a link. Save the project to share them.",
+  copied: "Copied.",
+  nothing: "There is no picture yet.",
+  noClipboard: "The browser did not let the page copy. Save it instead.",
+  cannotSavePage: "The page could not be saved. Check the connection and try again.",
+};
+
 export const FEW_SHOT = {
   early: "Made in advance. The model is still loading.",
   published: "FAM, as published",

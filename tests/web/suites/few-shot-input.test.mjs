@@ -137,7 +137,7 @@ describe("classes", () => {
 });
 
 describe("saving", () => {
-  test("the overlay is a PNG of the photo's size, the data are JSON", async () => {
+  test("the picture is a PNG with words under it, the data are JSON", async () => {
     const save = async id => {
       const [download] = await Promise.all([page.waitForEvent("download"), page.getByTestId(id).click()]);
       return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
@@ -146,7 +146,8 @@ describe("saving", () => {
     const png = await save("save-png");
     assert.match(png.name, /\.png$/);
     assert.equal(png.bytes.subarray(1, 4).toString(), "PNG");
-    assert.deepEqual({ width: png.bytes.readUInt32BE(16), height: png.bytes.readUInt32BE(20) }, found.query);
+    const [width, height] = [png.bytes.readUInt32BE(16), png.bytes.readUInt32BE(20)];
+    assert.ok(height > (width * found.query.height) / found.query.width, `${width} x ${height}`);
     const json = await save("save-json");
     const data = JSON.parse(json.bytes.toString());
     assert.equal(data.predicted.name, "Bird");

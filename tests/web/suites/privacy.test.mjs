@@ -166,6 +166,13 @@ test("docs/privacy.md has the policy of index.html and names all that is stored"
   const text = await readFile(root("docs/privacy.md"), "utf8");
   const policy = policyIn(await readFile(root("index.html"), "utf8"));
   assert.ok(text.includes(`${policy}; frame-ancestors 'none'`), "the header is not the page's policy");
-  for (const name of ["offline-famlens-", "famlens-embeddings", "famlens-models", "famlens-statistics", "famlens."])
+  for (const name of [
+    "offline-famlens-",
+    "famlens-project",
+    "famlens-embeddings",
+    "famlens-models",
+    "famlens-statistics",
+    "famlens.",
+  ])
     assert.ok(text.includes(`\`${name}`), name);
 });

@@ -71,6 +71,11 @@ function offerUndo(text, gone, run) {
   notify({ text, action: { label: "Undo", run }, onGone });
 }
 
+/** Other photos in place of those there are, which somebody else can bring back. @param {Item[]} next */
+export function putAll(next) {
+  put(next, next[0] ?? null);
+}
+
 /** @param {Item | null} item */
 export function choose(item) {
   chosen = item;

@@ -4,7 +4,7 @@ import { readBoxes } from "../../famlens.js";
 import { download, el, icon } from "../dom.js";
 import { byPath } from "../drop.js";
 import { mountEditor } from "./editor.js";
-import { add, all, boxesAsText, choose, current, groups, onItems, remove, replace, setBoxes } from "./items.js";
+import { add, all, boxesAsText, choose, current, groups, onItems, putAll, remove, replace, setBoxes } from "./items.js";
 import { mountRun } from "./run.js";
 
 /**
@@ -286,6 +286,17 @@ export function mount(container, context) {
   }
 
   return {
+    save: keep =>
+      all().length === 0
+        ? null
+        : {
+            items: all().map(({ photo, path, group, boxes }) => ({ photo: keep.photo(photo), path, group, boxes })),
+          },
+    restore(saved, found) {
+      const items = /** @type {any[]} */ (saved.items);
+      putAll(items.map(item => ({ ...item, photo: found.photo(item.photo) })).filter(({ photo }) => photo !== null));
+    },
+    onChange: onItems,
     taker: {
       rest: true,
       where: () => ({ element: container, label: "Add photos and their boxes" }),

@@ -60,13 +60,26 @@ export function mountChoices() {
   on(["choices", "beside", "view"], keep);
 }
 
+/**
+ * What the address names beside choices, before choices take its place: the example set, its photo, and the class.
+ * @type {Record<string, string | undefined>}
+ */
+export const asked = Object.fromEntries(parameters());
+
 /** Choices of the address, or else of the last visit. */
 function restore() {
   const fromAddress = Object.fromEntries([...parameters()].map(([name, text]) => [name, parse(text)]));
-  const { beside, ...choices } =
-    Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
+  const {
+    beside,
+    example: _example,
+    query: _query,
+    class: _class,
+    look,
+    ...choices
+  } = Object.keys(fromAddress).length > 0 ? fromAddress : (parse(recall("choices") ?? "{}") ?? {});
   setPage({ choices: typeof choices === "object" ? choices : {} });
   set({ beside: beside === true });
+  if (look && typeof look === "object") setPage({ look: { ...page.look, ...look } });
 }
 
 /** @param {string} text */

@@ -8,6 +8,12 @@ import { state as page } from "../state.js";
 
 /** @import { Content, Pane } from "./pane.js" */
 
+/** What each grid shows, by its place. @type {Map<HTMLElement, Content[]>} */
+const shown = new Map();
+
+/** What the grid on screen shows. */
+export const shownContents = () => [...shown].find(([place]) => place.offsetParent !== null)?.[1] ?? [];
+
 /**
  * @param {HTMLElement} place
  * @param {{caption?: number}} [options] room under each photo, in pixels
@@ -56,6 +62,10 @@ export function makeGrid(place, { caption = 66 } = {}) {
   return {
     /** Shows these, by key; the rest goes. @param {[string, Content][]} contents */
     show(contents) {
+      shown.set(
+        place,
+        contents.map(([, content]) => content),
+      );
       for (const [key, pane] of panes) {
         if (contents.some(([name]) => name === key)) continue;
         pane.element.remove();

@@ -8,7 +8,7 @@ import { notify } from "../notices.js";
 import { on, set } from "./state.js";
 import { formNow } from "./options.js";
 import { set as setPage, state as page } from "../state.js";
-import { answered, LIMITS } from "../../lens/storage.js";
+import { store, stored } from "../statistics-store.js";
 import { parts } from "./markup.js";
 
 /** @import { StatisticsInfo } from "../../famlens.js" */
@@ -91,37 +91,3 @@ const words = ({ images, source, adapted }) =>
   adapted
     ? `It knows ${images} of your images (${source}).`
     : `It knows ${images} other photos, which came with the model.`;
-
-/**
- * Where adapted statistics are kept, by the identity of the model. Browsers have it on secure pages only; elsewhere
- * they last for this visit.
- * @param {string} model
- */
-const address = model => new URL(`../../statistics/${encodeURIComponent(model)}`, import.meta.url).href;
-
-/** @param {string} model @returns {Promise<Uint8Array | null>} */
-async function stored(model) {
-  if (!globalThis.caches) return null;
-  const read = async () => {
-    const found = await caches.match(address(model));
-    return found ? new Uint8Array(await found.arrayBuffer()) : null;
-  };
-  return answered(read(), LIMITS.answer).catch(() => null);
-}
-
-/**
- * Keeps statistics for the next visit, or with null forgets them.
- * @param {string} model
- * @param {Uint8Array | null} bytes
- * @throws {import("../../famlens.js").LensError} `storage`
- */
-async function store(model, bytes) {
-  if (!globalThis.caches) return;
-  const write = async () => {
-    const kept = await caches.open("famlens-statistics");
-    await (bytes
-      ? kept.put(address(model), new Response(/** @type {Uint8Array<ArrayBuffer>} */ (bytes)))
-      : kept.delete(address(model)));
-  };
-  await answered(write(), LIMITS.write);
-}

@@ -1,9 +1,9 @@
 // Few-shot: which class a photo is most like, and which parts of it say so.
 
 import { el } from "../dom.js";
-import { on, shownClass, state } from "./state.js";
+import { on, set, shownClass, state } from "./state.js";
 import { mountChannels } from "./channels.js";
-import { mountChoices } from "./choices.js";
+import { asked, mountChoices } from "./choices.js";
 import { mountClasses } from "./classes.js";
 import { mountPickers, taker } from "./drop.js";
 import { explainOn, follow, isExplained } from "./explain.js";
@@ -11,6 +11,8 @@ import { mountGiven } from "./given.js";
 import { loadExample } from "./inputs.js";
 import { mountModes } from "./modes.js";
 import { mountOpening } from "./opening.js";
+import { code, link, picture } from "./picture.js";
+import { onChange, restore, save } from "./project.js";
 import { mountRanking } from "./ranking.js";
 import { mountSave } from "./save.js";
 import { mountStage } from "./stage.js";
@@ -55,8 +57,16 @@ export function mount(container, context) {
   // What has been shown is not to move, so nothing is before it is known what there is.
   container.classList.add("unsettled");
   void mountExamples(context).finally(() => container.classList.remove("unsettled"));
+  /** The example set that is on the page, by name. */
+  const setNow = () => known.find(isOf)?.name ?? null;
   return {
     taker,
+    picture,
+    link: () => link(setNow()),
+    code,
+    save,
+    restore,
+    onChange,
     isReady: isExplained,
     explainOn,
     photos: () => [
@@ -74,6 +84,9 @@ export function mount(container, context) {
   };
 }
 
+/** The example sets, once they are loaded. @type {ExampleSet[]} */
+let known = [];
+
 /** @param {Context} context */
 async function mountExamples(context) {
   const found = await context.examples();
@@ -82,6 +95,7 @@ async function mountExamples(context) {
       kind: "error",
       text: "The example photos could not be loaded. Your own photos still work.",
     });
+  known = found.sets;
   const group = parts.sets;
   for (const example of found.sets) {
     group.append(
@@ -89,12 +103,12 @@ async function mountExamples(context) {
     );
   }
   // What the user has already put in is not thrown away for an example.
-  if (!state.query && state.classes.length === 0) {
-    loadExample(found.sets[0]);
+  if (!(await page.restored) && !state.query && state.classes.length === 0) {
+    openExample(found.sets);
     await mountOpening();
   }
   on(["classes", "queries", "query", "result"], () => {
-    const said = found.sets.find(set => set.says && isOf(set));
+    const said = found.sets.find(one => one.says && isOf(one));
     parts.shortcut.hidden = !said || state.query?.example !== said.query;
     parts.shortcut.textContent = said?.says ?? "";
   });
@@ -115,3 +129,12 @@ const isOf = ({ classes }) =>
       one.photos.every(({ example }, place) => example === supports[place])
     );
   });
+
+/** The set, photo and class that the address names, or the first ones. @param {ExampleSet[]} sets */
+function openExample(sets) {
+  const { example, query, class: name } = asked;
+  loadExample(sets.find(one => one.name === example) ?? sets[0]);
+  const photo = state.queries.find(one => one.example === query);
+  const picked = state.classes.find(one => one.name === name);
+  set({ query: photo ?? state.query, picked: picked?.key ?? null });
+}

@@ -1,6 +1,7 @@
 // The photo that is looked for, with what in it makes it like the hit that is pointed at, and the hit with the same.
 
 import { el, paint } from "../dom.js";
+import { stem } from "../picture.js";
 
 /**
  * @import { Gallery, GalleryHit } from "../../famlens.js"
@@ -77,6 +78,11 @@ export function mountQuery({ context, ask, unask, gallery }) {
   /** @type {[Photo | null, GalleryHit | null]} */
   let shown = [null, null];
   let address = "";
+  /**
+   * What the picture of it is made of, once it is there.
+   * @type {{hit: ImageLike, maps: LensMap[], sizes: {width: number, height: number}[]} | null}
+   */
+  let drawn = null;
 
   /**
    * @param {{overlay: HTMLCanvasElement}} one
@@ -105,6 +111,7 @@ export function mountQuery({ context, ask, unask, gallery }) {
   /** @param {Photo | null} photo @param {GalleryHit | null} found */
   async function show(photo, found) {
     asking?.abort();
+    drawn = null;
     shown = [photo, found];
     none.hidden = photo !== null;
     query.box.hidden = all.hidden = photo === null;
@@ -136,13 +143,31 @@ export function mountQuery({ context, ask, unask, gallery }) {
       if (signal.aborted || !pair) return;
       says.textContent = `Cosine ${found.similarity.toFixed(3)}. Lit is what in each photo makes it like the other.`;
       await Promise.all([draw(query, photo.source, pair.a.map, signal), draw(hit, source, pair.b.map, signal)]);
+      const { lens } = context;
+      if (signal.aborted || !lens) return;
+      const sizes = await Promise.all([lens.open(photo.source), lens.open(source)]);
+      drawn = { hit: source, maps: [pair.a.map, pair.b.map], sizes };
     } catch (error) {
       if (!signal.aborted) context.trouble(error);
     }
   }
 
+  /** @returns {import("../picture.js").Shown | null} */
+  function pictured() {
+    const [photo, found] = shown;
+    if (!drawn || !photo || !found) return null;
+    const says = `cosine ${found.similarity.toFixed(3)}`;
+    const panels = [
+      { src: photo.src, source: photo.source, size: drawn.sizes[0], map: drawn.maps[0], title: photo.name, says },
+      { src: hit.image.src, source: drawn.hit, size: drawn.sizes[1], map: drawn.maps[1], title: found.item.name, says },
+    ];
+    const name = found.item.name.split("/").pop() ?? "";
+    return { name: `${stem(photo.name)} and ${stem(name)}`, title: `${photo.name} and ${name}: ${says}`, panels };
+  }
+
   return {
     element,
+    picture: pictured,
     show: (/** @type {Photo | null} */ photo, /** @type {GalleryHit | null} */ found) => void show(photo, found),
     redraw: () => void show(...shown),
   };

@@ -373,6 +373,7 @@ export function mount(container, context) {
 
   return {
     isReady: () => pending === 0,
+    picture: panel.picture,
     taker: {
       rest: true,
       where: under =>

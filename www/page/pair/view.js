@@ -4,6 +4,8 @@
 import { el, icon, milliseconds } from "../dom.js";
 import { dragOut } from "../drop.js";
 import { controls } from "./choices.js";
+import { parameters } from "../address.js";
+import { stem } from "../picture.js";
 import { saidOnce } from "./notes.js";
 import { parametersText } from "./parameters.js";
 import { mountSide } from "./side.js";
@@ -11,7 +13,7 @@ import { mountViews } from "./views.js";
 
 /**
  * @import { CellPairs, Pair } from "../../famlens.js"
- * @import { ImageLike, Lens, LensError, LensImage } from "../../famlens.js"
+ * @import { ImageLike, Lens, LensError, LensImage, LensMap } from "../../famlens.js"
  * @import { Context, View } from "../context.js"
  * @import { Photo } from "../state.js"
  *
@@ -57,13 +59,15 @@ export function mount(container, context) {
   let opened = false;
   /** @type {Record<string, string>} */
   const options = {};
-  /** @type {{pair: Pair, cells: CellPairs | null, why: string} | null} */
+  /** @type {{pair: Pair, cells: CellPairs | null, why: string, a: LensImage, b: LensImage} | null} */
   let found = null;
   /** @type {AbortController | null} */
   let asking = null;
   /** What the result is, or would be, of; the two are the same once it is there. */
   let wanted = 1;
   let answered = 0;
+  /** Who is to know of other photos. @type {(() => void)[]} */
+  const changes = [];
 
   const score = el("output", { class: "pair-score", "data-testid": "pair-score" });
   const says = el("p", { class: "says pair-says", "data-testid": "pair-says", "aria-live": "polite" });
@@ -89,6 +93,7 @@ export function mount(container, context) {
     const before = photos[side];
     photos[side] = one instanceof File ? context.photoOf(one) : one;
     if (before && before !== photos.a && before !== photos.b) context.letGo(before);
+    for (const run of changes) run();
     void compare();
   }
 
@@ -131,7 +136,7 @@ export function mount(container, context) {
       const { cells, why } = await whereToWhere(lens, request);
       if (signal.aborted) return;
       clearTimeout(slow);
-      found = { pair, cells, why };
+      found = { pair, cells, why, a: imageA, b: imageB };
       await show(imageA, imageB);
       answered = asked;
     } catch (error) {
@@ -243,6 +248,10 @@ export function mount(container, context) {
       `Column ${column}, row ${row} of the ${which} carries ${share.toFixed(1)} % of the ` + `similarity${most}.`;
   }
 
+  /** The photos that an address can name. */
+  const examplesNow = () =>
+    photos.a?.example && photos.b?.example ? { a: photos.a.example, b: photos.b.example, example: "pair" } : {};
+
   async function mountChoices() {
     const { lens } = context;
     if (!lens || choices.childElementCount > 0) return;
@@ -287,7 +296,9 @@ export function mount(container, context) {
     }
     opened = true;
     if (!photos.a && !photos.b && files.size > 0) {
-      const [a, b] = OPENING.map(file => (files.has(file) ? file : [...files][0]));
+      const asked = parameters();
+      const named = [asked.get("a") ?? OPENING[0], asked.get("b") ?? OPENING[1]];
+      const [a, b] = named.map(file => (files.has(file) ? file : [...files][0]));
       photos.a = context.examplePhoto(a);
       photos.b = context.examplePhoto(b);
     }
@@ -310,6 +321,25 @@ export function mount(container, context) {
 
   return {
     isReady: () => answered === wanted,
+    picture() {
+      const { a, b } = photos;
+      if (!found || !a || !b || views.mode() !== "photos") return null;
+      const says = `${found.pair.score} ${found.pair.similarity.toFixed(3)}`;
+      const panel = (/** @type {Photo} */ photo, /** @type {LensImage} */ size, /** @type {LensMap} */ map) => {
+        const { src, source, name: title } = photo;
+        return { src, source, size, map, title, says };
+      };
+      const panels = [panel(a, found.a, found.pair.a.map), panel(b, found.b, found.pair.b.map)];
+      return { name: `${stem(a.name)} and ${stem(b.name)}`, title: `${a.name} and ${b.name}: ${says}`, panels };
+    },
+    link: () => new URLSearchParams(Object.entries({ ...options, ...examplesNow() })),
+    save: keep => ({ a: photos.a && keep.photo(photos.a), b: photos.b && keep.photo(photos.b) }),
+    restore(saved, found) {
+      photos.a = saved.a && found.photo(saved.a);
+      photos.b = saved.b && found.photo(saved.b);
+      void compare();
+    },
+    onChange: run => changes.push(run),
     hide: () => light("a", null),
     photos: () => [photos.a, photos.b].filter(photo => photo !== null),
     taker: {
