@@ -15,7 +15,7 @@ use engines::Candidate;
 use famlens::Result;
 use famlens::engine::{Engine, Mix};
 use famlens::graph::{Graph, ValueId, passes};
-use famlens::onnx::Model;
+use famlens::onnx::{Model, ModelSummary};
 use famlens::tensor::Tensor;
 use libtest_mimic::{Failed, Trial};
 use pollster::block_on;
@@ -40,6 +40,10 @@ struct Network {
     rounded: bool,
     taps: Vec<String>,
     rows: Tensor,
+    /// The layer to explain, as the maker of the file says.
+    target: Option<String>,
+    /// The tap that must be reached: the output, unless something that famlens does not run stands before it.
+    end: String,
 }
 
 fn networks() -> Vec<Network> {
@@ -50,8 +54,14 @@ fn networks() -> Vec<Network> {
         let dims: Vec<usize> =
             e["input"].as_array().expect("a shape").iter().map(|d| d.as_u64().unwrap() as usize).collect();
         let shape = famlens::tensor::Shape::new(dims);
-        let data = noise(shape.len());
+        let mut data = noise(shape.len());
+        if e["bytes"] == true {
+            data.iter_mut().for_each(|v| *v = ((*v + 1.0) * 127.5).floor());
+        }
+        let optional = |key: &str| e[key].as_str().map(str::to_owned);
         Network {
+            target: optional("target"),
+            end: optional("end").unwrap_or_else(|| "y".into()),
             title: format!("{name} ({}, opset {})", text(e, "exporter"), e["opset"]),
             input: Tensor::new(shape, data).unwrap(),
             rounded: text(e, "values") == "rounded",
@@ -78,7 +88,7 @@ fn noise(len: usize) -> Vec<f32> {
 fn graphs(network: &Network) -> Result<[Graph; 2]> {
     let bytes = common::bytes(common::root(&format!("tests/families/{}.onnx", network.name)));
     let [_, _, height, width] = *network.input.shape().dims() else { panic!("{}: not an image", network.name) };
-    let plain = Model::parse(&bytes)?.to_graph(height, width)?;
+    let plain = Model::parse(&bytes)?.to_graph_as_far(height, width)?.0;
     let optimized = passes::optimize(plain.clone(), &[])?;
     Ok([plain, optimized])
 }
@@ -90,8 +100,8 @@ fn check(engine: &dyn Engine, network: &Network, graph: &Graph) -> Result<(), St
     let found = |tap: &String| graph.find(tap).filter(|&id| graph.producer(id).is_some());
     let taps: Vec<(usize, ValueId)> =
         network.taps.iter().enumerate().filter_map(|(i, t)| Some((i, found(t)?))).collect();
-    let Some(&output) = taps.iter().find(|&&(i, _)| network.taps[i] == "y") else {
-        return Err("its output is not in the graph".into());
+    let Some(&output) = taps.iter().find(|&&(i, _)| network.taps[i] == network.end) else {
+        return Err(format!("its end {:?} is not in the graph", network.end));
     };
     compare_taps(engine, network, graph, &taps)?;
     compare_taps(engine, network, graph, &[output]).map_err(|e| format!("with its output as the only target: {e}"))
@@ -146,6 +156,26 @@ fn compare(values: &[f32], row: &[f32], rounded: bool) -> Result<(), String> {
     }
 }
 
+/// The layer to explain, as a model, the page and the module find it in the graph as read, and `famlens inspect` in the graph
+/// as it runs.
+fn target(network: &Network) -> Result<(), String> {
+    let text = |e: famlens::Error| e.to_string();
+    let bytes = common::bytes(common::root(&format!("tests/families/{}.onnx", network.name)));
+    let [_, _, height, width] = *network.input.shape().dims() else { return Err("not an image".into()) };
+    let model = Model::parse(&bytes).map_err(text)?;
+    let graph = model.to_graph_as_far(height, width).map_err(text)?.0;
+    let found = graph.target_candidates().first().map(|t| graph.value(t.value).name.clone()).unwrap_or_default();
+    let inspected = ModelSummary::new(&model, height, width).map_err(text)?.targets.first().map(|t| t.name.clone());
+    let wanted = network.target.as_deref().unwrap_or_default();
+    if std::env::var_os("FAMLENS_PRINT").is_some() {
+        println!("{}\t{found}\t{}", network.name, inspected.clone().unwrap_or_default());
+    }
+    match found == wanted && inspected.as_deref() == Some(wanted) {
+        true => Ok(()),
+        false => Err(format!("the layer to explain is {wanted:?}; found {found:?}, and inspect {inspected:?}")),
+    }
+}
+
 /// Holds the outcome of one network on one engine against [`NOT_YET`].
 fn judge(engine: &str, network: &str, outcome: Result<(), String>) -> Result<(), Failed> {
     let listed = NOT_YET.iter().find(|(e, n, _)| *e == engine && *n == network);
@@ -166,12 +196,17 @@ fn main() {
         let networks = networks.clone();
         move || {
             let listed = NOT_YET.iter().all(|(_, name, _)| networks.iter().any(|n| n.name == *name));
-            match networks.len() >= 60 && listed {
+            match networks.len() >= 110 && listed {
                 true => Ok(()),
                 false => Err("index.json has too few networks, or NOT_YET names one that is not there".into()),
             }
         }
     })];
+    for n in 0..networks.len() {
+        let networks = networks.clone();
+        let title = format!("target: {}", networks[n].name);
+        trials.push(Trial::test(title, move || Ok(target(&networks[n])?)));
+    }
     let candidates = engines::of_every_kind();
     for (e, candidate) in candidates.iter().enumerate() {
         if let Some(trial) = engines::skipped("families", candidate, &format!("{} networks", networks.len())) {

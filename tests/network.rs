@@ -10,7 +10,7 @@ use famlens::session::{Network, NetworkBlock};
 fn graph(path: &str, side: usize) -> famlens::graph::Graph {
     let model = Model::parse(&common::bytes(common::root(path))).unwrap();
     let (height, width) = model.input_size().unwrap();
-    model.to_graph(height.unwrap_or(side), width.unwrap_or(side)).unwrap()
+    model.to_graph_as_far(height.unwrap_or(side), width.unwrap_or(side)).unwrap().0
 }
 
 fn family(name: &str) -> Network {

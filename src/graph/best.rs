@@ -1,7 +1,7 @@
 //! Which layer is explained when nobody names one.
 
 use super::gradient::multiplications;
-use super::{Graph, Node, Op, Target, TargetLayout, ValueId, passes};
+use super::{Activation, BinaryOp, Graph, Node, Op, Target, TargetLayout, ValueId, passes};
 
 /// What makes each value of a network whose written-out normalisations are one node again.
 struct Makers<'a> {
@@ -25,11 +25,19 @@ impl Graph {
         }
         let makers = Makers { graph: &whole, nodes, roundings: whole.roundings() };
         let pooling = makers.made_for_pooling(found);
-        let is_best =
-            |t: &Target| !(pooling[t.value.0] || makers.before_rounding(t.value).is_some_and(only_moves_or_pools));
+        // Steps within a normalisation are no layers.
+        let is_step = |t: &Target| {
+            let of = |nodes: &[Node]| nodes.iter().any(|n| n.output == t.value);
+            of(&self.nodes) && !of(&whole.nodes)
+        };
+        let is_best = |t: &Target| {
+            let no_layer = |n: &Node| only_moves_or_pools(n) || matches!(n.op, Op::Softmax { .. });
+            !(pooling[t.value.0] || is_step(t) || makers.before_rounding(t.value).is_some_and(no_layer))
+        };
         let best = found.iter().position(is_best).unwrap_or(0);
-        let best = makers.read_by_pooling(found, best);
-        let tokens = |t: &Target| matches!(t.layout, TargetLayout::Tokens { .. });
+        let best = makers.before_generalised_mean(found, makers.read_by_pooling(found, best));
+        // A row of tokens that is one cell high is a sequence (of letters) and no picture.
+        let tokens = |t: &Target| matches!(t.layout, TargetLayout::Tokens { height, .. } if height > 1);
         if let Some(place) = found.get(best).filter(|t| !tokens(t)).and_then(|_| self.last_of_backbone(found)) {
             return place;
         }
@@ -80,6 +88,53 @@ impl Makers<'_> {
             }
         }
         best
+    }
+
+    /// The place of the layer whose generalised mean is taken, if `best` is a power of it: `mean(max(x, e)^p)^(1/p)`
+    /// (GeM, arXiv 1711.02512).
+    fn before_generalised_mean(&self, found: &[Target], best: usize) -> usize {
+        let Some(target) = found.get(best).filter(|t| t.layout == TargetLayout::ChannelsFirst) else { return best };
+        let constant = |id: ValueId| self.graph.value(id).constant.is_some();
+        let base = |value: ValueId| {
+            let node = self.before_rounding(value)?;
+            match (&node.op, node.inputs.as_slice()) {
+                (Op::Binary(BinaryOp::Pow), &[x, exponent]) if constant(exponent) => Some(x),
+                (Op::Binary(BinaryOp::Mul), &[a, b]) if a == b => Some(a),
+                // A cube is a square times the value.
+                (Op::Binary(BinaryOp::Mul), &[a, b]) if self.squared(a) == Some(b) => Some(b),
+                (Op::Binary(BinaryOp::Mul), &[a, b]) if self.squared(b) == Some(a) => Some(a),
+                _ => None,
+            }
+        };
+        let Some(base) = base(target.value) else { return best };
+        let layer = match self.before_rounding(base) {
+            // Where the bound stands in for a ReLU, it is the layer itself.
+            Some(&Node { op: Op::Activation(clip), ref inputs, .. }) if is_bound(clip) => {
+                if self.is_activated(inputs[0]) { inputs[0] } else { base }
+            }
+            _ => base,
+        };
+        found.iter().position(|t| t.value == layer).unwrap_or(best)
+    }
+
+    /// Whether a value is what an activation function gives.
+    fn is_activated(&self, value: ValueId) -> bool {
+        self.before_rounding(value).is_some_and(|node| match &node.op {
+            Op::Activation(_) | Op::Pool2d(_) => true,
+            Op::Conv2d(conv) => conv.activation != Activation::None,
+            Op::Linear(linear) => linear.activation != Activation::None,
+            // An activation written out, as SiLU is.
+            Op::Binary(BinaryOp::Mul) => true,
+            _ => false,
+        })
+    }
+
+    /// What a value is the square of.
+    fn squared(&self, value: ValueId) -> Option<ValueId> {
+        match self.before_rounding(value)? {
+            Node { op: Op::Binary(BinaryOp::Mul), inputs, .. } if inputs[0] == inputs[1] => Some(inputs[0]),
+            _ => None,
+        }
     }
 
     /// What makes a value, or what was rounded to it.
@@ -136,6 +191,11 @@ impl Makers<'_> {
                     let computed = node.inputs.iter().find(|i| self.graph.value(**i).constant.is_none());
                     scores = *computed.unwrap_or(&node.inputs[0]);
                 }
+                // Scores that one layer says, as where NetVLAD assigns cells to centres.
+                Op::Conv2d(_) | Op::Linear(_) => {
+                    found.push(scores);
+                    break;
+                }
                 _ => break,
             }
         }
@@ -163,9 +223,18 @@ impl Makers<'_> {
             Op::MatMul => node.inputs.iter().any(constant),
             Op::Binary(_) => node.inputs.iter().any(|i| constant(i) || scale(i)),
             Op::Linear(_) | Op::LayerNorm(_) | Op::Concat { .. } | Op::Reduce { .. } => true,
+            Op::Conv2d(ref conv) => {
+                let alone = conv.activation == Activation::None && !conv.residual;
+                alone && self.graph.value(node.inputs[1]).shape.dims().ends_with(&[1, 1])
+            }
             _ => only_moves_or_pools(node),
         }
     }
+}
+
+/// Whether a function only holds values above a small positive number.
+fn is_bound(activation: Activation) -> bool {
+    matches!(activation, Activation::Clip(low, high) if low > 0.0 && low < 1e-2 && high > 1e6)
 }
 
 fn only_moves_or_pools(node: &Node) -> bool {
@@ -175,7 +244,7 @@ fn only_moves_or_pools(node: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Activation, Attention, BinaryOp, LayerNorm, Linear, Quantize, ReduceKind};
+    use crate::graph::{Attention, LayerNorm, Linear, Quantize, ReduceKind};
     use crate::tensor::{Shape, Tensor};
 
     fn add(graph: &mut Graph, name: &str, op: Op, inputs: &[ValueId]) -> ValueId {

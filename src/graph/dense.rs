@@ -3,30 +3,86 @@
 
 use super::{Activation, Graph, Node, Op, Target, TargetLayout, ValueId};
 
+/// Backbones bring the image down by no more, the odd pixels of a small one aside.
+const MOST_STRIDE: usize = 40;
+
+/// How a value came from the image.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    /// Some cells on the way were brought to a finer grid again.
+    up: bool,
+    /// Some cells on the way no longer lay as on the image.
+    rearranged: bool,
+}
+
 impl Graph {
     /// The place among `found`, the deepest first, of the last map of the backbone, if no output of the network is a
     /// vector.
     ///
     /// It is the last feature map of the coarsest grid that everything else reads through: a fork into heads, or the
-    /// way up of a decoder, lies behind it. Convolutions without an activation are no features but what a head says.
+    /// way up of a decoder, lies behind it, and so does a second way down from there (path aggregation). Grids beyond
+    /// the usual stride of a backbone are further scales of a detector. Convolutions without an activation are no
+    /// features but what a head says.
     pub(super) fn last_of_backbone(&self, found: &[Target]) -> Option<usize> {
-        let is_vector = |id: &ValueId| self.value(*id).shape.dims().iter().filter(|d| **d > 1).count() < 2;
+        // One row for the image. A column has a row for each place: the scores of a detector.
+        let is_vector = |id: &ValueId| match self.value(*id).shape.dims() {
+            [rows, rest @ ..] => rest.iter().filter(|d| **d > 1).count() < 2 && (*rows == 1 || rest.is_empty()),
+            [] => true,
+        };
         if self.outputs.is_empty() || self.outputs.iter().any(is_vector) {
             return None;
         }
         let image = self.input?;
         let &[_, _, height, width] = self.value(image).shape.dims() else { return None };
         // A grid over the image has its proportions; what heads make of their cells has others.
+        let ways = self.ways(found);
         let over_image = |t: &&Target| {
             let (rows, columns) = (t.maps[1] as f64 / height as f64, t.maps[2] as f64 / width as f64);
-            rows <= 1.0 && columns <= 1.0 && (rows / columns).ln().abs() < 0.3
+            let alike = (rows / columns).ln().abs() < 0.3;
+            rows <= 1.0 && columns <= 1.0 && (alike || !ways[t.value.0].rearranged) && !ways[t.value.0].up
         };
         let grids = || found.iter().filter(|t| !matches!(t.layout, TargetLayout::Tokens { .. })).filter(over_image);
-        let coarsest = grids().map(|t| [t.maps[1], t.maps[2]]).min_by_key(|[h, w]| h * w)?;
+        let stride = |[rows, columns]: &[usize; 2]| (height / rows.max(&1)).min(width / columns.max(&1));
+        let sizes = || grids().map(|t| [t.maps[1], t.maps[2]]);
+        let within = sizes().filter(|g| stride(g) <= MOST_STRIDE).min_by_key(|[h, w]| h * w);
+        let coarsest = within.or_else(|| sizes().min_by_key(|[h, w]| h * w))?;
         let mut inside = vec![false; self.values.len()];
         grids().filter(|t| t.maps[1..] == coarsest).for_each(|t| inside[t.value.0] = true);
         let at = |t: &Target| inside[t.value.0] && self.is_feature(t.value) && self.all_go_through(t.value, &inside);
         found.iter().position(at)
+    }
+
+    /// How each value came from the image.
+    fn ways(&self, found: &[Target]) -> Vec<Way> {
+        let mut ways = vec![Way::default(); self.values.len()];
+        let mut cells = vec![None; self.values.len()];
+        found.iter().for_each(|t| cells[t.value.0] = Some(t.maps[1] * t.maps[2]));
+        if let Some(image) = self.input {
+            cells[image.0] = Some(self.value(image).shape.dims().iter().skip(2).product());
+        }
+        let many = |id: ValueId| self.value(id).shape.dims().iter().filter(|d| **d > 1).count() > 1;
+        // The fewest cells that a value has been brought down to.
+        let mut fewest = cells.clone();
+        for node in &self.nodes {
+            let computed = || node.inputs.iter().filter(|i| self.value(**i).constant.is_none());
+            let own = cells[node.output.0];
+            let least = computed().filter_map(|i| fewest[i.0]).min();
+            let mut way = Way { up: false, rearranged: own.is_none() && many(node.output) };
+            for &input in computed().filter(|i| many(**i)) {
+                way.up |= ways[input.0].up;
+                way.rearranged |= ways[input.0].rearranged;
+            }
+            if own.zip(least).is_some_and(|(own, least)| least < own) && many(node.output) {
+                way.up = true;
+            }
+            fewest[node.output.0] = match many(node.output) {
+                true => own.into_iter().chain(least).min(),
+                // A gate or another summary of the whole says nothing of cells.
+                false => None,
+            };
+            ways[node.output.0] = way;
+        }
+        ways
     }
 
     fn is_feature(&self, value: ValueId) -> bool {
@@ -47,15 +103,22 @@ impl Graph {
         })
     }
 
-    /// Whether whatever leaves a set of values has read one of them: nothing outside reads another that does not depend
-    /// on it.
+    /// Whether whatever leaves a set of values has read one of them: nothing that leads to an output by another way reads
+    /// one that does not depend on it.
     fn all_go_through(&self, value: ValueId, inside: &[bool]) -> bool {
+        let mut leads = vec![false; self.values.len()];
+        self.outputs.iter().for_each(|o| leads[o.0] = true);
+        for node in self.nodes.iter().rev().filter(|n| n.output != value) {
+            if leads[node.output.0] {
+                node.inputs.iter().for_each(|i| leads[i.0] = true);
+            }
+        }
         // What depends on the image by another way.
         let mut around = vec![false; self.values.len()];
         if let Some(image) = self.input {
             around[image.0] = true;
         }
-        let leaves = |n: &Node| !inside[n.output.0];
+        let leaves = |n: &Node| !inside[n.output.0] && leads[n.output.0];
         for node in &self.nodes {
             let reads_around = node.inputs.iter().any(|i| around[i.0]);
             if reads_around && node.output != value {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 
+use super::narrow;
 use super::proto::{TensorProto, data_type};
 use crate::error::{Error, Result};
 use crate::graph::{MAX_ELEMENTS, MAX_RANK, ValueId};
@@ -257,8 +258,38 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
             let data = values!(1, u8::from_le_bytes, tensor.int32_data, |&v| v as u8);
             Ok(Data::UnsignedBytes(Arc::new(Array { shape: dims, data })))
         }
-        other => Ok(Data::Unread(data_type::name(other))),
+        other => match narrow::per_byte(other) {
+            Some(per_byte) => read_narrow(tensor, &shape, per_byte).ok_or_else(|| {
+                let found = raw.map_or(tensor.int32_data.len(), <[u8]>::len);
+                missing(found.saturating_mul(per_byte), "")
+            }),
+            None => Ok(Data::Unread(data_type::name(other))),
+        },
     }
+}
+
+/// A tensor of a type of 8 bits or less that is neither int8 nor uint8; `None` if it holds too few bytes.
+fn read_narrow(tensor: &TensorProto, shape: &Shape, per_byte: usize) -> Option<Data> {
+    let bytes: Vec<u8> = match &tensor.raw_data {
+        Some(raw) => raw.clone(),
+        None => tensor.int32_data.iter().map(|&v| v as u8).collect(),
+    };
+    if bytes.len() != shape.len().div_ceil(per_byte) {
+        return None;
+    }
+    let (kind, bits) = (tensor.data_type(), narrow::unpacked(&bytes, per_byte, shape.len()));
+    let dims = shape.dims().to_vec();
+    Some(match kind {
+        _ if narrow::is_float(kind) => {
+            let data = bits.into_iter().map(|b| narrow::float(kind, b)).collect();
+            Data::float(Tensor::new(shape.clone(), data).ok()?)
+        }
+        data_type::UINT4 | data_type::UINT2 => Data::UnsignedBytes(Arc::new(Array { shape: dims, data: bits })),
+        _ => {
+            let data = bits.into_iter().map(|b| narrow::whole(kind, b)).collect();
+            Data::Bytes(Arc::new(Array { shape: dims, data }))
+        }
+    })
 }
 
 /// How many values of a float constant are not numbers.

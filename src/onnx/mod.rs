@@ -15,6 +15,7 @@ mod external;
 mod functions;
 mod lower;
 mod model;
+mod narrow;
 mod order;
 pub(crate) mod proto;
 mod summary;

@@ -39,7 +39,9 @@ pub struct Model {
     nodes: Vec<NodeProto>,
     /// What is known before the image is: initializers, and nodes that only read such.
     known: HashMap<String, Data>,
-    /// The branches of `If` nodes.
+    /// The element types of the constants that the file holds.
+    kinds: HashMap<String, i32>,
+    /// The branches of `If` nodes and the bodies of `Loop` nodes.
     choices: Choices,
     /// Of a file with several inputs the branches of its images: the chosen one first.
     branches: Vec<Branch>,
@@ -121,6 +123,7 @@ impl Model {
                 return Err(Error::onnx(format!("two initializers are named {:?}", tensor.name())));
             }
         }
+        let kinds = graph.initializer.iter().map(|t| (t.name().to_string(), t.data_type())).collect();
         drop(graph.initializer);
         let mut nodes = inlined(std::mem::take(&mut graph.node), &proto.functions)?;
         let choices = choices(&mut nodes, &proto.functions, &mut known)?;
@@ -131,7 +134,7 @@ impl Model {
         let budget = Budget::new(bytes.len());
         let (nodes_left, no_branches) = (Vec::new(), Vec::new());
         let mut model =
-            Self { opset, inputs, outputs, nodes: nodes_left, known, choices, branches: no_branches, budget };
+            Self { opset, inputs, outputs, nodes: nodes_left, known, kinds, choices, branches: no_branches, budget };
         model.fold(nodes)?;
         if model.inputs.len() > 1 {
             model.branches = branches(&model.inputs, &model.nodes, &model.outputs, &model.known);
@@ -327,9 +330,14 @@ impl Model {
         self.outputs.iter().chain(self.nodes.iter().flat_map(|n| &n.input)).any(|n| n == name)
     }
 
-    /// The branches of the `If` whose first output has that name.
-    pub(super) fn choice(&self, output: &str) -> Option<&[Taken; 2]> {
-        self.choices.get(output)
+    /// The branches of the `If`, or the body of the `Loop`, whose first output has that name.
+    pub(super) fn choice(&self, output: &str) -> Option<&[Taken]> {
+        self.choices.get(output).map(Vec::as_slice)
+    }
+
+    /// The element type of a constant that the file holds.
+    pub(super) fn kind(&self, name: &str) -> Option<i32> {
+        self.kinds.get(name).copied()
     }
 
     pub(super) fn known(&self, name: &str) -> Option<&Data> {

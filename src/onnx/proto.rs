@@ -222,6 +222,16 @@ pub(crate) mod data_type {
     pub const UINT32: i32 = 12;
     pub const UINT64: i32 = 13;
     pub const BFLOAT16: i32 = 16;
+    pub const FLOAT8E4M3FN: i32 = 17;
+    pub const FLOAT8E4M3FNUZ: i32 = 18;
+    pub const FLOAT8E5M2: i32 = 19;
+    pub const FLOAT8E5M2FNUZ: i32 = 20;
+    pub const UINT4: i32 = 21;
+    pub const INT4: i32 = 22;
+    pub const FLOAT4E2M1: i32 = 23;
+    pub const FLOAT8E8M0: i32 = 24;
+    pub const UINT2: i32 = 25;
+    pub const INT2: i32 = 26;
 
     /// The name of a type, for messages.
     pub fn name(code: i32) -> &'static str {
@@ -241,8 +251,12 @@ pub(crate) mod data_type {
             UINT64 => "uint64",
             14 | 15 => "complex",
             BFLOAT16 => "bfloat16",
-            17..=20 => "float8",
-            21 | 22 => "int4",
+            FLOAT8E4M3FN..=FLOAT8E5M2FNUZ | FLOAT8E8M0 => "float8",
+            UINT4 => "uint4",
+            INT4 => "int4",
+            FLOAT4E2M1 => "float4",
+            UINT2 => "uint2",
+            INT2 => "int2",
             _ => "an unknown type",
         }
     }

@@ -46,7 +46,7 @@ CASES = {
     "unet_convtranspose": ("bottleneck", False),
     "yolo_dfl_head": ("p4", False),
     "dql_conv_224": ("y", True),
-    "reduce_map_224": ("y", False),
+    "reduce_map_224": ("d", False),
 }
 
 

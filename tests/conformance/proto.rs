@@ -195,7 +195,7 @@ impl Tensor {
         self.dims.iter().map(|&d| d as usize).collect()
     }
 
-    /// The values as doubles; `None` of types that hold no plain numbers (strings, complex, 4-bit, 8-bit floats).
+    /// The values as doubles; `None` of types that hold no plain numbers (strings, complex).
     pub fn values(&self) -> Option<Vec<f64>> {
         macro_rules! raw {
             ($n:literal, $convert:expr, $field:expr) => {
@@ -223,9 +223,56 @@ impl Tensor {
             12 => raw!(4, |b| f64::from(u32::from_le_bytes(b)), unsigned()),
             13 => raw!(8, |b| u64::from_le_bytes(b) as f64, unsigned()),
             BFLOAT16 => raw!(2, |b| bf16::from_le_bytes(b).to_f64(), half(|v| bf16::from_bits(v).to_f64())),
+            kind @ 17..=26 => self.narrow(kind),
             _ => return None,
         };
         (values.len() == self.shape().iter().product::<usize>()).then_some(values)
+    }
+}
+
+impl Tensor {
+    /// Values of types with few bits, by the tables of their specification.
+    fn narrow(&self, kind: i32) -> Vec<f64> {
+        let bytes = self.raw_data.clone().unwrap_or_else(|| self.int32_data.iter().map(|&v| v as u8).collect());
+        let width = match kind {
+            17..=20 | 24 => 8,
+            21..=23 => 4,
+            _ => 2,
+        };
+        let bit = |i: usize| i32::from(bytes[i / 8] >> (i % 8) & 1);
+        let field = |from: usize, bits: usize| (0..bits).map(|b| bit(from + b) << b).sum::<i32>();
+        let count = self.shape().iter().product::<usize>().min(bytes.len() * 8 / width);
+        let one = |i: usize| {
+            let (from, all) = (i * width, field(i * width, width));
+            let (mantissa_bits, bias) = match kind {
+                17 => (3, 7),
+                18 => (3, 8),
+                19 => (2, 15),
+                20 => (2, 16),
+                23 => (1, 1),
+                24 => return if all == 255 { f64::NAN } else { 2f64.powi(all - 127) },
+                22 | 26 => return f64::from(if bit(from + width - 1) == 1 { all - (1 << width) } else { all }),
+                _ => return f64::from(all),
+            };
+            let (mantissa, exponent) =
+                (field(from, mantissa_bits), field(from + mantissa_bits, width - 1 - mantissa_bits));
+            let sign = if bit(from + width - 1) == 1 { -1.0 } else { 1.0 };
+            match (kind, all) {
+                (17, 0x7f | 0xff) | (18 | 20, 0x80) => f64::NAN,
+                (19, _) if exponent == 31 => {
+                    if mantissa == 0 {
+                        sign * f64::INFINITY
+                    } else {
+                        f64::NAN
+                    }
+                }
+                _ => {
+                    let whole = mantissa + if exponent > 0 { 1 << mantissa_bits } else { 0 };
+                    sign * f64::from(whole) * 2f64.powi(exponent.max(1) - bias - mantissa_bits as i32)
+                }
+            }
+        };
+        (0..count).map(one).collect()
     }
 }
 

@@ -6,14 +6,17 @@ For maintainers; tests/families.rs reads the files only.
     pip install -r models/requirements.txt timm onnxscript
     python tests/families/make.py [NAME ...]        # all of them, or only these (index.json keeps the others)
 
-Every network of zoo.py is given random weights under which activations neither vanish nor explode (Kaiming's rule, batch
+zoo.py has the classifiers and encoders of torchvision and timm, brought.py what people bring besides (re-identification, faces,
+detectors, segmentation, text, several inputs, Keras, quantised and optimised files). Every network is given random weights under which activations neither vanish nor explode (Kaiming's rule, batch
 statistics measured on noise, layer scales near one), and is exported by one of torch's two exporters at one opset. Weights of
 more than 256 values are rounded to 16 bits and stored so, behind a Cast; values and nodes are renamed to OPERATOR + number.
 
 The input is noise in -1..1 by SplitMix64 with seed 7 (Steele, Lea and Flood 2014), the same here and in the suite.
 A golden has a row for each tap, which is the output of a node that computes floats (not one that only moves them):
   its number of elements, the mean, the largest absolute value, then the elements at (2654435761 i) mod n, i = 0..47.
-index.json lists for each network: name, exporter, opset, input shape, taps in the order of the rows, and "exact" or "rounded":
+index.json lists for each network: name, exporter, opset, input shape, taps in the order of the rows, target (the layer that
+famlens must choose; where brought.py does not derive it from a module it is kept from one run to the next), end (the tap that must
+be reached where that is not the output), and "exact" or "rounded":
 networks with rounded activations may differ by one step of the rounding, for which the suite allows.
 
 ONNX Runtime has no bfloat16 kernels and rounds to float16 after every node where famlens does not: the goldens of half_* and
@@ -121,8 +124,8 @@ def noise(*shape):
     return ((z >> np.uint64(40)).astype(np.float32) / np.float32(1 << 23) - np.float32(1)).reshape(shape)
 
 
-def initialise(net, height, width, seed):
-    """Random weights under which activations keep their size."""
+def initialise(net, height, width, seed, others=(), channels=3):
+    """Random weights under which activations keep their size; `others` are the shapes of further inputs."""
     torch.manual_seed(seed)
     norms = (nn.BatchNorm2d, nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d)
     handled = set()
@@ -154,32 +157,36 @@ def initialise(net, height, width, seed):
         module.momentum = 1.0
         module.train()
     with torch.no_grad():
-        net(torch.from_numpy(noise(8, 3, height, width)))
+        net(torch.from_numpy(noise(8, channels, height, width)), *(torch.from_numpy(noise(8, *o[1:])) for o in others))
         net.eval()
         for module in batch_norms:  # one sees more than eight vectors, and a variance near zero is none
             module.running_var.clamp_(min=0.05).mul_(torch.empty_like(module.running_var).uniform_(0.7, 1.4))
     return net
 
 
-def export(net, new, opset, shape, free):
+def export(net, new, opset, shape, free, others=()):
     file = io.BytesIO()
     x = torch.from_numpy(noise(*shape)).to(next(net.parameters()).dtype)
-    options = {"input_names": ["x"], "output_names": ["y"], "opset_version": opset}
+    images = (x, *(torch.from_numpy(noise(*o)) for o in others))
+    options = {"input_names": ["x", "x2", "x3"][: len(images)], "output_names": ["y"], "opset_version": opset}
     if new:
         sizes = ({0: torch.export.Dim("batch")},) if free else None
-        program = torch.onnx.export(net, (x,), dynamo=True, dynamic_shapes=sizes, verbose=False, **options)
+        program = torch.onnx.export(net, images, dynamo=True, dynamic_shapes=sizes, verbose=False, **options)
         return program.model_proto
     axes = {"x": {0: "batch", 2: "height", 3: "width"}} if free else None
-    torch.onnx.export(net, (x,), file, dynamo=False, dynamic_axes=axes, **options)
+    torch.onnx.export(net, images, file, dynamo=False, dynamic_axes=axes, **options)
     return onnx.load_from_string(file.getvalue())
 
 
-def tidy(model, shrink=True):
+def tidy(model, shrink=True, outputs=1):
     """Short telling names, no notes about the machine that exported it, large weights in 16 bits behind a Cast."""
     graph, names, counts = model.graph, {"": "", "x": "x", "y": "y"}, Counter()
-    assert len(graph.input) == 1 and not any(a.type == onnx.AttributeProto.GRAPH for n in graph.node for a in n.attribute)
-    names |= {graph.input[0].name: "x", graph.output[0].name: "y"}
-    del graph.output[1:], graph.value_info[:], model.functions[:]
+    assert not any(a.type == onnx.AttributeProto.GRAPH for n in graph.node for a in n.attribute)
+    numbered = lambda letter, i: letter if i == 0 else f"{letter}{i + 1}"
+    names |= {v.name: numbered("x", i) for i, v in enumerate(graph.input)} | {v.name: numbered("y", i) for i, v in enumerate(graph.output[:outputs])}
+    del graph.output[outputs:], graph.value_info[:]
+    if not any(n.domain == "blocks" for n in graph.node):
+        del model.functions[:]
     for i, tensor in enumerate(graph.initializer):
         names[tensor.name] = f"w{i}"
         tensor.name = f"w{i}"
@@ -193,7 +200,9 @@ def tidy(model, shrink=True):
         node.name = names[next(o for o in node.output if o)]
         for field in (node.input, node.output):
             field[:] = [names[n] for n in field]
-    graph.input[0].name, graph.output[0].name, graph.name = "x", "y", "net"
+    for value in (*graph.input, *graph.output):
+        value.name = names[value.name]
+    graph.name = "net"
     for item in [model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output]:
         item.doc_string = ""
         del item.metadata_props[:]
@@ -230,14 +239,15 @@ def taps_of(model):
     return [o for kind, o in outputs if o not in known and types.get(o, 0) in floats and (kind not in MOVES or o == "y")]
 
 
-def answers(model, x):
-    """The rows of the golden, and the taps in their order."""
+def answers(model, x, others=()):
+    """The rows of the golden, the taps in their order, and the values of the taps."""
     taps = taps_of(model)
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
     del asked.graph.output[:]
     asked.graph.output.extend(helper.make_empty_tensor_value_info(t) for t in taps)
-    found = dict(zip(taps, runtime(asked).run(taps, {"x": x})))
+    feeds = {"x": x} | {f"x{i + 2}": -noise(*o) / (i + 2) for i, o in enumerate(others)}
+    found = dict(zip(taps, runtime(asked).run(taps, feeds)))
     kept = [t for t in taps if found[t].dtype == np.float32 and found[t].size]
     rows = []
     for tap in kept:
@@ -247,16 +257,18 @@ def answers(model, x):
         rows.append(np.concatenate([[flat.size, flat.mean(dtype=np.float64), np.abs(flat).max()], flat[at]]))
     sizes = [r[2] for r in rows]
     assert 1e-3 < np.median(sizes) and max(sizes) < 1e4, f"activations vanish or explode: {np.median(sizes)}, {max(sizes)}"
-    return np.array(rows, np.float32), kept
+    return np.array(rows, np.float32), kept, found
 
 
-def write(index, name, model, exporter, shape, twin=None, rounded=False):
-    """Stores a network and its goldens, which are those of `twin` if given."""
-    rows, taps = answers(twin or model, noise(*shape))
+def write(index, name, model, exporter, shape, twin=None, rounded=False, others=(), given=None, expect=None):
+    """Stores a network and its goldens, which are those of `twin` if given; `given` is what the file itself takes where that is
+    not the image as famlens has it, and `expect` gives target and end by the values of the taps."""
+    rows, taps, values = answers(twin or model, noise(*shape) if given is None else given, others)
+    more = expect(taps, values) if expect else {}
     (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
     np.save(HERE / f"{name}.npy", rows)
     opset = next(o.version for o in model.opset_import if o.domain == "")
-    index[name] = {"name": name, "exporter": exporter, "opset": opset, "input": list(shape), "values": "rounded" if rounded else "exact", "taps": " ".join(taps)}
+    index[name] = {"name": name, "exporter": exporter, "opset": opset, "input": list(shape), "values": "rounded" if rounded else "exact", "taps": " ".join(taps)} | {k: v for k, v in index.get(name, {}).items() if k == "target"} | more
     order = sorted(index.values(), key=lambda e: e["name"])
     (HERE / "index.json").write_text("[\n" + ",\n".join(json.dumps(e) for e in order) + "\n]\n")
     size = (HERE / f"{name}.onnx").stat().st_size + (HERE / f"{name}.npy").stat().st_size
@@ -287,6 +299,9 @@ def main(chosen):
 
     if not chosen or any(n not in NETWORKS for n in chosen):
         variants(index, chosen, write, tidy, export, initialise, noise)
+    from brought import brought
+
+    failed += brought(index, chosen)
     print(f"{len(index)} networks, {sum(f.stat().st_size for f in HERE.iterdir() if f.is_file()) / 1e6:.1f} MB", file=sys.stderr)
     if failed:
         sys.exit(f"not made: {' '.join(failed)}")

@@ -48,9 +48,20 @@ pub(super) fn zip_ints(a: &Array<i64>, b: &Array<i64>, f: impl Fn(i64, i64) -> O
     }
 }
 
+/// The whole numbers of a constant that holds such, bytes included.
+pub(super) fn whole(data: &Data) -> Option<Arc<Array<i64>>> {
+    let list = |shape: &[usize], data: Vec<i64>| Some(Arc::new(Array { shape: shape.to_vec(), data }));
+    match data {
+        Data::Ints(a) => Some(a.clone()),
+        Data::Bytes(a) => list(&a.shape, a.data.iter().map(|&v| v.into()).collect()),
+        Data::UnsignedBytes(a) => list(&a.shape, a.data.iter().map(|&v| v.into()).collect()),
+        _ => None,
+    }
+}
+
 fn binary(c: &mut Context<'_, '_>, op: BinaryOp) -> Lowered<Vec<Data>> {
     let (a, b) = (c.input(0)?, c.input(1)?);
-    if let (Data::Ints(a), Data::Ints(b)) = (&a, &b) {
+    if let (Some(a), Some(b)) = (whole(&a), whole(&b)) {
         let f = match op {
             BinaryOp::Add => i64::checked_add,
             BinaryOp::Sub => i64::checked_sub,
@@ -61,7 +72,7 @@ fn binary(c: &mut Context<'_, '_>, op: BinaryOp) -> Lowered<Vec<Data>> {
             BinaryOp::Pow => |a: i64, b: i64| a.checked_pow(u32::try_from(b).ok()?),
             BinaryOp::Greater | BinaryOp::Equal | BinaryOp::Keep => return unsupported(OF_CONSTANTS),
         };
-        return Ok(vec![zip_ints(a, b, f)?]);
+        return Ok(vec![zip_ints(&a, &b, f)?]);
     }
     Ok(vec![c.emit(Op::Binary(op), &[&a, &b])?])
 }
@@ -110,9 +121,9 @@ fn extreme(c: &mut Context<'_, '_>, kind: BinaryOp) -> Lowered<Vec<Data>> {
     }
     for i in 1..=last {
         let next = c.input(i)?;
-        if let (Data::Ints(a), Data::Ints(b)) = (&found, &next) {
+        if let (Some(a), Some(b)) = (whole(&found), whole(&next)) {
             let pick = if kind == BinaryOp::Max { i64::max } else { i64::min };
-            found = zip_ints(a, b, |a, b| Some(pick(a, b)))?;
+            found = zip_ints(&a, &b, |a, b| Some(pick(a, b)))?;
             continue;
         }
         let (op, inputs) = bound(c, kind, &found, &next)?;
@@ -144,8 +155,8 @@ fn bound(c: &Context<'_, '_>, kind: BinaryOp, a: &Data, b: &Data) -> Lowered<(Op
 
 fn pow(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let (x, exponent) = (c.input(0)?, c.input(1)?);
-    if let (Data::Ints(a), Data::Ints(b)) = (&x, &exponent) {
-        return Ok(vec![zip_ints(a, b, |a, b| a.checked_pow(u32::try_from(b).ok()?))?]);
+    if let (Some(a), Some(b)) = (whole(&x), whole(&exponent)) {
+        return Ok(vec![zip_ints(&a, &b, |a, b| a.checked_pow(u32::try_from(b).ok()?))?]);
     }
     let exponent = match &exponent {
         Data::Ints(a) => {
@@ -181,9 +192,10 @@ fn constants_only(
     ints: fn(i64, i64) -> Option<i64>,
     floats: fn(f32, f32) -> f32,
 ) -> Lowered<Vec<Data>> {
-    match (c.input(0)?, c.input(1)?) {
-        (Data::Ints(a), Data::Ints(b)) => Ok(vec![zip_ints(&a, &b, ints)?]),
-        (a, b) => {
+    let (a, b) = (c.input(0)?, c.input(1)?);
+    match (whole(&a), whole(&b)) {
+        (Some(a), Some(b)) => Ok(vec![zip_ints(&a, &b, ints)?]),
+        _ => {
             let (Some(a), Some(b)) = (a.as_float(), b.as_float()) else { return unsupported(OF_CONSTANTS) };
             let (shape, pairs) = pairs(a.shape(), b.shape())?;
             let data = pairs.map(|(i, j)| floats(a.data()[i], b.data()[j])).collect();

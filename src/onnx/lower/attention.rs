@@ -1,9 +1,10 @@
 //! Attention and rotary position embeddings as one node, as operator set 23 and newer have them.
 
 use super::super::data::Data;
+use super::arithmetic::scalar;
 use super::shapes::broadcast_indices;
 use super::{Context, Lowered, Operator, check_folded, unsupported, wrong};
-use crate::graph::{Attention, BinaryOp, Op};
+use crate::graph::{Activation, Attention, BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
@@ -19,11 +20,6 @@ const MASKED: f32 = -1e30;
 
 /// `softmax(scale q k^T + mask) v` of all heads.
 fn attention(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    for (name, nothing) in [("softcap", 0.0), ("qk_matmul_output_mode", 0.0)] {
-        if c.float(name, nothing) != nothing {
-            return unsupported(name);
-        }
-    }
     if c.optional(6).is_some() {
         return unsupported("nonpad_kv_seqlen");
     }
@@ -53,12 +49,20 @@ fn attention(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     }
     let mask = mask(c, rows, columns, past)?;
     let scale = c.attribute("scale").map_or(1.0 / (depth as f32).sqrt(), |a| a.f());
-    let op = Op::Attention(Attention { scale, mask: mask.is_some() });
-    let inputs: Vec<&Data> = [&q, &k, &v].into_iter().chain(&mask).collect();
-    let y = if !flat {
-        c.emit(op, &inputs)?
+    let (softcap, shows_scores) = (c.float("softcap", 0.0), c.node.output.get(3).is_some_and(|name| !name.is_empty()));
+    let mut scores = None;
+    let y = if softcap != 0.0 || shows_scores {
+        let (y, shown) = written_out(c, [&q, &k, &v], mask.as_ref(), scale, if flat { "heads" } else { "" })?;
+        scores = Some(shown);
+        y
     } else {
-        let y = c.emit_step("heads", op, &inputs)?;
+        let op = Op::Attention(Attention { scale, mask: mask.is_some() });
+        let inputs: Vec<&Data> = [&q, &k, &v].into_iter().chain(&mask).collect();
+        if flat { c.emit_step("heads", op, &inputs)? } else { c.emit(op, &inputs)? }
+    };
+    let y = if !flat {
+        y
+    } else {
         let y = c.emit_step("tokens", Op::Transpose { perm: vec![0, 2, 1, 3] }, &[&y])?;
         let shape = c.shape(&y)?;
         let to = [&shape.dims()[..2], &[shape.dims()[2..].iter().product()]].concat();
@@ -69,9 +73,52 @@ fn attention(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         if c.node.output.get(i).is_some_and(|name| !name.is_empty()) {
             let shape = c.shape(&present)?;
             results.push(c.emit_output(i, Op::Reshape(shape), &[&present])?);
+        } else if shows_scores {
+            results.push(present);
         }
     }
+    if let Some(scores) = scores.filter(|_| shows_scores) {
+        let shape = c.shape(&scores)?;
+        results.push(c.emit_output(3, Op::Reshape(shape), &[&scores])?);
+    }
     Ok(results)
+}
+
+/// The same in single steps, where scores are capped or given as an output; also gives what `qk_matmul_output_mode` asks
+/// for: the scores, those that are capped, those with the mask, or their softmax.
+fn written_out(
+    c: &mut Context<'_, '_>,
+    [q, k, v]: [&Data; 3],
+    mask: Option<&Data>,
+    scale: f32,
+    step: &str,
+) -> Lowered<(Data, Data)> {
+    let turned = c.emit_step("keys/turned", Op::Transpose { perm: vec![0, 1, 3, 2] }, &[k])?;
+    let products = c.emit_step("products", Op::MatMul, &[q, &turned])?;
+    let mut scores = vec![c.emit_step("scores", Op::Binary(BinaryOp::Mul), &[&products, &scalar(scale)?])?];
+    let cap = c.float("softcap", 0.0);
+    scores.push(match cap {
+        0.0 => scores[0].clone(),
+        _ => {
+            let part = c.emit_step("scores/part", Op::Binary(BinaryOp::Div), &[&scores[0], &scalar(cap)?])?;
+            let bent = c.emit_step("scores/bent", Op::Activation(Activation::Tanh), &[&part])?;
+            c.emit_step("scores/capped", Op::Binary(BinaryOp::Mul), &[&bent, &scalar(cap)?])?
+        }
+    });
+    scores.push(match mask {
+        Some(mask) => c.emit_step("scores/masked", Op::Binary(BinaryOp::Add), &[&scores[1], mask])?,
+        None => scores[1].clone(),
+    });
+    scores.push(c.emit_step("shares", Op::Softmax { axis: 3 }, &[&scores[2]])?);
+    let y = match step {
+        "" => c.emit(Op::MatMul, &[&scores[3], v])?,
+        step => c.emit_step(step, Op::MatMul, &[&scores[3], v])?,
+    };
+    let mode = c.int("qk_matmul_output_mode", 0);
+    match usize::try_from(mode).ok().and_then(|m| scores.get(m)) {
+        Some(shown) => Ok((y, shown.clone())),
+        None => wrong(format!("qk_matmul_output_mode {mode} is not known")),
+    }
 }
 
 /// Queries, keys or values as `[N, heads, tokens, depth]`; three dimensions are `[N, tokens, heads depth]`.

@@ -27,6 +27,11 @@ impl<'m> Context<'_, 'm> {
         self.lowering.values.get(name).or_else(|| self.lowering.model.known(name))
     }
 
+    /// The element type of an input that is a constant of the file.
+    pub(super) fn kind(&self, i: usize) -> Option<i32> {
+        self.node.input.get(i).and_then(|n| self.lowering.model.kind(n))
+    }
+
     pub(super) fn is_read(&self, name: &str) -> bool {
         self.lowering.model.reads(name)
     }

@@ -7,6 +7,7 @@ use super::super::data::Data;
 use super::layers::{convolve_with, matmul};
 use super::norms::rms;
 use super::quantized::{dequantize, number, quantize};
+use super::shapes::picked;
 use super::windows::pool_of;
 use super::{Context, Lowered, Operator, unsupported, wrong};
 use crate::graph::{Activation, BinaryOp, LayerNorm, Linear, Op, PoolKind, ReduceKind};
@@ -117,16 +118,21 @@ fn gemm(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
     let (Some(unit), Some(units)) = (a_scale.as_float(), b_scale.as_float()) else {
         return unsupported("its scales are not constants");
     };
-    let mut sides = [
-        dequantize(c, Some("first"), &a, &a_scale, a_zero.as_ref())?,
-        dequantize(c, Some("second"), &b, &b_scale, b_zero.as_ref())?,
-    ];
+    // Turned as levels: scales are given for the columns of what is multiplied.
+    let mut sides = [a, b];
     for (side, flag) in sides.iter_mut().zip(["transA", "transB"]) {
         if c.int(flag, 0) != 0 {
-            *side = c.emit_step(flag, Op::Transpose { perm: vec![1, 0] }, &[side])?;
+            *side = match (side.is_constant(), c.shape(side)?.dims()) {
+                (true, &[rows, columns]) => {
+                    let places = (0..columns).flat_map(|j| (0..rows).map(move |i| i * columns + j));
+                    picked(side, &Shape::from([columns, rows]), places)?
+                }
+                _ => c.emit_step(flag, Op::Transpose { perm: vec![1, 0] }, &[side])?,
+            };
         }
     }
-    let [a, b] = sides;
+    let a = dequantize(c, Some("first"), &sides[0], &a_scale, a_zero.as_ref())?;
+    let b = dequantize(c, Some("second"), &sides[1], &b_scale, b_zero.as_ref())?;
     let mut y = c.as_step("product", |c| matmul(c, a, b))?;
     let alpha = c.float("alpha", 1.0);
     if alpha != 1.0 {

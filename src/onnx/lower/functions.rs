@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::super::data::{Array, Data};
-use super::{Context, Lowered, Operator, unsupported};
+use super::arithmetic::whole;
+use super::{Context, Lowered, Operator, unsupported, wrong};
 use crate::graph::{Activation, BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
@@ -69,6 +70,21 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Atan" => arc_tangent,
         "Sin" => |c| constant_function(c, f64::sin),
         "Cos" => |c| constant_function(c, f64::cos),
+        "Tan" => |c| constant_function(c, f64::tan),
+        "Asin" => |c| constant_function(c, f64::asin),
+        "Acos" => |c| constant_function(c, f64::acos),
+        "Sinh" => |c| constant_function(c, f64::sinh),
+        "Cosh" => |c| constant_function(c, f64::cosh),
+        "Asinh" => |c| constant_function(c, f64::asinh),
+        "Acosh" => |c| constant_function(c, f64::acosh),
+        "Atanh" => |c| constant_function(c, f64::atanh),
+        "IsInf" => |c| {
+            let signs = [("detect_negative", f32::NEG_INFINITY), ("detect_positive", f32::INFINITY)];
+            let asked: Vec<f32> = signs.into_iter().filter(|(name, _)| c.int(name, 1) != 0).map(|s| s.1).collect();
+            let Some(x) = c.input(0)?.as_float() else { return unsupported("it is only supported for constants") };
+            let data = x.data().iter().map(|v| asked.contains(v).into()).collect();
+            Ok(vec![Data::Ints(Arc::new(Array { shape: x.shape().dims().to_vec(), data }))])
+        },
         "IsNaN" => is_nan,
         _ => return None,
     })
@@ -153,6 +169,15 @@ fn activation(c: &mut Context<'_, '_>, activation: Activation) -> Lowered<Vec<Da
 }
 
 fn clip(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
+    if let Some(x) = whole(&c.input(0)?) {
+        let bound = |i: usize, free: i64| match c.optional(i).as_ref().map(whole) {
+            None => Ok(free),
+            Some(Some(a)) if a.data.len() == 1 => Ok(a.data[0]),
+            Some(_) => wrong(format!("input {i} must be one number")),
+        };
+        let (low, high) = (bound(1, i64::MIN)?, bound(2, i64::MAX)?);
+        return Ok(vec![map_ints(&x, |v| v.max(low).min(high))]);
+    }
     let bound = |name: &str, input: usize, free: f32| -> Lowered<f32> {
         match c.attribute(name) {
             Some(a) => Ok(a.f()),

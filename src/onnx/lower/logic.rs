@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::super::data::{Array, Data};
-use super::arithmetic::{pairs, scalar, zip_ints};
+use super::arithmetic::{pairs, scalar, whole, zip_ints};
 use super::shapes::broadcast_indices;
 use super::{Context, Lowered, Operator, check_folded, unsupported};
 use crate::graph::{BinaryOp, Op, broadcast};
@@ -60,8 +60,8 @@ fn operand(data: &Data) -> Lowered<Data> {
 /// A comparison: 1 where it holds.
 fn compare(c: &mut Context<'_, '_>, holds: fn(Ordering) -> bool, by: Comparison) -> Lowered<Vec<Data>> {
     let (a, b) = (c.input(0)?, c.input(1)?);
-    if let (Data::Ints(a), Data::Ints(b)) = (&a, &b) {
-        return Ok(vec![zip_ints(a, b, |a, b| Some(holds(a.cmp(&b)).into()))?]);
+    if let (Some(a), Some(b)) = (whole(&a), whole(&b)) {
+        return Ok(vec![zip_ints(&a, &b, |a, b| Some(holds(a.cmp(&b)).into()))?]);
     }
     if !(a.is_constant() && b.is_constant()) {
         let (mut a, mut b) = (operand(&a)?, operand(&b)?);

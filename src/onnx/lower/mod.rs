@@ -2,10 +2,13 @@
 
 mod arithmetic;
 mod attention;
+mod casts;
 mod context;
 mod contrib;
+mod control;
 mod einsum;
 mod functions;
+mod indices;
 mod layers;
 mod logic;
 mod norms;
@@ -261,45 +264,12 @@ impl<'m> Lowering<'m> {
         Ok(results)
     }
 
-    /// The outputs of an `If` whose condition is known: those of one branch, which is lowered in its place.
-    fn choose(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
-        let value = |this: &Self, n: &str| this.values.get(n).or_else(|| this.model.known(n)).cloned();
-        let holds = match node.input.first().and_then(|n| value(self, n)) {
-            Some(Data::Ints(a)) if a.data.len() == 1 => a.data[0] != 0,
-            Some(Data::Broken(_)) => return Err(Stop::Broken),
-            _ => return unsupported("its condition depends on the image"),
-        };
-        let Some(both) = node.output.first().and_then(|o| self.model.choice(o)) else {
-            return unsupported("it has no branches");
-        };
-        let taken = &both[usize::from(!holds)];
-        for inner in &taken.nodes {
-            let results = match is_supported(inner).map_err(|n| Stop::Unsupported(n.reason)) {
-                Ok(()) => self.node(inner),
-                Err(stop) => Err(stop),
-            };
-            let results = results.map_err(|stop| match stop {
-                Stop::Unsupported(why) => Stop::Unsupported(format!("in it {} ({why})", inner.full_type())),
-                Stop::Wrong(why) => Stop::Wrong(format!("in it {}: {why}", inner.full_type())),
-                other => other,
-            })?;
-            self.values.extend(inner.output.iter().map(String::as_str).zip(results));
-        }
-        let mut results = Vec::with_capacity(taken.outputs.len());
-        for (inner, outer) in taken.outputs.iter().zip(&node.output) {
-            let data = value(self, inner).ok_or_else(|| Stop::Wrong(format!("nothing gives its output {outer:?}")))?;
-            let made_here = taken.nodes.iter().any(|n| n.output.contains(inner));
-            if let (&Data::Active(id), true) = (&data, made_here) {
-                self.graph.values[id.0].name.clone_from(outer);
-            }
-            results.push(data);
-        }
-        Ok(results)
-    }
-
     fn node_of(&mut self, node: &'m NodeProto) -> Lowered<Vec<Data>> {
         if matches!(node.domain(), "" | "ai.onnx") && node.op_type() == "If" {
             return self.choose(node);
+        }
+        if matches!(node.domain(), "" | "ai.onnx") && node.op_type() == "Loop" {
+            return self.repeat(node);
         }
         let mut context = Context { lowering: self, node, step: None };
         let is_broken = |n: &String| matches!(context.value(n), Some(Data::Broken(_)));
@@ -402,12 +372,14 @@ type Operator = fn(&mut Context<'_, '_>) -> Lowered<Vec<Data>>;
 
 /// What lowers an operator of the standard set.
 fn operator(op_type: &str) -> Option<Operator> {
-    const ROOMS: [fn(&str) -> Option<Operator>; 16] = [
+    const ROOMS: [fn(&str) -> Option<Operator>; 18] = [
         layers::operator,
         windows::operator,
         functions::operator,
         arithmetic::operator,
         attention::operator,
+        casts::operator,
+        indices::operator,
         logic::operator,
         norms::operator,
         reductions::operator,
@@ -425,15 +397,17 @@ fn operator(op_type: &str) -> Option<Operator> {
 
 /// Whether an operator has no form for activations, whatever its attributes.
 fn needs_constant(op_type: &str) -> bool {
-    matches!(op_type, "Mod" | "Sin" | "Cos" | "ScatterND" | "ConstantOfShape" | "Range" | "CumSum")
+    let functions = ["Mod", "Sin", "Cos", "Tan", "Asin", "Acos", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "IsInf"];
+    let others = ["ScatterND", "ConstantOfShape", "Range", "CumSum", "CumProd", "OneHot"];
+    functions.contains(&op_type) || others.contains(&op_type) || op_type.starts_with("Bit")
 }
 
 /// Whether there is an operator for the node at all.
 pub(super) fn is_supported(node: &NodeProto) -> std::result::Result<(), UnsupportedNode> {
     let reason = match (node.domain(), node.op_type()) {
         _ if operator_of(node).is_some() => return Ok(()),
-        ("" | "ai.onnx", "If") => return Ok(()),
-        ("" | "ai.onnx", "Loop" | "Scan") => "control flow",
+        ("" | "ai.onnx", "If" | "Loop") => return Ok(()),
+        ("" | "ai.onnx", "Scan") => "control flow",
         ("" | "ai.onnx", _) => "unknown operator",
         ("com.microsoft.nchwc", _) => "made for one kind of processor; save the model without optimising it",
         _ => "not in the standard operator set",

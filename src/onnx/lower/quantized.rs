@@ -6,8 +6,11 @@
 use std::sync::Arc;
 
 use super::super::data::{Array, Data, Int8Weight};
+use super::super::narrow;
+use super::super::proto::data_type;
 use super::layers::{convolve, int8_matrix, matmul};
 use super::{Context, Lowered, Operator, unsupported, wrong};
+use crate::graph::evaluate::strides;
 use crate::graph::{Activation, BinaryOp, Op, Quantize, ReduceKind};
 use crate::tensor::{Int8Tensor, Shape, Tensor};
 
@@ -48,7 +51,7 @@ fn parameters(
     zero: Option<&Data>,
 ) -> Lowered<(usize, Vec<f32>, Vec<f32>)> {
     if c.int("block_size", 0) != 0 {
-        return unsupported("one scale a block; only one scale a channel is supported");
+        return unsupported("one scale a block; of activations only one scale a channel is supported");
     }
     let Some(scale) = scale.as_float() else { return unsupported("its scale is not a float constant") };
     let axis = if scale.data().len() == 1 { 0 } else { c.axis(c.int("axis", 1), shape.rank())? };
@@ -56,7 +59,7 @@ fn parameters(
     let scales = levels(scale.data(), channels, "scale", axis, shape)?;
     let zeros: Vec<f32> = match zero {
         None => vec![0.0],
-        Some(data) => integers(data)?.iter().map(|&v| v as f32).collect(),
+        Some(data) => numbers(data)?,
     };
     Ok((axis, scales, levels(&zeros, channels, "zero point", axis, shape)?))
 }
@@ -74,25 +77,64 @@ fn along(shape: &Shape, axis: usize, values: &[f32]) -> Lowered<Data> {
     Ok(Data::float(Tensor::new(Shape::new(dims), values)?))
 }
 
-/// The least and the largest level of the type of a zero point; uint8 where none is given.
-fn range(c: &Context<'_, '_>, zero: Option<&Data>) -> Lowered<[f32; 2]> {
-    match zero {
-        Some(Data::Bytes(_)) => Ok([-128.0, 127.0]),
-        Some(Data::UnsignedBytes(_)) => Ok([0.0, 255.0]),
-        None => match c.int("output_dtype", 0) as i32 {
-            0 | super::super::proto::data_type::UINT8 => Ok([0.0, 255.0]),
-            super::super::proto::data_type::INT8 => Ok([-128.0, 127.0]),
-            other => unsupported(format!("levels of type {}", super::super::proto::data_type::name(other))),
+/// The type of the levels of QuantizeLinear: that of its zero point; uint8 where none is given.
+fn levels_type(c: &Context<'_, '_>, zero: Option<&Data>) -> i32 {
+    match (c.kind(2), zero) {
+        (Some(kind), Some(_)) if c.node.op_type() == "QuantizeLinear" => kind,
+        (_, Some(Data::Bytes(_))) => data_type::INT8,
+        (_, Some(Data::UnsignedBytes(_))) => data_type::UINT8,
+        (_, Some(_)) => 0,
+        (_, None) => match c.int("output_dtype", 0) as i32 {
+            0 => data_type::UINT8,
+            given => given,
         },
-        Some(_) => unsupported("levels of another type than int8 and uint8"),
     }
+}
+
+/// The least and the largest level of a type.
+fn range(code: i32) -> Lowered<[f32; 2]> {
+    match narrow::range(code) {
+        Some([low, high]) => Ok([low as f32, high as f32]),
+        None => unsupported(format!("levels of type {}", data_type::name(code))),
+    }
+}
+
+/// For each element of a constant the place of its scale, where each block along an axis has one; nothing where scales are
+/// given otherwise.
+fn blocks(c: &Context<'_, '_>, shape: &Shape, scale: &Shape) -> Lowered<Option<Vec<usize>>> {
+    let Ok(size) = usize::try_from(c.int("block_size", 0)) else { return wrong("its block_size is negative") };
+    if size == 0 {
+        return Ok(None);
+    }
+    let axis = c.axis(c.int("axis", 1), shape.rank())?;
+    let wanted = |(i, &d): (usize, &usize)| if i == axis { d.div_ceil(size) } else { d };
+    if scale.dims() != shape.dims().iter().enumerate().map(wanted).collect::<Vec<_>>() {
+        return wrong(format!("its scales {scale} do not fit {shape} in blocks of {size}"));
+    }
+    let (own, of) = (strides(shape), strides(scale));
+    let place = |i: usize| {
+        let at = |d: usize| i / own[d] % shape.dims()[d];
+        (0..shape.rank()).map(|d| (if d == axis { at(d) / size } else { at(d) }) * of[d]).sum()
+    };
+    Ok(Some((0..shape.len()).map(place).collect()))
 }
 
 /// `clamp(round(x / scale) + zero)`.
 pub(super) fn quantize(c: &mut Context<'_, '_>, x: &Data, scale: &Data, zero: Option<&Data>) -> Lowered<Data> {
     let shape = c.shape(x)?;
+    let kind = levels_type(c, zero);
+    if let (Some(t), Some(s), true) = (x.as_float(), scale.as_float(), narrow::is_float(kind)) {
+        return round_to_floats(c, &t, &s, kind);
+    }
+    let [low, high] = range(kind)?;
+    if let (Some(t), Some(s)) = (x.as_float(), scale.as_float())
+        && let Some(places) = blocks(c, &shape, s.shape())?
+    {
+        let zeros = zero.map_or(Ok(vec![0.0; s.data().len()]), numbers)?;
+        let level = |(v, &at): (&f32, &usize)| ((v / s.data()[at]).round_ties_even() + zeros[at]).clamp(low, high);
+        return levels_of(kind, shape.dims(), t.data().iter().zip(&places).map(level));
+    }
     let (axis, scales, zeros) = parameters(c, &shape, scale, zero)?;
-    let [low, high] = range(c, zero)?;
     if let Some(bad) = scales.iter().find(|s| !(**s > 0.0 && s.is_finite())) {
         return wrong(format!("its scale is {bad}"));
     }
@@ -102,12 +144,7 @@ pub(super) fn quantize(c: &mut Context<'_, '_>, x: &Data, scale: &Data, zero: Op
             let channel = i / inner.max(1) % scales.len();
             ((v / scales[channel]).round_ties_even() + zeros[channel]).clamp(low, high)
         };
-        let levels = t.data().iter().enumerate().map(level);
-        let dims = shape.dims().to_vec();
-        return Ok(match low < 0.0 {
-            true => Data::Bytes(Arc::new(Array { shape: dims, data: levels.map(|v| v as i8).collect() })),
-            false => Data::UnsignedBytes(Arc::new(Array { shape: dims, data: levels.map(|v| v as u8).collect() })),
-        });
+        return levels_of(kind, shape.dims(), t.data().iter().enumerate().map(level));
     }
     let alike = |values: &[f32]| values.iter().all(|v| *v == values[0]);
     if alike(&scales) && alike(&zeros) {
@@ -116,6 +153,27 @@ pub(super) fn quantize(c: &mut Context<'_, '_>, x: &Data, scale: &Data, zero: Op
     }
     let (scales, zeros) = (along(&shape, axis, &scales)?, along(&shape, axis, &zeros)?);
     round_to_levels(c, x, &scales, &zeros, [low, high])
+}
+
+/// Levels as a constant of their type.
+fn levels_of(kind: i32, dims: &[usize], levels: impl Iterator<Item = f32>) -> Lowered<Data> {
+    let shape = dims.to_vec();
+    Ok(match narrow::range(kind) {
+        Some([-128..0, _]) => Data::Bytes(Arc::new(Array { shape, data: levels.map(|v| v as i8).collect() })),
+        Some([0, ..=255]) => Data::UnsignedBytes(Arc::new(Array { shape, data: levels.map(|v| v as u8).collect() })),
+        _ => Data::Ints(Arc::new(Array { shape, data: levels.map(|v| v as i64).collect() })),
+    })
+}
+
+/// `x / scale` of a constant, rounded to floats of few bits.
+fn round_to_floats(c: &Context<'_, '_>, x: &Tensor, scale: &Tensor, kind: i32) -> Lowered<Data> {
+    let axis = if scale.data().len() == 1 { 0 } else { c.axis(c.int("axis", 1), x.shape().rank())? };
+    let channels = x.shape().dims().get(axis).copied().unwrap_or(1);
+    let scales = levels(scale.data(), channels, "scale", axis, x.shape())?;
+    let inner: usize = x.shape().dims().get(axis + 1..).unwrap_or_default().iter().product();
+    let saturate = c.int("saturate", 1) != 0;
+    let one = |(i, v): (usize, &f32)| narrow::rounded(kind, v / scales[i / inner.max(1) % scales.len()], saturate, "");
+    Ok(Data::float(Tensor::new(x.shape().clone(), x.data().iter().enumerate().map(one).collect())?))
 }
 
 /// The same in single steps, where scale and zero point are no plain numbers.
@@ -135,6 +193,13 @@ pub(super) fn dequantize(
     zero: Option<&Data>,
 ) -> Lowered<Data> {
     let shape = c.shape(x)?;
+    if let (true, Some(s)) = (x.is_constant(), scale.as_float())
+        && let Some(places) = blocks(c, &shape, s.shape())?
+    {
+        let zeros = zero.map_or(Ok(vec![0.0; s.data().len()]), numbers)?;
+        let value = |(v, &at): (&f32, &usize)| (v - zeros[at]) * s.data()[at];
+        return Ok(Data::float(Tensor::new(shape, numbers(x)?.iter().zip(&places).map(value).collect())?));
+    }
     let (axis, scales, zeros) = parameters(c, &shape, scale, zero)?;
     if x.is_constant() {
         return dequantize_constant(x, &shape, axis, &scales, &zeros);
@@ -172,12 +237,20 @@ fn dequantize_constant(x: &Data, shape: &Shape, axis: usize, scales: &[f32], zer
         }
     }
     let inner: usize = shape.dims().get(axis + 1..).unwrap_or_default().iter().product();
-    let float = |(i, q): (usize, i64)| {
+    let float = |(i, q): (usize, f32)| {
         let channel = i / inner.max(1) % scales.len().max(1);
-        (q - zeros[channel] as i64) as f32 * scales[channel]
+        (q - zeros[channel]) * scales[channel]
     };
-    let data = integers(x)?.into_iter().enumerate().map(float).collect();
+    let data = numbers(x)?.into_iter().enumerate().map(float).collect();
     Ok(Data::float(Tensor::new(Shape::new(shape.dims()), data)?))
+}
+
+/// The levels of a constant, which are whole numbers or floats of few bits.
+fn numbers(data: &Data) -> Lowered<Vec<f32>> {
+    match data {
+        Data::Float(t) => Ok(t.data().to_vec()),
+        other => Ok(integers(other)?.into_iter().map(|v| v as f32).collect()),
+    }
 }
 
 fn integers(data: &Data) -> Lowered<Vec<i64>> {

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use super::super::data::{Array, Data, read};
-use super::super::proto::data_type;
-use super::arithmetic::scalar;
 use super::shapes::picked;
 use super::{Context, Lowered, MAX_FOLDED, Operator, check_folded, unsupported, wrong};
+use crate::graph::Op;
 use crate::graph::evaluate::strides;
-use crate::graph::{BinaryOp, Op};
 use crate::tensor::{Shape, Tensor};
 
 pub(super) fn operator(op_type: &str) -> Option<Operator> {
@@ -16,19 +14,9 @@ pub(super) fn operator(op_type: &str) -> Option<Operator> {
         "Constant" => constant,
         "ConstantOfShape" => constant_of_shape,
         "Range" => range,
-        "Cast" => cast,
         "Concat" => concat,
-        "CastLike" => |c| {
-            let (x, like) = (c.input(0)?, c.input(1)?);
-            match (&x, &like) {
-                (Data::Ints(_), Data::Ints(_)) | (Data::Float(_), Data::Float(_)) => Ok(vec![x]),
-                (_, Data::Ints(_)) => convert(c, x, data_type::INT64),
-                _ => convert(c, x, data_type::FLOAT),
-            }
-        },
         "NonZero" => places,
         "ScatterND" => scatter,
-        "CumSum" => running_sum,
         _ => return None,
     })
 }
@@ -86,56 +74,6 @@ fn range(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
         return wrong(format!("it computes a constant of {len} elements; the limit is {MAX_FOLDED}"));
     }
     Ok(vec![Data::ints((0..len as i64).map(|i| start.wrapping_add(i.wrapping_mul(step))).collect())])
-}
-
-fn cast(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    let (x, to) = (c.input(0)?, c.int("to", 0) as i32);
-    convert(c, x, to)
-}
-
-fn convert(c: &mut Context<'_, '_>, x: Data, to: i32) -> Lowered<Vec<Data>> {
-    use data_type::{BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64};
-    let float = matches!(to, FLOAT | DOUBLE | FLOAT16 | BFLOAT16);
-    let whole = matches!(to, INT64 | INT32 | INT16 | UINT16 | UINT32 | UINT64 | BOOL);
-    Ok(vec![match &x {
-        // Activations are f32 whatever the file calls them.
-        Data::Active(_) if float => {
-            let shape = c.shape(&x)?;
-            c.emit(Op::Reshape(shape), &[&x])?
-        }
-        Data::Active(_) if to == BOOL => {
-            let (zero, one) = (scalar(0.0)?, scalar(1.0)?);
-            let equal = c.emit_step("zero", Op::Binary(BinaryOp::Equal), &[&x, &zero])?;
-            c.emit(Op::Binary(BinaryOp::Sub), &[&one, &equal])?
-        }
-        Data::Float(_) | Data::Int8(_) if float => x,
-        Data::Bytes(a) => whole_numbers(&a.shape, a.data.iter().map(|&v| v.into()), float)?,
-        Data::UnsignedBytes(a) => whole_numbers(&a.shape, a.data.iter().map(|&v| v.into()), float)?,
-        Data::Ints(a) if float => {
-            let data = a.data.iter().map(|&v| v as f32).collect();
-            Data::float(Tensor::new(Shape::new(a.shape.as_slice()), data)?)
-        }
-        Data::Ints(a) if to == BOOL => {
-            let data = a.data.iter().map(|&v| i64::from(v != 0)).collect();
-            Data::Ints(Arc::new(Array { shape: a.shape.clone(), data }))
-        }
-        Data::Ints(_) if whole => x,
-        Data::Float(t) if whole => {
-            let convert = |&v: &f32| if to == BOOL { i64::from(v != 0.0) } else { v as i64 };
-            let data = t.data().iter().map(convert).collect();
-            Data::Ints(Arc::new(Array { shape: t.shape().dims().to_vec(), data }))
-        }
-        _ if matches!(to, INT8 | UINT8) => return unsupported("conversion to 8 bits"),
-        _ => return unsupported(format!("conversion to {}", data_type::name(to))),
-    }])
-}
-
-/// Whole numbers, or the floats of those values.
-fn whole_numbers(shape: &[usize], values: impl Iterator<Item = i64>, float: bool) -> Lowered<Data> {
-    Ok(match float {
-        true => Data::float(Tensor::new(Shape::new(shape), values.map(|v| v as f32).collect())?),
-        false => Data::Ints(Arc::new(Array { shape: shape.to_vec(), data: values.collect() })),
-    })
 }
 
 /// The indices of what is not 0 in a constant, one row a dimension.
@@ -200,38 +138,6 @@ fn scatter(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
             };
             Data::float(Tensor::new(shape, replace(a.data(), &starts, inner, b.data()))?)
         }
-    }])
-}
-
-/// Sums of all values up to each, along an axis of a constant.
-fn running_sum(c: &mut Context<'_, '_>) -> Lowered<Vec<Data>> {
-    if c.int("exclusive", 0) != 0 || c.int("reverse", 0) != 0 {
-        return unsupported("exclusive or reverse sums");
-    }
-    let x = c.input(0)?;
-    let shape = c.shape(&x)?;
-    let axis = match c.ints(1)?.data.as_slice() {
-        &[axis] => c.axis(axis, shape.rank())?,
-        _ => return wrong("its axis is not one number"),
-    };
-    let inner: usize = shape.dims()[axis + 1..].iter().product();
-    let block = inner.saturating_mul(shape.dims()[axis]).max(1);
-    fn add<T: Copy>(data: &[T], block: usize, inner: usize, sum: fn(T, T) -> T) -> Vec<T> {
-        let mut data = data.to_vec();
-        for block in data.chunks_mut(block) {
-            (inner..block.len()).for_each(|i| block[i] = sum(block[i - inner], block[i]));
-        }
-        data
-    }
-    Ok(vec![match &x {
-        Data::Ints(a) => {
-            let data = add(&a.data, block, inner, i64::wrapping_add);
-            Data::Ints(Arc::new(Array { shape: a.shape.clone(), data }))
-        }
-        other => match other.as_float() {
-            Some(t) => Data::float(Tensor::new(shape, add(t.data(), block, inner, |a, b| a + b))?),
-            None => return unsupported("it is only supported for constants"),
-        },
     }])
 }
 
