@@ -88,13 +88,14 @@ export declare class Gallery {
      * The images most like a query, best first.
      * @param {ImageLike} query
      * @param {{top?: number, rule?: DuplicateRule} & CallOptions} [options]
-     * @returns {Promise<{hits: GalleryHit[], ms: {embed: number, rank: number}}>}
+     * @returns {Promise<{hits: GalleryHit[], likeness: Likeness, ms: {embed: number, rank: number}}>}
      */
     rank(query: ImageLike, { top, rule, signal }?: {
         top?: number;
         rule?: DuplicateRule;
     } & CallOptions): Promise<{
         hits: GalleryHit[];
+        likeness: Likeness;
         ms: {
             embed: number;
             rank: number;
@@ -272,6 +273,28 @@ export declare class Lens {
         query: ImageLike;
         classes: ClassSpec[];
     } & ExplainOptions & CallOptions): Promise<Explanation>;
+    /**
+     * What if a part of the query were covered? Compares what the maps predict with what happens to the scores. `cover` has
+     * `boxes` in pixels of the photo, or a `mask`: a grid of values from 0 to 1 over the whole photo, row by row. `with` is
+     * `"grey"` (the default), `"blur"`, or another image whose texture is laid over the part.
+     * @param {{query: ImageLike, classes: ClassSpec[], cover: {boxes?: [number, number, number, number][], mask?: {data:
+     *   ArrayLike<number>, width: number, height: number}}, with?: "grey" | "blur" | ImageLike} & ExplainOptions &
+     *   CallOptions} request
+     * @returns {Promise<WhatIf>}
+     */
+    whatIf({ cover, with: fill, ...request }: {
+        query: ImageLike;
+        classes: ClassSpec[];
+        cover: {
+            boxes?: [number, number, number, number][];
+            mask?: {
+                data: ArrayLike<number>;
+                width: number;
+                height: number;
+            };
+        };
+        with?: "grey" | "blur" | ImageLike;
+    } & ExplainOptions & CallOptions): Promise<WhatIf>;
     /**
      * Several methods side by side, with what each costs. With `against` it needs no classes. Those that run the model
      * often tell `onProgress`.
@@ -586,6 +609,24 @@ export type Comparison = {
     backend: "webgpu" | "cpu";
 };
 
+export type Decision = {
+    class: string | null;
+    known: boolean | null;
+    closeness: "clear" | "close" | "too close" | null;
+    first: string;
+    second: string | null;
+    evidence: number | null;
+    bound: number | null;
+    margin: number | null;
+    clear: number | null;
+    unit: string;
+    strongest: number[];
+    bars: ([number, number] | null)[];
+    headline: string;
+    says: string;
+    numbers: string;
+};
+
 export type DuplicateRule = {
     cosine?: number;
     confirmed?: number;
@@ -863,6 +904,19 @@ export type ExplainOptions = {
 
 export type Explanation = {
     /**
+     * how sure it is; null for outputs of the model's classifier
+     */
+    decision: Decision | null;
+    /**
+     * for every class, the mean evidence of the cells above the offset, before classes share
+     * them; empty for forms that weigh channels
+     */
+    evidence: number[];
+    /**
+     * that the maps of all classes share, for `range` of {@link RenderOptions}
+     */
+    scale: Scale;
+    /**
      * in the order they were given
      */
     classes: ClassScore[];
@@ -914,9 +968,14 @@ export type Explanation = {
      */
     passes: number;
     /**
-     * for every class, the ten channels that contribute most
+     * for every class, the ten channels that contribute most of those that fire in the query
      */
     top: ChannelShare[][];
+    /**
+     * what each channel has in the query, above what the form measures it from: 0, or the
+     * mean of photos in general; channels over 0 fire. Empty where no features are weighed
+     */
+    present: Float32Array;
     /**
      * how many channels the target layer has
      */
@@ -1080,6 +1139,10 @@ export type LensMap = {
      * whether every value is zero; the notes say why
      */
     zero?: boolean;
+    /**
+     * what is said in place of a map that shows nothing
+     */
+    says?: string | null;
 };
 
 export type LensOptions = {
@@ -1121,6 +1184,13 @@ export type LensOptions = {
      * address of the wasm, where it is not the one that comes with this module
      */
     program?: string | URL;
+};
+
+export type Likeness = {
+    like: boolean | null;
+    reached: number | null;
+    bound: number | null;
+    says: string;
 };
 
 export type MethodResult = {
@@ -1291,6 +1361,11 @@ export type RenderOptions = {
      */
     mode?: "constant" | "value";
     /**
+     * the raw values that the ends of the colours stand for; the map's own by default. A
+     * map that stays at the low end darkens the photo
+     */
+    range?: [number, number];
+    /**
      * of contour and box, as a part of the range; 0.2 by default
      */
     threshold?: number;
@@ -1301,6 +1376,13 @@ export type Rendered = {
     contour: ArrayLike<number>[];
     box: [number, number, number, number] | null;
     peak: [number, number] | null;
+};
+
+export type Scale = {
+    low: number;
+    high: number;
+    lowSays: string;
+    highSays: string;
 };
 
 export type Source = ({
@@ -1352,6 +1434,7 @@ export type SupportCheck = {
         predicted: number | null;
         scores: number[];
         margin: number | null;
+        decision: Decision | null;
     }[];
     accuracy: number | null;
     score: string;
@@ -1398,3 +1481,18 @@ export type WasmHit = {
 };
 
 export type Weights = "stored" | "int8";
+
+export type WhatIf = {
+    classes: {
+        name: string;
+        before: number;
+        after: number;
+        measured: number;
+        predicted: number | null;
+        share: number | null;
+        says: string;
+    }[];
+    decision: Decision | null;
+    score: string;
+    covered: number;
+};

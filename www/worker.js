@@ -159,6 +159,12 @@ const operations = {
     return { ...publicExplanation(found, session().library.size(query)), embedded: embedded + found.embedded, timings };
   },
 
+  async whatIf({ query, photo, classes, options: chosen, cover }) {
+    const { lens, specific } = session();
+    const options = await specific.settle(chosen, classes);
+    return lens.whatIf(query, classes, options, { ...cover, ...(photo !== undefined && { photo }) });
+  },
+
   async explainSupport({ id, index, classes, options }) {
     const { lens, specific } = session();
     return lens.explainSupport(id, index, classes, await specific.settle(options, classes));
@@ -303,7 +309,7 @@ function publicExplanation(found, { width, height }) {
     box: best.box,
     peak: best.peak,
     query: { width, height },
-    top: found.contributions.map(all => topChannels(all, 10)),
+    top: found.contributions.map(all => topChannels(all, 10, found.present)),
     backend: publicKind(found.backend),
   };
 }

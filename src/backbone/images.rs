@@ -101,7 +101,7 @@ impl Backbone {
         Ok(self.keep(Image { name, input, geometry, layers: Vec::new(), cell_input, cells: None, photo: None }))
     }
 
-    fn keep(&mut self, image: Image) -> ImageId {
+    pub(super) fn keep(&mut self, image: Image) -> ImageId {
         let id = ImageId(self.next_id);
         self.next_id += 1;
         self.images.insert(id, image);

@@ -5,6 +5,7 @@
 
 mod calibration;
 mod cells;
+mod covered;
 mod engines;
 mod features;
 mod images;
@@ -12,6 +13,7 @@ mod tails;
 mod values;
 
 pub use calibration::Calibration;
+pub use covered::CoverWith;
 pub use engines::{EngineChoice, EngineKind, EngineReport};
 pub use images::ImageId;
 

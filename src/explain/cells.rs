@@ -47,6 +47,9 @@ pub(super) async fn explain(
     let grids = maps.maps.chunks((height * width).max(1)).map(grid).collect();
     let decide = |maps: &CellMaps| specific.decide(form, &cells, maps);
     let evidence = specific.evidence(form, &maps, classes.len());
+    let mean = specific.whitening().mean();
+    let of_block = maps.pooled.first().map_or(&[][..], |pooled| &pooled.mean);
+    let present = of_block.iter().zip(mean).map(|(&a, mu)| (f64::from(a) - mu) as f32).collect();
     let mut found = CellFindings { grids, decision: decide(&maps)?, passes: 1 };
     if options.finer.shifts > 1 {
         let started = Instant::now();
@@ -67,6 +70,7 @@ pub(super) async fn explain(
         classes: scores.map(score).collect(),
         predicted: decision.predicted,
         evidence,
+        present,
         maps: grids.into_iter().map(|grid| Map::new(grid, geometry)).collect(),
         weights: decision.contributions.clone(),
         contributions: decision.contributions,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ExplainOptions;
 use super::verdict::{Taught, TaughtBy};
+use super::what_if::Whole;
 use crate::error::{Error, Result};
 use crate::fam::head::{Activation, Head};
 use crate::fam::{Inverse, Rule, Specific, Statistics};
@@ -20,6 +21,8 @@ pub struct Given {
     specific: Option<Specific>,
     /// What supports said of each other, for the classes asked about last.
     taught: Vec<(TaughtBy, Arc<Taught>)>,
+    /// The scores of the photo asked about last, covered as a whole.
+    pub(super) whole: Option<Whole>,
 }
 
 /// How many sets of classes it is kept for.
@@ -36,14 +39,14 @@ impl Given {
         let head = Head::from_safetensors(bytes, activation)?;
         let text = head.describe();
         self.head = Some(head);
-        self.taught.clear();
+        self.forget_taught();
         Ok(text)
     }
 
     /// Forgets the head that was loaded; the choice of one from a file is an error until another one is.
     pub fn forget_head(&mut self) {
         self.head = None;
-        self.taught.clear();
+        self.forget_taught();
     }
 
     /// The head that was loaded.
@@ -58,7 +61,7 @@ impl Given {
     /// As [`Inverse::given`].
     pub fn set_matrix(&mut self, matrix: Option<(usize, &[f32])>) -> Result<()> {
         self.matrix = matrix.map(|(size, values)| Inverse::given(size, values)).transpose()?;
-        self.taught.clear();
+        self.forget_taught();
         Ok(())
     }
 
@@ -98,7 +101,7 @@ impl Given {
             model.check_statistics(statistics)?;
         }
         (self.statistics, self.specific) = (statistics.map(Arc::new), None);
-        self.taught.clear();
+        self.forget_taught();
         Ok(())
     }
 
@@ -124,6 +127,12 @@ impl Given {
             }
         };
         Ok(self.specific.insert(specific).clone())
+    }
+
+    /// What was learned under other statistics or another head does not hold any more.
+    fn forget_taught(&mut self) {
+        self.taught.clear();
+        self.whole = None;
     }
 
     /// What supports said of each other, if these were asked before.

@@ -30,6 +30,7 @@ mod setup;
 mod supports;
 mod verdict;
 mod weighed;
+mod what_if;
 
 pub use against::{Against, Output as ClassifierOutput};
 pub(crate) use catalogue::counts_under;
@@ -46,11 +47,13 @@ pub use request::{Class, Request};
 pub use result::{ClassScore, ExplainedMap, Explanation, LayerMaps, Scale, Timings};
 pub use setup::Classifier;
 pub use supports::{SupportCheck, SupportResult};
+pub use what_if::{Move, WhatIf};
 
 pub(crate) use self::methods::compare;
 pub(crate) use embed::{embed, gallery_embedding, options_of, origin};
 pub(crate) use pair::{pair, where_to_where};
 pub(crate) use supports::check_supports;
+pub(crate) use what_if::what_if;
 
 use result::Effort;
 

@@ -52,8 +52,8 @@ pub(crate) async fn pair(
     let class = |backbone: &Backbone, id| Ok::<_, Error>([Class::new(backbone.image(id)?.name.clone(), [id])]);
     let (like_a, like_b) = (class(backbone, a)?, class(backbone, b)?);
     Ok(PairExplanation {
-        a: explain(backbone, given, &Request::new(a, &like_b, options)).await?,
-        b: explain(backbone, given, &Request::new(b, &like_a, options)).await?,
+        a: explain(backbone, given, &Request::new(a, &like_b, options).unjudged()).await?,
+        b: explain(backbone, given, &Request::new(b, &like_a, options).unjudged()).await?,
     })
 }
 

@@ -142,6 +142,9 @@ pub struct Explanation {
     /// Per class, what the activation maps of the first target layer were multiplied with: the contributions, unless
     /// the form, ReLU or normalisation of the weights makes something else of them.
     pub weights: Vec<Vec<f32>>,
+    /// What each channel of the first target layer has in this image on average, above what a form measures it from: 0, or
+    /// the mean of images in general. Channels over 0 fire here. Empty for methods that weigh no channels' features.
+    pub present: Vec<f32>,
     /// The layer that these channels are of.
     pub target: String,
     /// The maps of each target layer before they were fused; empty for a single layer.
@@ -167,6 +170,8 @@ pub(super) struct Findings {
     pub maps: Vec<Map>,
     pub contributions: Vec<Vec<f32>>,
     pub weights: Vec<Vec<f32>>,
+    /// See [`Explanation::present`].
+    pub present: Vec<f32>,
     /// The layer that contributions and weights are of.
     pub target: String,
     /// Every target layer's maps, if there are several.
@@ -211,6 +216,7 @@ impl Findings {
             maps,
             contributions: self.contributions,
             weights: self.weights,
+            present: self.present,
             target: self.target,
             layers: self.layers,
             passes: self.passes,

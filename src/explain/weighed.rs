@@ -69,6 +69,10 @@ impl Weighed<'_> {
             classes: classes.iter().enumerate().map(score).collect(),
             predicted: decision.predicted,
             evidence: Vec::new(),
+            present: match setup.space.centre() {
+                Some(centre) => features.iter().zip(centre).map(|(f, c)| f - c).collect(),
+                None => features.to_vec(),
+            },
             maps: fused.into_iter().map(|grid| Map::new(grid, geometry)).collect(),
             contributions: first.iter().map(|e| e.contributions.clone()).collect(),
             weights: first.into_iter().map(|e| e.weights).collect(),

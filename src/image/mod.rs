@@ -16,6 +16,7 @@
 //! ```
 
 mod augment;
+mod cover;
 mod decode;
 mod format;
 mod geometry;
@@ -28,6 +29,8 @@ mod prepare;
 mod shrink;
 
 pub use augment::{Augmentation, Jitter, View};
+pub use cover::Cover;
+pub(crate) use cover::blurred;
 pub use decode::{Limits, decode, left_to_browser};
 pub use format::{Format, sniff};
 pub use geometry::{Geometry, GeometryMode, Rect};

@@ -8,6 +8,7 @@
 pub mod boxes;
 mod faithfulness;
 mod localise;
+mod open_set;
 mod report;
 mod scores;
 mod specificity;
@@ -15,6 +16,7 @@ mod statistics;
 
 pub use faithfulness::{Control, Fill, Perturbed, area_under, confidence, drop_in_confidence};
 pub use localise::{DEFAULT_THRESHOLD, Localisation, localise};
+pub use open_set::{Answer, OpenSet, open_set};
 pub use report::{Aggregate, Difference, MEASURES, Measure, Row, Summary, chance_to_win, summarise};
 pub use scores::{CORLOC_IOU, Floor, LocalisationScores, Mask, MaskScores, ObjectSize, score_map};
 pub use specificity::{TileScores, Tiles, correlation, rank_correlation};

@@ -24,15 +24,15 @@
 mod measure;
 mod retrieval;
 
-pub use crate::backbone::{Calibration, EngineChoice, EngineKind, EngineReport, ImageId};
+pub use crate::backbone::{Calibration, CoverWith, EngineChoice, EngineKind, EngineReport, ImageId};
 pub use crate::evaluate::{
     Benchmark, EvaluateOptions, Evaluated, Faithfulness, Mosaic, MosaicForm, Subject, Tile, Variant,
 };
 pub use crate::explain::{
     Against, CatalogueEntry, CatalogueInput, CellPairs, Class, ClassScore, ClassifierOutput, ComparedClass, Comparison,
-    Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Map, MethodResult, PairExplanation,
-    Passes, Progress, Request, Scale, SupportCheck, SupportResult, Timings, Watch, catalogue, catalogue_json,
-    keep_going,
+    Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Map, MethodResult, Move,
+    PairExplanation, Passes, Progress, Request, Scale, SupportCheck, SupportResult, Timings, Watch, WhatIf, catalogue,
+    catalogue_json, keep_going,
 };
 pub use crate::model::{
     AfterStep, AfterTarget, ClassSpecificSpec, EmbeddingHead, InputSpec, Manifest, Model, Network, NetworkBlock,
@@ -46,7 +46,7 @@ use crate::error::{Error, Result};
 use crate::explain::{self, Given};
 use crate::fam::head::Activation;
 use crate::fam::{Accumulator, Form, Statistics};
-use crate::image::{Geometry, Photo};
+use crate::image::{Cover, Geometry, Photo};
 use crate::methods::Method;
 use crate::tensor::Tensor;
 
@@ -327,6 +327,35 @@ impl Session {
     /// sum over pairs of cells of the two images; [`Error::TooLarge`] for a layer with too many cells.
     pub async fn where_to_where(&mut self, a: ImageId, b: ImageId, options: &ExplainOptions) -> Result<CellPairs> {
         explain::where_to_where(&mut self.backbone, a, b, options).await
+    }
+
+    /// Covers a part of an image and compares what its maps predict with what happens to the scores.
+    ///
+    /// ```no_run
+    /// # async fn example(session: &mut famlens::session::Session, query: famlens::session::ImageId,
+    /// #     classes: &[famlens::session::Class]) -> famlens::Result<()> {
+    /// use famlens::image::{Cover, Rect};
+    /// use famlens::session::CoverWith;
+    ///
+    /// let cover = Cover::boxes(session.geometry(query)?.photo_size(), &[Rect::new(40.0, 20.0, 120.0, 90.0)])?;
+    /// let found = session.what_if(query, classes, &Default::default(), &cover, CoverWith::Grey).await?;
+    /// println!("{}", found.classes[0].says); // Bird: predicted -0.031, measured -0.028.
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session::explain`]; [`Error::Argument`] for another photo that is read in another shape.
+    pub async fn what_if(
+        &mut self,
+        query: ImageId,
+        classes: &[Class],
+        options: &ExplainOptions,
+        cover: &Cover,
+        with: CoverWith,
+    ) -> Result<WhatIf> {
+        let request = Request::new(query, classes, options);
+        explain::what_if(&mut self.backbone, &mut self.given, &request, cover, with).await
     }
 
     /// Takes each support image out in turn and lets the others decide about it. Means, heads and matrices are learned

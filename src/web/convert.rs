@@ -220,6 +220,7 @@ pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsRes
     let rows = |rows: &[Vec<f32>]| rows.iter().map(|row| Float32Array::from(row.as_slice())).collect::<Array>();
     set(&result, "contributions", rows(&explanation.contributions))?;
     set(&result, "weights", rows(&explanation.weights))?;
+    set(&result, "present", Float32Array::from(explanation.present.as_slice()))?;
     set(&result, "layers", layers(&explanation.layers)?)?;
     set(&result, "passes", explanation.passes as u32)?;
     set(&result, "timings", json(&explanation.timings)?)?;

@@ -11,6 +11,7 @@ mod methods;
 mod network;
 mod pair;
 mod retrieval;
+mod what_if;
 
 use js_sys::{Float32Array, Object, Uint32Array};
 use wasm_bindgen::Clamped;

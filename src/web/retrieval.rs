@@ -109,6 +109,12 @@ impl LensGallery {
         Ok(result)
     }
 
+    /// Whether any of the `top` most similar images is like the query at all: `{like, reached, bound, says}`.
+    pub fn likeness(&self, embedding: &[f32], top: usize) -> JsResult<Object> {
+        let hits: Vec<Hit> = self.gallery.rank(embedding, top).map_err(to_error)?;
+        json(&self.gallery.likeness(embedding, &hits))
+    }
+
     /// A search for near-duplicates under the rule `{cosine, confirmed, bits}`.
     pub fn search(&self, rule: JsValue) -> JsResult<LensDuplicates> {
         Ok(LensDuplicates { search: DuplicateSearch::new(&self.gallery, parse(&rule, "rule")?) })

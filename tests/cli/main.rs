@@ -6,6 +6,7 @@ mod common;
 mod program;
 
 mod commands;
+mod decisions;
 mod evaluate;
 mod gallery;
 mod names;

@@ -82,7 +82,8 @@ export function galleryOperations(session) {
       const { item, embedding } = await lens.galleryRow(query, library.content(query), origin);
       const embedded = performance.now();
       const hits = rows.rank(item, embedding, top, rule);
-      return { hits, ms: { embed: embedded - begun, rank: performance.now() - embedded } };
+      const likeness = rows.likeness(embedding, top);
+      return { hits, likeness, ms: { embed: embedded - begun, rank: performance.now() - embedded } };
     },
 
     galleryDuplicates({ gallery, rule }) {

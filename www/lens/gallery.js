@@ -9,7 +9,7 @@ import { Pool, poolSize } from "./pool.js";
 
 /**
  * @import { Lens } from "./lens.js"
- * @import { CallOptions, ExplainOptions, ImageLike } from "./types.js"
+ * @import { CallOptions, ExplainOptions, ImageLike, Likeness } from "./types.js"
  * @import { Pair } from "./pair.js"
  * @import { Row } from "./pool.js"
  * @import { Origin, WasmHit } from "./wasm.js"
@@ -184,16 +184,17 @@ export class Gallery {
    * The images most like a query, best first.
    * @param {ImageLike} query
    * @param {{top?: number, rule?: DuplicateRule} & CallOptions} [options]
-   * @returns {Promise<{hits: GalleryHit[], ms: {embed: number, rank: number}}>}
+   * @returns {Promise<{hits: GalleryHit[], likeness: Likeness, ms: {embed: number, rank: number}}>}
    */
   async rank(query, { top = 50, rule, signal } = {}) {
-    const { hits, ms } = await this.#lens.whileUsing(async () => {
+    const { hits, likeness, ms } = await this.#lens.whileUsing(async () => {
       const { id } = await this.#lens.open(query, { signal });
       const args = { gallery: this.#gallery, query: id, top, rule: rule ?? null };
       return this.#lens.ask("galleryRank", args, { signal });
     });
     return {
       ms,
+      likeness,
       hits: hits.map((/** @type {WasmHit} */ hit) => ({
         ...hit,
         name: this.items[hit.index].name,

@@ -9,7 +9,7 @@ import { programAt, usualModel } from "./where.js";
 /**
  * @import { BackendChoice, Benchmark, CallOptions, Choice, ClassSpec, Comparison, ExplainOptions, Explanation, Form,
  *   ImageLike, LensImage, LensInfo, LensMap, LensOptions, Mosaic, Network, RenderOptions, Rendered, StatisticsInfo,
- *   SupportCheck } from "./types.js"
+ *   SupportCheck, WhatIf } from "./types.js"
  * @import { CellPairs, Pair, View, ViewOptions } from "./pair.js"
  */
 
@@ -189,6 +189,29 @@ export class Lens {
    */
   async explain(request) {
     return this.#requests.about("explain", request, { query: request.query }, request.classes);
+  }
+
+  /**
+   * What if a part of the query were covered? Compares what the maps predict with what happens to the scores. `cover` has
+   * `boxes` in pixels of the photo, or a `mask`: a grid of values from 0 to 1 over the whole photo, row by row. `with` is
+   * `"grey"` (the default), `"blur"`, or another image whose texture is laid over the part.
+   * @param {{query: ImageLike, classes: ClassSpec[], cover: {boxes?: [number, number, number, number][], mask?: {data:
+   *   ArrayLike<number>, width: number, height: number}}, with?: "grey" | "blur" | ImageLike} & ExplainOptions &
+   *   CallOptions} request
+   * @returns {Promise<WhatIf>}
+   */
+  async whatIf({ cover, with: fill = "grey", ...request }) {
+    /** @type {Record<string, ImageLike>} */
+    const images = { query: request.query };
+    const plain = fill === "grey" || fill === "blur";
+    if (!plain) images.photo = fill;
+    const { boxes = [], mask } = cover;
+    const covered = {
+      boxes,
+      ...(mask && { mask: { ...mask, data: Array.from(mask.data) } }),
+      with: plain ? fill : null,
+    };
+    return this.#requests.about("whatIf", request, images, request.classes, { cover: covered });
   }
 
   /**

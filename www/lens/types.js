@@ -111,7 +111,42 @@
  */
 
 /**
+ * How sure a few-shot decision is. `class` is null where the photo is none of the classes (`known` is false) or the first
+ * two are too close; `known` is null where that cannot be told. `evidence` of the `first` class has to reach `bound`, and
+ * its lead over the `second`, `margin`, has to reach `clear` to be clear and half of it to be close; all are counted in
+ * `unit`. For each class `strongest` is the greatest score that its own supports have, and `bars` where its bar runs, 0 to
+ * 1. `headline`, `says` and `numbers` say it in words, the same on the command line.
+ * @typedef {{class: string | null, known: boolean | null, closeness: "clear" | "close" | "too close" | null, first:
+ *   string, second: string | null, evidence: number | null, bound: number | null, margin: number | null, clear: number |
+ *   null, unit: string, strongest: number[], bars: ([number, number] | null)[], headline: string, says: string,
+ *   numbers: string}} Decision
+ */
+
+/**
+ * One scale for the maps of all classes: raw values of both ends, and what they mean.
+ * @typedef {{low: number, high: number, lowSays: string, highSays: string}} Scale
+ */
+
+/**
+ * What covering a part of a photo does. For each class `predicted` is what its map says about the change of the score, and
+ * `measured` the change; `predicted` is null if the map shows nothing. `share` is the covered part of the map, `covered`
+ * that of the photo. `decision` is about the covered photo.
+ * @typedef {{classes: {name: string, before: number, after: number, measured: number, predicted: number | null, share:
+ *   number | null, says: string}[], decision: Decision | null, score: string, covered: number}} WhatIf
+ */
+
+/**
+ * Whether anything in a gallery is like a query: the best hit's cosine, with the gallery's mean subtracted, against what it
+ * takes. `like` is null where the gallery is too small to tell.
+ * @typedef {{like: boolean | null, reached: number | null, bound: number | null, says: string}} Likeness
+ */
+
+/**
  * @typedef {object} Explanation
+ * @property {Decision | null} decision how sure it is; null for outputs of the model's classifier
+ * @property {number[]} evidence for every class, the mean evidence of the cells above the offset, before classes share
+ *   them; empty for forms that weigh channels
+ * @property {Scale} scale that the maps of all classes share, for `range` of {@link RenderOptions}
  * @property {ClassScore[]} classes in the order they were given
  * @property {number} predicted index of the most similar class
  * @property {Form} form
@@ -126,7 +161,9 @@
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target
  *   layers, the maps before they were fused
  * @property {number} passes how many forward passes of the query the maps are made of
- * @property {ChannelShare[][]} top for every class, the ten channels that contribute most
+ * @property {ChannelShare[][]} top for every class, the ten channels that contribute most of those that fire in the query
+ * @property {Float32Array} present what each channel has in the query, above what the form measures it from: 0, or the
+ *   mean of photos in general; channels over 0 fire. Empty where no features are weighed
  * @property {number} channels how many channels the target layer has
  * @property {[number, number, number, number] | null} box of the predicted class's map, in pixels of the photo
  * @property {[number, number] | null} peak of the predicted class's map, in pixels of the photo
@@ -148,7 +185,7 @@
  * @property {string[]} classes
  * @property {number[][]} confusion
  * @property {{image: number, name: string, class: number, predicted: number | null, scores: number[], margin: number |
- *   null}[]} images class by class, in the order given
+ *   null, decision: Decision | null}[]} images class by class, in the order given
  * @property {number | null} accuracy
  * @property {string} score
  * @property {string[]} notes
@@ -193,6 +230,7 @@
  * @property {[number, number] | null} [peak]
  * @property {boolean} [constant]
  * @property {boolean} [zero] whether every value is zero; the notes say why
+ * @property {string | null} [says] what is said in place of a map that shows nothing
  */
 
 /**
@@ -201,6 +239,8 @@
  * @property {number} height
  * @property {string} [colormap] `"inferno"` by default
  * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
+ * @property {[number, number]} [range] the raw values that the ends of the colours stand for; the map's own by default. A
+ *   map that stays at the low end darkens the photo
  * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
  */
 

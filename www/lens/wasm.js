@@ -18,10 +18,14 @@
  * @property {string[]} notes
  * @property {{name: string, similarity: number, constant: number, residual: number}[]} classes
  * @property {number} predicted
+ * @property {import("./types.js").Decision | null} decision
+ * @property {number[]} evidence
+ * @property {import("./types.js").Scale} scale
  * @property {number} channels
  * @property {WasmMap[]} maps
  * @property {Float32Array[]} contributions
  * @property {Float32Array[]} weights
+ * @property {Float32Array} present
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers
  * @property {number} passes
  * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings
@@ -51,6 +55,8 @@
  * @property {(id: number) => void} removeImage
  * @property {(id: number, options?: object) => Promise<{embedding: Float32Array, ms: number, cached: boolean}>} embed
  * @property {(query: number, classes: WasmClass[], options: object) => Promise<WasmExplanation>} explain
+ * @property {(query: number, classes: WasmClass[], options: object, cover: object) =>
+ *   Promise<import("./types.js").WhatIf>} whatIf
  * @property {(query: number, classes: WasmClass[], methods: string[], options: object, watch: (method: string, done:
  *   number, total: number) => Promise<boolean>) => Promise<{score: string, classes: {name: string, score: number}[],
  *   predicted: number, layer: string, methods: {method: string, label: string, maps: WasmMap[], weights:
@@ -107,6 +113,7 @@
  * @property {(index: number) => Float32Array | undefined} embedding
  * @property {(indices: Uint32Array) => void} remove
  * @property {(query: WasmItem, embedding: Float32Array, top: number, rule: object | null) => WasmHit[]} rank
+ * @property {(embedding: Float32Array, top: number) => import("./types.js").Likeness} likeness
  * @property {(rule: object | null) => WasmDuplicates} search
  * @property {() => Uint8Array<ArrayBuffer>} toNpy
  * @property {() => string} toCsv

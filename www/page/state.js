@@ -10,7 +10,8 @@ import { createStore, listener } from "./store.js";
  * small one gets. `size` in pixels, where it is known before the photo is loaded.
  * @typedef {{key: string, name: string, source: File | Blob | string, src: string, small: string, example: string |
  *   null, size: {width: number, height: number} | null}} Photo
- * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, threshold: number}} Look
+ * @typedef {{opacity: number, colormap: string, contour: boolean, box: boolean, fade: boolean, own: boolean, threshold:
+ *   number}} Look
  *
  * What the user has chosen about explanations, by name as the catalogue has it (`"finer.flip"`); what is not in it is
  * left to the page.
@@ -58,7 +59,7 @@ const store = createStore({
   /** @type {Took | null} */
   took: null,
   /** @type {Look} */
-  look: { opacity: 0.6, colormap: "inferno", contour: true, box: true, fade: false, threshold: 0.2 },
+  look: { opacity: 0.6, colormap: "inferno", contour: true, box: true, fade: false, own: false, threshold: 0.2 },
 });
 
 export const { state, set, listen } = store;

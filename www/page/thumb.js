@@ -26,8 +26,9 @@ export function thumb(src, alt) {
  * @param {ImageLike} source
  * @param {LensMap & {early?: (longest: number) => Rendered}} map drawn by itself if it can be
  * @param {AbortSignal} signal
+ * @param {[number, number] | null} [range] the scale that the map shares with others
  */
-export async function drawThumb(overlay, source, map, signal) {
+export async function drawThumb(overlay, source, map, signal, range = null) {
   if (map.early) {
     paint(overlay, map.early(LONGEST).image);
     overlay.hidden = false;
@@ -41,6 +42,7 @@ export async function drawThumb(overlay, source, map, signal) {
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
     ...drawing(),
+    ...(range && { range }),
     signal,
   });
   if (signal.aborted) return;

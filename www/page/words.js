@@ -60,4 +60,26 @@ export const FEW_SHOT = {
   published: "FAM, as published",
   compare: "Compare with FAM as published",
   later: "The scores come with the model.",
+  only: "The only class.",
+  own: "Own scale",
+  ownSays: "Let the colours of each class's map run from its own least to its own greatest value",
+  least: "least here",
+  most: "most here",
+  /** @param {string} share @param {string} name */
+  silent: (share, name) =>
+    `Another ${share} comes from channels that are silent here, as they are in the photos of ${name}.`,
+  cover: {
+    open: "Cover a part",
+    says: "Paint over a part of the photo. You see how the scores move, and what the map said they would do.",
+    with: "Cover with",
+    grey: "Grey",
+    blur: "Blur",
+    /** @param {string} name */
+    photo: name => `A photo of ${name}`,
+    clear: "Uncover",
+    close: "Done",
+    /** @param {string} headline @param {string} says */
+    now: (headline, says) => `Covered like this: ${headline}. ${says}`,
+    working: "Asking the model …",
+  },
 };

@@ -21,6 +21,7 @@ mod search;
 mod specificity;
 mod statistics;
 mod terminal;
+mod what_if;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Explain(explain::Args),
     /// Check each support photo against the others: do they recognise it?
     Check(check::Args),
+    /// Cover a part of a photo and compare what the map predicts with what happens to the scores
+    WhatIf(what_if::Args),
     /// Compare methods over one photo: maps side by side, with passes, time and memory
     Methods(methods::Args),
     /// Measure time and peak memory of every method, by input size and model
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
+        Command::WhatIf(args) => what_if::run(args),
         Command::Methods(args) => methods::run(&args),
         Command::BenchMethods(args) => bench_methods::run(&args),
         Command::Pair(args) => pair::run(args),

@@ -51,6 +51,8 @@ pub fn run(args: Args) -> Result<()> {
     let query = session.add_image(&args.query.display().to_string(), &photo)?;
     engine::settle(&mut session, args.engine, query, 1 + args.out.as_ref().map_or(0, |_| args.top))?;
     let hits = block_on(session.search(&gallery, query, args.top))?;
+    let embedding = block_on(session.gallery_embedding(query, gallery.origin()))?;
+    let likeness = gallery.likeness(&embedding, &hits);
     let item = session.gallery_item(query, &gallery::content(&bytes))?;
     let rule = DuplicateRule { cosine: args.duplicate, ..DuplicateRule::default() };
     let marks = gallery.marks(&item, &hits, &rule);
@@ -78,8 +80,13 @@ pub fn run(args: Args) -> Result<()> {
         });
         let hits: Vec<_> = hits.collect();
         let query = args.query.to_string_lossy();
-        terminal::print_json(json!({ "query": query, "images": gallery.len(), "score": "cosine", "hits": hits }));
+        terminal::print_json(json!({
+            "query": query, "images": gallery.len(), "score": "cosine", "likeness": likeness, "hits": hits
+        }));
         return Ok(());
+    }
+    if likeness.like == Some(false) {
+        say!("{}", likeness.says);
     }
     for (rank, (hit, mark)) in hits.iter().zip(&marks).enumerate() {
         let mark = mark.as_ref().map_or_else(String::new, |mark| format!("  [{mark}]"));

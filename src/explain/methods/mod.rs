@@ -184,6 +184,7 @@ pub(super) async fn explain(backbone: &mut Backbone, given: &mut Given, request:
         classes: classes.into_iter().map(class).collect(),
         predicted,
         evidence: Vec::new(),
+        present: Vec::new(),
         maps: result.maps.into_iter().map(|explained| explained.map).collect(),
         contributions: result.weights.clone(),
         weights: result.weights,

@@ -1,5 +1,6 @@
 //! Image retrieval: a gallery of embeddings, ranked by similarity to a query, with its near-duplicates.
 
+mod like;
 mod near;
 mod store;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use like::Likeness;
 pub use near::DuplicateSearch;
 pub use store::array_checksum;
 pub(crate) use store::read_npy;

@@ -6,6 +6,9 @@ import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
 import { state as page } from "../state.js";
 import { parts } from "./markup.js";
+import { FEW_SHOT } from "../words.js";
+
+/** @import { Result } from "./state.js" */
 
 /** @type {AbortController | null} */
 let drawing = null;
@@ -39,6 +42,8 @@ function show() {
     `These ${top.length} of ${result.found.channels} channels carry `,
     el("strong", {}, percent(carried)),
     result.found.form === "fam" ? ` of the similarity to ${shown.name}.` : ` of what speaks for ${shown.name}.`,
+    " They fire in this photo.",
+    silent(result, shown.name),
   );
   parts.channels.replaceChildren(
     ...top.map(({ channel, share }, place) => {
@@ -61,6 +66,20 @@ function show() {
     }),
   );
   mark();
+}
+
+/** What speaks for a class by being absent, said because no picture of this photo can show it. */
+function silent(/** @type {Result} */ result, /** @type {string} */ name) {
+  const { contributions, present } = result.found;
+  if (present.length === 0) return "";
+  let [absent, all] = [0, 0];
+  for (const [channel, value] of contributions[shownIndex()].entries()) {
+    if (value <= 0) continue;
+    all += value;
+    if (present[channel] <= 0) absent += value;
+  }
+  const share = all === 0 ? 0 : absent / all;
+  return share < 0.005 ? "" : ` ${FEW_SHOT.silent(percent(share), name)}`;
 }
 
 function mark() {

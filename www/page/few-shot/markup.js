@@ -69,6 +69,7 @@ function queryMarkup() {
   );
   const mode = el("div", { id: "mode", class: "mode", hidden: true });
   const tools = toolsMarkup();
+  const cover = el("section", { id: "cover", class: "card cover", "aria-label": FEW_SHOT.cover.open, hidden: true });
   const strip = el("ul", { id: "strip", class: "strip", "aria-label": "Photos to ask about" });
   const stripClear = button("strip-clear", "Clear", { class: "button quiet", hidden: true });
   stripClear.append(el("span", { class: "unseen" }, " the row but for the photo shown"));
@@ -88,6 +89,7 @@ function queryMarkup() {
     stage,
     mode,
     tools.tools,
+    cover,
     stripRow,
   );
   return {
@@ -105,6 +107,7 @@ function queryMarkup() {
     shortcut,
     verdictRow,
     mode,
+    cover,
     strip,
     stripRow,
     stripClear,
@@ -119,7 +122,12 @@ function toolsMarkup() {
   const threshold = range("threshold", 5, 95);
   const thresholdValue = el("output", { id: "threshold-value", for: "threshold" });
   const colormap = el("select", { id: "colormap", "data-testid": "colormap" });
-  const [contour, box, fade] = ["contour", "box", "fade"].map(id => toggle(id));
+  const [contour, box, fade, own] = ["contour", "box", "fade", "own"].map(id => toggle(id));
+  const coverOpen = button("cover-open", FEW_SHOT.cover.open, {
+    class: "link",
+    "aria-expanded": "false",
+    "aria-controls": "cover",
+  });
   const tools = el(
     "div",
     { id: "tools", class: "tools", role: "group", "aria-label": "How the map is shown" },
@@ -128,15 +136,18 @@ function toolsMarkup() {
     el("label", { class: "tool switch" }, contour, "Contour"),
     el("label", { class: "tool switch" }, box, "Box"),
     el("label", { class: "tool switch", title: "Leave the photo clear where the map is low" }, fade, "Fade"),
+    el("label", { class: "tool switch", title: FEW_SHOT.ownSays }, own, FEW_SHOT.own),
     el("label", { class: "tool" }, "Threshold", threshold, thresholdValue),
+    coverOpen,
   );
-  return { tools, opacity, threshold, thresholdValue, colormap, contour, box, fade };
+  return { tools, opacity, threshold, thresholdValue, colormap, contour, box, fade, own, coverOpen };
 }
 
 /** To the right: the decision, the kind of map, the channels, and saving. */
 function resultMarkup() {
   const ranking = el("ol", { id: "ranking", class: "ranking", "data-testid": "ranking" });
   const otherDecision = el("p", { id: "other-decision", class: "says", "data-testid": "other-decision" });
+  const numbers = el("p", { id: "numbers", class: "fine", "data-testid": "numbers" });
   const timings = el("p", { id: "timings", class: "fine", "data-testid": "timings" });
   const notes = el("ul", { id: "notes", class: "notes", "data-testid": "notes", "aria-live": "polite" });
   const kind = kindMarkup();
@@ -157,7 +168,7 @@ function resultMarkup() {
   const result = el(
     "aside",
     { id: "result", class: "result", "aria-label": "Result" },
-    card("verdict", "Decision", { class: "card verdict" }, ranking, otherDecision, timings, notes),
+    card("verdict", "Decision", { class: "card verdict" }, ranking, otherDecision, numbers, timings, notes),
     kind.kind,
     choices.choices,
     channelsCard,
@@ -167,6 +178,7 @@ function resultMarkup() {
     result,
     ranking,
     otherDecision,
+    numbers,
     timings,
     notes,
     channelsCard,

@@ -4,20 +4,21 @@ import { el, ends, figure, paint, svgEl } from "../dom.js";
 import { trouble } from "../engine.js";
 import { drawThumb, thumb } from "../thumb.js";
 import { showWhilePointedAt } from "./switch.js";
+import { FEW_SHOT } from "../words.js";
 import { drawing as how, state as page } from "../state.js";
 import { on, set } from "./state.js";
 
 /**
- * @import { ImageLike, Lens, LensMap, Rendered } from "../../famlens.js"
+ * @import { ImageLike, Lens, LensMap, Rendered, Scale } from "../../famlens.js"
  * @import { EarlyMap } from "./opening.js"
  * @import { Early, Result } from "./state.js"
  *
  * @typedef {{src: string, name: string, source: ImageLike}} Picture
  *
  * What a pane shows. `size` is that of the photo; without a map the photo is bare. `label` says it in words for who
- * does not see it.
+ * does not see it. `scale` is what the map shares with those of the other classes; without it the map has its own.
  * @typedef {{name: string, says: string, photo: Picture, size: {width: number, height: number} | null,
- *   map: (LensMap & Partial<EarlyMap>) | null, label: string}} Content
+ *   map: (LensMap & Partial<EarlyMap>) | null, label: string, scale?: Scale | null}} Content
  *
  * `key` tells panes apart, `pointed` is called with the place that is pointed at in parts of the photo, or null.
  * @typedef {ReturnType<typeof makePane>} Pane
@@ -57,7 +58,8 @@ export function makePane(key, testid, pointed) {
     el("div", { class: "legend", "aria-hidden": "true" }, low, el("span", { class: "legend-bar" }, ramp, mark), high),
     readout,
   );
-  const photo = el("div", { class: "pane-photo" }, image, overlay, shapes, scale);
+  const nothing = el("p", { class: "chip nothing", "data-testid": "nothing", hidden: true });
+  const photo = el("div", { class: "pane-photo" }, image, overlay, shapes, nothing, scale);
   const [name, says] = [el("strong", { class: "pane-name" }), el("span", { class: "pane-says" })];
   const classes = el("div", { class: "pane-classes", role: "group" });
   const element = el(
@@ -84,9 +86,27 @@ export function makePane(key, testid, pointed) {
       image.alt = next.photo.name;
     }
     overlay.setAttribute("aria-label", next.label);
-    scale.hidden = !next.map;
-    if (next.map) [low.textContent, high.textContent] = ends(next.map.min, next.map.max);
+    nothing.hidden = !next.map?.says;
+    nothing.textContent = next.map?.says ?? "";
+    showScale();
     void draw();
+  }
+
+  /** The raw values of both ends of the colours, and what they mean. @returns {Scale | null} */
+  function scaleNow() {
+    const { map, scale: shared } = content ?? {};
+    if (!map) return null;
+    if (shared && !page.look.own) return shared;
+    return { low: map.min, high: map.max, lowSays: FEW_SHOT.least, highSays: FEW_SHOT.most };
+  }
+
+  function showScale() {
+    const now = scaleNow();
+    scale.hidden = !now || !nothing.hidden;
+    if (!now) return;
+    const [from, to] = ends(now.low, now.high);
+    [low.textContent, high.textContent] = [now.lowSays, now.highSays];
+    [low.title, high.title] = [from, to];
   }
 
   /** @type {Result | Early | null} */
@@ -132,7 +152,8 @@ export function makePane(key, testid, pointed) {
   }
 
   async function drawClasses() {
-    const look = JSON.stringify(how());
+    const range = small && "scale" in small.found && !page.look.own ? rangeOf(small.found.scale) : null;
+    const look = JSON.stringify([how(), range]);
     if (!small || classes.hidden || look === smallLook) return;
     smallLook = look;
     classes.style.setProperty("--map-opacity", String(Math.max(0.55, page.look.opacity)));
@@ -140,7 +161,7 @@ export function makePane(key, testid, pointed) {
     const { signal } = (drawing = new AbortController());
     try {
       for (const [at, canvas] of [...classes.querySelectorAll("canvas")].entries())
-        await drawThumb(canvas, small.query.source, small.found.maps[at], signal);
+        await drawThumb(canvas, small.query.source, small.found.maps[at], signal, range);
     } catch (error) {
       if (!signal.aborted) trouble(error);
     }
@@ -155,12 +176,14 @@ export function makePane(key, testid, pointed) {
       shapes.replaceChildren();
       return;
     }
-    overlay.style.opacity = String(page.look.opacity);
+    // What dims a photo has its strength already.
+    overlay.style.opacity = String(content.map.says ? 1 : page.look.opacity);
     rendering = new AbortController();
     const { signal } = rendering;
     const { map, photo, size } = content;
     const factor = Math.min(1, LONGEST / Math.max(size.width, size.height));
-    const look = JSON.stringify(how());
+    const range = content.scale && !page.look.own ? rangeOf(content.scale) : null;
+    const look = JSON.stringify([how(), range]);
     try {
       let drawn = map.early ? { look, drawn: map.early(LONGEST) } : drawings.get(map);
       if (drawn?.look !== look) {
@@ -168,6 +191,7 @@ export function makePane(key, testid, pointed) {
           width: Math.max(1, Math.round(size.width * factor)),
           height: Math.max(1, Math.round(size.height * factor)),
           ...how(),
+          ...(range && { range }),
           signal,
         };
         drawn = { look, drawn: await /** @type {Lens} */ (lens).render(photo.source, map, options) };
@@ -205,8 +229,8 @@ export function makePane(key, testid, pointed) {
       });
       if (signal.aborted) return;
       readout.hidden = false;
-      const range = map.max - map.min;
-      const part = value === null || range === 0 ? null : (value - map.min) / range;
+      const { low, high } = /** @type {Scale} */ (scaleNow());
+      const part = value === null || high <= low ? null : clamp((value - low) / (high - low));
       readout.textContent =
         value === null
           ? "outside of what the model saw"
@@ -220,6 +244,7 @@ export function makePane(key, testid, pointed) {
 
   listen(overlay, element, () => peakOf(content), pointed);
   on(["look"], () => {
+    showScale();
     void draw();
     void drawClasses();
   });
@@ -238,6 +263,9 @@ export function makePane(key, testid, pointed) {
     },
   };
 }
+
+/** @param {Scale} scale @returns {[number, number]} */
+export const rangeOf = ({ low, high }) => [low, high];
 
 /** The strongest place in parts of the photo. @param {Content | null} content @returns {[number, number]} */
 function peakOf(content) {

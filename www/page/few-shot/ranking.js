@@ -25,7 +25,7 @@ function show() {
       prediction.dataset.color = String(early.classes[early.found.predicted].color);
     } else prediction.textContent = hint();
     parts.ranking.replaceChildren();
-    for (const part of [parts.timings, parts.otherDecision, parts.notes]) part.replaceChildren();
+    for (const part of [parts.timings, parts.numbers, parts.otherDecision, parts.notes]) part.replaceChildren();
     parts.timings.textContent = early ? FEW_SHOT.later : "";
     return;
   }
@@ -33,20 +33,20 @@ function show() {
   parts.result.classList.toggle("stale", current() === null);
   const { found, keys } = result;
   const order = found.classes.map((one, at) => ({ ...one, at })).sort((a, b) => b.similarity - a.similarity);
-  // Similarities below nought need room to the left.
-  const low = Math.min(0, ...order.map(({ similarity }) => similarity));
   const most = Math.max(...order.map(({ similarity }) => Math.abs(similarity)), 1e-6);
-  // Cosines are out of 1; what other scores can come to is not known.
-  const isCosine = found.score.includes("cosine");
-  const high = Math.max(...order.map(({ similarity }) => similarity), isCosine ? (low === 0 ? 1 : 0.2) : 0);
   const decimals = scoreDecimals(most);
-  const ahead =
-    order.length > 1
-      ? `${(order[0].similarity - order[1].similarity).toFixed(decimals)} ahead of ${order[1].name}`
-      : "the only class";
-  const text = [el("strong", {}, order[0].name), el("span", { class: "ahead" }, ahead)];
-  prediction.replaceChildren(...text);
-  prediction.dataset.color = String(result.classes[order[0].at].color);
+  const { decision } = found;
+  const first = order[0];
+  const second = order.length > 1 ? order[1] : null;
+  const bare = second
+    ? `${(first.similarity - second.similarity).toFixed(decimals)} ahead of ${second.name}`
+    : FEW_SHOT.only;
+  prediction.replaceChildren(
+    el("strong", {}, decision?.headline ?? first.name),
+    el("span", { class: "ahead" }, decision ? decision.says : bare),
+  );
+  const decided = !decision || decision.class !== null;
+  prediction.dataset.color = decided ? String(result.classes[first.at].color) : "none";
   const focused = parts.ranking.contains(document.activeElement)
     ? /** @type {HTMLElement} */ (document.activeElement).dataset.key
     : null;
@@ -54,8 +54,10 @@ function show() {
     ...order.map(({ name, similarity, at }) => {
       const shown = at === shownIndex();
       const bar = el("span", { class: "bar-fill" });
-      bar.style.setProperty("--from", String((Math.min(0, similarity) - low) / (high - low || 1)));
-      bar.style.setProperty("--size", String(Math.abs(similarity) / (high - low || 1)));
+      // Where a bar ends is said by the library: a cosine is out of 1, evidence out of what the class's photos have.
+      const [from, to] = decision?.bars[at] ?? [0, 0];
+      bar.style.setProperty("--from", String(from));
+      bar.style.setProperty("--size", String(to - from));
       const button = el(
         "button",
         {
@@ -94,6 +96,7 @@ function show() {
     outside.length > 0
       ? ` ${outside.join(" and ")} of it ${outside.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A")
       : "";
+  parts.numbers.textContent = decision?.numbers ?? "";
   parts.timings.textContent = `Ranked by ${score}.${beyond} ${milliseconds(timings.total)}; ${through}.`;
   parts.notes.replaceChildren(...notes.map(note => el("li", {}, note)));
   const other = published();

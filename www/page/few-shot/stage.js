@@ -30,7 +30,7 @@ const [TALL, WIDE] = [0.95, 640];
 const LARGER = 1.3;
 
 const beside = makePane("published", "overlay-published", point);
-const chosen = makePane("chosen", "overlay", point);
+export const chosen = makePane("chosen", "overlay", point);
 const early = el("p", { class: "chip early", "data-testid": "early", hidden: true }, FEW_SHOT.early);
 
 export function mountStage() {
@@ -90,6 +90,7 @@ function fill(pane, result, described, name) {
     size: result?.found.query ?? query.size,
     map,
     label,
+    scale: result && "scale" in result.found && map === result.found.maps[at] ? result.found.scale : null,
   });
 }
 

@@ -32,12 +32,14 @@ export function mountTools() {
   const contour = parts.contour;
   const box = parts.box;
   const fade = parts.fade;
+  const own = parts.own;
   colormap.append(...Object.entries(COLORMAPS).map(([value, label]) => el("option", { value }, label)));
   opacity.addEventListener("input", () => look({ opacity: opacity.valueAsNumber / 100 }));
   threshold.addEventListener("input", () => look({ threshold: threshold.valueAsNumber / 100 }));
   colormap.addEventListener("change", () => look({ colormap: colormap.value }));
   contour.addEventListener("change", () => look({ contour: contour.checked }));
   box.addEventListener("change", () => look({ box: box.checked }));
+  own.addEventListener("change", () => look({ own: own.checked }));
   fade.addEventListener("change", () => look({ fade: fade.checked }));
   on(["look"], () => {
     const now = state.look;
@@ -48,6 +50,7 @@ export function mountTools() {
     contour.checked = now.contour;
     box.checked = now.box;
     fade.checked = now.fade;
+    own.checked = now.own;
   });
 }
 

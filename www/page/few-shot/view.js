@@ -4,6 +4,7 @@ import { el } from "../dom.js";
 import { on, set, shownClass, state } from "./state.js";
 import { mountChannels } from "./channels.js";
 import { asked, mountChoices } from "./choices.js";
+import { mountCover } from "./cover.js";
 import { mountClasses } from "./classes.js";
 import { mountPickers, taker } from "./drop.js";
 import { explainOn, follow, isExplained } from "./explain.js";
@@ -42,6 +43,7 @@ export function mount(container, context) {
   mountSwitch();
   mountModes();
   mountStage();
+  mountCover();
   mountStrip();
   mountClasses();
   mountRanking();

@@ -38,6 +38,8 @@ export function mount(container, context) {
   let brought = null;
   /** @type {GalleryHit[] | null} */
   let hits = null;
+  /** What is said where no hit is like the query. */
+  let unlike = "";
   let pending = 0;
   /** @type {AbortController | null} */
   let comparing = null;
@@ -237,14 +239,15 @@ export function mount(container, context) {
     const { signal } = ranking;
     pending += 1;
     try {
-      const { hits: found, ms } = await gallery.rank(query.source, { top: TOP, signal });
+      const { hits: found, likeness, ms } = await gallery.rank(query.source, { top: TOP, signal });
       if (signal.aborted) return;
       hits = found;
+      unlike = likeness.like === false ? likeness.says : "";
       container.dataset.ms = String(ms.rank);
       show();
       const first = hits.find(({ duplicate }) => duplicate?.of !== "sameFile") ?? hits[0];
       context.say(
-        `${hits.length} photos ranked for ${query.name}. First ${first.name}, ${first.similarity.toFixed(2)}.`,
+        `${unlike} ${hits.length} photos ranked for ${query.name}. First ${first.name}, ${first.similarity.toFixed(2)}.`,
       );
       panel.show(query, first);
     } catch (error) {
@@ -260,7 +263,9 @@ export function mount(container, context) {
     // There is nothing to rank yet.
     panel.element.hidden = images === 0 && !query;
     title.hidden = images === 0;
-    title.textContent = hits ? `Most like ${query?.name}` : "All photos: choose one to look for what is like it";
+    title.textContent = hits
+      ? unlike || `Most like ${query?.name}`
+      : "All photos: choose one to look for what is like it";
     for (const one of [duplicates, exporting, clear]) one.disabled = images === 0;
     if (comparing) duplicates.disabled = true;
     if (working.hidden)

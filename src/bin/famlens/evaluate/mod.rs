@@ -6,6 +6,7 @@
 mod accuracy;
 mod data;
 mod html;
+mod open_set;
 mod plan;
 mod report;
 mod store;
@@ -101,6 +102,13 @@ pub struct Args {
     /// Also compare the maps with those of the network with its last N layers shuffled, for each N
     #[arg(long, value_delimiter = ',')]
     randomise: Vec<usize>,
+    /// Measure how well photos of unknown classes are told instead: classes are left out in turn, for each form, with
+    /// one support and with --shots supports, among --ways classes
+    #[arg(long, conflicts_with_all = ["out", "faithfulness", "mosaics", "randomise", "methods", "variants"])]
+    open_set: bool,
+    /// Episodes of each row with --open-set [default: 200]
+    #[arg(long, requires = "open_set")]
+    open_set_episodes: Option<usize>,
     /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
     #[arg(long)]
     model: Option<PathBuf>,
@@ -128,6 +136,9 @@ pub fn run(args: Args) -> Result<()> {
     };
     let data = Data::collect(&source)?;
     check(&args, &data)?;
+    if args.open_set {
+        return open_set::run(&args, &data);
+    }
     let options = options(&args)?;
     let mut store = Store::default();
     if let Some(folder) = &args.out {
