@@ -108,8 +108,7 @@ fn notes(form: CellForm, request: &Request<'_>, maps: &[Grid], statistics: Optio
     for (class, map) in classes.iter().zip(maps) {
         if map.data.iter().all(|&v| v <= 0.0) {
             let name = &class.name;
-            notes
-                .push(format!("The map of {name:?} is zero everywhere: no cell's evidence for it exceeds the offset."));
+            notes.push(format!("Nothing in this photo speaks for {name}: no cell's evidence exceeds the offset."));
         }
     }
     if let Some(origin) = statistics.map(Statistics::origin)

@@ -36,6 +36,8 @@ export async function drawThumb(overlay, source, map, signal, range = null) {
   }
   const { lens } = state;
   if (!lens) return;
+  // What dims a photo has its strength already.
+  overlay.style.opacity = map.says ? "1" : "";
   const { width, height } = await lens.open(source);
   const scale = LONGEST / Math.max(width, height);
   const drawn = await lens.render(source, map, {

@@ -91,7 +91,10 @@ test("covering a part shows how the score moves beside what the map predicted", 
   await page.mouse.move(x + width * 0.55, y + height * 0.6, { steps: 8 });
   await page.mouse.up();
   await until(page, () => document.querySelectorAll(".moves li").length === 3);
-  assert.match(await page.locator(".moves li").first().innerText(), /^Bird: predicted -0\.\d+, measured -?0(\.\d+)?\.$/);
+  assert.match(
+    await page.locator(".moves li").first().innerText(),
+    /^Bird: predicted -0\.\d+, measured -?0(\.\d+)?\.$/,
+  );
   assert.match(await page.getByTestId("cover-now").innerText(), /^Covered like this: /);
   // Another class shown is the first that is told.
   await page.getByRole("button", { name: "Uncover" }).click();

@@ -51,10 +51,16 @@ function queryMarkup() {
   const prediction = el("p", { id: "prediction", class: "prediction", "data-testid": "prediction" });
   const beside = toggle("beside", { "data-testid": "beside" });
   const shortcut = el("p", { id: "shortcut", class: "shortcut", "data-testid": "shortcut", hidden: true });
+  const coverOpen = button("cover-open", FEW_SHOT.cover.open, {
+    class: "link",
+    "aria-expanded": "false",
+    "aria-controls": "cover",
+  });
   const verdictRow = el(
     "div",
     { class: "verdict-row" },
     prediction,
+    coverOpen,
     el("label", { class: "tool switch" }, beside, FEW_SHOT.compare),
     shortcut,
   );
@@ -108,6 +114,7 @@ function queryMarkup() {
     verdictRow,
     mode,
     cover,
+    coverOpen,
     strip,
     stripRow,
     stripClear,
@@ -123,11 +130,6 @@ function toolsMarkup() {
   const thresholdValue = el("output", { id: "threshold-value", for: "threshold" });
   const colormap = el("select", { id: "colormap", "data-testid": "colormap" });
   const [contour, box, fade, own] = ["contour", "box", "fade", "own"].map(id => toggle(id));
-  const coverOpen = button("cover-open", FEW_SHOT.cover.open, {
-    class: "link",
-    "aria-expanded": "false",
-    "aria-controls": "cover",
-  });
   const tools = el(
     "div",
     { id: "tools", class: "tools", role: "group", "aria-label": "How the map is shown" },
@@ -138,9 +140,8 @@ function toolsMarkup() {
     el("label", { class: "tool switch", title: "Leave the photo clear where the map is low" }, fade, "Fade"),
     el("label", { class: "tool switch", title: FEW_SHOT.ownSays }, own, FEW_SHOT.own),
     el("label", { class: "tool" }, "Threshold", threshold, thresholdValue),
-    coverOpen,
   );
-  return { tools, opacity, threshold, thresholdValue, colormap, contour, box, fade, own, coverOpen };
+  return { tools, opacity, threshold, thresholdValue, colormap, contour, box, fade, own };
 }
 
 /** To the right: the decision, the kind of map, the channels, and saving. */

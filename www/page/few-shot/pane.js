@@ -24,6 +24,9 @@ import { on, set } from "./state.js";
  * @typedef {ReturnType<typeof makePane>} Pane
  */
 
+/** The part of the scale below which a map has no outline. */
+const FAINT = 0.15;
+
 /** Longest side of the overlay in pixels: a map of a few cells has no detail that more would show. */
 const LONGEST = 768;
 
@@ -200,7 +203,9 @@ export function makePane(key, testid, pointed) {
       if (signal.aborted) return;
       paint(overlay, drawn.drawn.image);
       overlay.hidden = false;
-      drawShapes(shapes, drawn.drawn, size);
+      // What is faint on the scale of all classes is not outlined like evidence.
+      if (range && map.max < range[0] + FAINT * (range[1] - range[0])) shapes.replaceChildren();
+      else drawShapes(shapes, drawn.drawn, size);
     } catch (error) {
       if (!signal.aborted) trouble(error);
     }
