@@ -7,9 +7,10 @@ import { drawing, state } from "./state.js";
 /**
  * @import { ImageLike, Lens, LensMap } from "../famlens.js"
  *
- * One photo under one map. `src` is what an <img> takes, `source` what the lens takes, `size` that of the photo.
+ * One photo under one map. `src` is what an <img> takes, `source` what the lens takes, `size` that of the photo, `range`
+ * the scale that the map shares with others.
  * @typedef {{src: string, source: ImageLike, size: {width: number, height: number}, map: LensMap, title: string, says:
- *   string}} Panel
+ *   string, range?: [number, number] | null}} Panel
  *
  * `name` is for the file, `title` stands over all.
  * @typedef {{name: string, title: string, panels: Panel[]}} Shown
@@ -60,12 +61,12 @@ export async function svgOf({ title, panels }) {
 }
 
 /** @param {Lens} lens @param {Panel} panel @param {{x: number, y: number, cell: number}} place */
-async function panelOf(lens, { src, source, size, map, title, says }, { x, y, cell }) {
+async function panelOf(lens, { src, source, size, map, title, says, range = null }, { x, y, cell }) {
   const scale = Math.min(WIDTH / size.width, cell / size.height);
   const [width, height] = [size.width * scale, size.height * scale];
   const fine = Math.min(1, LONGEST / Math.max(size.width, size.height));
   const pixels = { width: Math.round(size.width * fine), height: Math.round(size.height * fine) };
-  const drawn = await lens.render(source, map, { ...pixels, ...drawing() });
+  const drawn = await lens.render(source, map, { ...pixels, ...drawing(), ...(range && { range }) });
   const photo = new Image();
   photo.src = src;
   await photo.decode();
@@ -90,11 +91,11 @@ async function panelOf(lens, { src, source, size, map, title, says }, { x, y, ce
   }
   const stroke = (/** @type {string} */ color, /** @type {number} */ thick) =>
     `<g fill="none" stroke="${color}" stroke-width="${thick / scale}" stroke-linejoin="round">${lines.join("")}</g>`;
-  const [low, high] = ends(map.min, map.max);
+  const [low, high] = ends(...(range ?? [map.min, map.max]));
   const image = `width="${size.width}" height="${size.height}" preserveAspectRatio="none"`;
   return (
     `<g transform="translate(${x} ${y}) scale(${scale})"><image ${image} href="${under}"/>` +
-    `<image ${image} href="${over}" opacity="${look.opacity}"/>${stroke("#0008", 4.5)}${stroke("#fff", 2)}</g>` +
+    `<image ${image} href="${over}" opacity="${map.says ? 1 : look.opacity}"/>${stroke("#0008", 4.5)}${stroke("#fff", 2)}</g>` +
     `<g transform="translate(${x} ${y + height + 28})" font-size="19" fill="#1d1b20"><text font-weight="700">` +
     `${escaped(title)}</text><text y="27" fill="#625e68">${escaped(says)}</text>` +
     `<text x="${width}" text-anchor="end" fill="#625e68">${low} to ${high}, ${look.colormap}</text></g>`

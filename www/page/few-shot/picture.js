@@ -7,6 +7,7 @@ import { state as page } from "../state.js";
 import { SHARE } from "../words.js";
 import { shownContents } from "./grid.js";
 import { asked, formNow, optionsNow } from "./options.js";
+import { rangeOf } from "./pane.js";
 import { current, published, shownIndex, shownMap, state } from "./state.js";
 
 /** @import { Panel, Shown } from "../picture.js" */
@@ -49,8 +50,11 @@ function panelOf({ found, query, classes }, label, map) {
     .sort((a, b) => b.similarity - a.similarity)
     .slice(0, 4)
     .map(({ name, similarity }) => `${name} ${similarity.toFixed(scoreDecimals(most))}`);
-  const says = `${found.score}: ${scores.join(", ")}`;
-  return { src: query.src, source: query.source, size: found.query, map, title: label, says };
+  // The verdict comes first, or what is said in place of a map that shows nothing.
+  const verdict = map.says ?? (found.decision ? `${found.decision.headline}. ${found.decision.says}` : "");
+  const says = `${verdict} ${found.score}: ${scores.join(", ")}`.trim();
+  const range = page.look.own || !found.maps.includes(map) ? null : rangeOf(found.scale);
+  return { src: query.src, source: query.source, size: found.query, map, title: label, says, range };
 }
 
 /** What an address needs to show the same. @param {string | null} set the example set that is on the page */
