@@ -274,9 +274,9 @@ export declare class Lens {
         classes: ClassSpec[];
     } & ExplainOptions & CallOptions): Promise<Explanation>;
     /**
-     * What if a part of the query were covered? Compares what the maps predict with what happens to the scores. `cover` has
-     * `boxes` in pixels of the photo, or a `mask`: a grid of values from 0 to 1 over the whole photo, row by row. `with` is
-     * `"grey"` (the default), `"blur"`, or another image whose texture is laid over the part.
+     * What if a part of the query were covered? Compares what the maps predict with what happens to the scores. `cover`
+     * has `boxes` in pixels of the photo, or a `mask`: a grid of values from 0 to 1 over the whole photo, row by row.
+     * `with` is `"grey"` (the default), `"blur"`, or another image whose texture is laid over the part.
      * @param {{query: ImageLike, classes: ClassSpec[], cover: {boxes?: [number, number, number, number][], mask?: {data:
      *   ArrayLike<number>, width: number, height: number}}, with?: "grey" | "blur" | ImageLike} & ExplainOptions &
      *   CallOptions} request
@@ -968,7 +968,8 @@ export type Explanation = {
      */
     passes: number;
     /**
-     * for every class, the ten channels that contribute most of those that fire in the query
+     * for every class, the ten channels that contribute most of those that fire in the
+     * query
      */
     top: ChannelShare[][];
     /**
@@ -1361,8 +1362,8 @@ export type RenderOptions = {
      */
     mode?: "constant" | "value";
     /**
-     * the raw values that the ends of the colours stand for; the map's own by default. A
-     * map that stays at the low end darkens the photo
+     * the raw values that the ends of the colours stand for; the map's own by
+     * default. A map that stays at the low end darkens the photo
      */
     range?: [number, number];
     /**

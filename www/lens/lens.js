@@ -192,9 +192,9 @@ export class Lens {
   }
 
   /**
-   * What if a part of the query were covered? Compares what the maps predict with what happens to the scores. `cover` has
-   * `boxes` in pixels of the photo, or a `mask`: a grid of values from 0 to 1 over the whole photo, row by row. `with` is
-   * `"grey"` (the default), `"blur"`, or another image whose texture is laid over the part.
+   * What if a part of the query were covered? Compares what the maps predict with what happens to the scores. `cover`
+   * has `boxes` in pixels of the photo, or a `mask`: a grid of values from 0 to 1 over the whole photo, row by row.
+   * `with` is `"grey"` (the default), `"blur"`, or another image whose texture is laid over the part.
    * @param {{query: ImageLike, classes: ClassSpec[], cover: {boxes?: [number, number, number, number][], mask?: {data:
    *   ArrayLike<number>, width: number, height: number}}, with?: "grey" | "blur" | ImageLike} & ExplainOptions &
    *   CallOptions} request

@@ -1,6 +1,7 @@
 /**
- * The channels that contribute most of those that fire in the image, with their share of all that speaks for the class: of
- * the similarity itself where nothing speaks against it, as in the faithful form on non-negative activations.
+ * The channels that contribute most of those that fire in the image, with their share of all that speaks for the
+ * class: of the similarity itself where nothing speaks against it, as in the faithful form on non-negative
+ * activations.
  * @param {Float32Array} contributions
  * @param {number} count
  * @param {Float32Array} present what each channel has in the image: those over 0 fire; empty if that is not known

@@ -111,15 +111,15 @@
  */
 
 /**
- * How sure a few-shot decision is. `class` is null where the photo is none of the classes (`known` is false) or the first
- * two are too close; `known` is null where that cannot be told. `evidence` of the `first` class has to reach `bound`, and
- * its lead over the `second`, `margin`, has to reach `clear` to be clear and half of it to be close; all are counted in
- * `unit`. For each class `strongest` is the greatest score that its own supports have, and `bars` where its bar runs, 0 to
- * 1. `headline`, `says` and `numbers` say it in words, the same on the command line.
+ * How sure a few-shot decision is. `class` is null where the photo is none of the classes (`known` is false) or the
+ * first two are too close; `known` is null where that cannot be told. `evidence` of the `first` class has to reach
+ * `bound`, and its lead over the `second`, `margin`, has to reach `clear` to be clear and half of it to be close; all
+ * are counted in `unit`. For each class `strongest` is the greatest score that its own supports have, and `bars`
+ * where its bar runs, 0 to 1. `headline`, `says` and `numbers` say it in words, the same on the command line.
  * @typedef {{class: string | null, known: boolean | null, closeness: "clear" | "close" | "too close" | null, first:
- *   string, second: string | null, evidence: number | null, bound: number | null, margin: number | null, clear: number |
- *   null, unit: string, strongest: number[], bars: ([number, number] | null)[], headline: string, says: string,
- *   numbers: string}} Decision
+ *   string, second: string | null, evidence: number | null, bound: number | null, margin: number | null, clear:
+ *   number | null, unit: string, strongest: number[], bars: ([number, number] | null)[], headline: string, says:
+ *   string, numbers: string}} Decision
  */
 
 /**
@@ -128,16 +128,16 @@
  */
 
 /**
- * What covering a part of a photo does. For each class `predicted` is what its map says about the change of the score, and
- * `measured` the change; `predicted` is null if the map shows nothing. `share` is the covered part of the map, `covered`
- * that of the photo. `decision` is about the covered photo.
+ * What covering a part of a photo does. For each class `predicted` is what its map says about the change of the
+ * score, and `measured` the change; `predicted` is null if the map shows nothing. `share` is the covered part of the
+ * map, `covered` that of the photo. `decision` is about the covered photo.
  * @typedef {{classes: {name: string, before: number, after: number, measured: number, predicted: number | null, share:
  *   number | null, says: string}[], decision: Decision | null, score: string, covered: number}} WhatIf
  */
 
 /**
- * Whether anything in a gallery is like a query: the best hit's cosine, with the gallery's mean subtracted, against what it
- * takes. `like` is null where the gallery is too small to tell.
+ * Whether anything in a gallery is like a query: the best hit's cosine, with the gallery's mean subtracted, against
+ * what it takes. `like` is null where the gallery is too small to tell.
  * @typedef {{like: boolean | null, reached: number | null, bound: number | null, says: string}} Likeness
  */
 
@@ -161,7 +161,8 @@
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target
  *   layers, the maps before they were fused
  * @property {number} passes how many forward passes of the query the maps are made of
- * @property {ChannelShare[][]} top for every class, the ten channels that contribute most of those that fire in the query
+ * @property {ChannelShare[][]} top for every class, the ten channels that contribute most of those that fire in the
+ *   query
  * @property {Float32Array} present what each channel has in the query, above what the form measures it from: 0, or the
  *   mean of photos in general; channels over 0 fire. Empty where no features are weighed
  * @property {number} channels how many channels the target layer has
@@ -239,8 +240,8 @@
  * @property {number} height
  * @property {string} [colormap] `"inferno"` by default
  * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
- * @property {[number, number]} [range] the raw values that the ends of the colours stand for; the map's own by default. A
- *   map that stays at the low end darkens the photo
+ * @property {[number, number]} [range] the raw values that the ends of the colours stand for; the map's own by
+ *   default. A map that stays at the low end darkens the photo
  * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
  */
 

@@ -7,8 +7,8 @@ import { drawing, state } from "./state.js";
 /**
  * @import { ImageLike, Lens, LensMap } from "../famlens.js"
  *
- * One photo under one map. `src` is what an <img> takes, `source` what the lens takes, `size` that of the photo, `range`
- * the scale that the map shares with others.
+ * One photo under one map. `src` is what an <img> takes, `source` what the lens takes, `size` that of the photo,
+ * `range` the scale that the map shares with others.
  * @typedef {{src: string, source: ImageLike, size: {width: number, height: number}, map: LensMap, title: string, says:
  *   string, range?: [number, number] | null}} Panel
  *
@@ -91,11 +91,13 @@ async function panelOf(lens, { src, source, size, map, title, says, range = null
   }
   const stroke = (/** @type {string} */ color, /** @type {number} */ thick) =>
     `<g fill="none" stroke="${color}" stroke-width="${thick / scale}" stroke-linejoin="round">${lines.join("")}</g>`;
+  // What dims a photo has its strength already.
+  const strength = map.says ? 1 : look.opacity;
   const [low, high] = ends(...(range ?? [map.min, map.max]));
   const image = `width="${size.width}" height="${size.height}" preserveAspectRatio="none"`;
   return (
     `<g transform="translate(${x} ${y}) scale(${scale})"><image ${image} href="${under}"/>` +
-    `<image ${image} href="${over}" opacity="${map.says ? 1 : look.opacity}"/>${stroke("#0008", 4.5)}${stroke("#fff", 2)}</g>` +
+    `<image ${image} href="${over}" opacity="${strength}"/>${stroke("#0008", 4.5)}${stroke("#fff", 2)}</g>` +
     `<g transform="translate(${x} ${y + height + 28})" font-size="19" fill="#1d1b20"><text font-weight="700">` +
     `${escaped(title)}</text><text y="27" fill="#625e68">${escaped(says)}</text>` +
     `<text x="${width}" text-anchor="end" fill="#625e68">${low} to ${high}, ${look.colormap}</text></g>`

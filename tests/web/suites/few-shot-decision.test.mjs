@@ -1,13 +1,14 @@
-// How sure a decision is, on the page and in the module: a photo of a class that is not shown is none of these, one scale
-// for all maps, and what covering a part does beside what the map said.
+// How sure a decision is, on the page and in the module: a photo of a class that is not shown is none of these, one
+// scale for all maps, and what covering a part does beside what the map said.
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
 import { EXAMPLES, explained, openLens, result, setUp, until } from "../harness/page.mjs";
 
+const at = setUp("none");
+
 describe("a photo of a class that is not shown", () => {
-  const at = setUp("none");
   let lens;
   before(async () => {
     lens = await openLens(at.browser, at.server.origin, { backend: "cpu" });
@@ -74,15 +75,8 @@ describe("a photo of a class that is not shown", () => {
   });
 });
 
-test("covering a part shows how the score moves beside what the map predicted", async context => {
-  const { launch } = await import("../harness/browser.mjs");
-  const { serveDist } = await import("../harness/page.mjs");
-  const [browser, server] = [await launch("none"), await serveDist()];
-  context.after(async () => {
-    await browser.close();
-    await server.close();
-  });
-  const { page } = await openLens(browser, server.origin, { backend: "cpu" });
+test("covering a part shows how the score moves beside what the map predicted", async () => {
+  const { page } = await openLens(at.browser, at.server.origin, { backend: "cpu" });
   await page.locator("#cover-open").click();
   const canvas = page.getByTestId("cover-canvas");
   const { x, y, width, height } = await canvas.boundingBox();
@@ -96,7 +90,6 @@ test("covering a part shows how the score moves beside what the map predicted", 
     /^Bird: predicted -0\.\d+, measured -?0(\.\d+)?\.$/,
   );
   assert.match(await page.getByTestId("cover-now").innerText(), /^Covered like this: /);
-  // Another class shown is the first that is told.
   await page.getByRole("button", { name: "Uncover" }).click();
   assert.equal(await page.locator(".moves li").count(), 0);
 });

@@ -246,9 +246,8 @@ export function mount(container, context) {
       container.dataset.ms = String(ms.rank);
       show();
       const first = hits.find(({ duplicate }) => duplicate?.of !== "sameFile") ?? hits[0];
-      context.say(
-        `${unlike} ${hits.length} photos ranked for ${query.name}. First ${first.name}, ${first.similarity.toFixed(2)}.`,
-      );
+      const told = `First ${first.name}, ${first.similarity.toFixed(2)}.`;
+      context.say(`${unlike} ${hits.length} photos ranked for ${query.name}. ${told}`.trim());
       panel.show(query, first);
     } catch (error) {
       if (!signal.aborted) context.trouble(error);
