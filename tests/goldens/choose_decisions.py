@@ -111,6 +111,41 @@ def main():
                     reached = [np.mean([score >= bound(m, n) for score, m, n in ratios[side]]) for side in (0, 1)]
                     print(f"  prior {prior}, factor {factor}: accepts {reached[0]:.2f} known, rejects {1 - reached[1]:.2f} unknown")
 
+    gallery(f, labels)
+
+
+def gallery(f, labels):
+    """Queries of a class that a gallery has, and of one that it lacks: how many spreads over the middle the best hit is."""
+    for tools in ("hammer", "pliers", "scissors", "tape_measure"):
+        labels = np.where(labels == tools, "tools", labels)
+    labels = np.where(np.isin(labels, ["castle", "pyramid"]), "buildings", labels)
+    random = np.random.default_rng(1)
+    asked = [c for c in np.unique(labels) if (labels == c).sum() >= 4 and c not in STRANGERS]
+    known, unknown = [], []
+
+    def spreads(query, images):
+        mean = f[images].mean(0)
+        rows, q = make_unit(f[images] - mean), make_unit((f[query] - mean)[None])[0]
+        cosines = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
+        middle = np.median(cosines)
+        below = middle - cosines[cosines < middle]
+        return ((rows @ q).max() - middle) / np.sqrt((below**2).mean())
+
+    for _ in range(600):
+        images = random.choice(len(f), random.choice([20, 40, 80]), replace=False)
+        c = random.choice(asked)
+        query = random.choice(np.where(labels == c)[0])
+        images = images[images != query]
+        own = labels[images] == c
+        if own.any():
+            known.append(spreads(query, images))
+        if (~own).sum() >= 12:
+            unknown.append(spreads(query, images[~own]))
+    known, unknown = np.array(known), np.array(unknown)
+    print(f"gallery: area {area(known, unknown):.3f}")
+    for bound in (3, 4, 5):
+        print(f"  {bound} spreads: {np.mean(known >= bound):.2f} known are like it, {np.mean(unknown < bound):.2f} unknown are not")
+
 
 if __name__ == "__main__":
     main()
