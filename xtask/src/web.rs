@@ -101,12 +101,44 @@ fn wasm(link: &Link, target: &Path) -> Result<()> {
     without_relaxed_simd(wasm_opt, &bound, &plain)
 }
 
-/// Writes a module whose instructions of relaxed SIMD are replaced by traps, so that every browser loads it.
+/// What both files of the wasm may use, as wasm-as has to be told.
+const FEATURES: [&str; 7] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+
+/// Writes a module without relaxed SIMD, so that every browser loads it.
+///
+/// The multiply-adds that the engine asks for become traps, and the engine does not come there. The compiler takes
+/// relaxed minima and maxima on its own, anywhere; those become the plain ones, which give one of the results that the
+/// relaxed ones may give.
 ///
 /// # Errors
-/// If wasm-opt fails.
+/// If one of binaryen's programs, which lie together, is missing or fails.
 pub fn without_relaxed_simd(wasm_opt: &Path, from: &Path, to: &Path) -> Result<()> {
-    sh::run(sh::command(wasm_opt).arg("--remove-relaxed-simd").arg(from).arg("--output").arg(to))
+    let tool = |name: &str| {
+        let file = wasm_opt.file_name().unwrap_or_default().to_string_lossy().replace("wasm-opt", name);
+        let mut command = sh::command(wasm_opt.with_file_name(file));
+        command.args(FEATURES).arg("--enable-relaxed-simd");
+        command
+    };
+    let text = to.with_extension("wat");
+    sh::run(tool("wasm-dis").arg(from).arg("--output").arg(&text))?;
+    let mut plain = fs::read_to_string(&text)?;
+    for (relaxed, exact) in [("relaxed_min", "min"), ("relaxed_max", "max")] {
+        for shape in ["f32x4", "f64x2"] {
+            plain = plain.replace(&format!("{shape}.{relaxed}"), &format!("{shape}.{exact}"));
+        }
+    }
+    fs::write(&text, plain)?;
+    sh::run(tool("wasm-as").arg(&text).arg("--output").arg(to))?;
+    fs::remove_file(text)?;
+    sh::run(tool("wasm-opt").arg("--remove-relaxed-simd").arg(to).arg("--output").arg(to))
 }
 
 /// Copies a folder and all that is in it.

@@ -130,6 +130,26 @@ test("worker and program may lie anywhere: a blob imports the one, and the other
   }
 });
 
+test("the program for browsers without relaxed SIMD explains, alike", async () => {
+  const found = await at.page.evaluate(async () => {
+    const { kit, famlens } = window;
+    const similarities = async program => {
+      const lens = await famlens.createLens({ backend: "cpu", ...(program && { program }) });
+      const all = [];
+      for (const form of ["fam", "discriminative"]) {
+        const { classes } = await lens.explain({ query: kit.photo(0), classes: kit.classes, form });
+        all.push(...classes.map(({ similarity }) => similarity));
+      }
+      lens.dispose();
+      return all;
+    };
+    return [await similarities(), await similarities("/some/where/famlens/www/wasm/famlens_plain_bg.wasm")];
+  });
+  assert.ok(found[0].length >= 4);
+  for (const [at, one] of found[0].entries())
+    assert.ok(Math.abs(one - found[1][at]) < 1e-4, `${one} is not ${found[1][at]}`);
+});
+
 test("a page whose policy forbids workers from blobs is told so", async () => {
   const folder = await mkdtemp(join(tmpdir(), "famlens-policy-"));
   await writeFile(join(folder, "index.html"), "<!doctype html><title>A strict page</title>");
