@@ -54,7 +54,7 @@ SETS = {
          "pliers/plier2": "pliers-pincers", "scissors/scissors3": "scissors-surgical"},
     ),
     # A wrong decision for a reason that can be seen; few-shot-use.test.mjs holds what is said of it.
-    "A shortcut": (
+    "Shortcut": (
         {
             "Hammer": {"hammer/hammer8": "hammer-claw-wood", "hammer/hammer9": "hammer-claw-old", "hammer/hammer7": "hammer-armourer"},
             "Pliers": {"pliers/plier1": "pliers-long-nose", "pliers/plier3": "pliers-combination"},
@@ -66,7 +66,7 @@ SETS = {
 
 # What a set shows beyond its classes.
 SAYS = {
-    "A shortcut": "The model took a shortcut. Both pliers here have red handles and no hammer has, so it takes this red "
+    "Shortcut": "The model took a shortcut. Both pliers here have red handles and no hammer has, so it takes this red "
     "hammer for pliers. Give Pliers other photos, and it says Hammer.",
 }
 

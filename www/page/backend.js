@@ -66,7 +66,7 @@ function show() {
   if (took && took.forward > 0) seen.set(took.backend, took.forward);
   const ms = of(used.kind)?.milliseconds ?? seen.get(used.kind) ?? null;
   name.dataset.backend = used.kind;
-  name.textContent = ms === null ? labelOf(used.kind) : `${labelOf(used.kind)} · ${milliseconds(ms)}`;
+  name.replaceChildren(labelOf(used.kind), ms === null ? "" : el("span", { class: "ms" }, ` · ${milliseconds(ms)}`));
   button.title = used.describe;
   say("auto", measuring ? "Measuring both …" : "Measures both and takes the faster one");
   say("webgpu", describe(of("webgpu")));

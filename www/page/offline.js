@@ -45,7 +45,6 @@ async function register(container) {
     next?.addEventListener("statechange", () => {
       if (next.state !== "installed") return;
       if (container.controller) offer(next, container);
-      else notify({ text: OFFLINE.ready, topic: "offline" });
     });
   });
 }

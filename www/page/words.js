@@ -13,7 +13,6 @@ export const INTRO = {
 };
 
 export const OFFLINE = {
-  ready: "famlens now opens without a network too.",
   update: "A new version of this page is ready.",
   reload: "Reload",
   kept: "The page itself, so that it opens without a network.",
@@ -55,7 +54,19 @@ export const SHARE = {
   cannotSavePage: "The page could not be saved. Check the connection and try again.",
 };
 
+export const SHEETS = {
+  title: "More",
+  classes: "Classes",
+  result: "Decision",
+  tools: "Look",
+  close: (/** @type {string} */ what) => `Close ${what}`,
+};
+
 export const FEW_SHOT = {
+  take: "Take a photo",
+  dropHere: "Drop a photo here",
+  orPaste: "or paste one, or choose a file. Folders dropped anywhere become classes.",
+  chooseOne: "Take a photo, or choose one",
   early: "Made in advance. The model is still loading.",
   published: "FAM, as published",
   compare: "Compare with FAM as published",

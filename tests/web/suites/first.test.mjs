@@ -145,3 +145,65 @@ test("the shortcut is one: with other pliers the model says Hammer", async () =>
   assert.equal(other.classes[other.predicted].name, "Hammer");
   assert.ok(await page.getByTestId("shortcut").isHidden());
 });
+
+describe("on a phone", () => {
+  const options = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+
+  /** Whether all of these are in sight at once, without a touch. */
+  const inSight = (page, selectors) =>
+    page.evaluate(
+      all =>
+        all.filter(selector => {
+          const { top, bottom, height } = document.querySelector(selector).getBoundingClientRect();
+          const foot = document.querySelector(".sheet-bar").getBoundingClientRect().top;
+          return height === 0 || top < 0 || bottom > foot;
+        }),
+      selectors,
+    );
+
+  test("photo, verdict, class switch and kinds of map are on one screen", async () => {
+    server = await serveDist();
+    lens = await openLens(browser, server.origin, { backend: "cpu", options });
+    const { page } = lens;
+    const parts = ["[data-testid=overlay]", "#prediction", "#class-switch", "#form"];
+    assert.deepEqual(await inSight(page, parts), []);
+    await explained(page, () =>
+      page
+        .getByTestId("set")
+        .nth(1)
+        .evaluate(one => one.click()),
+    );
+    assert.deepEqual(await inSight(page, parts), [], "with a tall photo too");
+    const take = page.getByTestId("take-input");
+    assert.deepEqual(
+      [await take.getAttribute("capture"), await take.getAttribute("accept")],
+      ["environment", "image/*"],
+    );
+    assert.ok(await page.getByText("Take a photo", { exact: true }).isVisible());
+  });
+
+  test("what can be touched is large enough, and panels are sheets", async () => {
+    server = await serveDist();
+    lens = await openLens(browser, server.origin, { backend: "cpu", options });
+    const { page } = lens;
+    const small = () =>
+      page.evaluate(() =>
+        [...document.querySelectorAll("button, a, .class-chip span, .pick span, label.button")]
+          .filter(one => one.checkVisibility() && !one.closest("[inert]") && !one.matches(".skip, .link, .remove"))
+          .map(one => [one.id || one.textContent.trim() || one.className, one.getBoundingClientRect()])
+          .filter(([, { height, width }]) => width > 0 && height < 40)
+          .map(([name, { height }]) => `${name}: ${height}`),
+      );
+    assert.deepEqual(await small(), []);
+    assert.deepEqual(await violations(page), []);
+    for (const [at, inside] of ["#class-list", "#ranking", "#opacity"].entries()) {
+      assert.ok(await page.locator(inside).isHidden());
+      await page.getByTestId("sheet").nth(at).click();
+      assert.ok(await page.locator(inside).isVisible(), inside);
+      assert.deepEqual(await violations(page), []);
+    }
+    await page.keyboard.press("Escape");
+    await page.getByTestId("overlay").click();
+    assert.ok(await page.locator("#opacity").isHidden());
+  });
+});

@@ -29,7 +29,6 @@ after(async () => {
 async function visited() {
   const opened = await open(browser, `${server.origin}${SUB_PATH}?backend=cpu`, { serviceWorkers: "allow" });
   await ready(opened.page);
-  await opened.page.getByTestId("message").filter({ hasText: "without a network" }).waitFor();
   await until(opened.page, () => navigator.serviceWorker.controller !== null);
   return opened;
 }

@@ -59,11 +59,11 @@ export const taker = {
 };
 
 export function mountPickers() {
-  const queries = parts.queryInput;
-  queries.addEventListener("change", () => {
-    addQueries([...(queries.files ?? [])]);
-    queries.value = "";
-  });
+  for (const queries of [parts.queryInput, parts.takeInput])
+    queries.addEventListener("change", () => {
+      addQueries([...(queries.files ?? [])]);
+      queries.value = "";
+    });
   const folder = parts.folderInput;
   folder.addEventListener("change", () => {
     addFolders(byPath([...(folder.files ?? [])]));

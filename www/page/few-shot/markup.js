@@ -28,6 +28,7 @@ function queryMarkup() {
   const modes = el("div", { id: "modes", class: "segments small", role: "group", "aria-label": "What is shown" });
   const queryName = el("p", { id: "query-name", class: "file-name" });
   const queryInput = fileInput("query-input", { "data-testid": "query-input", accept: "image/*" });
+  const takeInput = fileInput("take-input", { "data-testid": "take-input", accept: "image/*", capture: "environment" });
   const classSwitch = el("div", {
     id: "class-switch",
     class: "class-switch",
@@ -44,8 +45,9 @@ function queryMarkup() {
   const stageEmpty = el(
     "div",
     { id: "stage-empty", class: "stage-empty", hidden: true },
-    el("p", { class: "big" }, "Drop a photo here"),
-    el("p", {}, "or paste one, or choose a file. Folders dropped anywhere become classes."),
+    el("p", { class: "big by-mouse" }, FEW_SHOT.dropHere),
+    el("p", { class: "big by-touch" }, FEW_SHOT.chooseOne),
+    el("p", { class: "by-mouse" }, FEW_SHOT.orPaste),
   );
   const panes = el("div", { id: "panes", class: "panes", hidden: true });
   const prediction = el("p", { id: "prediction", class: "prediction", "data-testid": "prediction" });
@@ -73,6 +75,7 @@ function queryMarkup() {
     verdictRow,
     el("p", { id: "stage-keys", class: "unseen" }, keys),
   );
+  const formPlace = el("div", { class: "form-place", hidden: true });
   const mode = el("div", { id: "mode", class: "mode", hidden: true });
   const tools = toolsMarkup();
   const cover = el("section", { id: "cover", class: "card cover", "aria-label": FEW_SHOT.cover.open, hidden: true });
@@ -89,11 +92,13 @@ function queryMarkup() {
       el("h2", { id: "query-title", class: "unseen" }, "Query"),
       modes,
       queryName,
+      el("label", { class: "button by-touch", for: "take-input" }, FEW_SHOT.take, takeInput),
       el("label", { class: "button primary", for: "query-input" }, icon("upload"), "Choose photo", queryInput),
     ),
     classRow,
     stage,
     mode,
+    formPlace,
     tools.tools,
     cover,
     stripRow,
@@ -103,6 +108,8 @@ function queryMarkup() {
     modes,
     queryName,
     queryInput,
+    takeInput,
+    formPlace,
     classRow,
     classSwitch,
     stage,
@@ -278,7 +285,7 @@ function classesMarkup() {
   const classes = el(
     "section",
     { class: "classes", "aria-labelledby": "classes-title" },
-    el("div", { class: "classes-head" }, el("h2", { id: "classes-title" }, "Classes"), sets),
+    el("div", { class: "classes-head" }, el("h2", { id: "classes-title", class: "unseen" }, "Classes"), sets),
     classList,
     el(
       "div",

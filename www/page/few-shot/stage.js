@@ -18,10 +18,12 @@ import { FEW_SHOT } from "../words.js";
 export const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
 
 /** Room for name and sentence under each photo, for its maps of all classes, and between panes, in pixels. */
-const [CAPTION, CLASSES, GAP] = [66, 100, 14];
+const [CAPTION, LINE, CLASSES, GAP] = [66, 38, 100, 14];
 
-/** How much of the window's height photos may take where the page scrolls. */
-const PART = 0.6;
+/** How much of the window's height photos may take where the page scrolls, and on a phone. */
+const [PART, NARROW_PART] = [0.6, 0.38];
+
+const narrow = matchMedia("(max-width: 760px)");
 
 /** A photo is tall from this width for a height of one on, and the stage wide from so many pixels on. */
 const [TALL, WIDE] = [0.95, 640];
@@ -42,7 +44,7 @@ export function mountStage() {
   );
   on(["look", "result", "opening", "published"], () => void drawRamps());
   const observer = new ResizeObserver(arrange);
-  for (const part of [parts.stage, parts.verdictRow]) observer.observe(part);
+  for (const part of [parts.query, parts.stage, parts.verdictRow]) observer.observe(part);
   for (const { image } of [beside, chosen]) image.addEventListener("load", arrange);
 }
 
@@ -104,6 +106,16 @@ function where(map, result) {
   );
 }
 
+/** The height that the other rows of the column leave. */
+function room() {
+  const { query, stage } = parts;
+  const others = /** @type {HTMLElement[]} */ ([...query.children]).filter(
+    one => one !== stage && one.offsetHeight > 0,
+  );
+  const gap = Number.parseFloat(getComputedStyle(query).rowGap) || 0;
+  return query.clientHeight - others.reduce((sum, one) => sum + one.offsetHeight + gap, 0);
+}
+
 /** Side by side or one over the other: whichever shows the photos larger. */
 function arrange() {
   const size = state.query?.size;
@@ -113,19 +125,21 @@ function arrange() {
   // Where the page scrolls as a whole the stage is as high as it has to be, and that is to leave room for what is
   // below.
   const clientHeight = scrolling.matches
-    ? PART * innerHeight
-    : parts.stage.clientHeight - parts.verdictRow.offsetHeight - GAP;
+    ? (narrow.matches ? NARROW_PART : PART) * innerHeight
+    : room() - parts.verdictRow.offsetHeight - GAP;
   if (!width || !clientWidth) return;
   const ratio = width / height;
   const panes = parts.panes;
   // What is said of a tall photo stands beside it where there is room.
   const tall = count === 1 && ratio < TALL && clientWidth > WIDE;
-  const [columns, across] = tall ? [1, clientHeight * ratio] : fit(count, ratio, clientWidth, clientHeight);
+  // One line under a single wide picture, none on a phone.
+  const caption = narrow.matches && count === 1 ? 0 : count === 1 && clientWidth > WIDE ? LINE : CAPTION;
+  const [columns, across] = tall ? [1, clientHeight * ratio] : fit(count, ratio, clientWidth, clientHeight, caption);
   panes.classList.toggle("tall", tall);
   panes.style.setProperty("--columns", String(columns));
   panes.style.setProperty("--photo", `${Math.floor(across)}px`);
   panes.style.setProperty("--ratio", String(ratio));
-  const left = clientHeight - (count / columns) * (across / ratio + CAPTION);
+  const left = clientHeight - (count / columns) * (across / ratio + caption);
   panes.classList.toggle("roomy", tall || (columns === count && left > (scrolling.matches ? 0 : CLASSES)));
 }
 

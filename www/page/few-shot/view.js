@@ -16,6 +16,7 @@ import { code, link, picture } from "./picture.js";
 import { onChange, restore, save } from "./project.js";
 import { mountRanking } from "./ranking.js";
 import { mountSave } from "./save.js";
+import { mountSheets } from "./sheets.js";
 import { mountStage } from "./stage.js";
 import { mountStatistics } from "./statistics.js";
 import { mountStrip } from "./strip.js";
@@ -50,10 +51,19 @@ export function mount(container, context) {
   mountChannels();
   mountSave();
   mountPickers();
+  mountSheets();
   follow();
   // What needs the model looks so until there is one.
   on(["lens"], () => {
-    for (const part of [parts.modes, parts.classRow, parts.tools, parts.kind, parts.choices, parts.saves])
+    for (const part of [
+      parts.modes,
+      parts.classRow,
+      parts.formPlace,
+      parts.tools,
+      parts.kind,
+      parts.choices,
+      parts.saves,
+    ])
       part.inert = page.lens === null;
   });
   // What has been shown is not to move, so nothing is before it is known what there is.
