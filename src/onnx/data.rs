@@ -191,9 +191,9 @@ pub(super) fn read(tensor: &TensorProto) -> Result<Data> {
         let location =
             tensor.external_data.iter().find(|e| e.key() == "location").map_or("another file", |e| e.value());
         return Err(wrong(format!(
-            "its values are kept outside the model, in {location:?}; save the model as one file \
-             (onnx.save(model, path, save_as_external_data=False)) and use that; the command line also takes the two \
-             files side by side"
+            "its values are kept outside the model, in {location:?}; give both files together (on the page choose or drop \
+             both; the command line wants them side by side), or save the model as one file: python -c \"import onnx; \
+             onnx.save(onnx.load('model.onnx'), 'one.onnx')\""
         )));
     }
     if tensor.segment.is_some() {

@@ -12,6 +12,7 @@ mod budget;
 mod control;
 mod data;
 mod external;
+mod formats;
 mod functions;
 mod lower;
 mod model;

@@ -7,6 +7,8 @@
 
 use prost::Message;
 
+use super::formats;
+
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ModelProto {
@@ -327,15 +329,19 @@ impl ModelProto {
     /// # Errors
     /// [`crate::Error::Onnx`] if the bytes are cut off, are no ONNX file, or keep their weights in another file.
     pub fn read(bytes: &[u8]) -> crate::Result<Self> {
+        if let Some(answer) = formats::other(bytes) {
+            return Err(crate::Error::onnx(answer));
+        }
+        let otherwise = |reason: String| crate::Error::onnx(formats::other_messages(bytes).unwrap_or(reason));
         let model = Self::decode(bytes).map_err(|e| {
-            crate::Error::onnx(format!(
+            otherwise(format!(
                 "the {} bytes are no ONNX model or are cut off ({e}); download or export the file again",
                 bytes.len()
             ))
         })?;
         match &model.graph {
-            None => Err(crate::Error::onnx("there is no graph in it; is this an ONNX model?")),
-            Some(graph) if graph.node.is_empty() => Err(crate::Error::onnx("its graph has no nodes")),
+            None => Err(otherwise("there is no graph in it; is this an ONNX model?".into())),
+            Some(graph) if graph.node.is_empty() => Err(otherwise("its graph has no nodes".into())),
             Some(_) => Ok(model),
         }
     }
