@@ -1148,13 +1148,15 @@ export type LensMap = {
 
 export type LensOptions = {
     /**
-     * address of a model folder or its `model.json`, or what a
-     * model's npm package exports, or both files' content; the model that comes with famlens by default
+     * address of a model folder or its `model.json`, or what a model's npm package exports, or both files' content, and in
+     * `external` the files beside the ONNX file that hold its weights, by their names; the model that comes with famlens by
+     * default
      */
     model?: string | URL | ModelFiles | {
         manifest: object | string;
         bytes: ArrayBuffer | Uint8Array | Blob;
         statistics?: ArrayBuffer | Uint8Array | Blob;
+        external?: Record<string, ArrayBuffer | Uint8Array | Blob>;
     };
     /**
      * `"int8"` stores float weights as int8, for a quarter of the memory; what
@@ -1394,6 +1396,7 @@ export type Source = ({
     manifest: object | string;
     bytes: ArrayBuffer | Uint8Array | Blob;
     statistics?: ArrayBuffer | Uint8Array | Blob;
+    external?: Record<string, ArrayBuffer | Uint8Array | Blob>;
 }) & {
     weights?: Weights;
 };

@@ -4,7 +4,7 @@ import { begin } from "./lens/begun.js";
 import { setStall } from "./lens/download.js";
 import { galleryOperations } from "./lens/gallery-worker.js";
 import { Library } from "./lens/library.js";
-import { loadModel } from "./lens/model.js";
+import { loadModel, wholeModel } from "./lens/model.js";
 import { Failure, plain } from "./lens/failure.js";
 import { loadProgram, startProgram, sumOf } from "./lens/program.js";
 import { Queue } from "./lens/queue.js";
@@ -85,8 +85,9 @@ const operations = {
       loadModel(model, sum[1] ?? (() => {})),
     ]);
     report({ phase: "compile", loaded: 0, total: 0 });
-    modelBytes = files.bytes.length;
-    lens = await wasm.Lens.create(files.manifest, files.bytes, wasmChoice(backend));
+    const bytes = wholeModel(files, wasm.withExternalData);
+    modelBytes = bytes.length;
+    lens = await wasm.Lens.create(files.manifest, bytes, wasmChoice(backend));
     library = new Library(lens);
     specific = new Specific(lens, files.statistics);
     galleries = wasm.LensGallery;

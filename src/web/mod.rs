@@ -13,14 +13,16 @@ mod pair;
 mod retrieval;
 mod what_if;
 
-use js_sys::{Float32Array, Object, Uint32Array};
+use js_sys::{Float32Array, Function, Object, Uint8Array, Uint32Array};
 use wasm_bindgen::Clamped;
 use wasm_bindgen::prelude::*;
 
 use crate::engine::cpu::CpuEngine;
+use crate::error::Error;
 use crate::fam::Accumulator;
 use crate::image::{Limits, Photo, decode};
 use crate::metrics::localise;
+use crate::onnx;
 use crate::overlay;
 use crate::session::{EngineChoice, ImageId, Map, Model, Request, Session};
 use convert::{classes, explain_options, explanation, json, object, set, to_error};
@@ -44,6 +46,17 @@ pub fn try_relaxed_simd() {
 #[wasm_bindgen]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
+}
+
+/// The bytes of a model with the weights that it keeps in other files; `load` gives the bytes of a file by its name, or
+/// nothing if it was not given.
+#[wasm_bindgen(js_name = withExternalData)]
+pub fn with_external_data(model: Vec<u8>, load: &Function) -> JsResult<Vec<u8>> {
+    let file = |name: &str| match load.call1(&JsValue::NULL, &name.into()).map(JsCast::dyn_into::<Uint8Array>) {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        _ => Err(Error::onnx(format!("its values are kept in {name:?}, which was not given; give both files together"))),
+    };
+    onnx::with_external_data(model, file).map_err(to_error)
 }
 
 /// A model, an engine and the images in play.

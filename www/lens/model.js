@@ -13,14 +13,22 @@ import { Failure } from "./failure.js";
 /**
  * @typedef {"stored" | "int8"} Weights how weights are held in memory: as the file has them, or float ones as int8
  * `file` and `statistics` say where these are, where it is not the place that the description at `url` names.
+ * `external` has the files beside the ONNX file that hold its weights (`external_data`), by their names.
  * @typedef {({url: string, file?: string, statistics?: string} | {manifest: object | string, bytes: ArrayBuffer |
- *   Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob}) & {weights?: Weights}} Source
+ *   Uint8Array | Blob, statistics?: ArrayBuffer | Uint8Array | Blob,
+ *   external?: Record<string, ArrayBuffer | Uint8Array | Blob>}) & {weights?: Weights}} Source
+ */
+
+/**
+ * What belongs to a model, read.
+ * @typedef {{manifest: string, bytes: Uint8Array, statistics: StatisticsFile | null,
+ *   external: Map<string, Uint8Array>}} Files
  */
 
 /**
  * @param {Source} where `weights` goes before what the manifest says
  * @param {(loaded: number, total: number) => void} onProgress
- * @returns {Promise<{manifest: string, bytes: Uint8Array, statistics: StatisticsFile | null}>}
+ * @returns {Promise<Files>}
  */
 export async function loadModel(where, onProgress) {
   const { manifest, ...files } = await loadFiles(where, onProgress);
@@ -36,15 +44,18 @@ export async function loadModel(where, onProgress) {
 /**
  * @param {Source} where
  * @param {(loaded: number, total: number) => void} onProgress
- * @returns {Promise<{manifest: string, bytes: Uint8Array, statistics: StatisticsFile | null}>}
+ * @returns {Promise<Files>}
  */
 async function loadFiles(where, onProgress) {
   if (!("url" in where)) {
     const manifest = typeof where.manifest === "string" ? where.manifest : JSON.stringify(where.manifest);
+    const external = new Map();
+    for (const [name, data] of Object.entries(where.external ?? {})) external.set(baseName(name), await toBytes(data));
     return {
       manifest,
       bytes: await toBytes(where.bytes),
       statistics: where.statistics ? { bytes: await toBytes(where.statistics) } : null,
+      external,
     };
   }
   const manifestUrl = where.url.endsWith(".json") ? where.url : `${where.url.replace(/\/$/, "")}/model.json`;
@@ -59,8 +70,19 @@ async function loadFiles(where, onProgress) {
   const statistics = specific?.statistics
     ? { url: where.statistics ?? new URL(specific.statistics, manifestUrl).href, sha256: specific.sha256 ?? "" }
     : null;
-  return { manifest, bytes, statistics };
+  return { manifest, bytes, statistics, external: new Map() };
 }
+
+/** A file's name without the folders before it. @param {string} path */
+const baseName = path => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
+
+/**
+ * The bytes of a model, with the weights that lie in the files given beside it.
+ * @param {Files} files
+ * @param {(bytes: Uint8Array, load: (name: string) => Uint8Array | undefined) => Uint8Array} join
+ */
+export const wholeModel = ({ bytes, external }, join) =>
+  external.size === 0 ? bytes : join(bytes, name => external.get(baseName(name)));
 
 /** Twice to three times a model's size is needed while it is read, and WebAssembly has 4 GB. */
 const LARGEST_FILE = 2 ** 30;

@@ -287,8 +287,10 @@
 /**
  * @typedef {object} LensOptions
  * @property {string | URL | ModelFiles | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob,
- *   statistics?: ArrayBuffer | Uint8Array | Blob}} [model] address of a model folder or its `model.json`, or what a
- *   model's npm package exports, or both files' content; the model that comes with famlens by default
+ *   statistics?: ArrayBuffer | Uint8Array | Blob, external?: Record<string, ArrayBuffer | Uint8Array | Blob>}} [model]
+ *   address of a model folder or its `model.json`, or what a model's npm package exports, or both files' content, and in
+ *   `external` the files beside the ONNX file that hold its weights, by their names; the model that comes with famlens by
+ *   default
  * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what
  *   `model.json` says by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the

@@ -125,7 +125,8 @@
  * @typedef {{create: (origin: Origin) => WasmGallery, fromFiles: (npy: Uint8Array, csv: string, origin: Origin) =>
  *   WasmGallery}} WasmGalleries
  *
- * @typedef {{default: (from: {module_or_path: Response}) => Promise<{memory: WebAssembly.Memory}>, tryRelaxedSimd:
+ * @typedef {{default: (from: {module_or_path: Response}) => Promise<{memory: WebAssembly.Memory}>, withExternalData:
+ *   (model: Uint8Array, load: (name: string) => Uint8Array | undefined) => Uint8Array, tryRelaxedSimd:
  *   () => void, LensGallery:
  *   WasmGalleries, Lens: {create: (manifest: string, model: Uint8Array, backend: string) => Promise<WasmLens>}}}
  *   WasmModule

@@ -32,7 +32,7 @@ const OWN = "application/x-famlens-photo";
  */
 
 /** @param {File} file */
-const mayBeImage = file =>
+export const mayBeImage = file =>
   file.type.startsWith("image/") || /\.(jpe?g|jpe|jfif|png|webp|gif|bmp|avif|hei[cf]|svg|tiff?|jxl)$/i.test(file.name);
 
 /** The photo of the page that is being dragged. @type {Photo | null} */
@@ -51,8 +51,9 @@ export function dragOut(element, photo) {
   });
 }
 
-/** @param {File} file */
-const isModel = file => /\.onnx$/i.test(file.name);
+/** An ONNX file, or one of another format that is answered with how an ONNX file is made of it. @param {File} file */
+const isModel = file =>
+  /\.(onnx|pt|pth|h5|hdf5|keras|tflite|safetensors|pdmodel|mlmodel|pb|ort|ckpt)$/i.test(file.name);
 
 /**
  * @param {() => Taker | null} taker of the task that is shown

@@ -23,7 +23,8 @@ import { unzip, zip, ZipError } from "./zip.js";
  * @typedef {{photo: (saved: SavedPhoto) => Photo | null, file: (path: string) => Blob | null}} Found
  *
  * project.json, and the files that it names.
- * @typedef {{famlens: 1, model: {shipped: string} | {own: string, manifest: object, statistics: string | null},
+ * @typedef {{famlens: 1, model: {shipped: string} | {own: string, manifest: object, statistics: string | null,
+ *   external?: Record<string, string>},
  *   choices: Record<string, unknown>, look: object, statistics: string | null, rooms: Record<string, any>}} Content
  * @typedef {{content: Content, files: Map<string, Blob>}} Project
  */
@@ -69,6 +70,7 @@ export async function collect() {
         own: file(own.file, own.onnx),
         manifest: own.manifest,
         statistics: own.statistics && file("statistics.bin", own.statistics),
+        ...(own.external ? { external: mapped(own.external, (blob, name) => file(name, blob)) } : {}),
       }
     : { shipped: id };
   const adapted = state.lens && (await stored(state.lens.info.model.identity));
@@ -144,6 +146,14 @@ export async function restore({ content, files }) {
   set({ choices: { ...content.choices }, look: { ...state.look, ...content.look } });
 }
 
+/**
+ * The same names with other values.
+ * @template From, To
+ * @param {Record<string, From>} from
+ * @param {(value: From, name: string) => To} to
+ */
+const mapped = (from, to) => Object.fromEntries(Object.entries(from).map(([name, value]) => [name, to(value, name)]));
+
 /** @param {string} name */
 const typeOf = name => `image/${/\.png$/i.test(name) ? "png" : /\.webp$/i.test(name) ? "webp" : "jpeg"}`;
 
@@ -159,7 +169,15 @@ async function restoreModel(model, file) {
   const same = models.entries.find(({ own }) => own?.onnx.size === onnx.size && own.file === name);
   if (same) return same.id === models.running ? null : use(same);
   const statistics = model.statistics && file(model.statistics);
-  const own = { file: name, onnx, statistics: statistics || null, manifest: model.manifest };
+  const external = mapped(model.external ?? {}, file);
+  if (Object.values(external).includes(null)) return PROJECT.noModel;
+  const own = {
+    file: name,
+    onnx,
+    statistics: statistics || null,
+    manifest: model.manifest,
+    ...(model.external ? { external: /** @type {Record<string, Blob>} */ (external) } : {}),
+  };
   return useOwn(own, ownSettings(own), null);
 }
 

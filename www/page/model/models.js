@@ -61,7 +61,8 @@ export const running = () => models.entries.find(({ id }) => id === models.runni
 function source({ url, own }) {
   // Settings that no longer name the statistics have changed what they rest on.
   const statistics = own?.manifest.class_specific?.statistics ? own.statistics : null;
-  if (own) return { manifest: own.manifest, bytes: own.onnx, ...(statistics ? { statistics } : {}) };
+  const external = own?.external ? { external: own.external } : {};
+  if (own) return { manifest: own.manifest, bytes: own.onnx, ...(statistics ? { statistics } : {}), ...external };
   return url;
 }
 
@@ -197,7 +198,8 @@ export async function use(entry) {
 
 /**
  * Goes on with a model of the user's, new or with other settings.
- * @param {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest | null}} given
+ * @param {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest | null,
+ *   external?: Record<string, Blob>}} given
  * @param {Settings} settings
  * @param {Entry | null} entry the one that it is already
  * @returns {Promise<string | null>} why it cannot be

@@ -1,6 +1,7 @@
 // The model room: which model runs, what else can be chosen, and bringing one's own, in a panel under the model's name.
 
 import { byId, download, el, icon } from "../dom.js";
+import { mayBeImage } from "../drop.js";
 import { sentence } from "../notices.js";
 import { phaseOf } from "../progress.js";
 import { on, state } from "../state.js";
@@ -15,7 +16,8 @@ import { manifestOf, settingsOf } from "./settings.js";
  * @import { Manifest, Settings } from "./settings.js"
  *
  * A file of the user's that has not been used yet.
- * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest | null}} Given
+ * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest | null,
+ *   external?: Record<string, Blob>}} Given
  */
 
 /** @type {HTMLElement} */
@@ -54,7 +56,7 @@ const picker = el("input", {
   class: "unseen",
   id: "model-input",
   type: "file",
-  accept: ".onnx,.json,.bin",
+  accept: ".onnx,.json,.bin,.data,.weights,.pt,.pth,.h5,.keras,.tflite,.safetensors,.pdmodel,.mlmodel,.pb",
   multiple: true,
   "data-testid": "model-input",
 });
@@ -65,7 +67,8 @@ const bring = el(
   el(
     "p",
     { class: "fine" },
-    "An .onnx file of a network for images, with its model.json if there is one. Choose it, or drop it anywhere on " +
+    "An .onnx file of a network for images, with its model.json and its .onnx.data if there are such. Choose them " +
+      "together, or drop them anywhere on " +
       "the page. It stays on this machine.",
   ),
 );
@@ -116,11 +119,7 @@ export async function bringModel(files, folder = null) {
   const find = (/** @type {RegExp} */ ending) => files.find(({ name }) => ending.test(name)) ?? null;
   const [onnx, json, statistics] = [find(/\.onnx$/i), find(/\.json$/i), find(/\.bin$/i)];
   if (files.length === 0) return;
-  if (!onnx)
-    return fail(
-      `The file ${files[0].name} is not an ONNX file. Choose one whose name ends in .onnx; other formats have to be ` +
-        `exported to it first.`,
-    );
+  if (!onnx) return answerOther(files[0]);
   /** @type {Manifest | null} */
   let manifest = null;
   try {
@@ -129,11 +128,22 @@ export async function bringModel(files, folder = null) {
     return fail(`The file ${json?.name} is not JSON: ${problem instanceof Error ? problem.message : problem}`);
   }
   fail(null);
-  given = { file: onnx.name, onnx, statistics, manifest };
+  const beside = files.filter(file => file !== onnx && file !== json && !mayBeImage(file));
+  const external = beside.length > 0 ? { external: Object.fromEntries(beside.map(file => [file.name, file])) } : {};
+  given = { file: onnx.name, onnx, statistics, manifest, ...external };
   // The settings asked for now are another model's than the one that runs and is drawn.
   network.element.hidden = true;
   form.show(settingsOf(onnx.name, manifest, folder), [], false);
   form.element.querySelector("input")?.focus();
+}
+
+/**
+ * Says of a file of another format what it is and how an ONNX file is made of it: the library knows it by its bytes.
+ * @param {File} file
+ */
+function answerOther(file) {
+  const other = { file: file.name, onnx: file, statistics: null, manifest: null };
+  return attempt(() => useOwn(other, settingsOf(file.name, null, null), null));
 }
 
 /** @param {string | null} text */

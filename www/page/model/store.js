@@ -4,7 +4,9 @@ import { MODELS, deleteRow, readRows, withTable } from "../../lens/storage.js";
 
 /**
  * @import { Manifest } from "./settings.js"
- * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest}} OwnModel
+ * `external` has the files that hold the weights of the ONNX file, where it does not hold them itself.
+ * @typedef {{file: string, onnx: Blob, statistics: Blob | null, manifest: Manifest,
+ *   external?: Record<string, Blob>}} OwnModel
  */
 
 /**
