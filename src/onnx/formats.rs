@@ -8,8 +8,9 @@ const TORCH: &str = "python -c \"import torch; from my_code import net; \
                      torch.onnx.export(net.eval(), (torch.zeros(1, 3, 224, 224),), 'model.onnx', external_data=False)\"";
 const SCRIPT: &str = "python -c \"import torch; net = torch.jit.load('model.pt', map_location='cpu').eval(); \
                       torch.onnx.export(net, (torch.zeros(1, 3, 224, 224),), 'model.onnx', dynamo=False)\"";
-const KERAS: &str =
-    "python -c \"import keras; keras.models.load_model('model.keras').export('model.onnx', format='onnx')\"";
+const KERAS: &str = "python -c \"import keras, numpy; net = keras.models.load_model('model.keras'); \
+                     net.predict(numpy.zeros((1, *net.input_shape[1:]), 'float32')); \
+                     net.export('model.onnx', format='onnx')\"";
 const LITE: &str = "python -m tf2onnx.convert --tflite model.tflite --output model.onnx --opset 17";
 const SAVED: &str = "python -m tf2onnx.convert --saved-model FOLDER --output model.onnx --opset 17";
 const FROZEN: &str =

@@ -54,7 +54,9 @@ pub fn version() -> String {
 pub fn with_external_data(model: Vec<u8>, load: &Function) -> JsResult<Vec<u8>> {
     let file = |name: &str| match load.call1(&JsValue::NULL, &name.into()).map(JsCast::dyn_into::<Uint8Array>) {
         Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        _ => Err(Error::onnx(format!("its values are kept in {name:?}, which was not given; give both files together"))),
+        _ => {
+            Err(Error::onnx(format!("its values are kept in {name:?}, which was not given; give both files together")))
+        }
     };
     onnx::with_external_data(model, file).map_err(to_error)
 }
