@@ -152,7 +152,8 @@ test("a file that is no network gives one message, and the page goes on as it wa
   const whole = await readFile(NETWORK);
   for (const [bad, says] of [
     [file("cut.onnx", whole.subarray(0, whole.length / 2)), /ONNX|protobuf/i],
-    [file("weights.pt", "not a network"), /weights\.pt is not an ONNX file/],
+    [file("weights.pt", "PK\u0003\u0004 archive/data.pkl"), /PyTorch checkpoint.*torch\.onnx\.export/s],
+    [file("model.onnx", "version https://git-lfs.github.com/spec/v1\n"), /git lfs pull/],
   ]) {
     await bring(page, bad);
     if (bad.name.endsWith(".onnx")) await page.getByTestId("model-apply").click();
