@@ -86,7 +86,7 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     if likeness.like == Some(false) {
-        say!("{}", likeness.says);
+        note!("{}", likeness.says);
     }
     for (rank, (hit, mark)) in hits.iter().zip(&marks).enumerate() {
         let mark = mark.as_ref().map_or_else(String::new, |mark| format!("  [{mark}]"));
