@@ -10,7 +10,7 @@ use famlens::engine::{CellMaps, CellReadout, Engine, Pooled, Program};
 use famlens::fam::{Accumulator, CellForm, ClassCells, Form, Rule, Specific, Statistics};
 use famlens::graph::{Activation, Graph, Op};
 use famlens::image::{Limits, decode, prepare};
-use famlens::session::{Class, EngineChoice, ExplainOptions, Finer, ImageId, Model, Session};
+use famlens::session::{Class, EngineChoice, ExplainOptions, Finer, ImageId, Look, Model, Session};
 use famlens::tensor::Tensor;
 use pollster::block_on;
 
@@ -264,7 +264,7 @@ fn the_session_explains_as_numpy_does() {
             })
             .collect();
         let query = add(&mut session, &index["query"]);
-        let options = |form| ExplainOptions { form, ..ExplainOptions::default() };
+        let options = |form| ExplainOptions { form, finer: Finer::plain(), ..ExplainOptions::default() };
         let explain =
             |session: &mut Session, options: &ExplainOptions| block_on(session.explain(query, &classes, options));
 
@@ -302,7 +302,7 @@ fn the_session_explains_as_numpy_does() {
         // map still sums to the score that decides.
         let plain = explain(&mut session, &options(Form::Discriminative)).expect("it explains");
         for (shifts, passes) in [(3, 9), (2, 5)] {
-            let finer = Finer { shifts, ..Finer::default() };
+            let finer = Finer { shifts, ..Finer::plain() };
             let found = explain(&mut session, &ExplainOptions { finer, ..options(Form::Discriminative) });
             let found = found.expect("it explains");
             assert_eq!(found.passes, passes);
@@ -316,6 +316,25 @@ fn the_session_explains_as_numpy_does() {
                     assert!(off(&between, &plain.maps[k].map.data) < 1e-6, "map {k}");
                 }
             }
+        }
+
+        // A second look changes the map in its part of the photo, and neither scores nor contributions.
+        let finer = Finer { look: Look::Always, ..Finer::default() };
+        let again = explain(&mut session, &ExplainOptions { finer, ..options(Form::Discriminative) });
+        let again = again.expect("it explains");
+        assert_eq!(again.passes, 1 + usize::from(again.looked.is_some()));
+        assert_eq!((&again.classes, &again.contributions), (&plain.classes, &plain.contributions));
+        if let Some(seen) = again.looked {
+            let (map, first) = (&again.maps[again.predicted].map, &plain.maps[again.predicted].map);
+            let (mut inside, mut outside) = (0.0f32, 0.0f32);
+            for i in 0..map.data.len() {
+                let at = ((i % map.width) as f64 + 0.5, (i / map.width) as f64 + 0.5);
+                let (x, y) = map.geometry.map_to_photo(map.width, map.height, at.0, at.1);
+                let before = first.view().expect("a map").value_at(x, y).expect("it is on the photo");
+                let moved = (map.data[i] - before).abs();
+                if seen.contains(x, y) { inside = inside.max(moved) } else { outside = outside.max(moved) }
+            }
+            assert!(inside > 1e-3 && outside < 1e-6, "{inside} {outside}");
         }
 
         let forms = [options(Form::Faithful), options(Form::Discriminative)];

@@ -4,7 +4,7 @@ mod common;
 
 use common::{golden, json};
 use famlens::image::{Geometry, GeometryMode, Photo, Rect, encode_png, encode_png_rgba};
-use famlens::metrics::{iou, localise};
+use famlens::metrics::{Threshold, iou, localise};
 use famlens::overlay::{Alpha, ColorMap, MapView, Style, Upsampler, compose, contours, render};
 
 fn floats(value: &serde_json::Value) -> Vec<f64> {
@@ -40,6 +40,29 @@ fn boxes_and_upsampled_values_are_those_of_numpy_and_scipy() {
         let [px, py] = found.peak;
         let raw = view.value_at(px, py).unwrap();
         assert!(view.normalize(raw) > 1.0 - 1e-5, "case {at}: the peak's value is {raw} of {:?}", view.range());
+    }
+}
+
+/// The level of a share of the energy and its box (`tests/goldens/make_looks.py`).
+#[test]
+fn shares_of_the_energy_are_those_of_numpy() {
+    let index = json(golden("looks/index.json"));
+    let cases = index["energy"].as_array().unwrap();
+    assert!(cases.len() >= 24);
+    for (at, case) in cases.iter().enumerate() {
+        let map: Vec<f32> = floats(&case["map"]).into_iter().map(|v| v as f32).collect();
+        let [photo_w, photo_h] = floats(&case["photo"])[..] else { panic!("two sides") };
+        let (w, h) = (case["width"].as_u64().unwrap() as usize, case["height"].as_u64().unwrap() as usize);
+        let geometry = Geometry::new(GeometryMode::Squash, (photo_w as u32, photo_h as u32), 224, 32).unwrap();
+        let view = MapView::new(&map, w, h, &geometry).unwrap();
+        let share = Threshold::Energy(case["share"].as_f64().unwrap() as f32);
+        let found = localise(&view, share).unwrap().unwrap();
+        let level = case["level"].as_f64().unwrap();
+        assert!((f64::from(found.level) - level).abs() < 1e-4, "case {at}: {}, not {level}", found.level);
+        let [x0, y0, x1, y1] = floats(&case["box"])[..] else { panic!("four edges") };
+        // A pixel may fall on either side of the level in f32 and f64.
+        let overlap = iou(&found.bounds, &Rect::new(x0, y0, x1, y1));
+        assert!(overlap > 0.98, "case {at}: {:?}, not {case}", found.bounds);
     }
 }
 

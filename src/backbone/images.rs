@@ -26,7 +26,14 @@ pub(crate) struct Image {
     pub(super) cells: Option<CellFeatures>,
     /// Only if photos are kept: a further scale is then made from it.
     pub photo: Option<Photo>,
+    /// The photo with at most [`DETAIL`] pixels along its longer side, for a second look at a part of it; `None` where
+    /// only an input is known.
+    detail: Option<Photo>,
 }
+
+/// Pixels of the longer side of what is kept of a photo for a second look. Its least part, 0.3 of a side, then has as
+/// many pixels as most inputs; at 3 bytes a pixel that is at most 1.2 MB.
+const DETAIL: u32 = 640;
 
 /// Activation maps and embedding of one image at one layer, on one engine.
 #[derive(Clone)]
@@ -86,8 +93,9 @@ impl Backbone {
         let geometry = self.model.geometry(photo.width(), photo.height())?;
         let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
         let (name, cell_input) = (name.to_owned(), self.cell_input(photo)?);
+        let detail = Some(detail(photo)?);
         let photo = self.keep_photos.then(|| photo.clone());
-        Ok(self.keep(Image { name, input, geometry, layers: Vec::new(), cell_input, cells: None, photo }))
+        Ok(self.keep(Image { name, input, geometry, layers: Vec::new(), cell_input, cells: None, photo, detail }))
     }
 
     /// Keeps an image that lies like another one and has a changed input `[1, 3, H, W]`.
@@ -98,7 +106,16 @@ impl Backbone {
         let image = self.image(like)?;
         let (name, geometry) = (image.name.clone(), image.geometry);
         let cell_input = self.cell_input_like(like, &input)?;
-        Ok(self.keep(Image { name, input, geometry, layers: Vec::new(), cell_input, cells: None, photo: None }))
+        Ok(self.keep(Image {
+            name,
+            input,
+            geometry,
+            layers: Vec::new(),
+            cell_input,
+            cells: None,
+            photo: None,
+            detail: None,
+        }))
     }
 
     pub(super) fn keep(&mut self, image: Image) -> ImageId {
@@ -171,6 +188,36 @@ impl Backbone {
         }
     }
 
+    /// A part of an image's photo as an input of that width and height, and how it lies there.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for an unknown id, or a part that is empty or reaches outside the photo.
+    pub(crate) fn part(&self, id: ImageId, part: Rect, size: (u32, u32)) -> Result<(Tensor, Geometry)> {
+        let image = self.image(id)?;
+        let geometry = Geometry::part(image.geometry.photo_size(), part, size)?;
+        // Of an image that only an input is known of, that input has the most detail.
+        let (pixels, seen) = match (&image.detail, &image.cell_input) {
+            (Some(detail), _) => (detail.clone(), None),
+            (None, Some(second)) => (second.pixels.clone(), Some(second.geometry.covered())),
+            (None, None) => {
+                let normalization = self.model.manifest().normalization();
+                (denormalise(&image.input, &image.geometry, &normalization)?, Some(image.geometry.covered()))
+            }
+        };
+        let (width, height) = image.geometry.photo_size();
+        let seen = seen.unwrap_or(Rect::new(0.0, 0.0, width.into(), height.into()));
+        let (sx, sy) = (f64::from(pixels.width()) / seen.width(), f64::from(pixels.height()) / seen.height());
+        let fit = |v: f64, most: u32| v.clamp(0.0, most.into());
+        let source = Rect::new(
+            fit((part.x0 - seen.x0) * sx, pixels.width()),
+            fit((part.y0 - seen.y0) * sy, pixels.height()),
+            fit((part.x1 - seen.x0) * sx, pixels.width()),
+            fit((part.y1 - seen.y0) * sy, pixels.height()),
+        );
+        let scaled = scale(&pixels, &source, size.0, size.1)?;
+        Ok((normalise(&scaled, &geometry, &self.model.manifest().normalization())?, geometry))
+    }
+
     /// An image as the class-specific layers see it.
     pub(crate) fn cell_tensor(&self, id: ImageId) -> Result<Tensor> {
         let image = self.image(id)?;
@@ -179,6 +226,17 @@ impl Backbone {
             None => Ok(image.input.clone()),
         }
     }
+}
+
+/// The photo with at most [`DETAIL`] pixels along its longer side.
+fn detail(photo: &Photo) -> Result<Photo> {
+    let longer = photo.width().max(photo.height());
+    if longer <= DETAIL {
+        return Ok(photo.clone());
+    }
+    let side = |n: u32| ((f64::from(n) * f64::from(DETAIL) / f64::from(longer)).round() as u32).max(1);
+    let whole = Rect::new(0.0, 0.0, photo.width().into(), photo.height().into());
+    scale(photo, &whole, side(photo.width()), side(photo.height()))
 }
 
 pub(super) fn unknown(id: ImageId) -> Error {

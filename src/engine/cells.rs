@@ -16,7 +16,7 @@ use crate::tensor::{Shape, Tensor};
 /// `r = sqrt(mean_i |P (A_i - m)|^2)`, `t_ki = (A_i - m) . w_k / r` (0 where `r` is 0).
 ///
 /// The evidence `s_ki` is the mean of `t_ki` over the layers, and
-/// `map_ki = max(s_ki - offset, 0)`, times `softmax_k(sharpness s_ki)` if there is a sharpness; `score_k = mean_i
+/// `map_ki = max(s_ki - offset, 0)`, times `softmax_k(sharpness s_ki)^2` if there is a sharpness; `score_k = mean_i
 /// map_ki`.
 ///
 /// Without layers only the pooled cells are wanted.
@@ -188,7 +188,7 @@ fn square(x: f32) -> f64 {
     f64::from(x) * f64::from(x)
 }
 
-/// Offset, ReLU and class share of `K x n` evidence.
+/// Offset, ReLU and squared class share of `K x n` evidence.
 fn shares(evidence: &[f32], cells: usize, readout: &CellReadout) -> Vec<f32> {
     let mut maps: Vec<f32> = evidence.iter().map(|&s| (s - readout.offset).max(0.0)).collect();
     let Some(sharpness) = readout.sharpness else { return maps };
@@ -198,7 +198,7 @@ fn shares(evidence: &[f32], cells: usize, readout: &CellReadout) -> Vec<f32> {
         let exp = |s: f32| (sharpness * (s - largest)).exp();
         let total: f32 = own().map(|&s| exp(s)).sum();
         let shared = maps.iter_mut().skip(cell).step_by(cells).zip(own());
-        shared.for_each(|(m, &s)| *m *= exp(s) / total);
+        shared.for_each(|(m, &s)| *m *= (exp(s) / total).powi(2));
     }
     maps
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluateOptions, Evaluated, Evaluator, Subject, supports};
 use crate::error::{Error, Result};
-use crate::explain::{self, Class, ExplainOptions, Map, Request};
+use crate::explain::{self, Class, ExplainOptions, Finer, Map, Request};
 use crate::metrics::{Control, Fill, Perturbed, Row, area_under, confidence, drop_in_confidence};
 use crate::tensor::Tensor;
 
@@ -92,7 +92,7 @@ impl Evaluator<'_> {
         };
         // Only the score is asked for, and every method ranks by the same one; the cheapest answers soonest.
         let (method, method_options) = Default::default();
-        let finer = Default::default();
+        let finer = Finer::plain();
         let choices = ExplainOptions { method, layer: None, method_options, finer, ..choices.clone() };
         let supports = supports(classes);
         let request = Request::new(image, classes, &choices).learning_from(&supports).unjudged();

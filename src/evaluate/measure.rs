@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::explain::{self, Class, ExplainOptions, Explanation, Map, Request};
 use crate::image::Rect;
 use crate::metrics::{
-    DEFAULT_THRESHOLD, Floor, Mask, ObjectSize, Row, Tiles, chance_to_win, correlation, rank_correlation, score_map,
+    Floor, Mask, ObjectSize, Row, Threshold, Tiles, chance_to_win, correlation, rank_correlation, score_map,
 };
 
 /// One way to explain, under the name that tables show.
@@ -31,8 +31,8 @@ pub struct Variant {
 pub struct EvaluateOptions {
     /// The variants, at least one; the first is what the others are compared with.
     pub variants: Vec<Variant>,
-    /// Share of the map's range from which a pixel counts as the object, 0 to 1.
-    pub threshold: f32,
+    /// What counts as the object; each variant's own default ([`ExplainOptions::threshold`]) if `None`.
+    pub threshold: Option<Threshold>,
     /// Whether the floors of localisation are measured as well.
     pub floors: bool,
     /// How to measure faithfulness, which takes dozens of forward passes for each image; `None` leaves it out.
@@ -42,7 +42,7 @@ pub struct EvaluateOptions {
 impl Default for EvaluateOptions {
     fn default() -> Self {
         let variants = vec![Variant { name: "fam".into(), options: ExplainOptions::default() }];
-        Self { variants, threshold: DEFAULT_THRESHOLD, floors: true, faithfulness: None }
+        Self { variants, threshold: None, floors: true, faithfulness: None }
     }
 }
 
@@ -105,7 +105,8 @@ impl Evaluator<'_> {
             let map = own_map(&explanation, subject.class)?.clone();
             let mut own = decision(row(table, &variant.name), &explanation, subject.class);
             if !subject.boxes.is_empty() {
-                let scores = score_map(&map.view()?, &subject.boxes, subject.mask.as_ref(), options.threshold)?;
+                let threshold = options.threshold.unwrap_or_else(|| variant.options.threshold());
+                let scores = score_map(&map.view()?, &subject.boxes, subject.mask.as_ref(), threshold)?;
                 own = own.with_scores(&scores);
             }
             found.rows.push(own);
@@ -113,7 +114,8 @@ impl Evaluator<'_> {
         }
         if options.floors && !subject.boxes.is_empty() {
             for floor in Floor::ALL {
-                let scores = floor.score(photo, &subject.boxes, subject.mask.as_ref(), options.threshold)?;
+                let scores =
+                    floor.score(photo, &subject.boxes, subject.mask.as_ref(), options.threshold.unwrap_or_default())?;
                 found.rows.push(row(table, floor.name()).with_scores(&scores));
             }
         }

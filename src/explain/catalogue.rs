@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ExplainOptions;
+use super::{ExplainOptions, Look};
 use crate::choice::{Choice, Described, Need, describe};
 use crate::fam::head::HeadChoice;
 use crate::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
@@ -310,6 +310,13 @@ pub fn catalogue() -> Vec<Entry> {
         entry(Place, "fusion", "Fusion", "How the maps of several layers become one.", named::<Fusion>()),
         entry(
             Place,
+            "finer.look",
+            "Second look",
+            "The part of the photo around the box is looked at again, with smaller cells.",
+            named::<Look>(),
+        ),
+        entry(
+            Place,
             "finer.flip",
             "Also mirrored",
             "The map is averaged with that of the mirror image: two passes for one.",
@@ -376,10 +383,15 @@ mod tests {
                 let words = value.sentence.split_whitespace().count();
                 assert!(value.sentence.ends_with('.') && words >= 4, "{} {}", entry.kind, value.name);
                 assert!(!value.source.is_empty() && !value.label.is_empty(), "{} {}", entry.kind, value.name);
-                let json = json!({ entry.kind: value.name }).to_string();
+                let json = match entry.kind.split_once('.') {
+                    Some((object, field)) => json!({ object: { field: value.name } }),
+                    None => json!({ entry.kind: value.name }),
+                };
+                let json = json.to_string();
                 let parsed = ExplainOptions::from_json(&json).unwrap_or_else(|e| panic!("{json}: {e}"));
                 let back = serde_json::to_value(parsed).expect("options serialise");
-                assert_eq!(back[entry.kind], value.name);
+                let at = format!("/{}", entry.kind.replace('.', "/"));
+                assert_eq!(back.pointer(&at), Some(&json!(value.name)));
             }
             let names: std::collections::BTreeSet<_> = values.iter().map(|v| v.name).collect();
             assert_eq!(names.len(), values.len(), "{} names a value twice", entry.kind);

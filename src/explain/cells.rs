@@ -3,6 +3,7 @@
 use web_time::Instant;
 
 use super::finer_cells::{CellFindings, finer_cells};
+use super::look::{merge, region};
 use super::result::Findings;
 use super::{ClassScore, Effort, ExplainOptions, Explanation, Finer, Given, Map, Request};
 use crate::backbone::{Backbone, milliseconds};
@@ -57,9 +58,22 @@ pub(super) async fn explain(
         effort.timings.finer = milliseconds(started);
     }
 
-    let CellFindings { grids, decision, passes } = found;
-    let notes = notes(form, request, &grids, given.statistics(backbone.model()));
+    let CellFindings { mut grids, decision, mut passes } = found;
     let geometry = *backbone.image(query)?.cell_geometry();
+    let looked = match grids.get(decision.predicted) {
+        Some(coarse) => region(coarse, &geometry, options)?,
+        None => None,
+    };
+    if let Some(seen) = looked {
+        let started = Instant::now();
+        let (input, part) = backbone.part(query, seen, geometry.input_size())?;
+        let second = backbone.cells_of_input(&input, &readout).await?;
+        let second: Vec<Grid> = second.maps.chunks((height * width).max(1)).map(grid).collect();
+        grids = grids.iter().zip(&second).map(|(coarse, second)| merge(coarse, &geometry, second, &part)).collect();
+        passes += 1;
+        effort.timings.finer += milliseconds(started);
+    }
+    let notes = notes(form, request, &grids, given.statistics(backbone.model()));
     let scores = classes.iter().zip(&decision.scores).zip(&decision.contributions);
     let score = |((class, &similarity), contributions): ((&super::Class, &f64), &Vec<f32>)| {
         let carried: f64 = contributions.iter().map(|&w| f64::from(w)).sum();
@@ -77,6 +91,7 @@ pub(super) async fn explain(
         target: backbone.model().cell_look().layers.swap_remove(0),
         layers: Vec::new(),
         passes,
+        looked,
         effort,
         notes,
     };
@@ -92,7 +107,7 @@ fn notes(form: CellForm, request: &Request<'_>, maps: &[Grid], statistics: Optio
         cell_shrinkage: options.cell_shrinkage,
         offset: options.offset,
         sharpness: options.sharpness,
-        finer: Finer { shifts: options.finer.shifts, ..Finer::default() },
+        finer: Finer { shifts: options.finer.shifts, look: options.finer.look, ..Finer::default() },
         ..ExplainOptions::default()
     };
     if *options != plain {
@@ -101,7 +116,7 @@ fn notes(form: CellForm, request: &Request<'_>, maps: &[Grid], statistics: Optio
         notes.push(text.to_owned());
     }
     if form == CellForm::Discriminative {
-        let text = "The score is the mean of the map. The channels' contributions sum to the whitened layer's part of \
+        let text = "The score is the mean of the map of the whole photo. The channels' contributions sum to the whitened layer's part of \
                     the evidence. Offset, class share and the second layer make up the residual.";
         notes.push(text.to_owned());
     }

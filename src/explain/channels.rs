@@ -3,7 +3,7 @@
 
 use web_time::Instant;
 
-use super::maps::weighed_maps;
+use super::maps::{look_again, weighed_maps};
 use super::setup::learn;
 use super::weighed::{Weighed, finish_weights};
 use super::{Effort, Explanation, Given, Request};
@@ -46,6 +46,9 @@ pub(super) async fn explain(
     explained.iter_mut().flatten().for_each(|class| finish_weights(class, options));
 
     let (grids, passes) = weighed_maps(backbone, request, layers, &explained, &mut effort.timings).await?;
+    let (grids, looked) =
+        look_again(backbone, request, layers, (&explained, decision.predicted), grids, &mut effort.timings).await?;
+    let passes = passes + usize::from(looked.is_some());
     let signed = backbone.is_signed(query, &layers[0]).await?;
     let (setup, features) = (&setups[0], &features[0]);
     let weighed = Weighed {
@@ -55,6 +58,7 @@ pub(super) async fn explain(
         explained,
         grids,
         passes,
+        looked,
         signed,
         layers,
         own_embedding: false,

@@ -3,11 +3,13 @@
 use web_time::Instant;
 
 use super::finer::finer_maps;
+use super::look::{merge, region};
 use super::{ExplainOptions, Request, Timings};
 use crate::backbone::{Backbone, milliseconds};
 use crate::engine::{Gate, Mix};
 use crate::error::{Error, Result};
 use crate::fam::{ChannelWeights, Grid};
+use crate::image::Rect;
 use crate::model::not_spatial;
 use crate::tensor::Shape;
 
@@ -37,6 +39,36 @@ pub(super) async fn weighed_maps(
     let finer = finer_maps(backbone, request, layers, &mixes, plain).await?;
     timings.finer = milliseconds(started);
     Ok(finer)
+}
+
+/// The maps with a second look in its place, where one is taken, and what it saw of the photo. `explained` are the
+/// weights of every layer and class, with the class that won; `grids` are the maps of the looks before.
+///
+/// # Errors
+/// Those of the engine.
+pub(super) async fn look_again(
+    backbone: &mut Backbone,
+    request: &Request<'_>,
+    layers: &[String],
+    (explained, predicted): (&[Vec<ChannelWeights>], usize),
+    grids: Vec<Vec<Grid>>,
+    timings: &mut Timings,
+) -> Result<(Vec<Vec<Grid>>, Option<Rect>)> {
+    let whole = backbone.image(request.query)?.geometry;
+    let fused = finish(&grids, request.options);
+    let Some(coarse) = fused.get(predicted) else { return Ok((grids, None)) };
+    let Some(seen) = region(coarse, &whole, request.options)? else { return Ok((grids, None)) };
+    let started = Instant::now();
+    let (input, part) = backbone.part(request.query, seen, whole.input_size())?;
+    let mixes: Vec<Mix> = explained.iter().map(|classes| weighed(classes)).collect();
+    let found = backbone.mix_input(&input, layers, &mixes).await?;
+    let mut merged = Vec::with_capacity(grids.len());
+    for (((shape, mixed), mix), classes) in found.into_iter().zip(&mixes).zip(&grids) {
+        let second = split(&shape, mixed.maps, mix.directions.len())?;
+        merged.push(classes.iter().zip(&second).map(|(coarse, second)| merge(coarse, &whole, second, &part)).collect());
+    }
+    timings.finer += milliseconds(started);
+    Ok((merged, Some(seen)))
 }
 
 /// The mix of weights that are known.

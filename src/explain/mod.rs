@@ -16,6 +16,7 @@ mod embed;
 mod finer;
 mod finer_cells;
 mod given;
+mod look;
 mod map;
 mod maps;
 mod methods;
@@ -39,6 +40,7 @@ pub use catalogue::{
 };
 pub use embed::Embedding;
 pub use given::Given;
+pub use look::Look;
 pub use map::Map;
 pub use methods::{ComparedClass, Comparison, Cost, MethodResult, Passes, Progress, Watch, keep_going};
 pub use options::{ExplainOptions, Finer};
@@ -114,7 +116,10 @@ pub(crate) async fn scores(backbone: &mut Backbone, given: &mut Given, request: 
             return backbone.recovering(route).await;
         }
     }
-    let explanation = explain(backbone, given, request).await?;
+    // A second look changes no score.
+    let finer = Finer { look: Look::Never, ..options.finer.clone() };
+    let options = ExplainOptions { finer, ..options.clone() };
+    let explanation = explain(backbone, given, &Request { options: &options, ..*request }).await?;
     Ok(explanation.classes.iter().map(|class| class.similarity).collect())
 }
 

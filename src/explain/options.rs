@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Against;
+use super::{Against, Look};
 use crate::error::{Error, Result};
 use crate::fam::head::HeadChoice;
 use crate::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
 use crate::methods::{Method, MethodOptions};
+use crate::metrics::Threshold;
 use crate::tasks::few_shot::{Centre, Decide};
 
 /// What can be chosen about an explanation. As JSON the names are camelCase, an absent field has its default, and an
@@ -112,7 +113,8 @@ impl Default for ExplainOptions {
 }
 
 /// Several looks at an image, whose activation maps are laid over each other: flipped, shifted by parts of a cell, and
-/// at a second scale. Each look is one forward pass; looks multiply.
+/// at a second scale. Each look is one forward pass; looks multiply. A second look at the part of the photo around a small
+/// box comes after them.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Finer {
@@ -123,10 +125,17 @@ pub struct Finer {
     pub shifts: usize,
     /// Further scales of the input, each within 0.5 to 2 of its size; one more set of passes for each.
     pub scales: Vec<f32>,
+    /// Whether the part of the photo around the coarse box is looked at again.
+    pub look: Look,
 }
 
 impl Finer {
-    /// Whether there is more than the plain look.
+    /// One look at the whole photo.
+    pub fn plain() -> Self {
+        Self { look: Look::Never, ..Self::default() }
+    }
+
+    /// Whether there is more than the plain look at the whole photo.
     pub fn is_on(&self) -> bool {
         self.flip || self.shifts > 1 || !self.scales.is_empty()
     }
@@ -139,6 +148,22 @@ impl ExplainOptions {
     /// [`Error::Argument`] naming the field or the value that is unknown.
     pub fn from_json(json: &str) -> Result<Self> {
         serde_json::from_str(json).map_err(|e| Error::argument("options", e.to_string()))
+    }
+
+    /// What part of a map counts as the object under these options: each form has its own default (docs/results.md has
+    /// the tables that it was chosen from), and the methods that FAM is compared with have the usual 20 % of the range.
+    ///
+    /// ```
+    /// use famlens::{fam::Form, metrics::Threshold, session::ExplainOptions};
+    /// let options = ExplainOptions { form: Form::Discriminative, ..ExplainOptions::default() };
+    /// assert_eq!(options.threshold(), Threshold::Energy(0.94));
+    /// assert_eq!(ExplainOptions::default().threshold(), Threshold::Range(0.2));
+    /// ```
+    pub fn threshold(&self) -> Threshold {
+        match (self.method, &self.against, self.form) {
+            (Method::Fam, None, Form::Whitened | Form::Discriminative) => Threshold::Energy(0.94),
+            _ => Threshold::default(),
+        }
     }
 
     /// The target layers asked for, or the model's own.
@@ -191,7 +216,7 @@ mod tests {
         let options = ExplainOptions {
             form: Form::Cam,
             pooling: Some(PoolingChoice::GeM),
-            finer: Finer { flip: true, shifts: 2, scales: vec![1.5] },
+            finer: Finer { flip: true, shifts: 2, scales: vec![1.5], look: Look::Always },
             targets: vec!["a".into(), "b".into()],
             ..ExplainOptions::default()
         };

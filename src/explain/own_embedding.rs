@@ -10,7 +10,7 @@
 
 use web_time::Instant;
 
-use super::maps::{split, weighed, weighed_maps};
+use super::maps::{look_again, split, weighed, weighed_maps};
 use super::place::Place;
 use super::setup::{Setup, learn};
 use super::weighed::{Weighed, finish_weights};
@@ -95,6 +95,9 @@ pub(super) async fn explain(
         true => weighed_maps(backbone, request, &layers, &explained, &mut effort.timings).await?,
         false => (grids, 1),
     };
+    let (grids, looked) =
+        look_again(backbone, request, &layers, (&explained, decision.predicted), grids, &mut effort.timings).await?;
+    let passes = passes + usize::from(looked.is_some());
     let weighed = Weighed {
         decision,
         setup: &setups[0],
@@ -102,6 +105,7 @@ pub(super) async fn explain(
         explained,
         grids,
         passes,
+        looked,
         signed,
         layers: &layers,
         own_embedding: true,

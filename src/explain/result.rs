@@ -6,8 +6,9 @@ use super::{ExplainOptions, Map};
 use crate::backbone::{Backbone, EngineKind};
 use crate::error::Result;
 use crate::fam::{Form, Grid};
+use crate::image::Rect;
 use crate::methods::Method;
-use crate::metrics::{DEFAULT_THRESHOLD, Localisation, localise};
+use crate::metrics::{Localisation, Threshold, localise};
 use crate::tasks::verdict::Verdict;
 
 /// A class and how similar the query is to it.
@@ -48,7 +49,8 @@ pub struct ExplainedMap {
     pub map: Map,
     /// Smallest and largest raw value on the photo.
     pub range: (f32, f32),
-    /// Box and peak at the default threshold; `None` if the map is constant.
+    /// Box and peak at the default threshold of the options ([`ExplainOptions::threshold`]); `None` if the map holds no
+    /// evidence.
     pub localisation: Option<Localisation>,
     /// What is said in place of the map, where it shows nothing.
     pub says: Option<String>,
@@ -59,9 +61,9 @@ impl ExplainedMap {
     ///
     /// # Errors
     /// As [`Map::view`].
-    pub fn of(map: Map) -> Result<Self> {
+    pub fn of(map: Map, threshold: Threshold) -> Result<Self> {
         let view = map.view()?;
-        let (range, localisation) = (view.range(), localise(&view, DEFAULT_THRESHOLD)?);
+        let (range, localisation) = (view.range(), localise(&view, threshold)?);
         Ok(Self { map, range, localisation, says: None })
     }
 }
@@ -151,6 +153,8 @@ pub struct Explanation {
     pub layers: Vec<LayerMaps>,
     /// How many forward passes of the query the maps are made of: 1, and more for finer maps.
     pub passes: usize,
+    /// The part of the photo that a second look saw ([`super::Look`]), in photo pixels.
+    pub looked: Option<Rect>,
     /// Where the time went.
     pub timings: Timings,
     /// How many images the backbone ran on for this explanation.
@@ -177,6 +181,7 @@ pub(super) struct Findings {
     /// Every target layer's maps, if there are several.
     pub layers: Vec<LayerMaps>,
     pub passes: usize,
+    pub looked: Option<Rect>,
     pub effort: Effort,
     pub notes: Vec<String>,
 }
@@ -194,7 +199,8 @@ impl Findings {
     /// # Errors
     /// As [`ExplainedMap::of`].
     pub fn conclude(self, backbone: &Backbone, options: &ExplainOptions) -> Result<Explanation> {
-        let mut maps = self.maps.into_iter().map(ExplainedMap::of).collect::<Result<Vec<_>>>()?;
+        let mut maps =
+            self.maps.into_iter().map(|map| ExplainedMap::of(map, options.threshold())).collect::<Result<Vec<_>>>()?;
         for (class, explained) in self.classes.iter().zip(&mut maps) {
             let name = &class.name;
             if explained.map.data.iter().all(|&v| v <= 0.0) {
@@ -220,6 +226,7 @@ impl Findings {
             target: self.target,
             layers: self.layers,
             passes: self.passes,
+            looked: self.looked,
             timings: self.effort.timings,
             embedded: self.effort.embedded,
             engine: backbone.engine(),

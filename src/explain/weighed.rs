@@ -8,6 +8,7 @@ use super::{Class, ClassScore, Effort, ExplainOptions, LayerMaps, Map, Request};
 use crate::backbone::Backbone;
 use crate::error::Result;
 use crate::fam::{ChannelWeights, Grid};
+use crate::image::Rect;
 use crate::tasks::few_shot::Decision;
 
 /// Weights and maps of one query, at every target layer.
@@ -22,6 +23,8 @@ pub(super) struct Weighed<'a> {
     pub grids: Vec<Vec<Grid>>,
     /// Forward passes of the query that the maps are made of.
     pub passes: usize,
+    /// What a second look saw of the photo, in its pixels.
+    pub looked: Option<Rect>,
     /// Whether the first layer has negative activations in this image.
     pub signed: bool,
     pub layers: &'a [String],
@@ -37,7 +40,9 @@ impl Weighed<'_> {
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown query.
     pub fn findings(self, backbone: &Backbone, request: &Request<'_>) -> Result<Findings> {
-        let Self { decision, setup, features, mut explained, grids, passes, signed, layers, own_embedding, .. } = self;
+        let Self {
+            decision, setup, features, mut explained, grids, passes, looked, signed, layers, own_embedding, ..
+        } = self;
         let (effort, mut notes) = (self.effort, self.notes);
         let Request { query, classes, options, .. } = *request;
         let (model, geometry) = (backbone.model(), backbone.image(query)?.geometry);
@@ -82,6 +87,7 @@ impl Weighed<'_> {
                 _ => layers.iter().zip(grids).map(|(t, maps)| LayerMaps { target: t.clone(), maps }).collect(),
             },
             passes,
+            looked,
             effort,
             notes,
         })

@@ -188,6 +188,20 @@ impl Geometry {
         Ok(Self { mode, photo: photo_size, input: input.across(), source, target })
     }
 
+    /// A part of a photo, stretched to an input of `input` pixels (width, height): what a second look sees.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for sizes as in [`Geometry::new`], or a part that is empty or reaches outside the photo.
+    pub(crate) fn part(photo_size: (u32, u32), part: Rect, input: (u32, u32)) -> Result<Self> {
+        let whole = Rect::new(0.0, 0.0, f64::from(photo_size.0), f64::from(photo_size.1));
+        let inside = part.x0 >= 0.0 && part.y0 >= 0.0 && part.x1 <= whole.x1 && part.y1 <= whole.y1;
+        if !inside || part.width() <= 0.0 || part.height() <= 0.0 {
+            return Err(Error::argument("part", format!("{part:?} is empty or reaches outside {whole:?}")));
+        }
+        let square = Self::new(GeometryMode::Squash, photo_size, input.0.max(input.1), 1)?;
+        Ok(Self { input, source: part, target: [0, 0, input.0, input.1], ..square })
+    }
+
     /// The mode.
     pub fn mode(&self) -> GeometryMode {
         self.mode

@@ -16,6 +16,7 @@
 //! ```
 
 mod augment;
+mod compose;
 mod cover;
 mod decode;
 mod format;
@@ -29,6 +30,7 @@ mod prepare;
 mod shrink;
 
 pub use augment::{Augmentation, Jitter, View};
+pub use compose::paste_object;
 pub use cover::Cover;
 pub(crate) use cover::blurred;
 pub use decode::{Limits, decode, left_to_browser};

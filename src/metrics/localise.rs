@@ -2,13 +2,10 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use super::Threshold;
+use crate::error::Result;
 use crate::image::Rect;
 use crate::overlay::{MapView, Upsampler};
-
-/// Share of the range above which a pixel counts as part of the object, unless another one is given: the usual 20 %
-/// (CAM, arXiv 1512.04150).
-pub const DEFAULT_THRESHOLD: f32 = 0.2;
 
 /// Larger photos are localised on a grid of this many samples along the longer side: a map of a few cells has no detail
 /// that a finer one would find, and a box is wanted in no time for every class and every move of a slider.
@@ -25,34 +22,31 @@ pub struct Localisation {
     pub peak: [f64; 2],
     /// Pixels of that region.
     pub area: u64,
+    /// The share of the map's range from which a pixel counts, 0 to 1: what the threshold comes to for this map.
+    pub level: f32,
 }
 
 /// Localises what a map points at: min-max normalised at the map's resolution, upsampled bilinearly to the photo's
-/// pixels, cut at `threshold` (0 to 1), the largest 8-connected region, its box. Of equally large regions the one that
-/// starts first, row by row. `None` if the map holds no evidence ([`MapView::is_constant`]).
+/// pixels, cut at the threshold, the largest 8-connected region, its box. Of equally large regions the one that
+/// starts first, row by row. `None` if the map holds no evidence ([`Threshold::level`]).
 ///
 /// ```
 /// use famlens::image::{Geometry, GeometryMode, Rect};
-/// use famlens::metrics::{DEFAULT_THRESHOLD, localise};
+/// use famlens::metrics::{Threshold, localise};
 /// use famlens::overlay::MapView;
 ///
 /// let geometry = Geometry::new(GeometryMode::Squash, (60, 60), 96, 32)?;
 /// let map = [0.0, 0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0];
-/// let found = localise(&MapView::new(&map, 3, 3, &geometry)?, DEFAULT_THRESHOLD)?.unwrap();
+/// let found = localise(&MapView::new(&map, 3, 3, &geometry)?, Threshold::default())?.unwrap();
 /// assert_eq!(found.bounds, Rect::new(34.0, 14.0, 60.0, 46.0));
 /// assert_eq!(found.peak, [50.0, 30.0]);
 /// # Ok::<(), famlens::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Argument`] if the threshold is not within 0 and 1.
-pub fn localise(view: &MapView<'_>, threshold: f32) -> Result<Option<Localisation>> {
-    if !(0.0..=1.0).contains(&threshold) {
-        return Err(Error::argument("threshold", format!("{threshold} is not within 0 and 1")));
-    }
-    if view.is_constant() {
-        return Ok(None);
-    }
+/// [`crate::Error::Argument`] if the threshold is outside its range.
+pub fn localise(view: &MapView<'_>, threshold: impl Into<Threshold>) -> Result<Option<Localisation>> {
+    let Some(level) = threshold.into().level(view)? else { return Ok(None) };
     let (width, height) = view.geometry().photo_size();
     let shrink = (f64::from(width.max(height)) / f64::from(MAX_SIDE)).max(1.0);
     let grid = [width, height].map(|side| ((f64::from(side) / shrink).round() as u32).max(1));
@@ -60,7 +54,7 @@ pub fn localise(view: &MapView<'_>, threshold: f32) -> Result<Option<Localisatio
     let (columns, rows) = (upsampler.columns(), upsampler.rows());
     let mut regions = Regions::default();
     for (index, y) in rows.enumerate() {
-        regions.push_row(y, columns.start, upsampler.row(index).iter().map(|&value| value >= threshold));
+        regions.push_row(y, columns.start, upsampler.row(index).iter().map(|&value| value >= level));
     }
     let ((x, y), _) = view.peak();
     let [sx, sy] = [f64::from(width) / f64::from(grid[0]), f64::from(height) / f64::from(grid[1])];
@@ -68,6 +62,7 @@ pub fn localise(view: &MapView<'_>, threshold: f32) -> Result<Option<Localisatio
         bounds: Rect::new(r.x0 as f64 * sx, r.y0 as f64 * sy, r.x1 as f64 * sx, r.y1 as f64 * sy),
         peak: [x, y],
         area: (r.area as f64 * sx * sy).round() as u64,
+        level,
     }))
 }
 

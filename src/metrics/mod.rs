@@ -13,14 +13,16 @@ mod report;
 mod scores;
 mod specificity;
 mod statistics;
+mod threshold;
 
 pub use faithfulness::{Control, Fill, Perturbed, area_under, confidence, drop_in_confidence};
-pub use localise::{DEFAULT_THRESHOLD, Localisation, localise};
+pub use localise::{Localisation, localise};
 pub use open_set::{Answer, OpenSet, open_set};
 pub use report::{Aggregate, Difference, MEASURES, Measure, Row, Summary, chance_to_win, summarise};
 pub use scores::{CORLOC_IOU, Floor, LocalisationScores, Mask, MaskScores, ObjectSize, score_map};
 pub use specificity::{TileScores, Tiles, correlation, rank_correlation};
 pub use statistics::{Bootstrap, Interval, Paired, bootstrap, bootstrap_groups, paired};
+pub use threshold::Threshold;
 
 use crate::image::Rect;
 use crate::overlay::{MapView, Upsampler};

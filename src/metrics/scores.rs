@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{energy_in_boxes, iou, localise, pointing_hit};
+use super::{Threshold, energy_in_boxes, iou, localise, pointing_hit};
 use crate::error::Result;
 use crate::image::{Geometry, GeometryMode, Photo, Rect};
 use crate::overlay::{MapView, Upsampler};
@@ -90,8 +90,10 @@ pub fn score_map(
     view: &MapView<'_>,
     boxes: &[Rect],
     mask: Option<&Mask>,
-    threshold: f32,
+    threshold: impl Into<Threshold>,
 ) -> Result<LocalisationScores> {
+    let threshold = threshold.into();
+    let level = threshold.level(view)?;
     let found = localise(view, threshold)?;
     let best = found.map_or(0.0, |found| boxes.iter().map(|b| iou(&found.bounds, b)).fold(0.0, f64::max));
     Ok(LocalisationScores {
@@ -99,14 +101,14 @@ pub fn score_map(
         corloc: best >= CORLOC_IOU,
         energy: energy_in_boxes(view, boxes).unwrap_or(0.0),
         pointing: found.is_some_and(|found| pointing_hit(found.peak, boxes, 0.0)),
-        mask: mask.map(|mask| score_mask(view, mask, found.map(|found| found.peak), threshold)),
+        mask: mask.map(|mask| score_mask(view, mask, found.map(|found| found.peak), level)),
     })
 }
 
 /// Longer sides are sampled: see [`localise`].
 const MAX_SIDE: u32 = 512;
 
-fn score_mask(view: &MapView<'_>, mask: &Mask, peak: Option<[f64; 2]>, threshold: f32) -> MaskScores {
+fn score_mask(view: &MapView<'_>, mask: &Mask, peak: Option<[f64; 2]>, level: Option<f32>) -> MaskScores {
     let (width, height) = view.geometry().photo_size();
     let shrink = (f64::from(width.max(height)) / f64::from(MAX_SIDE)).max(1.0);
     let [w, h] = [width, height].map(|side| ((f64::from(side) / shrink).round() as u32).max(1));
@@ -119,7 +121,7 @@ fn score_mask(view: &MapView<'_>, mask: &Mask, peak: Option<[f64; 2]>, threshold
         for (x, &value) in columns.clone().zip(upsampler.row(index)) {
             let inside = mask.contains((x as f64 + 0.5) / f64::from(w), (y as f64 + 0.5) / f64::from(h));
             let raw = if view.is_constant() { max } else { min + (max - min) * value };
-            let (raw, lit) = (f64::from(raw.max(0.0)), !view.is_constant() && value >= threshold);
+            let (raw, lit) = (f64::from(raw.max(0.0)), level.is_some_and(|level| value >= level));
             energy += raw;
             over += f64::from(u8::from(lit));
             if inside {
@@ -180,7 +182,7 @@ impl Floor {
         size: (u32, u32),
         boxes: &[Rect],
         mask: Option<&Mask>,
-        threshold: f32,
+        threshold: impl Into<Threshold>,
     ) -> Result<LocalisationScores> {
         // A map of the guess over the whole photo: fine enough that a tenth of a side is whole cells.
         const CELLS: usize = 160;

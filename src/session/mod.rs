@@ -30,7 +30,7 @@ pub use crate::evaluate::{
 };
 pub use crate::explain::{
     Against, CatalogueEntry, CatalogueInput, CellPairs, Class, ClassScore, ClassifierOutput, ComparedClass, Comparison,
-    Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Map, MethodResult, Move,
+    Cost, Embedding, ExplainOptions, ExplainedMap, Explanation, Finer, LayerMaps, Look, Map, MethodResult, Move,
     PairExplanation, Passes, Progress, Request, Scale, SupportCheck, SupportResult, Timings, Watch, WhatIf, catalogue,
     catalogue_json, keep_going,
 };

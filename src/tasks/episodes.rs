@@ -21,6 +21,10 @@ pub struct Labelled {
     pub name: String,
     /// SHA-256 of the file in hexadecimal, or anything else that identifies the content.
     pub content: String,
+    /// What it was made of, where several photos are made of one picture, such as frames of a film. Photos of one
+    /// source never support each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// An N-way K-shot episode: some classes, each with its support set, and the queries that are asked among them. Photos
@@ -59,6 +63,9 @@ pub struct Protocol {
     classes: Vec<String>,
     class_of: Vec<usize>,
     contents: Vec<String>,
+    sources: Vec<Option<String>>,
+    /// Most photos of one source.
+    most_alike: usize,
     /// For each class, its photos in the order of their names.
     members: Vec<Vec<usize>>,
     /// For each class, its photos in an order drawn from the seed: the first ones are the supports.
@@ -70,7 +77,7 @@ impl Protocol {
     ///
     /// ```
     /// use famlens::tasks::episodes::{EpisodeSize, Labelled, Protocol};
-    /// let photo = |class: &str, name: &str| Labelled { class: class.into(), name: name.into(), content: name.into() };
+    /// let photo = |class: &str, name: &str| Labelled { class: class.into(), name: name.into(), content: name.into(), source: None };
     /// let photos = ["1.jpg", "2.jpg", "3.jpg"].map(|name| photo("cat", name));
     /// let photos = [&photos[..], &[photo("dog", "4.jpg")]].concat();
     /// let protocol = Protocol::new(&photos, 1);
@@ -96,7 +103,11 @@ impl Protocol {
         };
         let drawn = classes.iter().zip(&members).map(shuffled).collect();
         let contents = photos.iter().map(|photo| photo.content.clone()).collect();
-        Self { seed, classes, class_of, contents, members, drawn }
+        let sources: Vec<Option<String>> = photos.iter().map(|photo| photo.source.clone()).collect();
+        let mut named: Vec<&str> = sources.iter().flatten().map(String::as_str).collect();
+        named.sort_unstable();
+        let most_alike = named.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap_or(1);
+        Self { seed, classes, class_of, contents, sources, most_alike, members, drawn }
     }
 
     /// The names of the classes, sorted.
@@ -114,17 +125,24 @@ impl Protocol {
         self.members.get(class).map_or(&[], Vec::as_slice)
     }
 
-    /// The first `shots` photos of a class, in the order drawn, without the photo that is asked about.
+    /// Whether a photo may support a query: it is another one, of another source.
+    fn apart(&self, photo: usize, query: usize) -> bool {
+        let source = |at: usize| self.sources.get(at).and_then(Option::as_ref);
+        photo != query && source(photo).is_none_or(|own| source(query) != Some(own))
+    }
+
+    /// The first `shots` photos of a class, in the order drawn, without the photo that is asked about and those of its
+    /// source.
     pub fn supports(&self, class: usize, shots: usize, query: usize) -> Vec<usize> {
         let drawn = self.drawn.get(class).map_or(&[][..], Vec::as_slice);
-        drawn.iter().copied().filter(|&photo| photo != query).take(shots).collect()
+        drawn.iter().copied().filter(|&photo| self.apart(photo, query)).take(shots).collect()
     }
 
     /// Whether a photo may be asked for as a support of its class.
     pub fn is_support(&self, photo: usize, shots: usize) -> bool {
         let drawn = self.class_of(photo).and_then(|class| self.drawn.get(class));
-        // Without the query, a class's first `shots + 1` photos may be asked for.
-        drawn.is_some_and(|drawn| drawn.iter().take(shots + 1).any(|&support| support == photo))
+        // Without the query and those of its source, a class's first photos may be asked for.
+        drawn.is_some_and(|drawn| drawn.iter().take(shots + self.most_alike).any(|&support| support == photo))
     }
 
     /// The episode in which a photo is explained: its own class and at most `against` others, without classes that have
@@ -190,7 +208,8 @@ impl Protocol {
                 random.shuffle(&mut photos);
                 episode.classes.push(*class);
                 episode.queries.push(photos[0]);
-                episode.supports.push(photos[1..=shots].to_vec());
+                let apart = photos[1..].iter().copied().filter(|&photo| self.apart(photo, photos[0]));
+                episode.supports.push(apart.take(shots).collect());
             }
             episodes.push(episode);
         }
@@ -221,6 +240,7 @@ mod tests {
             class: format!("class {class:02}"),
             name: format!("class {class:02}/{at}.jpg"),
             content: format!("{class} {at}"),
+            source: None,
         };
         (0..24).flat_map(|class| (0..8).map(move |at| photo(class, at))).collect()
     }
@@ -274,10 +294,35 @@ mod tests {
     #[test]
     fn the_draws_are_those_of_the_published_figures() {
         assert_eq!(seed_of("bird"), 0x8f76_a0de_efea_15dd);
-        let photo =
-            |at: usize| Labelled { class: "bird".into(), name: format!("bird/{at}.jpg"), content: String::new() };
+        let photo = |at: usize| Labelled {
+            class: "bird".into(),
+            name: format!("bird/{at}.jpg"),
+            content: String::new(),
+            source: None,
+        };
         let protocol = Protocol::new(&(0..8).map(photo).collect::<Vec<_>>(), 1);
         assert_eq!(protocol.supports(0, 8, 8), [7, 3, 4, 1, 6, 2, 5, 0]);
+    }
+
+    #[test]
+    fn photos_of_one_source_never_support_each_other() {
+        let made = |at: usize| Labelled {
+            class: "bird".into(),
+            name: format!("bird/{at}.jpg"),
+            content: at.to_string(),
+            source: Some((at / 3).to_string()),
+        };
+        let protocol = Protocol::new(&(0..12).map(made).collect::<Vec<_>>(), 5);
+        for query in 0..12 {
+            let supports = protocol.supports(0, 12, query);
+            assert_eq!(supports.len(), 9);
+            assert!(supports.iter().all(|support| support / 3 != query / 3));
+            assert!(protocol.supports(0, 2, query).iter().all(|&support| protocol.is_support(support, 2)));
+        }
+        let episodes = protocol.accuracy_episodes((1, 4, 30), |_| true).unwrap().unwrap();
+        let query = |episode: &Episode| episode.queries[0] / 3;
+        assert!(episodes.iter().all(|e| e.supports[0].iter().all(|support| support / 3 != query(e))));
+        assert!(episodes.iter().all(|e| !e.supports[0].is_empty()));
     }
 
     #[test]
@@ -286,6 +331,7 @@ mod tests {
             class: class.into(),
             name: format!("{class}/{at}"),
             content: at.to_string(),
+            source: None,
         };
         let photos = [photo("a", 0), photo("a", 1), photo("b", 2)];
         let protocol = Protocol::new(&photos, 1);

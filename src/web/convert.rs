@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use super::JsResult;
 use crate::error::Error;
 use crate::image::left_to_browser;
-use crate::metrics::{DEFAULT_THRESHOLD, Localisation};
+use crate::metrics::{Localisation, Threshold};
 use crate::overlay::{Alpha, ColorMap, Style};
 use crate::session::{Class, ExplainOptions, ExplainedMap, Explanation, ImageId, LayerMaps, Session, StoredWeights};
 
@@ -99,7 +99,7 @@ struct RenderInput {
     colormap: Option<ColorMap>,
     mode: Option<Mode>,
     opacity: Option<f32>,
-    threshold: Option<f32>,
+    threshold: Option<Threshold>,
     range: Option<[f32; 2]>,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct RenderOptions {
     pub width: u32,
     pub height: u32,
     pub style: Style,
-    pub threshold: f32,
+    pub threshold: Threshold,
     /// The scale that the map shares with others.
     pub range: Option<[f32; 2]>,
 }
@@ -135,7 +135,7 @@ pub(super) fn render_options(value: &JsValue) -> JsResult<RenderOptions> {
             alpha: if matches!(input.mode, Some(Mode::Value)) { Alpha::Proportional } else { Alpha::Constant },
             opacity: input.opacity.unwrap_or(1.0),
         },
-        threshold: input.threshold.unwrap_or(DEFAULT_THRESHOLD),
+        threshold: input.threshold.unwrap_or_default(),
         range: input.range,
     })
 }
@@ -223,6 +223,8 @@ pub(super) fn explanation(session: &Session, explanation: &Explanation) -> JsRes
     set(&result, "present", Float32Array::from(explanation.present.as_slice()))?;
     set(&result, "layers", layers(&explanation.layers)?)?;
     set(&result, "passes", explanation.passes as u32)?;
+    let looked = explanation.looked.map(|seen| numbers(&[seen.x0, seen.y0, seen.x1, seen.y1]));
+    set(&result, "looked", looked.map_or(JsValue::NULL, JsValue::from))?;
     set(&result, "timings", json(&explanation.timings)?)?;
     set(&result, "embedded", explanation.embedded as u32)?;
     set(&result, "backend", explanation.engine.name())?;
@@ -283,10 +285,12 @@ pub(super) fn numbers(values: &[f64]) -> Array {
     values.iter().map(|&v| JsValue::from(v)).collect()
 }
 
-/// Sets `box` and `peak`, in pixels of the photo, or null.
+/// Sets `box` and `peak`, in pixels of the photo, and `threshold`, the share of the range at which the box is cut; or
+/// null.
 pub(super) fn set_localisation(object: &Object, found: Option<&Localisation>) -> JsResult<()> {
     let bounds = found.map(|l| l.bounds);
     set(object, "box", bounds.map_or(JsValue::NULL, |b| numbers(&[b.x0, b.y0, b.x1, b.y1]).into()))?;
+    set(object, "threshold", found.map_or(JsValue::NULL, |l| l.level.into()))?;
     set(object, "peak", found.map_or(JsValue::NULL, |l| numbers(&l.peak).into()))
 }
 

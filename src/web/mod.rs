@@ -181,7 +181,9 @@ impl Lens {
 
     /// Colours a map of an image. `input` is the size `[width, height]` of the input that the map is of, as maps of
     /// explanations have it; the model's own if there is none. `options` is `{width, height, colormap, mode, opacity,
-    /// threshold, range}`, with `range` the scale `[low, high]` that the map shares with others; the result `{width, height, rgba, contour, box, peak}` with the last three in pixels of the photo.
+    /// threshold, range}`, with `range` the scale `[low, high]` that the map shares with others; the result `{width, height,
+    /// rgba, contour, box, peak, threshold}` with contour, box and peak in pixels of the photo. A threshold is a share of
+    /// the range (`0.2`) or of the energy (`"energy:0.94"`); the one that comes back is always a share of the range.
     pub fn render(
         &self,
         id: u32,
@@ -196,13 +198,14 @@ impl Lens {
         let view = map.view().map_err(to_error)?;
         let shown = options.range.map_or(view, |[low, high]| view.on_scale(low, high));
         let rgba = overlay::render(&shown, options.width, options.height, &options.style).map_err(to_error)?;
-        let contours = overlay::contours(&view, options.threshold).map_err(to_error)?;
         let found = localise(&view, options.threshold).map_err(to_error)?;
+        let contours =
+            found.as_ref().map(|found| overlay::contours(&view, found.level)).transpose().map_err(to_error)?;
         let result = Object::new();
         set(&result, "width", options.width)?;
         set(&result, "height", options.height)?;
         set(&result, "rgba", JsValue::from(Clamped(rgba)))?;
-        set(&result, "contour", convert::polylines(&contours))?;
+        set(&result, "contour", convert::polylines(&contours.unwrap_or_default()))?;
         convert::set_localisation(&result, found.as_ref())?;
         Ok(result)
     }

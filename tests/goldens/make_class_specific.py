@@ -33,7 +33,7 @@ Evidence of the query's cell i for class c. r belongs to the query alone, it is 
 
 Whitened FAM (K >= 1):          map_ci = max(s_ci - WHITENED_OFFSET, 0)
     score_c = z_bar . u_c / |z_bar|, z_bar = mean_i z_i: the Mahalanobis cosine between the mean cell less mu and d_c.
-Discriminative FAM (K >= 2):    map_ci = max(s_ci - DISCRIMINATIVE_OFFSET, 0) softmax_c(TAU s_ci)
+Discriminative FAM (K >= 2):    map_ci = max(s_ci - DISCRIMINATIVE_OFFSET, 0) softmax_c(TAU s_ci)^2
     score_c = E_c = mean_i map_ci
 
 Two layers ("both"; needs the head, for localisation as good as plain FAM's). The same with B [1280, 10, 10], the output of `features`
@@ -176,7 +176,7 @@ def explain(cells, means, rings, mu, P, border, setting):
     r = np.sqrt(np.einsum("ci,cd,di->i", a, W, a).mean())
     s = w @ a / r
     whitened = np.maximum(s - setting["whitened_offset"], 0)
-    discriminative = np.maximum(s - setting["discriminative_offset"], 0) * softmax(setting["tau"] * s)
+    discriminative = np.maximum(s - setting["discriminative_offset"], 0) * softmax(setting["tau"] * s) ** 2
 
     # The same by whitened cells, and the identities.
     z = P @ a
@@ -212,7 +212,7 @@ def explain_both(evidence, cells, means, rings, nu, border, setting):
     v = make_unit((means - nu) - (rings - nu) / 2 if border else means - nu)
     t = np.tensordot(v, b, 1) / q
     s = (evidence + t) / 2
-    maps = np.maximum(s - setting["discriminative_offset"], 0) * softmax(setting["tau"] * s)
+    maps = np.maximum(s - setting["discriminative_offset"], 0) * softmax(setting["tau"] * s) ** 2
     return {"q": q, "directions": v, "head_evidence": t, "evidence": s, "discriminative": maps, "discriminative_scores": maps.mean((1, 2))}
 
 

@@ -241,7 +241,7 @@ fn finer_maps_have_more_cells_and_say_what_they_cost() {
         &[sum(&plain.maps[0].map.data) as f32 / 49.0; 49],
     );
     assert!(correlation > 0.9, "{correlation}");
-    let larger = Finer { flip: true, shifts: 2, scales: vec![1.43] };
+    let larger = Finer { flip: true, shifts: 2, scales: vec![1.43], ..Finer::plain() };
     let error = bench.try_explain(&ExplainOptions { finer: larger.clone(), ..base() }).map(|found| found.passes);
     assert_eq!(error.expect("lite0 takes other sizes"), 17);
     bench.session.keep_photos(true);

@@ -42,7 +42,8 @@ import { isHandle } from "./sources.js";
  * @property {number} [against] how many other classes are in each explanation; 19 by default
  * @property {number} [seed] of the draws: which photos support which, and among which other classes; 1 by default, as
  *   on the command line
- * @property {number} [threshold] share of a map's range from which a pixel counts as the object; 0.2 by default
+ * @property {number | string} [threshold] what counts as the object: a share of a map's range, or of its energy
+ *   (`"energy:0.94"`); each form's own by default
  * @property {{temperature?: number, fill?: "mean" | "blur", steps?: number, seed?: number, controls?: boolean} | null}
  *   [faithfulness] takes dozens of passes a photo and variant
  * @property {number} [workers] how many workers share the photos; by default what cores and memory allow, and none

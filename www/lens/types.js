@@ -161,6 +161,7 @@
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target
  *   layers, the maps before they were fused
  * @property {number} passes how many forward passes of the query the maps are made of
+ * @property {[number, number, number, number] | null} looked the part of the photo that a second look saw, in its pixels
  * @property {ChannelShare[][]} top for every class, the ten channels that contribute most of those that fire in the
  *   query
  * @property {Float32Array} present what each channel has in the query, above what the form measures it from: 0, or the
@@ -229,6 +230,8 @@
  * @property {number[]} [input] width and height of the network's input that the map is of; the model's own if absent
  * @property {[number, number, number, number] | null} [box]
  * @property {[number, number] | null} [peak]
+ * @property {number | null} [threshold] the share of the range at which the box is cut: what the form's own threshold
+ *   comes to for this map
  * @property {boolean} [constant]
  * @property {boolean} [zero] whether every value is zero; the notes say why
  * @property {string | null} [says] what is said in place of a map that shows nothing
@@ -242,7 +245,8 @@
  * @property {"constant" | "value"} [mode] opaque everywhere, or as opaque as the value is high
  * @property {[number, number]} [range] the raw values that the ends of the colours stand for; the map's own by
  *   default. A map that stays at the low end darkens the photo
- * @property {number} [threshold] of contour and box, as a part of the range; 0.2 by default
+ * @property {number | string} [threshold] of contour and box, as a part of the range; or as one of the energy, such as
+ *   `"energy:0.94"`; 0.2 by default
  */
 
 /**
@@ -252,6 +256,7 @@
  * @property {ArrayLike<number>[]} contour
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
+ * @property {number | null} threshold what the threshold comes to, as a part of the range
  */
 
 /**

@@ -4,7 +4,7 @@
 /**
  * @typedef {{data: Float32Array, width: number, height: number, min: number, max: number, box: [number, number,
  *   number, number] | null,
- *   peak: [number, number] | null, constant: boolean, input?: number[]}} WasmMap
+ *   peak: [number, number] | null, threshold: number | null, constant: boolean, input?: number[]}} WasmMap
  * @typedef {{id: number, width: number, height: number}} WasmImage
  * @typedef {{name: string, supports: number[]}} WasmClass
  *
@@ -28,6 +28,7 @@
  * @property {Float32Array} present
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers
  * @property {number} passes
+ * @property {[number, number, number, number] | null} looked
  * @property {{total: number, supports: number, forward: number, mix: number, finer: number}} timings
  * @property {number} embedded
  * @property {string} backend
@@ -68,7 +69,7 @@
  * @property {(id: number, data: Float32Array, width: number, height: number, options: object, input?:
  *   number[]) => {width: number, height: number,
  *   rgba: Uint8ClampedArray<ArrayBuffer>, contour: ArrayLike<number>[], box: [number, number, number, number] | null,
- *   peak: [number, number] | null}} render
+ *   peak: [number, number] | null, threshold: number | null}} render
  * @property {(id: number, data: Float32Array, width: number, height: number, x: number, y: number, input?:
  *   number[]) => number | null} valueAt
  * @property {(files: {name: string, text: string}[], paths: string[]) => object} readBoxes

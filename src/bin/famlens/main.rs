@@ -2,6 +2,7 @@
 
 mod bench_methods;
 mod check;
+mod compose;
 mod embed;
 mod engine;
 mod evaluate;
@@ -65,6 +66,8 @@ enum Command {
     Embed(embed::Args),
     /// Measure accuracy, localisation, faithfulness and class specificity over a folder of photos
     Evaluate(Box<evaluate::Args>),
+    /// Paste boxed objects on other photos, to evaluate where objects are small and their boxes are known
+    Compose(compose::Args),
     /// Write an ONNX file with int8 weights, and with int8 activations if there are photos to calibrate with
     Quantize(quantize::Args),
     /// List an ONNX file's nodes, shapes, target layers and unsupported operators
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Statistics(args) => statistics::run(&args),
         Command::Embed(args) => embed::run(args),
         Command::Evaluate(args) => evaluate::run(*args),
+        Command::Compose(args) => compose::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Inspect(args) => model::inspect(args),
         Command::Compare(args) => model::compare(args),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use famlens::fam::head::HeadChoice;
 use famlens::fam::{Form, Fusion, Norm, PoolingChoice, Similarity};
 use famlens::methods::{Method, MethodOptions};
-use famlens::session::{Against, CatalogueInput, ExplainOptions, Finer, Session, catalogue, catalogue_json};
+use famlens::session::{Against, CatalogueInput, ExplainOptions, Finer, Look, Session, catalogue, catalogue_json};
 use famlens::tasks::few_shot::{Centre, Decide};
 use famlens::{Error, Result};
 
@@ -88,6 +88,10 @@ pub struct OptionArgs {
     /// Look at N x N shifted images for a finer map (N * N times the passes, and the plain one)
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub shifts: usize,
+    /// Whether to look again at the part of the photo around the box, with smaller cells: auto (where the box is small,
+    /// under the class-specific forms), never, always
+    #[arg(long, default_value_t)]
+    pub look: Look,
     /// How to make the map: fam, or one of the methods that FAM is compared with (famlens choices method)
     #[arg(long, default_value_t)]
     pub method: Method,
@@ -166,7 +170,7 @@ impl OptionArgs {
             shrinkage: self.shrinkage,
             targets: self.targets.clone(),
             fusion: self.fusion,
-            finer: Finer { flip: self.flip, shifts: self.shifts, scales: self.scales.clone() },
+            finer: Finer { flip: self.flip, shifts: self.shifts, scales: self.scales.clone(), look: self.look },
             decide: self.decide,
             center: self.center,
             l2: self.l2,

@@ -26,7 +26,9 @@ pub fn explanation_json(explanation: &Explanation, shown: usize) -> Result<Strin
         "map": { "width": explained.map.width, "height": explained.map.height, "data": explained.map.data },
         "box": localisation.map(|l| [l.bounds.x0, l.bounds.y0, l.bounds.x1, l.bounds.y1]),
         "peak": localisation.map(|l| l.peak),
+        "threshold": localisation.map(|l| l.level),
         "passes": explanation.passes,
+        "looked": explanation.looked,
         "timings": explanation.timings,
         "engine": explanation.engine,
     });

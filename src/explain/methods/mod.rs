@@ -20,6 +20,7 @@ use crate::engine::LocalFuture;
 use crate::error::{Error, Result};
 use crate::image::Geometry;
 use crate::methods::{Evidence, Maps, Method, MethodMap, Reads};
+use crate::metrics::Threshold;
 use gather::{Gathered, gather};
 use scorer::ModelScorer;
 
@@ -191,6 +192,7 @@ pub(super) async fn explain(backbone: &mut Backbone, given: &mut Given, request:
         target: layer,
         layers: Vec::new(),
         passes: 1 + result.cost.passes.forward,
+        looked: None,
         effort: Effort { timings, embedded: backbone.computed_images() - before },
         notes: result.notes,
     };
@@ -236,7 +238,7 @@ fn finish(
             };
             notes.push(format!("The map of {:?} is zero everywhere: {why}.", class.name));
         }
-        maps.push(ExplainedMap::of(Map { data, width, height, geometry: *geometry })?);
+        maps.push(ExplainedMap::of(Map { data, width, height, geometry: *geometry }, Threshold::default())?);
         if !of_class.is_empty() {
             weights.push(of_class);
         }

@@ -11,8 +11,9 @@
 //! - **whitened**: `max(s_ci - offset, 0)`; the score is the Mahalanobis cosine
 //!   `(A_mean - mu)' W d_c / (|A_mean - mu|_W |d_c|_W)`, to which `mean_i s_ci` is equal up to the factor `|A_mean -
 //!   mu|_W / r`, which is at most 1 and the same for every class;
-//! - **discriminative**: `m_ci = max(s_ci - offset, 0) softmax_c(sharpness s_ci)`; the score is `E_c = mean_i m_ci`, so
-//!   that the map sums to what decides. Its evidence is the mean over two layers: the last block, whitened as above,
+//! - **discriminative**: `m_ci = max(s_ci - offset, 0) p_ci^2` with the class share `p_ci = softmax_c(sharpness s_ci)`,
+//!   squared so that a cell between two classes counts little for either; the score is `E_c = mean_i m_ci`, so that the
+//!   map sums to what decides. Its evidence is the mean over two layers: the last block, whitened as above,
 //!   and the head, centred only (`W = I`).
 //!
 //! The constants were chosen on a development half of the photos' classes (docs/results.md).

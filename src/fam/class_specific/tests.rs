@@ -129,22 +129,22 @@ fn the_discriminative_map_sums_to_the_score_that_decides() -> Result<()> {
     Ok(())
 }
 
-/// With the offset far below, `map + shift` is the evidence times its share: what is left of it are shares that sum to
-/// one.
+/// With the offset far below, the map is the evidence over it times the squared share: the shares sum to one.
 #[test]
 fn the_shares_of_a_cell_sum_to_one() -> Result<()> {
     let episode = episode();
     let specific = episode.specific(Rule { offset: Some(-1.0), ..Rule::default() });
     let found = episode.read(&specific.readout(CellForm::Discriminative, &episode.classes)?);
     for i in 0..16 {
-        let share = |k: usize| f64::from(found.maps[k * 16 + i]) / (f64::from(found.evidence[k * 16 + i]) + 1.0);
+        let squared = |k: usize| f64::from(found.maps[k * 16 + i]) / (f64::from(found.evidence[k * 16 + i]) + 1.0);
+        let share = |k: usize| squared(k).sqrt();
         let total: f64 = (0..3).map(share).sum();
         assert!((total - 1.0).abs() < 1e-5, "cell {i}: {total}");
     }
     Ok(())
 }
 
-/// The same supports for two classes: each has half of every cell.
+/// The same supports for two classes: each has half of every cell, and half squared counts.
 #[test]
 fn equal_classes_share_equally() -> Result<()> {
     let mut episode = episode();
@@ -154,7 +154,7 @@ fn equal_classes_share_equally() -> Result<()> {
     let found = episode.read(&specific.readout(CellForm::Discriminative, &episode.classes)?);
     let offset = CellForm::Discriminative.offset();
     for (m, s) in found.maps.iter().zip(&found.evidence) {
-        assert!((m - (s - offset).max(0.0) / 2.0).abs() < 1e-6);
+        assert!((m - (s - offset).max(0.0) / 4.0).abs() < 1e-6);
     }
     let decision = specific.decide(CellForm::Discriminative, &episode.classes, &found)?;
     assert_eq!(decision.predicted, 0);

@@ -36,7 +36,7 @@ export function mountRun(side, results, context, showResults) {
   const methods = el("div", { class: "picks", role: "group", "aria-label": "Methods that are compared" });
   const more = el("details", { class: "says" }, el("summary", {}, "Other methods"), methods);
   const shots = el("input", { type: "number", min: 1, max: 50, step: 1, value: 5 });
-  const threshold = el("input", { type: "number", min: 5, max: 95, step: 5, value: 20 });
+  const threshold = el("input", { type: "number", min: 5, max: 95, step: 5, placeholder: "each form's own" });
   const faithful = el("input", { type: "checkbox", role: "switch" });
   const start = el("button", { type: "button", class: "button primary", "data-testid": "evaluate-run" }, "Evaluate");
   const hint = el("p", { class: "says" });
@@ -160,7 +160,7 @@ export function mountRun(side, results, context, showResults) {
         })),
         variants: variants(),
         shots: shots.valueAsNumber || 5,
-        threshold: (threshold.valueAsNumber || 20) / 100,
+        threshold: threshold.valueAsNumber ? threshold.valueAsNumber / 100 : undefined,
         faithfulness: faithful.checked ? {} : null,
         signal,
         onProgress({ done, total, secondsLeft }) {

@@ -51,6 +51,7 @@ impl Data {
                 if beside.is_file() { read_boxes(&annotation_files(&beside)?)? } else { Boxes::default() }
             }
         };
+        let sources = sources(source.images)?;
         let (mut groups, mut skipped) = (BTreeMap::<String, Vec<Item>>::new(), Vec::new());
         let mut loose = 0;
         let listing = files::photos_in(source.images)?;
@@ -91,14 +92,34 @@ impl Data {
         }
         let (mut classes, mut items, mut labelled) = (Vec::new(), Vec::new(), Vec::new());
         for (class, (name, group)) in groups.into_iter().enumerate() {
-            let label =
-                |item: &Item| Labelled { class: name.clone(), name: item.name.clone(), content: item.content.clone() };
+            let label = |item: &Item| Labelled {
+                class: name.clone(),
+                name: item.name.clone(),
+                content: item.content.clone(),
+                source: sources.get(&item.name).cloned(),
+            };
             labelled.extend(group.iter().map(label));
             items.extend(group.into_iter().map(|item| Item { class, ..item }));
             classes.push(name);
         }
         Ok(Self { classes, items, protocol: Protocol::new(&labelled, source.seed), skipped })
     }
+}
+
+/// Which photos are made of one picture, from `sources.tsv` among the images, if it is there: `file` and `source` on
+/// each line.
+fn sources(images: &Path) -> Result<BTreeMap<String, String>> {
+    let path = images.join("sources.tsv");
+    if !path.is_file() {
+        return Ok(BTreeMap::new());
+    }
+    let text = files::read_text(&path)?;
+    let lines = text.lines().skip(1).filter(|line| !line.trim().is_empty());
+    let pair = |line: &str| match line.split_once('\t') {
+        Some((file, source)) => Ok((file.trim().to_owned(), source.trim().to_owned())),
+        None => Err(files::file_error(&path, format!("{line:?} has no tab between file and source"))),
+    };
+    lines.map(pair).collect()
 }
 
 /// The folder directly below the images, or the one label that all boxes of the photo share.

@@ -16,14 +16,14 @@ mod work;
 use std::path::PathBuf;
 
 use famlens::image::GeometryMode;
-use famlens::metrics::{Bootstrap, Fill, Row, summarise};
+use famlens::metrics::{Bootstrap, Fill, Row, Threshold, summarise};
 use famlens::session::{EngineChoice, EvaluateOptions, Faithfulness};
 use famlens::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::files;
 use crate::terminal::{self, note, shown_path};
-use data::{Data, Source};
+pub use data::{Data, Source};
 use store::Store;
 use variants::Axis;
 
@@ -81,9 +81,10 @@ pub struct Args {
     /// Seed of all random draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A pixel counts as the object from this share of the map's range on
-    #[arg(long, default_value_t = famlens::metrics::DEFAULT_THRESHOLD)]
-    threshold: f32,
+    /// What counts as the object: a share of the map's range (0.2) or of its energy (energy:0.94) [default: each
+    /// form's own]
+    #[arg(long)]
+    threshold: Option<Threshold>,
     /// Also measure this many mosaics of 2 x 2 and of 3 x 3 classes
     #[arg(long, default_value_t = 0)]
     mosaics: usize,
@@ -269,8 +270,8 @@ fn about(args: &Args, data: &Data, plan: &plan::Planner<'_>) -> Vec<String> {
             args.against, args.shots, args.seed
         ),
         format!(
-            "Localisation: the box of the largest 8-connected region over {} of the map's range. A map that is the same everywhere scores 0.",
-            args.threshold
+            "Localisation: the box of the largest 8-connected region that holds {}. A map that is the same everywhere scores 0.",
+            plan.thresholds()
         ),
         "Object sizes are shares of the photo: small under 30 %, medium up to 60 %, large above.".into(),
         "Intervals: 95 %, bootstrap over images, 2000 resamples.".into(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use famlens::Result;
 use famlens::image::Geometry;
 use famlens::metrics::Row;
-use famlens::session::{EvaluateOptions, InputSpec, Map, Model};
+use famlens::session::{EvaluateOptions, InputSpec, Map, Model, Variant};
 use famlens::tasks::episodes::{Episode, EpisodeSize};
 use serde_json::json;
 
@@ -54,6 +54,22 @@ impl<'a> Planner<'a> {
 
     pub fn model_name(&self) -> &str {
         &self.model_name
+    }
+
+    /// What counts as the object under each variant, in words.
+    pub fn thresholds(&self) -> String {
+        let own = |variant: &Variant| self.options.threshold.unwrap_or_else(|| variant.options.threshold()).in_words();
+        let mut words: Vec<(String, Vec<&str>)> = Vec::new();
+        for variant in &self.options.variants {
+            match words.iter_mut().find(|(threshold, _)| *threshold == own(variant)) {
+                Some((_, names)) => names.push(&variant.name),
+                None => words.push((own(variant), vec![&variant.name])),
+            }
+        }
+        match words.as_slice() {
+            [(threshold, _)] => threshold.clone(),
+            _ => words.iter().map(|(t, names)| format!("{t} ({})", names.join(", "))).collect::<Vec<_>>().join(" or "),
+        }
     }
 
     pub fn shared(&self) -> Plan<'_> {

@@ -1,4 +1,4 @@
-// Evidence of every class at four cells, and the maps: offset, ReLU and class share. One invocation per four cells.
+// Evidence of every class at four cells, and the maps: offset, ReLU and squared class share. One invocation per four cells.
 
 override SHARE: bool = true;
 
@@ -24,7 +24,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   for (var k = 0u; k < p.classes; k++) {
     let s = arena[p.evidence + k * p.quads + t];
     var v = max(s - vec4<f32>(p.offset), vec4<f32>(0.0));
-    if (SHARE) { v *= exp(p.sharpness * (s - largest)) / total; }
+    if (SHARE) {
+      let share = exp(p.sharpness * (s - largest)) / total;
+      v *= share * share;
+    }
     arena[p.maps + k * p.quads + t] = v;
   }
 }
