@@ -695,9 +695,10 @@ export type EvaluateRequest = {
      */
     seed?: number;
     /**
-     * share of a map's range from which a pixel counts as the object; 0.2 by default
+     * what counts as the object: a share of a map's range, or of its energy
+     * (`"energy:0.94"`); each form's own by default
      */
-    threshold?: number;
+    threshold?: number | string;
     /**
      * takes dozens of passes a photo and variant
      */
@@ -887,11 +888,13 @@ export type ExplainOptions = {
         stride?: number;
     };
     /**
-     * flip: The map is averaged with that of the
+     * look: The
+     * part of the photo around the box is looked at again, with smaller cells. flip: The map is averaged with that of the
      * mirror image: two passes for one. shifts: The image is looked at n x n times, shifted by parts of a cell, for n
      * times the cells along each side. scales: The image is also looked at smaller or larger.
      */
     finer?: {
+        look?: "auto" | "never" | "always";
         flip?: boolean;
         shifts?: number;
         scales?: number[];
@@ -967,6 +970,10 @@ export type Explanation = {
      * how many forward passes of the query the maps are made of
      */
     passes: number;
+    /**
+     * the part of the photo that a second look saw, in its pixels
+     */
+    looked: [number, number, number, number] | null;
     /**
      * for every class, the ten channels that contribute most of those that fire in the
      * query
@@ -1135,6 +1142,11 @@ export type LensMap = {
     input?: number[];
     box?: [number, number, number, number] | null;
     peak?: [number, number] | null;
+    /**
+     * the share of the range at which the box is cut: what the form's own threshold
+     * comes to for this map
+     */
+    threshold?: number | null;
     constant?: boolean;
     /**
      * whether every value is zero; the notes say why
@@ -1369,9 +1381,10 @@ export type RenderOptions = {
      */
     range?: [number, number];
     /**
-     * of contour and box, as a part of the range; 0.2 by default
+     * of contour and box, as a part of the range; or as one of the energy, such as
+     * `"energy:0.94"`; 0.2 by default
      */
-    threshold?: number;
+    threshold?: number | string;
 };
 
 export type Rendered = {
@@ -1379,6 +1392,10 @@ export type Rendered = {
     contour: ArrayLike<number>[];
     box: [number, number, number, number] | null;
     peak: [number, number] | null;
+    /**
+     * what the threshold comes to, as a part of the range
+     */
+    threshold: number | null;
 };
 
 export type Scale = {

@@ -371,7 +371,7 @@ function mapOf(data, width, height) {
     min = Math.min(min, value);
     max = Math.max(max, value);
   }
-  return { data, width, height, min, max, box: null, peak: null, constant: min === max };
+  return { data, width, height, min, max, box: null, peak: null, threshold: null, constant: min === max };
 }
 
 /** Lets messages in. */

@@ -11,7 +11,7 @@
 
 use serde::Serialize;
 
-use super::{ExplainOptions, Given, Request};
+use super::{ExplainOptions, Finer, Given, Request};
 use crate::backbone::{Backbone, CoverWith, ImageId};
 use crate::error::Result;
 use crate::fam::Grid;
@@ -71,7 +71,7 @@ pub(crate) async fn what_if(
     with: CoverWith,
 ) -> Result<WhatIf> {
     // Scores of single looks are compared, so a single look is explained.
-    let options = ExplainOptions { finer: Default::default(), ..request.options.clone() };
+    let options = ExplainOptions { finer: Finer::plain(), ..request.options.clone() };
     let request = Request { options: &options, ..*request };
     let before = super::explain(backbone, given, &request.unjudged()).await?;
     let after = covered(backbone, given, &request, cover, with).await?;
