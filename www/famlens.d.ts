@@ -1395,7 +1395,7 @@ export type Rendered = {
     /**
      * what the threshold comes to, as a part of the range
      */
-    threshold: number | null;
+    threshold?: number | null;
 };
 
 export type Scale = {

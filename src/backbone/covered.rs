@@ -54,6 +54,15 @@ impl Backbone {
             }
         };
         let (name, geometry) = (image.name.clone(), image.geometry);
-        Ok(self.keep(Image { name, input, geometry, layers: Vec::new(), cell_input, cells: None, photo: None }))
+        Ok(self.keep(Image {
+            name,
+            input,
+            geometry,
+            layers: Vec::new(),
+            cell_input,
+            cells: None,
+            photo: None,
+            detail: None,
+        }))
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Image {
     pub photo: Option<Photo>,
     /// The photo with at most [`DETAIL`] pixels along its longer side, for a second look at a part of it; `None` where
     /// only an input is known.
-    detail: Option<Photo>,
+    pub(super) detail: Option<Photo>,
 }
 
 /// Pixels of the longer side of what is kept of a photo for a second look. Its least part, 0.3 of a side, then has as

@@ -256,7 +256,7 @@
  * @property {ArrayLike<number>[]} contour
  * @property {[number, number, number, number] | null} box
  * @property {[number, number] | null} peak
- * @property {number | null} threshold what the threshold comes to, as a part of the range
+ * @property {number | null} [threshold] what the threshold comes to, as a part of the range
  */
 
 /**
