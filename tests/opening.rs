@@ -91,7 +91,7 @@ fn opening() -> Value {
     json!({
         "query": set["query"], "width": width, "height": height, "score": found.score, "predicted": found.predicted,
         "form": { "name": form.name(), "label": form.label(), "sentence": form.sentence() },
-        "classes": classes, "colors": colors,
+        "classes": classes, "colors": colors, "scale": found.scale,
     })
 }
 

@@ -4,6 +4,13 @@ import { byId, el, icon } from "./dom.js";
 import { keeping } from "./keeping.js";
 import { examples, smallOf } from "./photo.js";
 import { on, state } from "./state.js";
+import { ABOUT } from "./words.js";
+
+const LINKS = {
+  paper: "https://arxiv.org/abs/2307.05017",
+  source: "https://github.com/famlens/famlens",
+  docs: "https://docs.rs/famlens",
+};
 
 export async function mountAbout() {
   const attributions = (await examples())?.attributions ?? [];
@@ -24,28 +31,17 @@ export async function mountAbout() {
           icon("close"),
         ),
       ),
+      el("p", {}, ABOUT.what),
+      el("p", {}, ABOUT.map),
       el(
         "p",
-        {},
-        "A model without a classifier can still sort photos: it turns each into a list of numbers, and a photo " +
-          "belongs to the class whose examples have the most similar list. famlens shows which parts of the photo " +
-          "made them similar.",
-      ),
-      el(
-        "p",
-        {},
-        "The map is a Feature Activation Map (",
-        linkOrText("https://arxiv.org/abs/2307.05017", "FAM, arXiv 2307.05017"),
-        "): each channel of the network's last layer is " +
-          "weighted by what it adds to the similarity, and the weighted channels are laid over the photo.",
+        { class: "about-links" },
+        ...Object.entries(LINKS).map(([name, address]) =>
+          linkOrText(address, ABOUT[/** @type {keyof typeof LINKS} */ (name)]),
+        ),
       ),
       el("h3", {}, "Your images"),
-      el(
-        "p",
-        {},
-        "Program and model come from the server that this page came from. Everything is computed in this browser. " +
-          "No photo leaves this machine. None is kept after the page is closed, unless you choose to keep your work.",
-      ),
+      el("p", {}, ABOUT.images),
       kept.element,
       el("h3", {}, "Model"),
       model,
@@ -63,7 +59,7 @@ export async function mountAbout() {
         ),
       ),
       el("h3", {}, "Licence"),
-      el("p", {}, "famlens is free software under MIT or Apache-2.0, at your choice."),
+      el("p", {}, ABOUT.licence),
     ),
   );
   byId("about-button", HTMLButtonElement).addEventListener("click", () => {

@@ -4,7 +4,7 @@ import { el, paint } from "./dom.js";
 import { drawing, state } from "./state.js";
 
 /**
- * @import { ImageLike, LensMap, Rendered } from "../famlens.js"
+ * @import { ImageLike, LensMap } from "../famlens.js"
  */
 
 /** Longest side of a small overlay, in pixels. */
@@ -24,13 +24,13 @@ export function thumb(src, alt) {
  * Draws a map over a small photo.
  * @param {HTMLCanvasElement} overlay
  * @param {ImageLike} source
- * @param {LensMap & {early?: (longest: number) => Rendered}} map drawn by itself if it can be
+ * @param {LensMap & Partial<import("./few-shot/opening.js").EarlyMap>} map drawn by itself if it can be
  * @param {AbortSignal} signal
  * @param {[number, number] | null} [range] the scale that the map shares with others
  */
 export async function drawThumb(overlay, source, map, signal, range = null) {
   if (map.early) {
-    paint(overlay, map.early(LONGEST).image);
+    paint(overlay, map.early(LONGEST, range).image);
     overlay.hidden = false;
     return;
   }

@@ -54,6 +54,30 @@ export const SHARE = {
   cannotSavePage: "The page could not be saved. Check the connection and try again.",
 };
 
+export const STATISTICS = {
+  usual: (/** @type {number} */ images) => `Compared with ${images} everyday photos.`,
+  own: (/** @type {number} */ images, /** @type {string} */ folder) => `Compared with ${images} photos of ${folder}.`,
+  adapt: "Use yours instead",
+  back: "Use the everyday photos again",
+};
+
+export const ABOUT = {
+  what:
+    "A model without a classifier can still sort photos. It turns each photo into a list of numbers. A photo " +
+    "belongs to the class whose examples have the most similar list. famlens shows which parts of the photo made " +
+    "them similar.",
+  map:
+    "The map is a Feature Activation Map (FAM). Each channel of the network's last layer counts by what it adds to " +
+    "the similarity. The weighted channels are laid over the photo.",
+  images:
+    "Program and model come from the server that this page came from. Everything is computed in this browser. " +
+    "No photo leaves this machine. None is kept after the page is closed, unless you choose to keep your work.",
+  paper: "The paper",
+  source: "Source code",
+  docs: "Documentation",
+  licence: "famlens is free software under MIT or Apache-2.0, at your choice.",
+};
+
 export const SHEETS = {
   title: "More",
   classes: "Classes",

@@ -35,7 +35,7 @@ test(
     });
     const shipped = await result(page);
     const before = await says(page);
-    assert.match(before, /\d{2,} other photos/);
+    assert.match(before, /\d{2,} everyday photos/);
     assert.ok(await page.getByTestId("adapt-back").isHidden());
 
     const adapted = await explained(page, async () => {
@@ -46,7 +46,7 @@ test(
       .getByTestId("message")
       .filter({ hasText: `Adapted to ${photos.length} images` })
       .waitFor();
-    assert.match(await says(page), new RegExp(`${photos.length} of your images \\(famlens-holiday-`));
+    assert.match(await says(page), new RegExp(`${photos.length} photos of famlens-holiday-`));
     assert.notDeepEqual(adapted.maps[0].data, shipped.maps[0].data);
     const info = await page.evaluate(() => window.famlens.lens.statistics());
     assert.deepEqual([info.images, info.adapted], [photos.length, true]);
@@ -55,7 +55,7 @@ test(
     await ready(page);
     await until(
       page,
-      count => document.querySelector("[data-testid=statistics]").textContent.includes(`${count} of your images`),
+      count => document.querySelector("[data-testid=statistics]").textContent.includes(`${count} photos of`),
       photos.length,
     );
     await until(page, () => window.famlens.result !== null);

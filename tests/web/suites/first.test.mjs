@@ -116,6 +116,7 @@ test("each room says in one sentence what it is for", async () => {
   const seen = new Set();
   for (const task of ["few-shot", "pair", "gallery", "evaluate"]) {
     await lens.page.locator(`[data-task=${task}]`).click();
+    await lens.page.locator(`[data-task=${task}][aria-current]`).waitFor();
     const text = await lens.page.locator("#intro").innerText();
     assert.match(text, /^[A-Z][^.]+\.$/);
     seen.add(text);

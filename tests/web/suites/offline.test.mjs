@@ -60,7 +60,9 @@ test("after one visit everything works without a network, and nothing of the use
     await ready(page);
   }
   await until(page, () => document.querySelector("[data-testid=pair-score]").textContent.includes("0."));
-  assert.equal(server.requests.length, asked, "no request reached the server");
+  // The browser itself looks for a new version of the service worker, though the page is cut off.
+  const reached = server.requests.slice(asked).filter(path => !path.endsWith("/sw.js"));
+  assert.deepEqual(reached, [], "no request reached the server");
 
   const kept = await page.evaluate(async () => {
     const all = [];

@@ -1,7 +1,7 @@
 // What the few-shot view is made of: the elements that its parts fill. Every part gets them by name.
 
 import { el, icon } from "../dom.js";
-import { FEW_SHOT } from "../words.js";
+import { FEW_SHOT, STATISTICS } from "../words.js";
 
 /** @typedef {ReturnType<typeof makeMarkup>} Parts */
 
@@ -211,8 +211,8 @@ function kindMarkup() {
   });
   const formSays = el("p", { id: "form-says", class: "unseen", "aria-live": "polite" });
   const statisticsSays = el("p", { id: "statistics-says", class: "fine", "data-testid": "statistics" });
-  const adapt = button("adapt", "Adapt to my images", { class: "link" });
-  const adaptBack = button("adapt-back", "Back to the model's own", { class: "link", hidden: true });
+  const adapt = button("adapt", STATISTICS.adapt, { class: "link" });
+  const adaptBack = button("adapt-back", STATISTICS.back, { class: "link", hidden: true });
   const statistics = el(
     "div",
     { id: "statistics", class: "statistics", hidden: true },

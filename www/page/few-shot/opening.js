@@ -9,12 +9,13 @@ import { state as page } from "../state.js";
  * @import { Photo } from "../state.js"
  *
  * A map that can be drawn without the engine: `longest` is the longer side in pixels.
- * @typedef {LensMap & {early: (longest: number) => Rendered}} EarlyMap
+ * @typedef {LensMap & {early: (longest: number, range?: [number, number] | null) => Rendered}} EarlyMap
  *
  * A form in words.
  * @typedef {{name: string, label: string, sentence: string}} Described
  *
- * @typedef {{query: string, width: number, height: number, form: Described, score: string, predicted: number, colors:
+ * @typedef {{query: string, width: number, height: number, form: Described, score: string, scale:
+ *   import("./state.js").Early["found"]["scale"], predicted: number, colors:
  *   [number, number, number][], classes: {name: string, similarity: number, map: {width: number, height: number, min:
  *   number, max: number, cells: number[], outline: number[][], box: [number, number, number, number] | null, peak:
  *   [number, number] | null}}[]}} Opening
@@ -43,11 +44,11 @@ export async function mountOpening() {
 
 /** @param {Opening} opening @param {Photo} query @returns {import("./state.js").Early} */
 function resultOf(opening, query) {
-  const { width, height, form, score, predicted, colors } = opening;
+  const { width, height, form, score, predicted, colors, scale } = opening;
   const maps = opening.classes.map(({ map }) => mapOf(map, colors, { width, height }));
   const classes = state.classes;
   const scores = opening.classes.map(({ name, similarity }) => ({ name, similarity }));
-  const found = { form, colors, score, predicted, maps, query: { width, height }, classes: scores };
+  const found = { form, colors, scale, score, predicted, maps, query: { width, height }, classes: scores };
   return { found, query, of: classes, classes, keys: classes.map(({ key }) => key) };
 }
 
@@ -59,31 +60,33 @@ function resultOf(opening, query) {
  */
 function mapOf({ width, height, min, max, cells, outline, box, peak }, colors, photo) {
   const data = Float32Array.from(cells, cell => min + ((max - min) * cell) / STEPS);
-  /** @param {number} longest @returns {Rendered} */
-  const early = longest => {
+  /** @param {number} longest @param {[number, number] | null} [range] @returns {Rendered} */
+  const early = (longest, range) => {
     const scale = longest / Math.max(photo.width, photo.height);
     const size = { width: Math.round(photo.width * scale), height: Math.round(photo.height * scale) };
-    return { image: paint({ width, height, cells }, colors, size), contour: outline, box, peak };
+    const [low, high] = range ?? [min, max];
+    const parts = Array.from(data, value => Math.min(1, Math.max(0, (value - low) / (high - low || 1))));
+    return { image: paint({ width, height, parts }, colors, size), contour: outline, box, peak };
   };
   return { data, width, height, min, max, box, peak, early };
 }
 
 /**
  * Cells as colours, linear between the centres of the cells, as the engine draws them.
- * @param {{width: number, height: number, cells: number[]}} map
+ * @param {{width: number, height: number, parts: number[]}} map each cell as a part of the scale
  * @param {Opening["colors"]} colors
  * @param {{width: number, height: number}} size
  */
-function paint({ width, height, cells }, colors, size) {
+function paint({ width, height, parts }, colors, size) {
   const image = new ImageData(size.width, size.height);
   const [xs, ys] = [between(size.width, width), between(size.height, height)];
   const last = colors.length - 1;
   let at = 0;
   for (const [top, bottom, down] of ys) {
     for (const [left, right, along] of xs) {
-      const upper = mix(cells[top * width + left], cells[top * width + right], along);
-      const lower = mix(cells[bottom * width + left], cells[bottom * width + right], along);
-      const place = (mix(upper, lower, down) / STEPS) * last;
+      const upper = mix(parts[top * width + left], parts[top * width + right], along);
+      const lower = mix(parts[bottom * width + left], parts[bottom * width + right], along);
+      const place = mix(upper, lower, down) * last;
       const one = colors[Math.floor(place)];
       const next = colors[Math.min(last, Math.floor(place) + 1)];
       for (let channel = 0; channel < 3; channel += 1)

@@ -188,7 +188,7 @@ export function makePane(key, testid, pointed) {
     const range = content.scale && !page.look.own ? rangeOf(content.scale) : null;
     const look = JSON.stringify([how(), range]);
     try {
-      let drawn = map.early ? { look, drawn: map.early(LONGEST) } : drawings.get(map);
+      let drawn = map.early ? { look, drawn: map.early(LONGEST, range) } : drawings.get(map);
       if (drawn?.look !== look) {
         const options = {
           width: Math.max(1, Math.round(size.width * factor)),

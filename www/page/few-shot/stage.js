@@ -21,7 +21,7 @@ export const scrolling = matchMedia("(max-width: 1099px), (max-height: 639px)");
 const [CAPTION, LINE, CLASSES, GAP] = [66, 38, 100, 14];
 
 /** How much of the window's height photos may take where the page scrolls, and on a phone. */
-const [PART, NARROW_PART] = [0.6, 0.38];
+const [PART, NARROW_PART] = [0.6, 0.32];
 
 const narrow = matchMedia("(max-width: 760px)");
 

@@ -15,7 +15,7 @@ import { listen, state as page } from "../state.js";
  *   Record<string, unknown>}} Result
  *
  * What was found out in advance, for the time until the engine is live: of an explanation only what the picture shows.
- * @typedef {{found: Pick<Explanation, "score" | "predicted" | "maps" | "query"> & {form:
+ * @typedef {{found: Pick<Explanation, "score" | "scale" | "predicted" | "maps" | "query"> & {form:
  *   import("./opening.js").Described, colors: [number, number, number][], classes: {name: string, similarity:
  *   number}[]}, query: Photo, of: ClassItem[], classes: ClassItem[], keys: string[]}} Early
  *

@@ -10,6 +10,7 @@ import { formNow } from "./options.js";
 import { set as setPage, state as page } from "../state.js";
 import { store, stored } from "../statistics-store.js";
 import { parts } from "./markup.js";
+import { STATISTICS } from "../words.js";
 
 /** @import { StatisticsInfo } from "../../famlens.js" */
 
@@ -67,7 +68,7 @@ export function mountStatistics() {
       trouble(error);
     } finally {
       adapting = null;
-      adapt.textContent = "Adapt to my images";
+      adapt.textContent = STATISTICS.adapt;
       setPage({ busy: null });
     }
   });
@@ -87,7 +88,4 @@ function again() {
 }
 
 /** @param {StatisticsInfo} found */
-const words = ({ images, source, adapted }) =>
-  adapted
-    ? `It knows ${images} of your images (${source}).`
-    : `It knows ${images} other photos, which came with the model.`;
+const words = ({ images, source, adapted }) => (adapted ? STATISTICS.own(images, source) : STATISTICS.usual(images));

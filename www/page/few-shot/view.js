@@ -59,6 +59,7 @@ export function mount(container, context) {
       parts.modes,
       parts.classRow,
       parts.formPlace,
+      parts.coverOpen,
       parts.tools,
       parts.kind,
       parts.choices,
