@@ -44,7 +44,7 @@ export function mountStage() {
   );
   on(["look", "result", "opening", "published"], () => void drawRamps());
   const observer = new ResizeObserver(arrange);
-  for (const part of [parts.query, parts.stage, parts.verdictRow]) observer.observe(part);
+  for (const part of [parts.query, parts.stage, parts.verdictRow, parts.cover]) observer.observe(part);
   for (const { image } of [beside, chosen]) image.addEventListener("load", arrange);
 }
 
