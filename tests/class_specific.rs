@@ -40,7 +40,7 @@ fn input(model: &Model, file: &str) -> Tensor {
     let photo =
         decode(file, &common::bytes(golden(&format!("class_specific/{file}"))), &Limits::default()).expect(file);
     let geometry = famlens::image::Geometry::new(famlens::image::GeometryMode::Squash, photo.size(), 320, 32);
-    prepare(&photo, &geometry.expect("320 x 320"), &model.manifest().normalization()).expect(file)
+    prepare(&photo, &geometry.expect("320 x 320"), model.manifest().pixels()).expect(file)
 }
 
 /// The program of one engine, with the last block and the head as targets.

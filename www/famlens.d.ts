@@ -1102,8 +1102,9 @@ export type LensImage = {
 
 export type LensInfo = {
     /**
-     * `usualForms`
-     * are the forms that {@link Lens.explain} uses if the request names none: for one class, and for several
+     * `usualForms` are the forms that {@link Lens.explain} uses if the request
+     * names none: for one class, and for several; `assumptions` are sentences on what famlens took from the file or
+     * assumed because the description does not say it
      */
     model: {
         name: string;
@@ -1112,6 +1113,8 @@ export type LensInfo = {
         inputWidth: number;
         inputHeight: number;
         geometry: string;
+        channels: string;
+        assumptions: string[];
         target: string;
         targets: string[];
         parameters: number;

@@ -69,7 +69,7 @@ impl<'m> Calibration<'m> {
     /// errors.
     pub async fn add(&mut self, photo: &Photo) -> Result<()> {
         let geometry = self.model.geometry(photo.width(), photo.height())?;
-        let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
+        let input = prepare(photo, &geometry, self.model.manifest().pixels())?;
         self.add_input(&input, geometry.input_size()).await
     }
 

@@ -91,7 +91,7 @@ impl Backbone {
     /// [`Error::Argument`] if the photo's shape does not fit the model's input.
     pub fn add_image(&mut self, name: &str, photo: &Photo) -> Result<ImageId> {
         let geometry = self.model.geometry(photo.width(), photo.height())?;
-        let input = prepare(photo, &geometry, &self.model.manifest().normalization())?;
+        let input = prepare(photo, &geometry, self.model.manifest().pixels())?;
         let (name, cell_input) = (name.to_owned(), self.cell_input(photo)?);
         let detail = Some(detail(photo)?);
         let photo = self.keep_photos.then(|| photo.clone());
@@ -173,7 +173,7 @@ impl Backbone {
     fn cell_input_like(&self, like: ImageId, input: &Tensor) -> Result<Option<CellInput>> {
         let image = self.image(like)?;
         let Some(second) = &image.cell_input else { return Ok(None) };
-        let pixels = denormalise(input, &image.geometry, &self.model.manifest().normalization())?;
+        let pixels = denormalise(input, &image.geometry, self.model.manifest().pixels())?;
         let whole = Rect::new(0.0, 0.0, pixels.width().into(), pixels.height().into());
         let (width, height) = second.pixels.size();
         Ok(Some(CellInput { pixels: scale(&pixels, &whole, width, height)?, geometry: second.geometry }))
@@ -184,7 +184,7 @@ impl Backbone {
         let image = self.image(id)?;
         match &image.cell_input {
             Some(input) => Ok(input.pixels.clone()),
-            None => denormalise(&image.input, &image.geometry, &self.model.manifest().normalization()),
+            None => denormalise(&image.input, &image.geometry, self.model.manifest().pixels()),
         }
     }
 
@@ -222,7 +222,7 @@ impl Backbone {
     pub(crate) fn cell_tensor(&self, id: ImageId) -> Result<Tensor> {
         let image = self.image(id)?;
         match &image.cell_input {
-            Some(second) => normalise(&second.pixels, &second.geometry, &self.model.manifest().normalization()),
+            Some(second) => normalise(&second.pixels, &second.geometry, self.model.manifest().pixels()),
             None => Ok(image.input.clone()),
         }
     }

@@ -10,7 +10,7 @@ use crate::backbone::{Backbone, ImageId};
 use crate::engine::Mix;
 use crate::error::{Error, Result};
 use crate::fam::Grid;
-use crate::image::{Geometry, InputSize, prepare};
+use crate::image::{InputSize, prepare};
 use crate::tensor::Tensor;
 
 /// What the looks of one scale and direction saw.
@@ -89,8 +89,8 @@ fn scaled(backbone: &Backbone, query: ImageId, scale: f32) -> Result<Tensor> {
     if let Some(photo) = &image.photo {
         let (height, width) = spec.size.rows();
         let size = InputSize { width: side(width) as u32, height: side(height) as u32 };
-        let geometry = Geometry::new(spec.geometry, photo.size(), size, spec.stride as u32)?;
-        return prepare(photo, &geometry, &manifest.normalization());
+        let geometry = spec.fit(size, photo.size())?;
+        return prepare(photo, &geometry, manifest.pixels());
     }
     let [_, channels, height, width] = *image.input.shape().dims() else { return Err(no_image()) };
     let planes = image.input.data().chunks_exact(height * width);

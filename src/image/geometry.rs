@@ -202,6 +202,44 @@ impl Geometry {
         Ok(Self { input, source: part, target: [0, 0, input.0, input.1], ..square })
     }
 
+    /// The centre of a photo whose shorter side was first scaled to so many pixels: torchvision's `Resize(shorter)`,
+    /// `CenterCrop(input)`. Where the scaled photo is smaller than the input, it lies in the middle.
+    ///
+    /// ```
+    /// use famlens::image::Geometry;
+    ///
+    /// let geometry = Geometry::centre((512, 1024), 224, 256)?;
+    /// assert_eq!(geometry.covered().y0, 288.0);
+    /// # Ok::<(), famlens::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Geometry::new`], and if the shorter side is not within 1 to 8192.
+    pub fn centre(photo: (u32, u32), input: impl Into<InputSize>, shorter: u32) -> Result<Self> {
+        let mut geometry = Self::new(GeometryMode::Crop, photo, input, 1)?;
+        if !(1..=MAX_INPUT_SIDE).contains(&shorter) {
+            return Err(Error::argument("resize", format!("{shorter} is not within 1 to {MAX_INPUT_SIDE}")));
+        }
+        let (least, (width, height)) = (photo.0.min(photo.1), geometry.input);
+        let axis = |side: u32, input: u32| {
+            let scaled = match side == least {
+                true => u64::from(shorter),
+                false => u64::from(shorter) * u64::from(side) / u64::from(least),
+            };
+            // A photo that is cut, or one that lies in the middle.
+            let cut = scaled.saturating_sub(u64::from(input)) as f64 / 2.0;
+            let seen = scaled.min(u64::from(input));
+            let from = (u64::from(input) - seen) / 2;
+            let photo_pixels = f64::from(side) / scaled as f64;
+            let first = cut.round_ties_even() * photo_pixels;
+            let last = (first + seen as f64 * photo_pixels).min(f64::from(side));
+            ([first, last], [from as u32, (from + seen) as u32])
+        };
+        let (([x0, x1], [left, right]), ([y0, y1], [top, bottom])) = (axis(photo.0, width), axis(photo.1, height));
+        (geometry.source, geometry.target) = (Rect::new(x0, y0, x1, y1), [left, top, right, bottom]);
+        Ok(geometry)
+    }
+
     /// The mode.
     pub fn mode(&self) -> GeometryMode {
         self.mode
@@ -344,6 +382,19 @@ mod tests {
         let wide = InputSize { width: 94, height: 24 };
         assert_eq!(Geometry::new(GeometryMode::Squash, (9, 9), wide, 24).unwrap().input_size(), (94, 24));
         assert!(Geometry::new(GeometryMode::Squash, (9, 9), wide, 32).is_err(), "a stride longer than a side");
+    }
+
+    #[test]
+    fn a_centre_is_cut_as_torchvision_cuts_it() {
+        // 500 x 375 scaled to 341 x 256; columns 58 (58.5 rounds to even) and rows 16 come first.
+        let g = Geometry::centre((500, 375), 224, 256).unwrap();
+        let (across, down) = (500.0 / 341.0, 375.0 / 256.0);
+        assert_eq!(g.covered(), Rect::new(58.0 * across, 16.0 * down, 282.0 * across, 240.0 * down));
+        assert_eq!(g.content(), [0, 0, 224, 224]);
+        // Scaled to 100 x 100, and in the middle of an input of 60 x 140.
+        let g = Geometry::centre((50, 50), InputSize { width: 60, height: 140 }, 100).unwrap();
+        assert_eq!((g.covered(), g.content()), (Rect::new(10.0, 0.0, 40.0, 50.0), [0, 20, 60, 120]));
+        assert!(Geometry::centre((50, 50), 60, 0).is_err());
     }
 
     #[test]

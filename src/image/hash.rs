@@ -1,13 +1,14 @@
 //! A fingerprint of what a picture looks like, to find copies of it.
 
-use super::Normalization;
+use super::InputPixels;
+use super::pixels::Plane;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
 /// Columns compared with their right neighbour, and rows.
 const GRID: usize = 8;
 
-/// The difference hash of a network's input `[1, 3, H, W]`: the picture is averaged down to 9 x 8 cells of grey, and
+/// The difference hash of a network's input `[1, C, H, W]`: the picture is averaged down to 9 x 8 cells of grey, and
 /// each bit says whether a cell is brighter than its right neighbour, row by row from the lowest bit.
 ///
 /// Copies that were scaled, recompressed or slightly recoloured differ in a few of the 64 bits, unrelated photos in 32
@@ -15,9 +16,15 @@ const GRID: usize = 8;
 ///
 /// # Errors
 /// [`Error::Argument`] if the tensor is not a picture of at least 9 x 8 pixels.
-pub fn difference_hash(input: &Tensor, normalization: &Normalization) -> Result<u64> {
-    let [1, 3, height, width] = *input.shape().dims() else {
-        return Err(Error::argument("input", format!("a picture is [1, 3, H, W], and this is {}", input.shape())));
+pub fn difference_hash(input: &Tensor, pixels: impl Into<InputPixels>) -> Result<u64> {
+    let pixels = pixels.into();
+    let count = pixels.channels.count();
+    let (height, width) = match *input.shape().dims() {
+        [1, channels, height, width] if channels == count => (height, width),
+        _ => {
+            let reason = format!("a picture is [1, {count}, H, W], and this is {}", input.shape());
+            return Err(Error::argument("input", reason));
+        }
     };
     if width < GRID + 1 || height < GRID {
         let reason = format!("{width} x {height} pixels are too few for a hash of 9 x 8 cells");
@@ -26,9 +33,15 @@ pub fn difference_hash(input: &Tensor, normalization: &Normalization) -> Result<
     let mut sums = [[0f64; GRID + 1]; GRID];
     let mut counts = [[0u32; GRID + 1]; GRID];
     let weights = [0.299, 0.587, 0.114];
-    for (channel, plane) in input.data().chunks_exact(width * height).enumerate() {
+    let planes = input.data().chunks_exact(width * height).zip(pixels.planes()).enumerate();
+    for (channel, (plane, (holds, _, std))) in planes {
         // The mean of each channel is the same in every cell, so only its scale matters to a difference.
-        let weight = weights[channel] * f64::from(normalization.std[channel]);
+        let weight = f64::from(std)
+            * match holds {
+                Plane::Color(color) => weights[color],
+                Plane::Brightness => 1.0,
+                Plane::Opacity => 0.0,
+            };
         for (y, row) in plane.chunks_exact(width).enumerate() {
             for (x, &value) in row.iter().enumerate() {
                 let (cy, cx) = (y * GRID / height, x * (GRID + 1) / width);
@@ -50,7 +63,7 @@ pub fn difference_hash(input: &Tensor, normalization: &Normalization) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Geometry, GeometryMode, Photo, Rect, prepare, scale};
+    use crate::image::{Geometry, GeometryMode, Normalization, Photo, Rect, prepare, scale};
 
     const NORM: Normalization = Normalization { mean: [127.0; 3], std: [128.0, 64.0, 32.0] };
 

@@ -3,31 +3,11 @@
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-use serde::{Deserialize, Serialize};
 
-use super::{Geometry, Photo, Rect, shrink};
+use super::pixels::{Plane, brightness};
+use super::{Geometry, InputPixels, Photo, Rect, shrink};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-
-/// What a network was trained to expect: `(value - mean) / std` for each channel, in units of 0 to 255, in RGB order.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Normalization {
-    /// Mean of each channel, 0 to 255.
-    pub mean: [f32; 3],
-    /// Standard deviation of each channel, in the same units; not 0.
-    pub std: [f32; 3],
-}
-
-impl Normalization {
-    fn check(&self) -> Result<()> {
-        if self.mean.iter().any(|m| !m.is_finite()) || self.std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
-            let reason =
-                format!("means {:?} and deviations {:?} must be finite, the latter over 0", self.mean, self.std);
-            return Err(Error::argument("normalization", reason));
-        }
-        Ok(())
-    }
-}
 
 /// The part of the photo that the geometry covers, at the size it has on the input, see [`scale`]. The padding of a
 /// letterbox is not part of the result.
@@ -109,20 +89,22 @@ fn convolve(photo: &Photo, source: &Rect, width: u32, height: u32) -> Result<Pho
     Photo::from_rgb(width, height, rgb).map_err(|e| e.to_string())
 }
 
-/// The network's input, `[1, 3, H, W]`, of a photo. Padding is exactly 0, that is the mean colour.
+/// The network's input, `[1, C, H, W]`, of a photo. Padding is exactly 0, that is the mean colour, unless a fill is
+/// stated.
 ///
 /// # Errors
 /// [`Error::Argument`] if the geometry is that of a photo of another size or the normalisation is not finite.
-pub fn prepare(photo: &Photo, geometry: &Geometry, normalization: &Normalization) -> Result<Tensor> {
-    normalise(&resize(photo, geometry)?, geometry, normalization)
+pub fn prepare(photo: &Photo, geometry: &Geometry, pixels: impl Into<InputPixels>) -> Result<Tensor> {
+    normalise(&resize(photo, geometry)?, geometry, pixels)
 }
 
 /// The network's input of pixels that [`resize`] gave: what [`prepare`] does after it.
 ///
 /// # Errors
 /// [`Error::Argument`] if the pixels are not those of the geometry or the normalisation is not finite.
-pub fn normalise(scaled: &Photo, geometry: &Geometry, normalization: &Normalization) -> Result<Tensor> {
-    normalization.check()?;
+pub fn normalise(scaled: &Photo, geometry: &Geometry, pixels: impl Into<InputPixels>) -> Result<Tensor> {
+    let pixels = pixels.into();
+    pixels.check()?;
     let [x0, y0, x1, y1] = geometry.content();
     if scaled.size() != (x1 - x0, y1 - y0) {
         let (w, h) = scaled.size();
@@ -134,16 +116,20 @@ pub fn normalise(scaled: &Photo, geometry: &Geometry, normalization: &Normalizat
     let [left, top, ..] = geometry.content().map(|n| n as usize);
     let row_width = scaled.width() as usize;
 
-    let mut input = Tensor::zeros([1, 3, height, width]);
-    for (channel, plane) in input.data_mut().chunks_exact_mut(width * height).enumerate() {
-        let (Some(&mean), Some(&std)) = (normalization.mean.get(channel), normalization.std.get(channel)) else {
-            break;
-        };
+    let mut input = Tensor::zeros([1, pixels.channels.count(), height, width]);
+    for (values, plane) in input.data_mut().chunks_exact_mut(width * height).zip(pixels.planes()) {
+        let (holds, mean, std) = plane;
+        values.fill(pixels.fill_of(plane));
         let levels: [f32; 256] = std::array::from_fn(|level| (level as f32 - mean) / std);
-        let rows = plane.chunks_exact_mut(width).skip(top);
-        for (row, pixels) in rows.zip(scaled.rgb().chunks_exact(row_width * 3)) {
-            let content = row.iter_mut().skip(left).zip(pixels.iter().skip(channel).step_by(3));
-            content.for_each(|(value, &level)| *value = levels[usize::from(level)]);
+        let rows = values.chunks_exact_mut(width).skip(top);
+        for (row, line) in rows.zip(scaled.rgb().chunks_exact(row_width * 3)) {
+            let content = row.iter_mut().skip(left);
+            let level = |rgb: &[u8]| match holds {
+                Plane::Color(color) => rgb[color],
+                Plane::Brightness => brightness([rgb[0], rgb[1], rgb[2]]),
+                Plane::Opacity => 255,
+            };
+            content.zip(line.chunks_exact(3)).for_each(|(value, rgb)| *value = levels[usize::from(level(rgb))]);
         }
     }
     Ok(input)
@@ -153,19 +139,24 @@ pub fn normalise(scaled: &Photo, geometry: &Geometry, normalization: &Normalizat
 ///
 /// # Errors
 /// [`Error::Argument`] if the input is not that of the geometry.
-pub fn denormalise(input: &Tensor, geometry: &Geometry, normalization: &Normalization) -> Result<Photo> {
+pub fn denormalise(input: &Tensor, geometry: &Geometry, pixels: impl Into<InputPixels>) -> Result<Photo> {
+    let pixels = pixels.into();
     let (width, height) = geometry.input_size();
     let (w, h) = (width as usize, height as usize);
-    if input.shape().dims() != [1, 3, h, w] {
-        return Err(Error::argument("input", format!("{} is not [1, 3, {h}, {w}]", input.shape())));
+    let channels = pixels.channels.count();
+    if input.shape().dims() != [1, channels, h, w] {
+        return Err(Error::argument("input", format!("{} is not [1, {channels}, {h}, {w}]", input.shape())));
     }
     let [x0, y0, x1, y1] = geometry.content();
-    let mut rgb = Vec::with_capacity(((x1 - x0) * (y1 - y0) * 3) as usize);
-    for y in y0..y1 {
-        for x in x0..x1 {
-            for (c, (mean, std)) in normalization.mean.iter().zip(&normalization.std).enumerate() {
-                let value = input.data()[(c * h + y as usize) * w + x as usize] * std + mean;
-                rgb.push(value.round().clamp(0.0, 255.0) as u8);
+    let mut rgb = vec![0; ((x1 - x0) * (y1 - y0) * 3) as usize];
+    for ((holds, mean, std), values) in pixels.planes().zip(input.data().chunks_exact(w * h)) {
+        let inside = (y0..y1).flat_map(|y| (x0..x1).map(move |x| y as usize * w + x as usize));
+        for (pixel, at) in rgb.chunks_exact_mut(3).zip(inside) {
+            let level = (values[at] * std + mean).round().clamp(0.0, 255.0) as u8;
+            match holds {
+                Plane::Color(color) => pixel[color] = level,
+                Plane::Brightness => pixel.fill(level),
+                Plane::Opacity => {}
             }
         }
     }
@@ -175,7 +166,7 @@ pub fn denormalise(input: &Tensor, geometry: &Geometry, normalization: &Normaliz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::GeometryMode;
+    use crate::image::{Channels, GeometryMode, Normalization};
 
     const PLAIN: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
@@ -207,6 +198,27 @@ mod tests {
         }
         let geometry = Geometry::new(GeometryMode::Squash, photo.size(), 32, 1).unwrap();
         assert!(normalise(&photo, &geometry, &PLAIN).is_err_and(|e| e.to_string().contains("40 x 20")));
+    }
+
+    #[test]
+    fn channels_are_what_the_network_wants() {
+        let photo = Photo::from_rgb(2, 1, vec![10, 20, 30, 200, 100, 50]).unwrap();
+        let geometry = Geometry::new(GeometryMode::Letterbox, photo.size(), 2, 1).unwrap();
+        let normalization = Normalization { mean: [1.0, 2.0, 3.0], std: [1.0, 2.0, 4.0] };
+        let of = |channels, fill| {
+            let pixels = InputPixels { channels, normalization, fill };
+            let input = prepare(&photo, &geometry, pixels).unwrap();
+            if channels != Channels::Grey {
+                assert_eq!(denormalise(&input, &geometry, pixels).unwrap(), photo, "{channels}");
+            }
+            input.into_data()
+        };
+        assert_eq!(of(Channels::Rgb, None), [9.0, 199.0, 0.0, 0.0, 9.0, 49.0, 0.0, 0.0, 6.75, 11.75, 0.0, 0.0]);
+        // Mean and deviation go with the place of the channel.
+        let fill = Some([3.0, 4.0, 5.0]);
+        assert_eq!(of(Channels::Bgr, fill), [29.0, 49.0, 4.0, 4.0, 9.0, 49.0, 1.0, 1.0, 1.75, 49.25, 0.0, 0.0]);
+        assert_eq!(of(Channels::Grey, Some([9.0; 3])), [17.0, 123.0, 8.0, 8.0]);
+        assert_eq!(of(Channels::Rgba, None)[12..], [1.0; 4]);
     }
 
     #[test]

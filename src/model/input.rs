@@ -2,18 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{GeometryMode, InputSize};
+use crate::error::Result as Checked;
+use crate::image::{Channels, Geometry, GeometryMode, InputPixels, InputSize, Normalization, Triple};
 
 /// Most pixels of a side of an input.
 pub(super) const MOST_SIDE: u32 = 4096;
 
 /// Input pixels a cell where `model.json` does not say it: those of most convolutional networks.
-const USUAL_STRIDE: u32 = 32;
+pub(super) const USUAL_STRIDE: u32 = 32;
+
+/// Mean and deviation of ImageNet's photos.
+const IMAGENET: Normalization = Normalization { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
 
 /// How a photo becomes the model's input.
 ///
 /// In `model.json`, a square input has one number, `"size": 224`. A rectangle has two, `"height": 256, "width": 128`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct InputSpec {
     /// Size of the input in pixels (for `aspect`: that of the usual input, whose area others have too). Not known: the one
@@ -24,10 +28,18 @@ pub struct InputSpec {
     pub stride: usize,
     /// How a photo of another shape is fitted.
     pub geometry: GeometryMode,
-    /// Subtracted from each of R, G, B, in 0..255 units.
-    pub mean: [f32; 3],
-    /// What the difference is divided by, in 0..255 units.
-    pub std: [f32; 3],
+    /// Pixels to which a photo's shorter side is scaled before its centre is cut out (geometry `crop`); `None` for the
+    /// largest centre.
+    pub resize: Option<u32>,
+    /// Red, green and blue around a photo that does not fill the input, 0 to 255; `None` for the mean.
+    pub fill: Option<[f32; 3]>,
+    /// What the channels hold; `None` until [`Model::new`](super::Model::new) knows it from their number.
+    pub channels: Option<Channels>,
+    /// Scale and offset of each channel, in 0..255 units, as `"mean"` and `"std"`. `None` where `model.json` leaves it to
+    /// famlens: [`Model::new`](super::Model::new) then takes what the network's first nodes tell, or ImageNet's.
+    pub normalization: Option<Normalization>,
+    /// Name of the file's input whose layers are the model; it matters where the file has several images.
+    pub name: Option<String>,
 }
 
 /// The fields as `model.json` has them.
@@ -39,9 +51,23 @@ struct Written {
     stride: Option<u32>,
     #[serde(default)]
     geometry: GeometryMode,
-    mean: [f32; 3],
-    std: [f32; 3],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resize: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fill: Option<Triple>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channels: Option<Channels>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mean: Option<Triple>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    std: Option<Triple>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
+
+/// The names of these fields.
+pub(super) const FIELDS: [&str; 11] =
+    ["size", "height", "width", "stride", "geometry", "resize", "fill", "channels", "mean", "std", "name"];
 
 /// A size as `model.json` has it: one side of a square, or both sides.
 #[derive(Serialize, Deserialize, Default)]
@@ -96,17 +122,34 @@ impl TryFrom<Written> for InputSpec {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { size, stride, geometry, mean, std } = written;
+        let Written { size, stride, geometry, resize, fill, channels, mean, std, name } = written;
         let size = size.read().map_err(|reason| format!("\"input\": {reason}"))?.unwrap_or_default();
         let usual = if size.is_known() { USUAL_STRIDE.min(size.shorter()) } else { USUAL_STRIDE };
-        Ok(Self { size, stride: stride.unwrap_or(usual) as usize, geometry, mean, std })
+        let normalization = match (mean, std) {
+            (None, None) => None,
+            (Some(mean), Some(std)) => Some(Normalization { mean: mean.0, std: std.0 }),
+            (Some(_), None) => return Err("\"input\": it has \"mean\" without \"std\"".into()),
+            (None, Some(_)) => return Err("\"input\": it has \"std\" without \"mean\"".into()),
+        };
+        let (stride, fill) = (stride.unwrap_or(usual) as usize, fill.map(|fill| fill.0));
+        Ok(Self { size, stride, geometry, resize, fill, channels, normalization, name })
     }
 }
 
 impl From<InputSpec> for Written {
     fn from(spec: InputSpec) -> Self {
-        let InputSpec { size, stride, geometry, mean, std } = spec;
-        Self { size: size.is_known().then_some(size).into(), stride: Some(stride as u32), geometry, mean, std }
+        let InputSpec { size, stride, geometry, resize, fill, channels, normalization, name } = spec;
+        Self {
+            size: size.is_known().then_some(size).into(),
+            stride: Some(stride as u32),
+            geometry,
+            resize,
+            fill: fill.map(Triple),
+            channels,
+            mean: normalization.map(|n| Triple(n.mean)),
+            std: normalization.map(|n| Triple(n.std)),
+            name,
+        }
     }
 }
 
@@ -116,9 +159,21 @@ impl InputSpec {
         if self.size.is_known() || self.stride == 0 {
             self.check_size("input", self.size)?;
         }
-        match self.std.iter().any(|s| !s.is_finite() || *s == 0.0) {
-            true => Err(format!("\"input\": std {:?} must be finite and not zero", self.std)),
-            false => Ok(()),
+        if self.resize.is_some() && self.geometry != GeometryMode::Crop {
+            let geometry = self.geometry;
+            return Err(format!("\"input\": \"resize\" goes with \"geometry\": \"crop\", not with {geometry:?}"));
+        }
+        if self.resize.is_some_and(|resize| !(1..=MOST_SIDE).contains(&resize)) {
+            return Err(format!("\"input\": \"resize\" is not within 1 to {MOST_SIDE}"));
+        }
+        if let Some(fill) = self.fill.filter(|fill| !fill.iter().all(|level| (0.0..=255.0).contains(level))) {
+            return Err(format!("\"input\": fill {fill:?} is not within 0 to 255"));
+        }
+        match self.normalization {
+            Some(Normalization { std, .. }) if std.iter().any(|s| !s.is_finite() || *s == 0.0) => {
+                Err(format!("\"input\": std {std:?} must be finite and not zero"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -134,9 +189,47 @@ impl InputSpec {
         }
     }
 
+    /// How pixels become values.
+    pub fn pixels(&self) -> InputPixels {
+        InputPixels {
+            channels: self.channels.unwrap_or_default(),
+            normalization: self.normalization.unwrap_or(IMAGENET),
+            fill: self.fill,
+        }
+    }
+
+    /// How a photo of that width and height lies on an input of that size.
+    ///
+    /// # Errors
+    /// As [`Geometry::new`].
+    pub fn fit(&self, size: InputSize, photo: (u32, u32)) -> Checked<Geometry> {
+        match self.resize {
+            // An input of another size sees the same part of the photo.
+            Some(resize) if self.geometry == GeometryMode::Crop => {
+                let scale = f64::from(size.shorter()) / f64::from(self.size.shorter().max(1));
+                Geometry::centre(photo, size, (f64::from(resize) * scale).round() as u32)
+            }
+            _ => Geometry::new(self.geometry, photo, size, self.stride as u32),
+        }
+    }
+
     /// The words by which galleries and the page know one way of feeding a model from another.
     pub(crate) fn words(&self) -> String {
-        let Self { size, geometry, mean, std, .. } = self;
-        format!("{} {geometry} mean {mean:?} std {std:?}", size.short())
+        let InputPixels { channels, normalization: Normalization { mean, std }, fill } = self.pixels();
+        let mut words = format!("{} {} mean {mean:?} std {std:?}", self.size.short(), self.geometry);
+        // What is as usual is not said, so that galleries of before stay readable.
+        if let Some(resize) = self.resize {
+            words += &format!(" resize {resize}");
+        }
+        if let Some(fill) = fill {
+            words += &format!(" fill {fill:?}");
+        }
+        if channels != Channels::Rgb {
+            words += &format!(" {channels}");
+        }
+        match &self.name {
+            Some(name) => words + &format!(" input {name:?}"),
+            None => words,
+        }
     }
 }

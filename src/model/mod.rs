@@ -1,11 +1,13 @@
 //! A model: its description and its network. Nothing here changes once it is read, and nothing here runs it.
 
 mod budget;
+mod ends;
 mod head;
 mod input;
 mod manifest;
 mod network;
 mod read;
+mod settle;
 mod signs;
 
 pub use head::EmbeddingHead;
@@ -23,9 +25,6 @@ use crate::image::{Geometry, InputSize};
 use crate::onnx;
 
 use crate::quant::{StoredWeights, store_as_int8};
-
-/// Side of the input where neither `model.json` nor the ONNX file says one: what most networks are trained with.
-const USUAL_SIDE: u32 = 224;
 
 /// A model: `model.json` and the ONNX file it describes.
 pub struct Model {
@@ -52,6 +51,8 @@ pub struct Model {
     read_layers: Mutex<HashMap<String, Option<String>>>,
     /// The part of the network's products behind the target layer, where that was found and lies early.
     behind_target: Option<f64>,
+    /// What was settled by the network, in words.
+    said: Vec<String>,
 }
 
 /// What the class-specific forms look at.
@@ -74,21 +75,29 @@ impl Model {
     /// [`Error::Manifest`], [`Error::Onnx`], [`Error::Unsupported`], [`Error::TooLarge`] if an input of that size needs
     /// gigabytes, or [`Error::Target`] if the target layer that `model.json` names is not in the network.
     pub fn new(manifest: &str, onnx: &[u8]) -> Result<Self> {
-        let mut manifest = Manifest::parse(manifest)?;
+        Self::of(Manifest::parse(manifest)?, onnx)
+    }
+
+    /// The same from a description that was read before.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn of(mut manifest: Manifest, onnx: &[u8]) -> Result<Self> {
+        manifest.check()?;
         let fingerprint = xxhash_rust::xxh64::xxh64(onnx, 0);
         let mut onnx = onnx::Model::parse(onnx)?;
         let stored = match manifest.weights {
             Weights::Stored => None,
             Weights::Int8 => Some(store_as_int8(&mut onnx)?),
         };
-        if !manifest.input.size.is_known() {
-            manifest.input.size = own_size(&onnx)?;
-            manifest.input.stride = manifest.input.stride.min(manifest.input.size.shorter() as usize);
+        if onnx.images().is_empty() {
+            // There is nothing to choose among.
+            manifest.input.name = None;
+        } else if let Some(name) = &manifest.input.name {
+            onnx = onnx.with_image(name)?;
         }
-        if onnx.takes_bytes() {
-            // The network prepares its pixels itself, whatever is said beside it.
-            (manifest.input.mean, manifest.input.std) = ([0.0; 3], [1.0; 3]);
-        }
+        let mut said = settle::settle(&mut manifest.input, &onnx)?;
+        said.extend(siamese(&onnx));
         let (height, width) = manifest.input.size.rows();
         // What comes after the target layer need not be something that famlens runs.
         let (graph, left_out) = onnx.to_graph_as_far(height, width)?;
@@ -115,7 +124,7 @@ impl Model {
         let non_negative = signs::non_negative(&graph);
         let (random, statistics) = (None, None);
         let outputs = graph.outputs.iter().map(|&id| graph.value(id).name.clone()).collect();
-        let model = Self {
+        let mut model = Self {
             manifest,
             onnx,
             targets,
@@ -131,10 +140,21 @@ impl Model {
             own_is_vector: OnceLock::new(),
             read_layers: Default::default(),
             behind_target,
+            said,
         };
         model.check_target(&model.manifest.target)?;
         if let Some(spec) = &model.manifest.class_specific {
             std::iter::once(&spec.layer).chain(&spec.head).try_for_each(|layer| model.check_target(layer))?;
+        }
+        if model.manifest.pooling.is_empty() {
+            model.manifest.pooling = model.usual_pooling()?.to_owned();
+            if model.manifest.pools_itself() {
+                let value = model.own_embedding();
+                model.said.push(format!(
+                    "The network ends in an embedding, {value:?}, and that is compared. The pooling \"gap\" compares the mean \
+                     of the layer's cells."
+                ));
+            }
         }
         let channels = model.target_channels(graph);
         match (&model.manifest.mean_embedding, channels) {
@@ -165,6 +185,11 @@ impl Model {
     /// The nodes of the file that famlens does not run, all of them behind layers that it does.
     pub fn left_out(&self) -> &[UnsupportedNode] {
         &self.left_out
+    }
+
+    /// What famlens took from the network, or assumed, because the description does not say it: a sentence each.
+    pub fn assumptions(&self) -> &[String] {
+        &self.said
     }
 
     /// Number of weights and biases.
@@ -284,8 +309,7 @@ impl Model {
 
     /// The same for an input of another size.
     pub(crate) fn geometry_of_size(&self, size: InputSize, width: u32, height: u32) -> Result<Geometry> {
-        let input = &self.manifest.input;
-        Geometry::new(input.geometry, (width, height), size, input.stride as u32)
+        self.manifest.input.fit(size, (width, height))
     }
 
     /// Replaces the size of the input, in pixels.
@@ -428,14 +452,27 @@ impl Model {
     }
 }
 
-/// The size that an ONNX file prescribes. A side that it leaves free is as long as the other.
-fn own_size(onnx: &onnx::Model) -> Result<InputSize> {
-    let (height, width) = onnx.input_size()?;
-    let side = |own: Option<usize>, other: Option<usize>| match own.or(other) {
-        None => Ok(USUAL_SIDE),
-        Some(side) => u32::try_from(side).map_err(|_| Error::onnx(format!("its image has a side of {side} pixels"))),
-    };
-    Ok(InputSize { width: side(width, height)?, height: side(height, width)? })
+/// What to know about a file of several images.
+fn siamese(onnx: &onnx::Model) -> Option<String> {
+    let images = onnx.images();
+    let (first, twins) = images.first()?;
+    let names = |names: &[String]| names.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", ");
+    match images.get(1..) {
+        Some([_, ..]) => {
+            let others: Vec<String> = images[1..].iter().map(|(name, _)| (*name).to_owned()).collect();
+            let others = names(&others);
+            Some(format!(
+                "The file has several towers. The one that sees {first:?} is used; \"name\" of \"input\" takes another: {others}."
+            ))
+        }
+        _ if twins.is_empty() => None,
+        _ => {
+            let twins = names(twins);
+            Some(format!(
+                "The file compares several images. The layers that {first:?} goes through are those of {twins} too."
+            ))
+        }
+    }
 }
 
 /// Refuses input sizes at which the network's activations would need gigabytes.

@@ -18,13 +18,16 @@ mod lower;
 mod model;
 mod narrow;
 mod order;
+mod pixels;
 pub(crate) mod proto;
+mod single;
 mod summary;
 
 pub(crate) use data::{read_float, stored_bytes};
 pub use external::with_external_data;
 pub use model::{InputInfo, Model};
 pub(crate) use order::weight_axes;
+pub use pixels::PixelRange;
 pub use summary::{ModelSummary, NodeSummary, TargetSummary};
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::functions::inlined;
 use super::lower::{Lowering, is_supported};
 use super::order::{refuse_not_numbers, sort, weight_axes};
 use super::proto::{ModelProto, NodeProto, ValueInfo, data_type};
+use super::single::single;
 use crate::error::{Error, Result, UnsupportedNode};
 use crate::graph::Graph;
 use crate::tensor::{Int8Tensor, Tensor};
@@ -54,8 +55,12 @@ pub struct Model {
 pub struct InputInfo {
     /// Its name.
     pub name: String,
-    /// Its dimensions; `None` where the file leaves one free.
+    /// Its dimensions; `None` where the file leaves one free. The batch of an image is 1 here whatever the file says.
     pub dims: Vec<Option<usize>>,
+    /// Whether the file says how many dimensions there are.
+    pub ranked: bool,
+    /// How many images the file takes at once, where that is a fixed number of several.
+    pub batch: Option<usize>,
     /// The ONNX name of its element type.
     pub element: &'static str,
 }
@@ -63,12 +68,20 @@ pub struct InputInfo {
 impl InputInfo {
     fn new(info: &ValueInfo) -> Self {
         let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-        let dims = tensor.and_then(|t| t.shape.as_ref()).map_or(&[][..], |s| &s.dim);
+        let shape = tensor.and_then(|t| t.shape.as_ref());
+        let dims = shape.map_or(&[][..], |s| &s.dim);
         // Some exporters write 0 or -1 for a free dimension.
         let dim = |d: &super::proto::Dimension| d.dim_value.and_then(|v| usize::try_from(v).ok()).filter(|&v| v > 0);
+        let mut dims: Vec<Option<usize>> = dims.iter().map(dim).collect();
+        let batch = match dims.as_mut_slice() {
+            [Some(batch), _, _, _] if *batch > 1 => Some(std::mem::replace(batch, 1)),
+            _ => None,
+        };
         Self {
             name: info.name().into(),
-            dims: dims.iter().map(dim).collect(),
+            dims,
+            ranked: shape.is_some(),
+            batch,
             element: data_type::name(tensor.map_or(0, |t| t.elem_type())),
         }
     }
@@ -88,6 +101,8 @@ pub(super) enum Layout {
 pub(super) struct ImageInput<'a> {
     pub name: &'a str,
     pub layout: Layout,
+    /// Whether there is a dimension for a number of images.
+    pub batched: bool,
     pub channels: usize,
     pub height: Option<usize>,
     pub width: Option<usize>,
@@ -136,6 +151,9 @@ impl Model {
         let mut model =
             Self { opset, inputs, outputs, nodes: nodes_left, known, kinds, choices, branches: no_branches, budget };
         model.fold(nodes)?;
+        if let Some(batch) = model.inputs.iter().find_map(|input| input.batch) {
+            single(&mut model.nodes, &mut model.known, batch);
+        }
         if model.inputs.len() > 1 {
             model.branches = branches(&model.inputs, &model.nodes, &model.outputs, &model.known);
             // The image with the most layers; of equals the first.
@@ -229,6 +247,10 @@ impl Model {
     /// The inputs that the file asks for, weights excluded.
     pub fn inputs(&self) -> &[InputInfo] {
         &self.inputs
+    }
+
+    pub(super) fn nodes(&self) -> &[NodeProto] {
+        &self.nodes
     }
 
     /// The names of its outputs.
@@ -394,9 +416,19 @@ impl Model {
             let reason = format!("its input {:?} takes {} values, {advice}", input.name, input.element);
             return Err(Error::onnx(reason));
         }
-        let (layout, channels, height, width) = match *input.dims.as_slice() {
-            [_, c, h, w] if is_channels(c) || !is_channels(w) => (Layout::ChannelsFirst, c, h, w),
-            [_, h, w, c] => (Layout::ChannelsLast, c, h, w),
+        let turned = self.first_nodes().iter().any(|node| {
+            let perm = node.attribute("perm").filter(|_| node.op_type() == "Transpose");
+            perm.is_some_and(|perm| perm.ints == [0, 3, 1, 2])
+        });
+        let usual = if turned { Layout::ChannelsLast } else { Layout::ChannelsFirst };
+        let colors = |dim: Option<usize>| matches!(dim, Some(3 | 4));
+        let (layout, batched, channels, height, width) = match *input.dims.as_slice() {
+            _ if !input.ranked => (usual, true, None, None, None),
+            [_, h, w, c] if turned => (Layout::ChannelsLast, true, c, h, w),
+            [_, c, h, w] if is_channels(c) || !is_channels(w) => (Layout::ChannelsFirst, true, c, h, w),
+            [_, h, w, c] => (Layout::ChannelsLast, true, c, h, w),
+            [c, h, w] if colors(c) => (Layout::ChannelsFirst, false, c, h, w),
+            [h, w, c] if colors(c) => (Layout::ChannelsLast, false, c, h, w),
             _ => {
                 let dims: Vec<String> =
                     input.dims.iter().map(|d| d.map_or("?".into(), |d: usize| d.to_string())).collect();
@@ -408,12 +440,8 @@ impl Model {
                 )));
             }
         };
-        if let Some(batch) = input.dims[0].filter(|&b| b != 1) {
-            let reason =
-                format!("its input {:?} takes {batch} images at once; export it with a batch of 1", input.name);
-            return Err(Error::onnx(reason));
-        }
-        Ok(ImageInput { name: &input.name, layout, channels: channels.unwrap_or(3), height, width })
+        let channels = channels.or_else(|| self.channels_of_first_layer()).unwrap_or(3);
+        Ok(ImageInput { name: &input.name, layout, batched, channels, height, width })
     }
 }
 

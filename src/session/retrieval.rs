@@ -23,7 +23,7 @@ impl Session {
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown id.
     pub fn picture_hash(&self, id: ImageId) -> Result<u64> {
-        difference_hash(&self.backbone.image(id)?.input, &self.model().manifest().normalization())
+        difference_hash(&self.backbone.image(id)?.input, self.model().manifest().pixels())
     }
 
     /// What a gallery keeps of an image beside its embedding. `content` identifies the file's content, such as its

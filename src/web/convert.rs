@@ -153,6 +153,10 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         #[serde(rename = "inputHeight")]
         input_height: u32,
         geometry: String,
+        /// `"rgb"`, `"bgr"`, `"grey"` or `"rgba"`.
+        channels: &'static str,
+        /// What famlens took from the file or assumed, a sentence each.
+        assumptions: &'a [String],
         target: &'a str,
         targets: &'a [String],
         parameters: usize,
@@ -174,6 +178,8 @@ pub(super) fn info(session: &Session) -> JsResult<Object> {
         input_width: manifest.input.size.width,
         input_height: manifest.input.size.height,
         geometry: manifest.input.geometry.to_string(),
+        channels: manifest.pixels().channels.name(),
+        assumptions: session.model().assumptions(),
         target: &manifest.target,
         targets: session.model().targets(),
         parameters: session.model().parameters(),

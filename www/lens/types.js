@@ -333,9 +333,11 @@
 /**
  * @typedef {object} LensInfo
  * @property {{name: string, identity: string, licence: string, inputWidth: number, inputHeight: number, geometry:
- *   string, target: string, targets: string[], parameters: number, bytes: number, pooling: string, hasMeanEmbedding:
- *   boolean, hasStatistics: boolean, usualForms: [Form, Form], storedWeights: StoredWeights | null}} model `usualForms`
- *   are the forms that {@link Lens.explain} uses if the request names none: for one class, and for several
+ *   string, channels: string, assumptions: string[], target: string, targets: string[], parameters: number, bytes:
+ *   number, pooling: string, hasMeanEmbedding: boolean, hasStatistics: boolean, usualForms: [Form, Form],
+ *   storedWeights: StoredWeights | null}} model `usualForms` are the forms that {@link Lens.explain} uses if the request
+ *   names none: for one class, and for several; `assumptions` are sentences on what famlens took from the file or
+ *   assumed because the description does not say it
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note

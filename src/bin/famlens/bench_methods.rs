@@ -11,6 +11,7 @@ use pollster::block_on;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::model_args::ModelArgs;
 use crate::terminal::{self, say};
 use crate::{files, methods};
 
@@ -92,7 +93,9 @@ pub fn run(args: &Args) -> Result<()> {
             bar.set_message(format!("{size} px"));
             measure(
                 args,
-                files::model(folder)?.with_size(u32::try_from(size).unwrap_or(u32::MAX))?,
+                ModelArgs { model: folder.map(Path::to_owned), ..ModelArgs::default() }
+                    .load()?
+                    .with_size(u32::try_from(size).unwrap_or(u32::MAX))?,
                 size,
                 chosen,
                 &mut rows,

@@ -1,13 +1,11 @@
 //! `famlens check`.
 
-use std::path::PathBuf;
-
 use famlens::session::{Class, EngineChoice, Session, SupportCheck};
 use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::explain::{ClassArg, load_class};
-use crate::files;
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
 use crate::terminal::{self, say, shown};
 
@@ -16,9 +14,8 @@ pub struct Args {
     /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; repeat it for each class
     #[arg(long = "class", required = true, value_name = "NAME=PHOTOS")]
     classes: Vec<ClassArg>,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -30,7 +27,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.method.prepare(&mut session)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
     let options = args.method.options_among(&session, classes.len(), None);

@@ -7,6 +7,7 @@ use famlens::session::{EngineChoice, Session};
 use indicatif::ProgressBar;
 use pollster::block_on;
 
+use crate::model_args::ModelArgs;
 use crate::terminal::{note, say, shown_path};
 use crate::{engine, files};
 
@@ -18,9 +19,8 @@ pub struct Args {
     /// The NumPy file to write: one row for each photo, in the order printed
     #[arg(long)]
     out: PathBuf,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -28,7 +28,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<()> {
     let photos = files::photos_among(&args.images)?.or_tell();
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     let bar = ProgressBar::new(photos.len() as u64);
     let (mut values, mut rows) = (Vec::new(), 0);
     for path in &photos {

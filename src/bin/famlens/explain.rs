@@ -9,6 +9,7 @@ use famlens::session::{Class, EngineChoice, Explanation, Session};
 use famlens::{Error, Result};
 use pollster::block_on;
 
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
 use crate::output;
 use crate::terminal::{self, note, shown, shown_path};
@@ -22,9 +23,8 @@ pub struct Args {
     /// A class and its support photos, NAME=DIR_OR_FILE[,FILE...]; repeat it for each class
     #[arg(long = "class", value_name = "NAME=PHOTOS", required_unless_present = "logits")]
     classes: Vec<ClassArg>,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -80,7 +80,7 @@ pub fn run(args: Args) -> Result<()> {
         let reason = format!("two classes would both be written as {:?}; give them other names", pair[0]);
         return Err(Error::argument("--class", reason));
     }
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.method.prepare(&mut session)?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;

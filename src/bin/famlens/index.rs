@@ -17,6 +17,7 @@ use famlens::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use pollster::block_on;
 
+use crate::model_args::ModelArgs;
 use crate::terminal::{self, note, shown, shown_path};
 use crate::{engine, files, gallery};
 
@@ -35,9 +36,8 @@ pub struct Args {
     /// Save at least this often, in seconds; a stop loses no more than that
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     save_every: f64,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -113,7 +113,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// What makes the embeddings, and the engine: where it is not said, the one that is faster with all its jobs together.
 fn choose(args: &Args, options: &ExplainOptions, paths: &[PathBuf]) -> Result<(Origin, EngineKind)> {
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     if args.engine == EngineChoice::Auto
         && let Some(id) = paths.iter().find_map(|path| session.add_image("first", &files::photo(path).ok()?).ok())
     {
@@ -167,7 +167,7 @@ fn work(
     loop {
         let place = next.fetch_add(1, Ordering::Relaxed);
         let Some(path) = paths.get(place) else { return };
-        let outcome = embed(&mut session, args.model.as_deref(), choice, path, origin, known);
+        let outcome = embed(&mut session, &args.model, choice, path, origin, known);
         if send.send((place, outcome)).is_err() {
             return;
         }
@@ -176,7 +176,7 @@ fn work(
 
 fn embed(
     session: &mut Option<Session>,
-    model: Option<&Path>,
+    model: &ModelArgs,
     engine: EngineChoice,
     path: &Path,
     origin: &Origin,
@@ -192,7 +192,7 @@ fn embed(
     let photo = decode(&name, &bytes, &Limits::default())?;
     let session = match session {
         Some(session) => session,
-        None => session.insert(block_on(Session::new(files::model(model)?, engine))?),
+        None => session.insert(block_on(Session::new(model.load()?, engine))?),
     };
     let id = session.add_image(&name, &photo)?;
     let result = block_on(session.gallery_embedding(id, origin))

@@ -12,6 +12,7 @@ mod gallery;
 mod index;
 mod methods;
 mod model;
+mod model_args;
 mod mosaic;
 mod network;
 mod options;

@@ -12,6 +12,7 @@ use pollster::block_on;
 use serde_json::json;
 
 use crate::explain::{ClassArg, load_class};
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
 use crate::terminal::{self, note, say, shown, shown_path};
 use crate::{engine, files};
@@ -31,9 +32,8 @@ pub struct Args {
     /// The class whose maps are in the picture [default: the one of highest score]
     #[arg(long = "for", value_name = "NAME")]
     class: Option<String>,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
@@ -55,7 +55,7 @@ const USUAL: [Method; 6] =
 const PASSES: usize = 80;
 
 pub fn run(args: &Args) -> Result<()> {
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.options.prepare(&mut session)?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;

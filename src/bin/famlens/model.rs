@@ -1,32 +1,27 @@
 //! `famlens inspect` and `famlens compare`: looking at ONNX files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use famlens::engine::Engine;
 use famlens::engine::compare::{NodeDifference, compare as compare_nodes};
 use famlens::engine::cpu::CpuEngine;
 use famlens::engine::gpu::{GpuEngine, GpuOptions};
 use famlens::graph::passes;
-use famlens::image::{Geometry, GeometryMode, InputSize, Normalization, prepare};
+use famlens::image::{InputPixels, InputSize, Normalization, prepare};
 use famlens::onnx::{Model, ModelSummary};
-use famlens::session::{Manifest, Network};
+use famlens::session::{self, InputSpec, Manifest, Network};
 use famlens::tensor::Tensor;
 use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::model_args::{InputArgs, described};
 use crate::terminal::{self, say};
-
-/// Input side when neither the user nor the file names one.
-const USUAL_SIDE: u32 = 224;
 
 #[derive(clap::Args)]
 pub struct InspectArgs {
-    /// The ONNX file to look at
+    /// The ONNX file to look at, or the folder of a model; a model.json beside it counts
     model: PathBuf,
-    /// Size of the input in pixels, as 224 or as HEIGHTxWIDTH [default: model.json's, the file's, or 224]
-    #[arg(long)]
-    size: Option<InputSize>,
     /// Target layer to describe [default: model.json's, or the best one]
     #[arg(long)]
     target: Option<String>,
@@ -36,6 +31,8 @@ pub struct InspectArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    input: InputArgs,
 }
 
 /// What `famlens inspect --json` prints.
@@ -45,27 +42,39 @@ struct Inspected {
     summary: ModelSummary,
     /// Layers, blocks and what follows the target layer; null if no layer can be run.
     network: Option<Network>,
+    /// What famlens takes from the file or assumes, because nothing says it.
+    assumptions: Vec<String>,
+    /// How photos become the input, settled; null if no layer can be run.
+    prepared: Option<InputSpec>,
 }
 
 pub fn inspect(args: InspectArgs) -> Result<()> {
-    let model = Model::parse(&files::read_onnx(&args.model)?)?;
-    let manifest = manifest_beside(&args.model)?;
-    let (height, width) = input_size(&model, args.size.or_else(|| said_size(manifest.as_ref())))?;
-    let summary = ModelSummary::new(&model, height, width)?;
-    let network = match summary.targets.is_empty() && !summary.unsupported.is_empty() {
+    let (mut manifest, bytes) = described(&args.model)?;
+    args.input.put_into(&mut manifest)?;
+    let onnx = parsed(&manifest, &bytes)?;
+    if let Some(target) = args.target {
+        manifest.target = target;
+    }
+    let (height, width) = input_size(&onnx, manifest.input.size)?;
+    let summary = ModelSummary::new(&onnx, height, width)?;
+    let built = match summary.targets.is_empty() && !summary.unsupported.is_empty() {
         true => None,
-        false => {
-            let beside = manifest.map(|m| m.target);
-            let (graph, _) = model.to_graph_as_far(height, width)?;
-            Some(Network::new(graph, &args.target.or(beside).unwrap_or_default())?)
-        }
+        false => Some(session::Model::of(manifest, &bytes)?),
     };
+    let network = built.as_ref().map(|model| model.network("")).transpose()?;
+    let assumptions = built.as_ref().map_or_else(Vec::new, |model| model.assumptions().to_vec());
+    let prepared = built.as_ref().map(|model| model.manifest().input.clone());
     if args.json {
-        let json = serde_json::to_string_pretty(&Inspected { summary, network });
+        let json = serde_json::to_string_pretty(&Inspected { summary, network, assumptions, prepared });
         terminal::print_json(json.map_err(|e| Error::onnx(format!("the summary cannot be written: {e}")))?);
         return Ok(());
     }
     say!("input {:?} {:?}, opset {}", summary.input, summary.input_shape, summary.opset);
+    if let Some(spec) = prepared {
+        let InputPixels { channels, normalization: Normalization { mean, std }, .. } = spec.pixels();
+        say!("photos: {} at {}, {channels}, mean {mean:?}, std {std:?}", spec.geometry, spec.size);
+    }
+    assumptions.iter().for_each(|said| say!("  {said}"));
     let Some(network) = network else {
         say!("famlens cannot run these nodes:");
         summary.unsupported.iter().for_each(|node| say!("  {node}"));
@@ -90,14 +99,13 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
 
 #[derive(clap::Args)]
 pub struct CompareArgs {
-    /// The ONNX file to run; a model.json beside it says how photos are prepared
+    /// The ONNX file to run, or the folder of a model; a model.json beside it says how photos are prepared
     model: PathBuf,
     /// The photo to run it on [default: a fixed pattern]
     #[arg(long)]
     image: Option<PathBuf>,
-    /// Size of the input in pixels, as 224 or as HEIGHTxWIDTH [default: model.json's, the file's, or 224]
-    #[arg(long)]
-    size: Option<InputSize>,
+    #[command(flatten)]
+    input: InputArgs,
     /// Differences up to this share of a node's largest value count as equal
     #[arg(long, default_value_t = 1e-3)]
     tolerance: f32,
@@ -107,11 +115,16 @@ pub struct CompareArgs {
 }
 
 pub fn compare(args: CompareArgs) -> Result<()> {
-    let model = Model::parse(&files::read_onnx(&args.model)?)?;
-    let manifest = manifest_beside(&args.model)?;
-    let (height, width) = input_size(&model, args.size.or_else(|| said_size(manifest.as_ref())))?;
+    let (mut manifest, bytes) = described(&args.model)?;
+    args.input.put_into(&mut manifest)?;
+    let model = parsed(&manifest, &bytes)?;
+    let (height, width) = input_size(&model, manifest.input.size)?;
     let input = match &args.image {
-        Some(path) => photo_input(path, manifest.as_ref(), height, width)?,
+        Some(path) => {
+            let model = session::Model::of(manifest, &bytes)?;
+            let (photo, spec) = (files::photo(path)?, &model.manifest().input);
+            prepare(&photo, &spec.fit(spec.size, photo.size())?, spec.pixels())?
+        }
         None => pattern(model.input_channels()?, height, width)?,
     };
     // What comes behind nodes that cannot be run is not compared.
@@ -149,30 +162,20 @@ fn report(differences: &[NodeDifference], tolerance: f32, verbose: bool) -> f32 
     worst
 }
 
-fn said_size(manifest: Option<&Manifest>) -> Option<InputSize> {
-    manifest.map(|m| m.input.size).filter(|size| size.is_known())
-}
-
-fn input_size(model: &Model, asked: Option<InputSize>) -> Result<(usize, usize)> {
-    let (height, width) = model.input_size()?;
-    let usual = asked.unwrap_or(InputSize::square(USUAL_SIDE)).rows();
-    Ok((height.unwrap_or(usual.0), width.unwrap_or(usual.1)))
-}
-
-fn manifest_beside(model: &Path) -> Result<Option<Manifest>> {
-    let path = model.with_file_name("model.json");
-    match path.exists() {
-        true => Manifest::parse(&files::read_text(&path)?).map(Some),
-        false => Ok(None),
+/// The network of the file, or of the image that the description names.
+fn parsed(manifest: &Manifest, bytes: &[u8]) -> Result<Model> {
+    let model = Model::parse(bytes)?;
+    match &manifest.input.name {
+        Some(name) if !model.images().is_empty() => model.with_image(name),
+        _ => Ok(model),
     }
 }
 
-fn photo_input(path: &Path, manifest: Option<&Manifest>, height: usize, width: usize) -> Result<Tensor> {
-    let photo = files::photo(path)?;
-    let size = InputSize { width: width as u32, height: height as u32 };
-    let geometry = Geometry::new(GeometryMode::Squash, photo.size(), size, 1)?;
-    let imagenet = Normalization { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
-    prepare(&photo, &geometry, &manifest.map_or(imagenet, Manifest::normalization))
+/// Height and width: the file's where it says them, else those asked for, else the usual.
+fn input_size(model: &Model, asked: InputSize) -> Result<(usize, usize)> {
+    let (height, width) = model.input_size()?;
+    let asked = if asked.is_known() { asked } else { InputSize::square(height.or(width).unwrap_or(224) as u32) };
+    Ok((height.unwrap_or(asked.rows().0), width.unwrap_or(asked.rows().1)))
 }
 
 /// A smooth pattern within -1 to 1, the same on every machine.

@@ -11,6 +11,7 @@ use pollster::block_on;
 
 use crate::explain::{ClassArg, file_stem, load_class};
 use crate::files;
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
 use crate::terminal::{self, note, say, shown, shown_path};
 
@@ -25,9 +26,8 @@ pub struct Args {
     /// Tiles a side, 2 to 4 [default: the fewest that hold every class]
     #[arg(long)]
     side: Option<usize>,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
@@ -42,7 +42,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.method.prepare(&mut session)?;
     let classes: Vec<Class> = args.classes.iter().map(|c| load_class(&mut session, c)).collect::<Result<_>>()?;
     let options = args.method.options(None);

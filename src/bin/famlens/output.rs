@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use famlens::Result;
-use famlens::session::Explanation;
+use famlens::session::{ClassScore, Explanation};
 use serde_json::json;
 
 use crate::terminal::shown;
@@ -81,10 +81,8 @@ pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
             explanation.passes, t.finer
         );
     }
-    let class = &explanation.classes[explained];
-    if class.constant.abs() > 1e-6 || class.residual.abs() > 1e-4 {
-        let (constant, residual) = (class.constant, class.residual);
-        let _ = writeln!(text, "outside of all channels: constant {constant:.4}, residual {residual:.4}");
+    if let Some(outside) = outside(&explanation.classes[explained]) {
+        let _ = writeln!(text, "{outside}");
     }
     for note in &explanation.notes {
         let _ = writeln!(text, "note: {note}");
@@ -96,4 +94,11 @@ pub fn explanation_text(explanation: &Explanation, explained: usize) -> String {
 fn bar([from, to]: [f64; 2]) -> String {
     let [from, to] = [from, to].map(|part| (part.clamp(0.0, 1.0) * 40.0).round() as usize);
     format!("{}{}", " ".repeat(from), "#".repeat(to.saturating_sub(from)))
+}
+
+/// What of a similarity no channel carries, where that is anything.
+pub fn outside(class: &ClassScore) -> Option<String> {
+    let (constant, residual) = (class.constant, class.residual);
+    let any = constant.abs() > 1e-6 || residual.abs() > 1e-4;
+    any.then(|| format!("outside of all channels: constant {constant:.4}, residual {residual:.4}"))
 }

@@ -9,7 +9,9 @@ use famlens::{Error, Result};
 use pollster::block_on;
 use serde_json::json;
 
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
+use crate::output;
 use crate::terminal::{self, note, say, shown, shown_path};
 use crate::{engine, files};
 
@@ -25,9 +27,8 @@ pub struct Args {
     /// The seed of the first view; the second one's is the next number
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -68,7 +69,7 @@ pub fn run(args: Args) -> Result<()> {
     };
     let sides = [side(&args.a, args.seed)?, side(b, args.seed.wrapping_add(1))?];
 
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.method.prepare(&mut session)?;
     let [a, b] = [&sides[0], &sides[1]].map(|side| session.add_image(&side.name, &side.photo));
     let (a, b) = (a?, b?);
@@ -130,6 +131,8 @@ fn pair_json(
     json!({
         "similarity": pair.similarity(),
         "score": pair.a.score,
+        "constant": pair.a.classes.first().map(|class| class.constant),
+        "residual": pair.a.classes.first().map(|class| class.residual),
         "notes": notes,
         "form": pair.a.form.name(),
         "a": side(&sides[0], &pair.a.maps[0]),
@@ -143,6 +146,9 @@ fn pair_json(
 
 fn print_text(sides: &[Side; 2], pair: &PairExplanation, cells: Option<&CellPairs>) {
     say!("{}: {:.4}", pair.a.score, pair.similarity());
+    if let Some(outside) = pair.a.classes.first().and_then(output::outside) {
+        say!("{outside}");
+    }
     for (side, explained) in sides.iter().zip([&pair.a.maps[0], &pair.b.maps[0]]) {
         let place = match &explained.localisation {
             Some(localisation) => format!("strongest at ({:.0}, {:.0})", localisation.peak[0], localisation.peak[1]),

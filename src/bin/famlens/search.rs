@@ -9,6 +9,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 use serde_json::{Value, json};
 
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
 use crate::terminal::{self, note, say, shown, shown_path};
 use crate::{engine, files, gallery, pair};
@@ -25,9 +26,8 @@ pub struct Args {
     /// Folder for a picture of each hit: the query under its map and the hit under its own (01.png, 02.png, ...)
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -44,7 +44,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let missing = || files::file_error(&args.gallery, "there is no gallery here; famlens index makes one");
     let gallery = gallery::read(&args.gallery)?.ok_or_else(missing)?;
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.method.prepare(&mut session)?;
     let bytes = files::read_photo(&args.query)?;
     let photo = decode(&args.query.display().to_string(), &bytes, &Limits::default())?;

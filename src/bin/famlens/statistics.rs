@@ -8,6 +8,7 @@ use famlens::{Error, Result};
 use pollster::block_on;
 
 use crate::files;
+use crate::model_args::ModelArgs;
 use crate::terminal::{self, say, shown_path};
 
 #[derive(clap::Args)]
@@ -15,9 +16,8 @@ pub struct Args {
     /// Folder of photos, with the folders below it; about a hundred photos of all kinds of things are enough
     #[arg(long)]
     images: PathBuf,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// The statistics file to write; name it in model.json under "class_specific": {"statistics": FILE}
     #[arg(long)]
     out: PathBuf,
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
     if photos.is_empty() {
         return Err(Error::argument("--images", format!("{} holds no photos", args.images.display())));
     }
-    let mut session = block_on(Session::new(files::model_alone(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load_alone()?, args.engine))?;
     let mut sums = Accumulator::new();
     let bar = files::progress(photos.len(), "photos");
     for path in &photos {

@@ -124,11 +124,22 @@ impl<'m> Lowering<'m> {
         if !shape.checked_len().is_some_and(|n| (1..=MAX_ELEMENTS).contains(&n)) {
             return Err(Error::argument("input size", format!("{height} x {width} is not a size that can be run")));
         }
-        let value = match image.layout {
-            Layout::ChannelsFirst => self.graph.add_input(image.name, shape),
-            Layout::ChannelsLast => {
+        let value = match (image.layout, image.batched) {
+            (Layout::ChannelsFirst, true) => self.graph.add_input(image.name, shape),
+            (Layout::ChannelsFirst, false) => {
+                let input = self.graph.add_input(format!("{}/in a batch", image.name), shape);
+                let alone = Shape::from([image.channels, height, width]);
+                self.graph.add_node(image.name, Op::Reshape(alone), vec![input])?
+            }
+            (Layout::ChannelsLast, batched) => {
                 let input = self.graph.add_input(format!("{}/channels_first", image.name), shape);
-                self.graph.add_node(image.name, Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![input])?
+                let name = if batched { image.name.to_owned() } else { format!("{}/in a batch", image.name) };
+                let turned = self.graph.add_node(name, Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![input])?;
+                let alone = Shape::from([height, width, image.channels]);
+                match batched {
+                    true => turned,
+                    false => self.graph.add_node(image.name, Op::Reshape(alone), vec![turned])?,
+                }
             }
         };
         self.values.insert(image.name, Data::Active(value));

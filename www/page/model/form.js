@@ -3,12 +3,25 @@
 import { el } from "../dom.js";
 import { on } from "../state.js";
 import { preview } from "./preview.js";
-import { GEOMETRIES, POOLINGS, PRESETS, presetOf, readSize, SIZE_PATTERN, sizeText } from "./settings.js";
+import {
+  CHANNELS,
+  GEOMETRIES,
+  POOLINGS,
+  PRESETS,
+  presetOf,
+  readSize,
+  readTriple,
+  SIZE_PATTERN,
+  sizeText,
+  TRIPLE_PATTERN,
+} from "./settings.js";
 import { weightsField } from "./weights.js";
 
 /** @import { Settings, Triple } from "./settings.js" */
 
 const CUSTOM = "custom";
+/** What the file tells of its pixels, or ImageNet's numbers. */
+const FOUND = "found";
 const BEST = "Best, found by famlens";
 
 /**
@@ -23,7 +36,11 @@ export function settingsForm({ use, save, cancel }) {
     "data-testid": "model-set-name",
   });
   const preset = select(
-    [...PRESETS.map(({ id, label }) => ({ name: id, label })), { name: CUSTOM, label: "Custom" }],
+    [
+      { name: FOUND, label: "As the file tells, else ImageNet" },
+      ...PRESETS.map(({ id, label }) => ({ name: id, label })),
+      { name: CUSTOM, label: "Custom" },
+    ],
     "model-preset",
   );
   const size = el("input", {
@@ -37,9 +54,28 @@ export function settingsForm({ use, save, cancel }) {
   });
   const stride = el("input", { type: "number", min: "1", max: "512", step: "1" });
   const geometry = select(GEOMETRIES, "model-geometry");
+  const resize = el("input", {
+    type: "number",
+    min: "1",
+    max: "4096",
+    step: "1",
+    placeholder: "the largest part",
+    "data-testid": "model-resize",
+  });
+  const fill = el("input", {
+    type: "text",
+    autocomplete: "off",
+    pattern: TRIPLE_PATTERN,
+    title: "One number, or red, green and blue joined by commas, from 0 to 255",
+    placeholder: "the mean",
+    "data-testid": "model-fill",
+  });
+  const order = select(CHANNELS, "model-channels");
   const target = select([{ name: "", label: BEST }], "model-target");
   const pooling = select(POOLINGS, "model-pooling");
   const weights = weightsField();
+  const resizeRow = field("Shorter side scaled to first", resize);
+  const fillRow = field("Colour of the border", fill);
   const means = channels("Mean");
   const deviations = channels("Deviation");
   const numbers = el("div", { class: "model-numbers" }, means.element, deviations.element);
@@ -65,8 +101,11 @@ export function settingsForm({ use, save, cancel }) {
         field("Pixel values", preset),
         numbers,
         field("Input size in pixels", size),
+        field("Channels", order),
         field("Photos are fitted", geometry),
         strideRow,
+        resizeRow,
+        fillRow,
       ),
       el("div", { class: "model-left" }, field("Map from layer", target), field("Pooled by", pooling), sees.element),
     ),
@@ -103,8 +142,11 @@ export function settingsForm({ use, save, cancel }) {
       size: readSize(size.value),
       stride: Number(stride.value) || 32,
       geometry: geometry.value,
-      mean: chosen?.mean ?? means.read(),
-      std: chosen?.std ?? deviations.read(),
+      resize: geometry.value === "crop" && resize.value !== "" ? Number(resize.value) : null,
+      fill: readTriple(fill.value),
+      channels: order.value,
+      mean: preset.value === FOUND ? null : (chosen?.mean ?? means.read()),
+      std: preset.value === FOUND ? null : (chosen?.std ?? deviations.read()),
       target: target.value,
       pooling: pooling.value,
       weights: weights.read(),
@@ -118,8 +160,10 @@ export function settingsForm({ use, save, cancel }) {
       means.write(chosen.mean);
       deviations.write(chosen.std);
     }
-    numbers.hidden = chosen !== undefined;
+    numbers.hidden = preset.value !== CUSTOM;
     strideRow.hidden = geometry.value !== "aspect";
+    resizeRow.hidden = geometry.value !== "crop";
+    fillRow.hidden = geometry.value !== "letterbox" && (geometry.value !== "crop" || resize.value === "");
     if (element.checkValidity()) void sees.draw();
   }
 
@@ -140,16 +184,24 @@ export function settingsForm({ use, save, cancel }) {
       begun = settings;
       element.hidden = false;
       name.value = settings.name;
-      preset.value = presetOf(settings)?.id ?? CUSTOM;
-      means.write(settings.mean);
-      deviations.write(settings.std);
+      const { mean, std } = settings;
+      preset.value = mean && std ? (presetOf(settings)?.id ?? CUSTOM) : FOUND;
+      means.write(mean ?? PRESETS[0].mean);
+      deviations.write(std ?? PRESETS[0].std);
+      resize.value = settings.resize === null ? "" : String(settings.resize);
+      fill.value = settings.fill === null ? "" : settings.fill.join(", ");
+      fillSelect(order, CHANNELS, settings.channels);
       size.value = sizeText(settings.size);
       stride.value = String(settings.stride);
-      fill(geometry, GEOMETRIES, settings.geometry);
-      fill(pooling, POOLINGS, settings.pooling);
+      fillSelect(geometry, GEOMETRIES, settings.geometry);
+      fillSelect(pooling, POOLINGS, settings.pooling);
       weights.show(settings, running);
       const layers = targets.map((layer, at) => ({ name: layer, label: at === 0 ? `Best: ${layer}` : layer }));
-      fill(target, layers.length > 0 ? layers : [{ name: "", label: BEST }], settings.target || (targets[0] ?? ""));
+      fillSelect(
+        target,
+        layers.length > 0 ? layers : [{ name: "", label: BEST }],
+        settings.target || (targets[0] ?? ""),
+      );
       leave.hidden = running;
       apply.textContent = running ? "Apply" : "Use this model";
       adjust();
@@ -172,7 +224,7 @@ const field = (label, control) => el("label", { class: "model-field" }, el("span
 /** @param {{name: string, label: string}[]} values @param {string} id */
 function select(values, id) {
   const made = el("select", { "data-testid": id });
-  fill(made, values, values[0].name);
+  fillSelect(made, values, values[0].name);
   return made;
 }
 
@@ -182,7 +234,7 @@ function select(values, id) {
  * @param {{name: string, label: string}[]} values
  * @param {string} chosen
  */
-function fill(list, values, chosen) {
+function fillSelect(list, values, chosen) {
   const all = values.some(({ name }) => name === chosen) ? values : [...values, { name: chosen, label: chosen }];
   list.replaceChildren(...all.map(({ name, label }) => el("option", { value: name }, label)));
   list.value = chosen;

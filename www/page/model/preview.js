@@ -2,8 +2,9 @@
 
 import { el } from "../dom.js";
 import { photosOnPage } from "../views.js";
+import { PRESETS } from "./settings.js";
 
-/** @import { Settings } from "./settings.js" */
+/** @import { Settings, Triple } from "./settings.js" */
 
 /** The size that the library takes where neither settings nor file say one. */
 const USUAL_SIZE = 224;
@@ -23,8 +24,10 @@ export function preview(settings) {
 
   async function draw() {
     const now = (turn += 1);
-    const asked = settings();
-    if (!asked) return;
+    const said = settings();
+    if (!said) return;
+    // What the file tells of its pixels is known when it is loaded; until then the usual numbers stand in.
+    const asked = { ...said, mean: said.mean ?? PRESETS[0].mean, std: said.std ?? PRESETS[0].std };
     const [first] = photosOnPage();
     if (!first) {
       canvas.hidden = true;
@@ -38,12 +41,12 @@ export function preview(settings) {
     Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d", { willReadFrequently: true });
     if (!context) return;
-    context.fillStyle = `rgb(${asked.mean.map(Math.round).join(" ")})`;
+    context.fillStyle = `rgb(${(asked.fill ?? asked.mean).map(Math.round).join(" ")})`;
     context.fillRect(0, 0, width, height);
     context.drawImage(photo, ...place);
     const { low, high } = range(context.getImageData(0, 0, width, height).data, asked);
     const odd =
-      Math.max(-low, high) > 20
+      said.mean !== null && Math.max(-low, high) > 20
         ? " That is far from what networks are trained on: mean and deviation are in units of 0 to 255."
         : "";
     says.textContent = `${width} x ${height} pixels, values from ${low.toFixed(2)} to ${high.toFixed(2)}.${odd}`;
@@ -69,9 +72,18 @@ async function load(src) {
  * @param {number} height
  * @returns {{width: number, height: number, place: [number, number, number, number, number, number, number, number]}}
  */
-function fit({ size, stride, geometry }, width, height) {
+function fit({ size, stride, geometry, resize }, width, height) {
   const input = size ?? { width: USUAL_SIZE, height: USUAL_SIZE };
   const [across, down] = [input.width / width, input.height / height];
+  if (geometry === "crop" && resize !== null) {
+    const scale = resize / Math.min(width, height);
+    const axis = (/** @type {number} */ side, /** @type {number} */ of) => {
+      const seen = Math.min(side * scale, of);
+      return { from: (side - seen / scale) / 2, part: seen / scale, at: (of - seen) / 2, seen };
+    };
+    const [x, y] = [axis(width, input.width), axis(height, input.height)];
+    return { ...input, place: [x.from, y.from, x.part, y.part, x.at, y.at, x.seen, y.seen] };
+  }
   if (geometry === "crop") {
     const scale = Math.max(across, down);
     const [w, h] = [input.width / scale, input.height / scale];
@@ -90,7 +102,7 @@ function fit({ size, stride, geometry }, width, height) {
   return { width: w, height: h, place: [0, 0, width, height, 0, 0, w, h] };
 }
 
-/** @param {Uint8ClampedArray} data @param {Settings} settings */
+/** @param {Uint8ClampedArray} data @param {{mean: Triple, std: Triple}} settings */
 function range(data, { mean, std }) {
   const ends = mean.flatMap((_, channel) => {
     let low = 255;

@@ -42,6 +42,7 @@ const stop = el(
   "Cancel",
 );
 const facts = el("dl", { class: "facts" });
+const assumed = el("ul", { class: "fine", "data-testid": "model-assumptions" });
 const form = settingsForm({
   use: settings => void attempt(() => take(settings)),
   save: settings => void save(settings),
@@ -83,6 +84,7 @@ export function mountRoom() {
     error,
     progress,
     stop,
+    assumed,
     network.element,
     form.element,
     el("details", { class: "model-about" }, el("summary", {}, "About this model"), facts),
@@ -220,6 +222,9 @@ function show() {
       : []
     ).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
   );
+  // What a model of the user's leaves open; those that come with famlens leave nothing.
+  assumed.replaceChildren(...(given ? [] : (model?.assumptions ?? []).map(said => el("li", {}, said))));
+  assumed.hidden = !assumed.hasChildNodes();
   network.element.hidden = given !== null;
   if (given) return;
   const { own } = running();

@@ -6,9 +6,13 @@
  *
  * @typedef {{height: number, width: number}} Size in pixels
  *
- * `size` null is that of the file, an empty `target` the best layer that the library finds.
- * @typedef {{name: string, size: Size | null, stride: number, geometry: string, mean: Triple, std: Triple, target:
- *   string, pooling: string, weights: string}} Settings
+ * `size` null is that of the file, an empty `target` the best layer that the library finds; `mean` and `std` null are
+ * what the library takes from the file. `channels` is empty for those that the file has. `resize` is what a photo's
+ * shorter side is scaled to before its centre is cut out, `fill` the colour around it in a letterbox; null for the
+ * largest part and for the mean. An empty `pooling` leaves it to the library.
+ * @typedef {{name: string, size: Size | null, stride: number, geometry: string, resize: number | null, fill: Triple |
+ *   null, channels: string, mean: Triple | null, std: Triple | null, target: string, pooling: string, weights: string}}
+ *   Settings
  *
  * A model.json as an object. What the page does not ask about stays as it was.
  * @typedef {Record<string, any>} Manifest
@@ -43,7 +47,15 @@ export const GEOMETRIES = [
   { name: "aspect", label: "In its own proportions" },
 ];
 
+export const CHANNELS = [
+  { name: "", label: "As the file has them" },
+  { name: "rgb", label: "Red, green, blue" },
+  { name: "bgr", label: "Blue, green, red" },
+  { name: "grey", label: "Grey" },
+];
+
 export const POOLINGS = [
+  { name: "", label: "As the network ends" },
   { name: "gap", label: "Average" },
   { name: "gmp", label: "Maximum" },
   { name: "gem", label: "Generalised mean (GeM)" },
@@ -53,7 +65,7 @@ export const POOLINGS = [
 
 /** The preset with these numbers, if there is one. @param {Pick<Settings, "mean" | "std">} settings */
 export const presetOf = ({ mean, std }) =>
-  PRESETS.find(preset => near(preset.mean, mean) && near(preset.std, std)) ?? null;
+  (mean && std && PRESETS.find(preset => near(preset.mean, mean) && near(preset.std, std))) || null;
 
 /** @param {Triple} a @param {Triple} b */
 const near = (a, b) => a.every((value, at) => Math.abs(value - b[at]) < 0.05);
@@ -74,10 +86,13 @@ export function settingsOf(file, manifest, folder = null) {
     size: sizeOf(input),
     stride: Number.isFinite(input.stride) ? input.stride : 32,
     geometry: String(input.geometry ?? "squash"),
-    mean: triple(input.mean) ?? PRESETS[0].mean,
-    std: triple(input.std) ?? PRESETS[0].std,
+    resize: Number.isFinite(input.resize) ? input.resize : null,
+    fill: triple(input.fill),
+    channels: String(input.channels ?? ""),
+    mean: triple(input.mean),
+    std: triple(input.std),
     target: String(manifest?.target ?? ""),
-    pooling: String(manifest?.pooling ?? "gap"),
+    pooling: String(manifest?.pooling ?? ""),
     weights: String(manifest?.weights ?? "stored"),
   };
 }
@@ -105,9 +120,19 @@ export function readSize(text) {
   return { height, width };
 }
 
-/** @param {unknown} value @returns {Triple | null} */
-const triple = value =>
-  Array.isArray(value) && value.length === 3 && value.every(Number.isFinite) ? [value[0], value[1], value[2]] : null;
+/** One number stands for three. @param {unknown} value @returns {Triple | null} */
+function triple(value) {
+  const list = Array.isArray(value) ? value : [value];
+  if (!list.every(Number.isFinite)) return null;
+  if (list.length === 1) return [list[0], list[0], list[0]];
+  return list.length === 3 ? [list[0], list[1], list[2]] : null;
+}
+
+/** What {@link readTriple} reads, as a regular expression. */
+export const TRIPLE_PATTERN = "\\s*\\d+(\\.\\d+)?(\\s*,\\s*\\d+(\\.\\d+)?\\s*,\\s*\\d+(\\.\\d+)?)?\\s*";
+
+/** @param {string} text one number or three joined by commas @returns {Triple | null} */
+export const readTriple = text => (text.trim() === "" ? null : triple(text.split(",").map(Number)));
 
 /**
  * The `model.json` of these settings.
@@ -117,15 +142,34 @@ const triple = value =>
  * @returns {Manifest}
  */
 export function manifestOf(settings, before, { file, bytes, statistics }) {
-  const { name, size, stride, geometry, mean, std, target, pooling, weights } = settings;
-  const { mean_embedding: embedding, class_specific: specific, weights: _, ...rest } = before ?? {};
-  const { size: _size, height: _height, width: _width, ...others } = rest.input ?? {};
+  const { name, size, stride, geometry, resize, fill, channels, mean, std, target, pooling, weights } = settings;
+  const {
+    mean_embedding: embedding,
+    class_specific: specific,
+    weights: _,
+    pooling: _p,
+    target: _t,
+    ...rest
+  } = before ?? {};
+  const {
+    size: _s,
+    height: _h,
+    width: _w,
+    mean: _m,
+    std: _d,
+    resize: _r,
+    fill: _f,
+    channels: _c,
+    ...others
+  } = rest.input ?? {};
   const input = {
     ...others,
     ...(size === null ? {} : { ...sizeFields(size), stride: Math.min(stride, size.height, size.width) }),
     geometry,
-    mean,
-    std,
+    ...(resize !== null && geometry === "crop" ? { resize } : {}),
+    ...(fill !== null ? { fill } : {}),
+    ...(channels ? { channels } : {}),
+    ...(mean && std ? { mean, std } : {}),
   };
   /** @type {Manifest} */
   const manifest = {
@@ -136,7 +180,7 @@ export function manifestOf(settings, before, { file, bytes, statistics }) {
     bytes,
     input,
     ...(target ? { target } : {}),
-    pooling,
+    ...(pooling ? { pooling } : {}),
     ...(weights === "stored" ? {} : { weights }),
   };
   // Mean embedding and statistics are those of one layer and one way of feeding it: with others they would be wrong,
@@ -152,6 +196,9 @@ export function manifestOf(settings, before, { file, bytes, statistics }) {
 const whatItRestsOn = ({ input, target, pooling = "gap", embedding }) => [
   sizeText(sizeOf(input ?? {})),
   input?.geometry ?? "squash",
+  input?.resize,
+  input?.fill,
+  input?.channels ?? "rgb",
   input?.mean,
   input?.std,
   target,

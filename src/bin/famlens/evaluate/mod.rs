@@ -22,6 +22,7 @@ use famlens::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::files;
+use crate::model_args::ModelArgs;
 use crate::terminal::{self, note, shown_path};
 pub use data::{Data, Source};
 use store::Store;
@@ -110,9 +111,8 @@ pub struct Args {
     /// Episodes of each row with --open-set [default: 200]
     #[arg(long, requires = "open_set")]
     open_set_episodes: Option<usize>,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,

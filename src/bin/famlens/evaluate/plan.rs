@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use famlens::Result;
-use famlens::image::Geometry;
 use famlens::metrics::Row;
 use famlens::session::{EvaluateOptions, InputSpec, Map, Model, Variant};
 use famlens::tasks::episodes::{Episode, EpisodeSize};
@@ -30,17 +29,17 @@ pub struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub fn new(args: &'a Args, data: &'a Data, options: &'a EvaluateOptions) -> Result<Self> {
-        let (json, onnx) = files::model_files(args.model.as_deref())?;
-        let model = Model::new(&json, &onnx)?;
+        let (manifest, onnx) = args.model.files()?;
+        let json = serde_json::to_string(&manifest).map_err(|e| files::file_error(Path::new("model.json"), e))?;
+        let model = Model::of(manifest, &onnx)?;
         let default_geometry = model.manifest().input.geometry;
         let geometries = if args.geometries.is_empty() { vec![default_geometry] } else { args.geometries.clone() };
         let settings = geometries.into_iter().map(|geometry| Setting { geometry, random_layers: 0 }).collect();
         let (model_hash, model_name) = (hash(&[json.as_bytes(), &onnx]), model.manifest().name.clone());
         let program = std::env::current_exe().map_err(|e| files::file_error(Path::new("famlens"), e))?;
         let program_hash = hash(&[&files::read(&program)?]);
-        let input = model.manifest().input.clone();
-        let folder = args.model.clone();
-        let load = Box::new(move || files::model(folder.as_deref()));
+        let (input, model) = (model.manifest().input.clone(), args.model.clone());
+        let load = Box::new(move || model.load());
         Ok(Self { args, data, options, program_hash, model_hash, model_name, input, settings, load })
     }
 
@@ -168,7 +167,8 @@ impl<'a> Planner<'a> {
     /// A stored map at its place on its photo, which has that size.
     pub fn map(&self, setting: Setting, photo: (u32, u32), entry: &Entry) -> Result<Option<Map>> {
         let Some((width, height, data)) = entry.map.clone() else { return Ok(None) };
-        let geometry = Geometry::new(setting.geometry, photo, self.input.size, self.input.stride as u32)?;
+        let input = InputSpec { geometry: setting.geometry, ..self.input.clone() };
+        let geometry = input.fit(input.size, photo)?;
         Ok(Some(Map { data, width, height, geometry }))
     }
 

@@ -24,6 +24,7 @@ use indicatif::ProgressBar;
 use pollster::block_on;
 
 use crate::files;
+use crate::model_args::ModelArgs;
 use crate::terminal;
 use forms::{Variant, Way};
 
@@ -56,9 +57,8 @@ pub struct Args {
     /// Seed of the episodes
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "cpu")]
     engine: EngineChoice,
@@ -237,7 +237,7 @@ impl Data {
 
 /// All forms of one variant of the model.
 fn evaluate(args: &Args, data: &Data, variant: Variant, bar: &ProgressBar) -> Result<Vec<Scores>> {
-    let model = (variant.change)(files::model_alone(args.model.as_deref())?)?;
+    let model = (variant.change)(args.model.load_alone()?)?;
     let mut session = block_on(Session::new(model, args.engine))?;
     let add = |session: &mut Session, item: &Item| session.add_image(&item.path.display().to_string(), &item.photo);
     let ids = data.items.iter().map(|item| add(&mut session, item)).collect::<Result<Vec<ImageId>>>()?;
