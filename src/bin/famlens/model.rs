@@ -52,16 +52,14 @@ pub fn inspect(args: InspectArgs) -> Result<()> {
     let (mut manifest, bytes) = described(&args.model)?;
     args.input.put_into(&mut manifest)?;
     let onnx = parsed(&manifest, &bytes)?;
-    if let Some(target) = args.target {
-        manifest.target = target;
-    }
     let (height, width) = input_size(&onnx, manifest.input.size)?;
     let summary = ModelSummary::new(&onnx, height, width)?;
     let built = match summary.targets.is_empty() && !summary.unsupported.is_empty() {
         true => None,
         false => Some(session::Model::of(manifest, &bytes)?),
     };
-    let network = built.as_ref().map(|model| model.network("")).transpose()?;
+    let target = args.target.unwrap_or_default();
+    let network = built.as_ref().map(|model| model.network(&target)).transpose()?;
     let assumptions = built.as_ref().map_or_else(Vec::new, |model| model.assumptions().to_vec());
     let prepared = built.as_ref().map(|model| model.manifest().input.clone());
     if args.json {
