@@ -24,12 +24,12 @@ impl Backbone {
     /// # Errors
     /// [`crate::Error::Argument`] for an unknown id, or another photo that is read in another shape.
     pub(crate) fn add_covered(&mut self, like: ImageId, cover: &Cover, with: CoverWith) -> Result<ImageId> {
-        let norm = self.model.manifest().normalization();
+        let norm = self.model.manifest().pixels();
+        let levels = norm.even(127.5);
         let grey = |input: &Tensor| {
             let dims = input.shape().dims();
             let plane = dims.iter().skip(2).product::<usize>();
-            let value = |c: usize| (127.5 - norm.mean[c.min(2)]) / norm.std[c.min(2)];
-            let data = (0..dims.get(1).copied().unwrap_or(0)).flat_map(|c| vec![value(c); plane]).collect();
+            let data = levels.iter().flat_map(|&value| vec![value; plane]).collect();
             Tensor::new(input.shape().clone(), data)
         };
         let image = self.image(like)?;
@@ -49,7 +49,7 @@ impl Backbone {
                     CoverWith::Photo(other) => self.cell_tensor(other)?,
                 };
                 let covered = cover.laid_over(&seen, &fill, &second.geometry)?;
-                let pixels = denormalise(&covered, &second.geometry, &norm)?;
+                let pixels = denormalise(&covered, &second.geometry, norm)?;
                 Some(CellInput { pixels, geometry: second.geometry })
             }
         };

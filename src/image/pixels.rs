@@ -110,6 +110,15 @@ impl InputPixels {
         })
     }
 
+    /// The value of each channel where a picture is evenly grey, at a level of 0 to 255.
+    pub fn even(&self, level: f32) -> Vec<f32> {
+        let value = |(plane, mean, std): (Plane, f32, f32)| match plane {
+            Plane::Opacity => 1.0,
+            Plane::Color(_) | Plane::Brightness => (level - mean) / std,
+        };
+        self.planes().map(value).collect()
+    }
+
     /// What is around a photo in a channel.
     pub(super) fn fill_of(&self, (plane, mean, std): (Plane, f32, f32)) -> f32 {
         match (plane, self.fill) {

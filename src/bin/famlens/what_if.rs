@@ -10,6 +10,7 @@ use pollster::block_on;
 
 use crate::explain::{ClassArg, load_class};
 use crate::files;
+use crate::model_args::ModelArgs;
 use crate::options::OptionArgs;
 use crate::terminal::{self, say, shown};
 
@@ -27,9 +28,8 @@ pub struct Args {
     /// What it is covered with: grey, blur, or a photo that is laid over it
     #[arg(long, default_value = "grey", value_name = "grey|blur|PHOTO")]
     with: String,
-    /// Folder with model.json and its ONNX file [default: the built-in EfficientNet-Lite0]
-    #[arg(long)]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// auto, cpu, gpu or candle
     #[arg(long, default_value = "auto")]
     engine: EngineChoice,
@@ -56,7 +56,7 @@ impl FromStr for BoxArg {
 }
 
 pub fn run(args: Args) -> Result<()> {
-    let mut session = block_on(Session::new(files::model(args.model.as_deref())?, args.engine))?;
+    let mut session = block_on(Session::new(args.model.load()?, args.engine))?;
     args.method.prepare(&mut session)?;
     let photo = files::photo(&args.query)?;
     let query = session.add_image(&args.query.display().to_string(), &photo)?;

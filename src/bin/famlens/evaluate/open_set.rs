@@ -32,7 +32,7 @@ struct Line {
 
 /// Measures every form with one support a class and with as many as asked for.
 pub fn run(args: &Args, data: &Data) -> Result<()> {
-    let model = files::model(args.model.as_deref())?;
+    let model = args.model.load()?;
     let mut session = block_on(Session::new(model, args.engine))?;
     let mut ids: BTreeMap<usize, ImageId> = BTreeMap::new();
     for (item, known) in data.items.iter().enumerate() {
