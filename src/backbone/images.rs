@@ -200,7 +200,7 @@ impl Backbone {
             (Some(detail), _) => (detail.clone(), None),
             (None, Some(second)) => (second.pixels.clone(), Some(second.geometry.covered())),
             (None, None) => {
-                let normalization = self.model.manifest().normalization();
+                let normalization = self.model.manifest().pixels();
                 (denormalise(&image.input, &image.geometry, &normalization)?, Some(image.geometry.covered()))
             }
         };
@@ -215,7 +215,7 @@ impl Backbone {
             fit((part.y1 - seen.y0) * sy, pixels.height()),
         );
         let scaled = scale(&pixels, &source, size.0, size.1)?;
-        Ok((normalise(&scaled, &geometry, &self.model.manifest().normalization())?, geometry))
+        Ok((normalise(&scaled, &geometry, self.model.manifest().pixels())?, geometry))
     }
 
     /// An image as the class-specific layers see it.
