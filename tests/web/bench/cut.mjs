@@ -42,11 +42,26 @@ function before(nodes, value) {
   return named.filter(one => found.has(one));
 }
 
-function nameOfWeight(bytes) {
-  const { name, data_location } = Tensor.decode(bytes);
-  if (data_location === EXTERNAL)
-    throw new Error("the weights are in a second file, which a page cannot read: export with external_data=False");
-  return name;
+const nameOfWeight = bytes => Tensor.decode(bytes).name;
+
+/**
+ * The file with the weights that lie in others in it; a file without such comes back as it is.
+ * @param {Uint8Array} bytes an ONNX file
+ * @param {(name: string) => Promise<Uint8Array>} read gives the bytes of a file beside it
+ */
+export async function whole(bytes, read) {
+  const model = Sealed.decode(bytes);
+  const [files, tensors] = [new Map(), model.graph.initializer.map(one => Tensor.decode(one))];
+  if (!tensors.some(({ data_location }) => data_location === EXTERNAL)) return bytes;
+  for (const [i, { external_data, data_location, ...tensor }] of tensors.entries()) {
+    if (data_location !== EXTERNAL) continue;
+    const { location, offset = 0, length } = Object.fromEntries(external_data.map(({ key, value }) => [key, value]));
+    if (!files.has(location)) files.set(location, await read(location));
+    const [file, from] = [files.get(location), Number(offset)];
+    const raw_data = file.subarray(from, length === undefined ? file.length : from + Number(length));
+    model.graph.initializer[i] = Tensor.encode({ ...tensor, raw_data }).finish();
+  }
+  return Sealed.encode(model).finish();
 }
 
 /** The mean over the cells, in operators that every operator set has alike. */

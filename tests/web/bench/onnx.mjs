@@ -13,7 +13,8 @@ message Node { repeated string input = 1; repeated string output = 2; optional s
 message Attribute { optional string name = 1; optional float f = 2; optional int64 i = 3;
                     repeated int64 ints = 8; optional int32 type = 20; }
 message Tensor { repeated int64 dims = 1; optional int32 data_type = 2; optional string name = 8;
-                 optional bytes raw_data = 9; optional int32 data_location = 14; }
+                 optional bytes raw_data = 9; repeated Entry external_data = 13; optional int32 data_location = 14; }
+message Entry { optional string key = 1; optional string value = 2; }
 message Value { optional string name = 1; optional Type type = 2; }
 message Type { optional TensorType tensor_type = 1; }
 message TensorType { optional int32 elem_type = 1; optional TensorShape shape = 2; }

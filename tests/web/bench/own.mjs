@@ -1,10 +1,10 @@
 // The benchmark on a file of the user's: time, in one browser and in turn, and memory, each contender in a browser of
 // its own.
 
-import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-import { endAt } from "./cut.mjs";
+import { endAt, whole } from "./cut.mjs";
 import { measurable, peaks } from "../harness/processes.mjs";
 import { printOwn } from "./own-report.mjs";
 import { summarise } from "./report.mjs";
@@ -22,12 +22,13 @@ const IMAGENET = { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375]
  */
 export async function benchOwn(at, file, how) {
   const manifest = await describe(file);
-  const { size } = await stat(file);
-  await copyFile(file, join(at.folder, manifest.file));
+  const bytes = await whole(await readFile(file), name => readFile(join(dirname(file), name)));
+  const size = bytes.length;
+  await writeFile(join(at.folder, manifest.file), bytes);
   await writeFile(join(at.folder, "model.json"), JSON.stringify({ ...manifest, bytes: size }));
   const address = "/models/model.json";
   const { found: network } = await at.play(page => page.evaluate(address => window.describe(address), address));
-  await writeFile(join(at.folder, "cut.onnx"), endAt(await readFile(file), network.target));
+  await writeFile(join(at.folder, "cut.onnx"), endAt(bytes, network.target));
   const { mean, std } = manifest.input;
   const asked = { ...how, model: { manifest: address, cut: "/models/cut.onnx", shape: network.shape, mean, std } };
   const { machine, found } = await at.play(page => page.evaluate(asked => window.bench(asked), asked));
