@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::onnx::proto::{Attribute, GraphProto, ModelProto, NodeProto, TensorProto, data_type};
+use crate::onnx::proto::{Attribute, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfo, data_type};
 use crate::onnx::{stored_bytes, weight_axes};
 
 /// What to quantize.
@@ -139,14 +139,15 @@ fn quantize_weights(
     options: &QuantizeOptions,
     least: &HashMap<String, Vec<f32>>,
 ) -> Result<Vec<QuantizedTensor>> {
+    widen_halves(graph)?;
     let axes = output_axes(graph);
     let mut tensors = Vec::new();
-    let mut done = HashSet::new();
+    let mut done = HashMap::new();
     let mut initializers = Vec::with_capacity(graph.initializer.len() + axes.len());
     for tensor in std::mem::take(&mut graph.initializer) {
         let wanted = axes.get(tensor.name()).filter(|_| {
             let values: i64 = tensor.dims.iter().product();
-            tensor.data_type() == data_type::FLOAT
+            (tensor.data_type() == data_type::FLOAT || is_half(tensor.data_type()))
                 && values >= i64::try_from(options.min_values).unwrap_or(i64::MAX).max(1)
                 && !options.keep.iter().any(|k| k == tensor.name())
         });
@@ -154,7 +155,7 @@ fn quantize_weights(
             Some(&axis) => {
                 let least = least.get(tensor.name()).map_or(&[][..], Vec::as_slice);
                 let (quantized, scale, report) = quantize_tensor(&tensor, axis, least)?;
-                done.insert(tensor.name().to_string());
+                done.insert(tensor.name().to_string(), tensor.data_type());
                 initializers.extend([quantized, scale]);
                 tensors.push(report);
             }
@@ -163,7 +164,7 @@ fn quantize_weights(
     }
     graph.initializer = initializers;
     // Before IR version 4 weights were listed as inputs too; the output of a node may not be one.
-    graph.input.retain(|i| !done.contains(i.name()));
+    graph.input.retain(|i| !done.contains_key(i.name()));
     insert_dequantize(graph, &axes, done);
     Ok(tensors)
 }
@@ -257,20 +258,75 @@ fn quantize_tensor(
     Ok((quantized, scale, report))
 }
 
-/// Puts a DequantizeLinear, whose output has the weight's old name, before the first node that reads it.
-fn insert_dequantize(graph: &mut GraphProto, axes: &HashMap<String, usize>, mut waiting: HashSet<String>) {
+fn is_half(kind: i32) -> bool {
+    matches!(kind, data_type::FLOAT16 | data_type::BFLOAT16)
+}
+
+/// Weights of 16 bits that only a Cast to float reads become the floats that it gives.
+fn widen_halves(graph: &mut GraphProto) -> Result<()> {
+    let halves: HashMap<&str, &TensorProto> =
+        graph.initializer.iter().filter(|t| is_half(t.data_type())).map(|t| (t.name(), t)).collect();
+    let widens = |node: &NodeProto| {
+        let to_float = node.op_type() == "Cast" && node.attribute("to").is_some_and(|a| a.i() == 1);
+        let given = |o: &&String| !graph.output.iter().any(|g| g.name() == o.as_str());
+        let half = halves.get(node.input.first().filter(|_| to_float)?.as_str())?;
+        Some((*half, node.output.first().filter(given)?.clone()))
+    };
+    let mut floats = Vec::new();
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    for node in &graph.node {
+        let Some((half, name)) = widens(node) else {
+            nodes.push(node.clone());
+            continue;
+        };
+        let values = crate::onnx::read_float(half)?;
+        floats.push(TensorProto {
+            dims: half.dims.clone(),
+            data_type: Some(data_type::FLOAT),
+            name: Some(name),
+            raw_data: Some(values.data().iter().flat_map(|v| v.to_le_bytes()).collect()),
+            ..TensorProto::default()
+        });
+    }
+    if floats.is_empty() {
+        return Ok(());
+    }
+    graph.node = nodes;
+    let read: HashSet<&str> = graph.node.iter().flat_map(|n| &n.input).map(String::as_str).collect();
+    let outputs: HashSet<&str> = graph.output.iter().map(ValueInfo::name).collect();
+    let stays = |t: &TensorProto| !is_half(t.data_type()) || read.contains(t.name()) || outputs.contains(t.name());
+    graph.initializer.retain(stays);
+    graph.initializer.extend(floats);
+    Ok(())
+}
+
+/// Puts a DequantizeLinear, whose output has the weight's old name, before the first node that reads it; behind it a Cast
+/// where the weight was one of 16 bits.
+fn insert_dequantize(graph: &mut GraphProto, axes: &HashMap<String, usize>, mut waiting: HashMap<String, i32>) {
     let mut nodes = Vec::with_capacity(graph.node.len() + waiting.len());
     for node in std::mem::take(&mut graph.node) {
         for name in &node.input {
-            if let (true, Some(&axis)) = (waiting.remove(name), axes.get(name)) {
+            if let (Some(kind), Some(&axis)) = (waiting.remove(name), axes.get(name)) {
+                let float = if is_half(kind) { format!("{name}_float") } else { name.clone() };
                 nodes.push(NodeProto {
                     input: vec![format!("{name}_quantized"), format!("{name}_scale")],
-                    output: vec![name.clone()],
+                    output: vec![float.clone()],
                     name: Some(format!("{name}_dequantize")),
                     op_type: Some("DequantizeLinear".into()),
                     attribute: vec![axis_attribute(axis)],
                     ..NodeProto::default()
                 });
+                if is_half(kind) {
+                    let to = Attribute { name: Some("to".into()), i: Some(kind.into()), ..axis_attribute(0) };
+                    nodes.push(NodeProto {
+                        input: vec![float],
+                        output: vec![name.clone()],
+                        name: Some(format!("{name}_half")),
+                        op_type: Some("Cast".into()),
+                        attribute: vec![to],
+                        ..NodeProto::default()
+                    });
+                }
             }
         }
         nodes.push(node);

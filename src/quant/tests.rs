@@ -306,3 +306,34 @@ fn stored_as_int8_in_memory_is_as_in_a_file() {
     // Once more changes nothing.
     assert_eq!(store_as_int8(&mut loaded).unwrap(), StoredWeights::default());
 }
+
+/// Weights of 16 bits, as they are and behind a Cast, become int8 as those of 32 bits do.
+#[test]
+fn weights_of_16_bits_are_quantised_too() {
+    let (mut as_they_are, mut behind) = (model(), model());
+    let half = |tensor: &TensorProto, name: &str| TensorProto {
+        data_type: Some(data_type::FLOAT16),
+        name: Some(name.into()),
+        raw_data: Some({
+            let values = crate::onnx::read_float(tensor).unwrap();
+            values.data().iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect()
+        }),
+        ..tensor.clone()
+    };
+    let graph = as_they_are.graph.as_mut().unwrap();
+    graph.initializer[0] = half(&graph.initializer[0], "w");
+    let graph = behind.graph.as_mut().unwrap();
+    graph.initializer[0] = half(&graph.initializer[0], "w16");
+    let mut cast = node("Cast", &["w16"], "w");
+    cast.attribute = vec![Attribute { name: Some("to".into()), i: Some(1), ..axis_attribute(0) }];
+    graph.node.insert(0, cast);
+    for (model, nodes) in [(as_they_are, 4 + 3 + 1), (behind, 4 + 3)] {
+        let options = QuantizeOptions { min_values: 1, ..QuantizeOptions::default() };
+        let (out, report) = quantize(&model.write(), &options).unwrap();
+        assert!(report.tensors.iter().any(|t| t.name == "w"));
+        let graph = ModelProto::read(&out).unwrap().graph.unwrap();
+        assert_eq!(graph.node.len(), nodes);
+        assert!(!graph.initializer.iter().any(|t| t.data_type() == data_type::FLOAT16));
+        Model::parse(&out).unwrap().to_graph(1, 1).unwrap();
+    }
+}
