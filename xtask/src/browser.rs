@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::sh;
+use crate::{sh, tools};
 
 /// The Chromium to drive: `$CHROME`, the usual places, or Debian's package where it can be installed.
 ///
@@ -41,6 +41,19 @@ fn find() -> Option<PathBuf> {
         }
     }
     places.into_iter().find(|path| path.is_file())
+}
+
+/// Firefox and its driver, as variables for the tests.
+///
+/// # Errors
+/// If one of them is missing and cannot be installed.
+pub fn ensure_firefox() -> Result<[(&'static str, PathBuf); 2]> {
+    let find = || ["firefox-esr", "firefox"].iter().find_map(|name| sh::which(name));
+    if find().is_none() && sh::can_apt() {
+        sh::apt_install(&["firefox-esr"])?;
+    }
+    let firefox = find().context("no Firefox found: install it")?;
+    Ok([("FIREFOX", firefox), ("GECKODRIVER", tools::geckodriver()?)])
 }
 
 /// Makes sure that the native GPU tests find an adapter: on Linux without any Vulkan driver, Debian's Mesa brings one

@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "js", title: "format, lints and types of the page's scripts", run: js },
     Step { name: "build", title: "web build", run: build },
     Step { name: "web", title: "the page in a real browser", run: browser_tests },
+    Step { name: "browsers", title: "the core of the page in Firefox", run: other_browsers },
     Step { name: "npm", title: "the packed npm packages in four bundlers, a CDN and Node", run: npm_packages },
 ];
 
@@ -191,6 +192,26 @@ fn browser_tests() -> Result<Outcome> {
     }
     node::ensure_packages(&suite())?;
     sh::run(node::npm()?.current_dir(suite()).env("CHROME", chromium).args(["run", "--silent", "test"]))?;
+    Ok(Outcome::Passed)
+}
+
+/// Another browser engine, against Chromium's answers.
+fn other_browsers() -> Result<Outcome> {
+    if let Err(missing) = node::node() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    let chromium = match browser::ensure_chromium() {
+        Ok(path) => path,
+        Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
+    };
+    let firefox = match browser::ensure_firefox() {
+        Ok(found) => found,
+        Err(missing) => return Ok(Outcome::Skipped(format!("{missing:#}"))),
+    };
+    node::ensure_packages(&suite())?;
+    let mut tests = node::node()?;
+    tests.current_dir(suite()).args(["--test", "--test-timeout=1200000", "browsers/core.test.mjs"]);
+    sh::run(tests.env("CHROME", chromium).envs(firefox))?;
     Ok(Outcome::Passed)
 }
 

@@ -15,6 +15,7 @@ use crate::{node, sh};
 pub const WASM: &str = "wasm32-unknown-unknown";
 const CARGO_FUZZ: &str = "0.13.2";
 const CARGO_DENY: &str = "0.20.2";
+const GECKODRIVER: &str = "0.37.1";
 const BINARYEN: &str = "132.0.0";
 /// Version 108, which Debian 12 has, exports the function table where wasm-bindgen's table of references should be.
 const OLDEST_BINARYEN: u32 = 120;
@@ -66,6 +67,18 @@ pub fn cargo_fuzz() -> Result<PathBuf> {
 /// If it can neither be found nor installed.
 pub fn cargo_deny() -> Result<PathBuf> {
     cargo_tool("cargo-deny", "cargo-deny", CARGO_DENY, &["--locked"])
+}
+
+/// Finds or installs Firefox's driver: any version on PATH will do.
+///
+/// # Errors
+/// If it can neither be found nor installed.
+pub fn geckodriver() -> Result<PathBuf> {
+    if let Some(path) = sh::which("geckodriver") {
+        return Ok(path);
+    }
+    let folder = cargo_tool("geckodriver", "geckodriver", GECKODRIVER, &["--locked"])?;
+    Ok(folder.join("geckodriver").with_extension(env::consts::EXE_EXTENSION))
 }
 
 /// Makes sure that the nightly compiler and its Miri are there.
