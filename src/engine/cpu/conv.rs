@@ -117,8 +117,9 @@ pub(super) struct Scratch {
     pub quantized: Quantized,
 }
 
-/// Floats of gathered windows at a time, which the second-level cache holds with the weights.
-const BLOCK: usize = 16 * 1024;
+/// Floats of gathered windows at a time, which the second-level cache holds. With few rows at a time the weights, which
+/// are larger, would be read too often.
+const BLOCK: usize = 96 * 1024;
 
 /// Filters `[ci, taps]` of some output channels as `[taps, ci]`, the order in which windows are gathered.
 fn channels_last<T: Copy>(weight: &[T], taps: usize, ci: usize, outputs: Range<usize>) -> Vec<T> {

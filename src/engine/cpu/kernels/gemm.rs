@@ -175,52 +175,98 @@ struct Args {
     hi: f32,
 }
 
-/// Rows that are multiplied with one panel before the next panel is taken.
-const BLOCK: usize = 48;
+/// Rows whose piece of `DEPTH` values stays in the second-level cache while all panels pass by.
+const BLOCK: usize = 192;
+/// Values of `k` at a time, so that a piece of a panel stays in the first-level cache while the rows of a block pass by.
+/// In between, the sums lie in the output, in which nothing is lost: results do not depend on it.
+const DEPTH: usize = 384;
+
+/// A piece of `k`.
+#[derive(Clone, Copy)]
+struct Piece {
+    start: usize,
+    len: usize,
+    /// Whether sums start with the bias, and whether they end with residual and clamp.
+    first: bool,
+    last: bool,
+}
 
 /// # Safety
 /// `g` must be as [`Args`] says.
 #[inline(always)]
 unsafe fn multiply<S: Simd>(s: S, g: &Args) {
+    // Pieces of nearly equal length, of whole steps of four.
+    let pieces = g.k.div_ceil(DEPTH).max(1);
+    let depth = g.k.div_ceil(pieces).next_multiple_of(4).max(1);
+    let blocks = g.m.div_ceil(BLOCK);
     let mut row = 0;
-    while row < g.m {
-        let rows = (g.m - row).min(BLOCK);
-        let mut panel = g.panels;
-        let mut column = 0;
-        while column < g.n {
-            let vectors = (g.n - column).div_ceil(S::LANES).min(PANEL);
-            // Tiles of nearly equal height: a last tile of one row would cost half as much as a full one.
-            let tiles = rows.div_ceil(S::ROWS);
-            let mut done = 0;
-            for t in 0..tiles {
-                let height = (rows - done).div_ceil(tiles - t);
-                // SAFETY: the caller's; `height` rows of the block are left, and the panel is of so many vectors.
-                unsafe {
-                    match vectors {
-                        1 => with_height!(S::ROWS, height, R => tile::<S, R, 1>(s, g, panel, row + done, column)),
-                        _ => with_height!(S::ROWS, height, R => tile::<S, R, PANEL>(s, g, panel, row + done, column)),
-                    }
-                }
-                done += height;
+    for block in 0..blocks {
+        let rows = (g.m - row).div_ceil(blocks - block);
+        let mut start = 0;
+        loop {
+            let len = (g.k - start).min(depth);
+            let piece = Piece { start, len, first: start == 0, last: start + len == g.k };
+            // SAFETY: the caller's; `rows` rows are left, and the piece is one of `k`.
+            unsafe { pass(s, g, piece, row, rows) };
+            start += len;
+            if piece.last {
+                break;
             }
-            // SAFETY: the next panel, or the end of the last.
-            panel = unsafe { panel.add((g.k + 1) * vectors * S::LANES) };
-            column += vectors * S::LANES;
         }
         row += rows;
     }
 }
 
-/// `R` rows by one panel of `N` vectors.
+/// A block of rows by all panels, over a piece of `k`.
 ///
 /// # Safety
-/// `g` must be as [`Args`] says, `row..row + R` rows of it, and `panel` the panel of the `N` vectors from `column` on.
+/// `g` must be as [`Args`] says, `row..row + rows` rows of it, and `piece` inside `k`.
+#[inline(always)]
+unsafe fn pass<S: Simd>(s: S, g: &Args, piece: Piece, row: usize, rows: usize) {
+    let mut panel = g.panels;
+    let mut column = 0;
+    while column < g.n {
+        let vectors = (g.n - column).div_ceil(S::LANES).min(PANEL);
+        // Tiles of nearly equal height: a last tile of one row would cost half as much as a full one.
+        let tiles = rows.div_ceil(S::ROWS);
+        let mut done = 0;
+        for t in 0..tiles {
+            let height = (rows - done).div_ceil(tiles - t);
+            // SAFETY: the caller's; `height` rows of the block are left, and the panel is of so many vectors.
+            unsafe {
+                match vectors {
+                    1 => with_height!(S::ROWS, height, R => tile::<S, R, 1>(s, g, piece, panel, row + done, column)),
+                    _ => {
+                        with_height!(S::ROWS, height, R => tile::<S, R, PANEL>(s, g, piece, panel, row + done, column))
+                    }
+                }
+            }
+            done += height;
+        }
+        // SAFETY: the next panel, or the end of the last.
+        panel = unsafe { panel.add((g.k + 1) * vectors * S::LANES) };
+        column += vectors * S::LANES;
+    }
+}
+
+/// `R` rows by one panel of `N` vectors, over a piece of `k`.
+///
+/// # Safety
+/// `g` must be as [`Args`] says, `row..row + R` rows of it, `panel` the panel of the `N` vectors from `column` on, and
+/// `piece` inside `k`.
 // On wasm a function of its own: the engine's compiler allocates registers badly in one with a dozen loops. Elsewhere
 // inlined, to be compiled with the caller's instruction set.
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 #[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
-unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, panel: Source<f32>, row: usize, column: usize) {
+unsafe fn tile<S: Simd, const R: usize, const N: usize>(
+    s: S,
+    g: &Args,
+    piece: Piece,
+    panel: Source<f32>,
+    row: usize,
+    column: usize,
+) {
     let mut acc = [[s.splat(0.0); N]; R];
     unroll!(j in N => {
         // SAFETY: a panel begins with `N` vectors of biases.
@@ -229,16 +275,25 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, panel: S
             acc[i][j] = bias;
         });
     });
+    if !piece.first {
+        unroll!(i in R => {
+            unroll!(j in N => {
+                let at = (row + i) * g.y_stride + column + j * S::LANES;
+                // SAFETY: as many of the row's `n` columns are left at `at`.
+                acc[i][j] = unsafe { load(s, g.y.source().add(at), g.n - column - j * S::LANES) };
+            });
+        });
+    }
     // SAFETY: behind the biases are `k` times `N` vectors of weights.
-    let mut w = unsafe { panel.add(N * S::LANES) };
+    let mut w = unsafe { panel.add((1 + piece.start) * N * S::LANES) };
     let mut x = [g.x; R];
     unroll!(i in R => {
-        // SAFETY: one of the `m` rows.
-        x[i] = unsafe { g.x.add((row + i) * g.x_stride) };
+        // SAFETY: one of the `m` rows, and the piece's place in it.
+        x[i] = unsafe { g.x.add((row + i) * g.x_stride + piece.start) };
     });
-    for _ in 0..g.k / 4 {
+    for _ in 0..piece.len / 4 {
         unroll!(u in 4 => {
-            // SAFETY: four more of `k` are left, in the rows and in the panel.
+            // SAFETY: four more of the piece are left, in the rows and in the panel.
             unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
         });
         unroll!(i in R => {
@@ -248,8 +303,8 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, panel: S
         // SAFETY: as above.
         w = unsafe { w.add(4 * N * S::LANES) };
     }
-    for u in 0..g.k % 4 {
-        // SAFETY: these are what is left of `k`.
+    for u in 0..piece.len % 4 {
+        // SAFETY: these are what is left of the piece.
         unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
     }
 
@@ -258,22 +313,28 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, panel: S
         unroll!(j in N => {
             let at = (row + i) * g.y_stride + column + j * S::LANES;
             let left = g.n - column - j * S::LANES;
-            // SAFETY: `left` of the row's `n` columns are left at `at`, in `y` and in the residual.
-            unsafe {
-                if left >= S::LANES {
-                    if let Some(r) = g.residual {
-                        acc[i][j] = s.add(acc[i][j], s.load(r.add(at)));
-                    }
-                    s.store(g.y.add(at), s.clamp(acc[i][j], lo, hi));
-                } else {
-                    if let Some(r) = g.residual {
-                        acc[i][j] = s.add(acc[i][j], s.load_first(r.add(at), left));
-                    }
-                    s.store_first(g.y.add(at), s.clamp(acc[i][j], lo, hi), left);
+            let mut y = acc[i][j];
+            if piece.last {
+                if let Some(r) = g.residual {
+                    // SAFETY: `left` of the row's `n` columns are left at `at`.
+                    y = s.add(y, unsafe { load(s, r.add(at), left) });
                 }
+                y = s.clamp(y, lo, hi);
             }
+            // SAFETY: as above.
+            unsafe { if left >= S::LANES { s.store(g.y.add(at), y) } else { s.store_first(g.y.add(at), y, left) } }
         });
     });
+}
+
+/// A vector, or as much of it as is left.
+///
+/// # Safety
+/// `left` floats must be left at `p`.
+#[inline(always)]
+unsafe fn load<S: Simd>(s: S, p: Source<f32>, left: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe { if left >= S::LANES { s.load(p) } else { s.load_first(p, left) } }
 }
 
 /// One `k`: `acc[i][j] += x[i][u] * w[j]`.
