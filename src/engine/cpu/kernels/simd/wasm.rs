@@ -19,8 +19,8 @@ impl<const FUSED: bool> Simd for Wasm<FUSED> {
     type V = v128;
     type I = v128;
     const LANES: usize = 4;
-    // V8 keeps one of sixteen registers to itself. A product that is not fused takes one more, and six rows would spill.
-    const ROWS: usize = if FUSED { 6 } else { 4 };
+    // V8 keeps one of sixteen registers to itself. Six rows spill; a product that is not fused takes one more register.
+    const ROWS: usize = if FUSED { 5 } else { 4 };
 
     #[inline(always)]
     unsafe fn new() -> Self {
