@@ -149,6 +149,15 @@ enum Command {
         /// Fail if one of the floors that this project has set itself is not met.
         #[arg(long)]
         check: bool,
+        /// Measure the CPU engine against ONNX Runtime outside a browser instead.
+        #[arg(long, conflicts_with_all = ["check", "size"])]
+        native: bool,
+        /// A Python that has onnxruntime and onnx, for `--native`; without it they are installed.
+        #[arg(long, requires = "native", value_name = "FILE")]
+        python: Option<PathBuf>,
+        /// Tell what the wasm consists of instead, by section and by crate.
+        #[arg(long, conflicts_with_all = ["check", "model"])]
+        size: bool,
     },
 }
 
@@ -165,8 +174,8 @@ fn main() -> ExitCode {
         Command::Faults { parts, count, list } => faults::run(&parts, count, list),
         Command::Fuzz { targets, minutes } => fuzz::run(&targets, minutes),
         Command::Miri => miri::run(),
-        Command::Bench { rounds, gpu_rounds, no_build, check, model } => {
-            bench::run(&bench::Bench { rounds, gpu_rounds, no_build, check, model })
+        Command::Bench { rounds, gpu_rounds, no_build, check, model, native, python, size } => {
+            bench::run(&bench::Bench { rounds, gpu_rounds, no_build, check, model, native, python, size })
         }
     };
     match done {

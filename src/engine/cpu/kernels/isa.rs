@@ -37,6 +37,9 @@ pub(super) enum Set {
     /// WebAssembly's relaxed SIMD: multiplication and addition in one instruction.
     #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
     Relaxed,
+    /// NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     /// AVX2 with FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -65,6 +68,8 @@ impl Isa {
         if RELAXED.load(Ordering::Relaxed) {
             all.push(Self(Set::Relaxed));
         }
+        #[cfg(target_arch = "aarch64")]
+        all.push(Self(Set::Neon));
         #[cfg(target_arch = "x86_64")]
         {
             // The AVX-512 kernels are compiled with all four.
@@ -94,6 +99,8 @@ impl Isa {
             Set::Simd128 => "SIMD128",
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Set::Relaxed => "relaxed SIMD",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "NEON",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "AVX2",
             #[cfg(target_arch = "x86_64")]
@@ -111,6 +118,9 @@ impl Isa {
             Set::Simd128 => true,
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Set::Relaxed => true,
+            // Four instructions for what two fused multiply-adds do.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => false,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 | Set::Avx512 => true,
         }
@@ -125,6 +135,8 @@ impl Isa {
             Set::Simd128 => 4,
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Set::Relaxed => 4,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => 4,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
@@ -158,6 +170,11 @@ macro_rules! dispatch {
             // out they stop the program; the kernel's contract is the caller's.
             unsafe { $kernel(simd::Relaxed::new(), args) }
         }
+        #[cfg(target_arch = "aarch64")]
+        unsafe fn neon(args: $args) {
+            // SAFETY: these instructions are everywhere; the kernel's contract is the caller's.
+            unsafe { $kernel(simd::Neon::new(), args) }
+        }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn avx2(args: $args) {
@@ -178,6 +195,8 @@ macro_rules! dispatch {
             Set::Simd128 => everywhere as unsafe fn($args),
             #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
             Set::Relaxed => relaxed as unsafe fn($args),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => neon as unsafe fn($args),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => avx2 as unsafe fn($args),
             #[cfg(target_arch = "x86_64")]

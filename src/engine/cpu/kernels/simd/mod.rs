@@ -4,6 +4,8 @@
 //! [`super::isa`]), and so compiled once for each. A value of a type here is a token: it exists only where the
 //! instructions do, so that everything that only computes is safe to call.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -11,6 +13,8 @@ mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 pub(super) use portable::Portable;
 #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: famlens against its peers in one headless Chromium. The measuring itself is in tests/web/bench.
 
+mod native;
+mod size;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -18,6 +21,12 @@ pub struct Bench {
     pub check: bool,
     /// An ONNX file to measure instead of the model that ships.
     pub model: Option<PathBuf>,
+    /// Against ONNX Runtime, outside a browser.
+    pub native: bool,
+    /// The Python that has ONNX Runtime.
+    pub python: Option<PathBuf>,
+    /// What the wasm consists of, instead of times.
+    pub size: bool,
 }
 
 /// Builds (unless told not to), installs the peers and measures; figures go to the terminal and to target/bench.json,
@@ -26,9 +35,15 @@ pub struct Bench {
 /// # Errors
 /// If something cannot be built, installed or run, or (with `check`) a floor is not met.
 pub fn run(asked: &Bench) -> Result<()> {
-    let Bench { rounds, gpu_rounds, no_build, check, ref model } = *asked;
+    let Bench { rounds, gpu_rounds, no_build, check, ref model, native, ref python, size } = *asked;
     let model = model.as_deref().map(|file| file.canonicalize().with_context(|| format!("no file {}", file.display())));
     let model = model.transpose()?;
+    if native {
+        return native::run(model.as_deref(), rounds, python.as_deref());
+    }
+    if size {
+        return size::run();
+    }
     let dist = sh::root().join("dist");
     if !no_build {
         web::build(&dist)?;
