@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     Step { name: "doc", title: "documentation, native and wasm32", run: doc },
     Step { name: "unit", title: "unit and suite tests, native", run: unit },
     Step { name: "wasm-engines", title: "engine problems as wasm32, in node", run: wasm_engines },
+    Step { name: "arm", title: "the CPU engine's kernels on 64-bit Arm (NEON), under qemu", run: arm },
     Step { name: "js", title: "format, lints and types of the page's scripts", run: js },
     Step { name: "build", title: "web build", run: build },
     Step { name: "web", title: "the page in a real browser", run: browser_tests },
@@ -160,6 +161,27 @@ fn wasm_engines() -> Result<Outcome> {
     let plain = module.with_extension("plain.wasm");
     web::without_relaxed_simd(&wasm_opt, &module, &plain)?;
     run(&plain)?;
+    Ok(Outcome::Passed)
+}
+
+/// The kernels' own tests as a program for Arm; on an Arm machine the step `unit` runs them.
+fn arm() -> Result<Outcome> {
+    const TARGET: &str = "aarch64-unknown-linux-gnu";
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(Outcome::Skipped("it needs Linux on x86-64".into()));
+    }
+    if sh::which("qemu-aarch64").is_none() || sh::which("aarch64-linux-gnu-gcc").is_none() {
+        let packages = ["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"];
+        if !sh::can_apt() {
+            return Ok(Outcome::Skipped(format!("it needs {}", packages.join(", "))));
+        }
+        sh::apt_install(&packages)?;
+    }
+    sh::run(sh::command("rustup").args(["target", "add", TARGET]))?;
+    let mut test = sh::cargo();
+    test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+    test.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", "qemu-aarch64 -L /usr/aarch64-linux-gnu");
+    sh::run(test.args(["test", "--locked", "--lib", "--no-default-features", "--target", TARGET, "engine::cpu"]))?;
     Ok(Outcome::Passed)
 }
 

@@ -10,7 +10,7 @@ use super::bounds::{Axis, ensure, holds, product, room};
 use super::isa::dispatch;
 use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Isa, unroll};
+use super::{Isa, blank, unroll};
 use crate::engine::cpu::weights::WeightStore;
 use crate::error::Result;
 
@@ -218,13 +218,17 @@ unsafe fn cells<S: Simd, const K: usize, const STRIDE: usize, const P: usize>(
     // SAFETY: the block of this vector of channels begins with its biases.
     let block = unsafe { a.packed.add(channel * (a.rows.kernel() * K + 1)) };
     // SAFETY: as above.
-    let mut acc = [unsafe { s.load(block) }; P];
+    let bias = unsafe { s.load(block) };
+    let mut acc = blank!([S::V; P]);
+    unroll!(p in P => {
+        acc[p] = bias;
+    });
     let left = ox * STRIDE - a.columns.pad();
     for ky in rows {
         let iy = a.rows.at(oy, ky);
         // SAFETY: `(iy, left)` is a cell of the input: the first of the first window.
         let row = unsafe { a.x.add((iy * a.columns.input() + left) * a.channels + channel) };
-        let mut w = [acc[0]; K];
+        let mut w = blank!([S::V; K]);
         unroll!(kx in K => {
             // SAFETY: the block goes on with the weights, tap by tap.
             w[kx] = unsafe { s.load(block.add((1 + ky * K + kx) * S::LANES)) };

@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use super::bounds::{ensure, grow, holds, room};
-use super::gemm::{PANEL, Rows};
+use super::gemm::{PANEL, Rows, STEPS};
 use super::isa::dispatch;
 use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Isa, unroll, with_height};
+use super::{Isa, blank, unroll, with_height};
 use crate::engine::cpu::weights::WeightStore;
 use crate::error::Result;
 
@@ -292,27 +292,27 @@ struct At {
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 #[allow(clippy::needless_range_loop)] // Fixed-size register arrays, indexed together.
 unsafe fn tile<S: Simd, const R: usize, const N: usize>(s: S, g: &Args, at: &At) {
-    let mut acc = [[s.zero(); N]; R];
+    let mut acc = blank!([[S::I; N]; R]);
     let mut w = at.pairs;
-    let mut x = [g.rows.source(); R];
+    let mut x = blank!([Source<i16>; R]);
     unroll!(i in R => {
         // SAFETY: one of the quantized rows.
-        x[i] = unsafe { x[i].add((at.row + i) * g.stride) };
+        x[i] = unsafe { g.rows.source().add((at.row + i) * g.stride) };
     });
     let pairs = g.k.div_ceil(2);
-    for _ in 0..pairs / 4 {
-        unroll!(u in 4 => {
-            // SAFETY: four more pairs are left, in the rows and in the panel.
+    for _ in 0..pairs / STEPS {
+        unroll!(u in STEPS => {
+            // SAFETY: so many more pairs are left, in the rows and in the panel.
             unsafe { step(s, &mut acc, &x, u, w.add(u * 2 * N * S::LANES)) };
         });
         unroll!(i in R => {
             // SAFETY: as above.
-            x[i] = unsafe { x[i].add(8) };
+            x[i] = unsafe { x[i].add(2 * STEPS) };
         });
         // SAFETY: as above.
-        w = unsafe { w.add(8 * N * S::LANES) };
+        w = unsafe { w.add(2 * STEPS * N * S::LANES) };
     }
-    for u in 0..pairs % 4 {
+    for u in 0..pairs % STEPS {
         // SAFETY: these are the pairs that are left.
         unsafe { step(s, &mut acc, &x, u, w.add(u * 2 * N * S::LANES)) };
     }
@@ -360,7 +360,7 @@ unsafe fn step<S: Simd, const R: usize, const N: usize>(
     u: usize,
     w: Source<i16>,
 ) {
-    let mut weights = [s.zero(); N];
+    let mut weights = blank!([S::I; N]);
     unroll!(j in N => {
         // SAFETY: the caller's.
         weights[j] = unsafe { s.load_pairs(w.add(2 * j * S::LANES)) };

@@ -11,7 +11,7 @@ use super::bounds::{ensure, holds, product, room};
 use super::isa::dispatch;
 use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Isa, unroll, with_height};
+use super::{Isa, blank, unroll, with_height};
 use crate::engine::cpu::weights::WeightStore;
 use crate::error::Result;
 
@@ -181,6 +181,10 @@ const BLOCK: usize = 192;
 /// In between, the sums lie in the output, in which nothing is lost: results do not depend on it.
 const DEPTH: usize = 384;
 
+/// Steps of a tile in one turn of its loop. On wasm one: the compiler orders what lies between two branches as
+/// expressions, sum by sum, so that several steps become chains of additions whose operands do not fit the registers.
+pub(super) const STEPS: usize = if cfg!(target_arch = "wasm32") { 1 } else { 4 };
+
 /// A piece of `k`.
 #[derive(Clone, Copy)]
 struct Piece {
@@ -267,7 +271,7 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(
     row: usize,
     column: usize,
 ) {
-    let mut acc = [[s.splat(0.0); N]; R];
+    let mut acc = blank!([[S::V; N]; R]);
     unroll!(j in N => {
         // SAFETY: a panel begins with `N` vectors of biases.
         let bias = unsafe { s.load(panel.add(j * S::LANES)) };
@@ -286,24 +290,24 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(
     }
     // SAFETY: behind the biases are `k` times `N` vectors of weights.
     let mut w = unsafe { panel.add((1 + piece.start) * N * S::LANES) };
-    let mut x = [g.x; R];
+    let mut x = blank!([Source<f32>; R]);
     unroll!(i in R => {
         // SAFETY: one of the `m` rows, and the piece's place in it.
         x[i] = unsafe { g.x.add((row + i) * g.x_stride + piece.start) };
     });
-    for _ in 0..piece.len / 4 {
-        unroll!(u in 4 => {
-            // SAFETY: four more of the piece are left, in the rows and in the panel.
+    for _ in 0..piece.len / STEPS {
+        unroll!(u in STEPS => {
+            // SAFETY: so many more of the piece are left, in the rows and in the panel.
             unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
         });
         unroll!(i in R => {
             // SAFETY: as above.
-            x[i] = unsafe { x[i].add(4) };
+            x[i] = unsafe { x[i].add(STEPS) };
         });
         // SAFETY: as above.
-        w = unsafe { w.add(4 * N * S::LANES) };
+        w = unsafe { w.add(STEPS * N * S::LANES) };
     }
-    for u in 0..piece.len % 4 {
+    for u in 0..piece.len % STEPS {
         // SAFETY: these are what is left of the piece.
         unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
     }
@@ -350,7 +354,7 @@ unsafe fn step<S: Simd, const R: usize, const N: usize>(
     u: usize,
     w: Source<f32>,
 ) {
-    let mut weights = [s.splat(0.0); N];
+    let mut weights = blank!([S::V; N]);
     unroll!(j in N => {
         // SAFETY: the caller's.
         weights[j] = unsafe { s.load(w.add(j * S::LANES)) };

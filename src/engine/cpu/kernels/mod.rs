@@ -66,3 +66,14 @@ macro_rules! unroll {
     };
 }
 use unroll;
+
+/// An array of registers or pointers that are set one by one afterwards. `[value; N]` would be a loop, behind which a
+/// compiler that favours size leaves the array in memory: every sum would be stored with every product.
+macro_rules! blank {
+    ($T:ty) => {{
+        // SAFETY: it is only used for arrays of vectors of numbers and of the pointers of `pointer`, of which zeros are
+        // a value.
+        unsafe { std::mem::zeroed::<$T>() }
+    }};
+}
+use blank;

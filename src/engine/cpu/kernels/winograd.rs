@@ -15,7 +15,7 @@ use super::bounds::{Axis, ensure, grow, holds};
 use super::isa::dispatch;
 use super::pointer::{Sink, Source};
 use super::simd::Simd;
-use super::{Dense, Isa, Rows, unroll};
+use super::{Dense, Isa, Rows, blank, unroll};
 use crate::engine::cpu::weights::WeightStore;
 use crate::error::Result;
 
@@ -264,9 +264,9 @@ unsafe fn enter<S: Simd, const M: usize, const T: usize>(s: S, a: &Input) {
         let (above, before) = (rows.pad(), columns.pad());
         for channel in (0..a.channels).step_by(S::LANES) {
             let lanes = (a.channels - channel).min(S::LANES);
-            let mut half = [[s.splat(0.0); T]; T];
+            let mut half = blank!([[S::V; T]; T]);
             unroll!(j in T => {
-                let mut d = [s.splat(0.0); T];
+                let mut d = blank!([S::V; T]);
                 if left + j >= before && left + j - before < columns.input() {
                     unroll!(i in T => {
                         if top + i >= above && top + i - above < rows.input() {
@@ -311,9 +311,9 @@ unsafe fn leave<S: Simd, const M: usize, const T: usize>(s: S, a: &Output) {
             let lanes = (a.channels - channel).min(S::LANES);
             // SAFETY: `lanes` of the biases are left.
             let bias = unsafe { load(s, a.bias.add(channel), lanes) };
-            let mut half = [[s.splat(0.0); T]; M];
+            let mut half = blank!([[S::V; T]; M]);
             unroll!(j in T => {
-                let mut m = [s.splat(0.0); T];
+                let mut m = blank!([S::V; T]);
                 unroll!(i in T => {
                     let from = ((i * T + j) * a.tiles.count + tile) * a.channels + channel;
                     // SAFETY: the row of this tile at this place, of which `lanes` channels are left.
@@ -371,7 +371,7 @@ fn enter_line<S: Simd, const T: usize>(s: S, d: [S::V; T]) -> [S::V; T] {
 /// `A^T m` for one line of a tile.
 #[inline(always)]
 fn leave_line<S: Simd, const M: usize, const T: usize>(s: S, m: [S::V; T]) -> [S::V; M] {
-    let mut y = [m[0]; M];
+    let mut y = blank!([S::V; M]);
     let (sum, difference) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
     if M == 2 {
         y[0] = s.add(m[0], sum);

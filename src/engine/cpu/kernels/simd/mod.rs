@@ -30,7 +30,7 @@ use super::pointer::{Sink, Source};
 ///
 /// Memory is read and written without checks (see [`super::pointer`]); no alignment is needed.
 pub(super) trait Simd: Copy {
-    /// The register.
+    /// The register; zeros are a value of it.
     type V: Copy;
     /// The same register, as `LANES` 32-bit integers or twice as many 16-bit ones.
     type I: Copy;
@@ -63,7 +63,6 @@ pub(super) trait Simd: Copy {
     /// `min(max(v, lo), hi)`; a NaN becomes `lo`, as with [`f32::max`].
     fn clamp(self, v: Self::V, lo: Self::V, hi: Self::V) -> Self::V;
 
-    fn zero(self) -> Self::I;
     /// `2 LANES` integers of 16 bits.
     ///
     /// # Safety

@@ -68,10 +68,6 @@ impl Simd for Neon {
         compute!(vminnmq_f32(vmaxnmq_f32(v, lo), hi))
     }
     #[inline(always)]
-    fn zero(self) -> int32x4_t {
-        compute!(vdupq_n_s32(0))
-    }
-    #[inline(always)]
     unsafe fn load_pairs(self, p: Source<i16>) -> int32x4_t {
         // SAFETY: the caller's.
         unsafe { vreinterpretq_s32_s16(vld1q_s16(p.read(8))) }

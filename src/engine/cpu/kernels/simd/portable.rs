@@ -55,10 +55,6 @@ impl Simd for Portable {
         [one(0), one(1), one(2), one(3)]
     }
     #[inline(always)]
-    fn zero(self) -> [i32; 4] {
-        [0; 4]
-    }
-    #[inline(always)]
     unsafe fn load_pairs(self, p: Source<i16>) -> [i32; 4] {
         // SAFETY: the caller's.
         unsafe { std::ptr::read_unaligned(p.read(8).cast()) }

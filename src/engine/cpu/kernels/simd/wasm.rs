@@ -19,8 +19,8 @@ impl<const FUSED: bool> Simd for Wasm<FUSED> {
     type V = v128;
     type I = v128;
     const LANES: usize = 4;
-    // V8 keeps one of sixteen registers to itself. Six rows spill; a product that is not fused takes one more register.
-    const ROWS: usize = if FUSED { 5 } else { 4 };
+    // V8 keeps one of sixteen registers to itself, and five rows already spill.
+    const ROWS: usize = 4;
 
     #[inline(always)]
     unsafe fn new() -> Self {
@@ -68,10 +68,6 @@ impl<const FUSED: bool> Simd for Wasm<FUSED> {
     fn clamp(self, v: v128, lo: v128, hi: v128) -> v128 {
         // The pseudo forms are one instruction on x86; f32x4_min and f32x4_max are seven.
         f32x4_pmin(f32x4_pmax(lo, v), hi)
-    }
-    #[inline(always)]
-    fn zero(self) -> v128 {
-        i32x4_splat(0)
     }
     #[inline(always)]
     unsafe fn load_pairs(self, p: Source<i16>) -> v128 {

@@ -65,10 +65,6 @@ impl Simd for Avx2 {
         compute!(_mm256_min_ps(_mm256_max_ps(v, lo), hi))
     }
     #[inline(always)]
-    fn zero(self) -> __m256i {
-        compute!(_mm256_setzero_si256())
-    }
-    #[inline(always)]
     unsafe fn load_pairs(self, p: Source<i16>) -> __m256i {
         // SAFETY: the caller's.
         unsafe { _mm256_loadu_si256(p.read(16).cast()) }
@@ -147,10 +143,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn clamp(self, v: __m512, lo: __m512, hi: __m512) -> __m512 {
         compute!(_mm512_min_ps(_mm512_max_ps(v, lo), hi))
-    }
-    #[inline(always)]
-    fn zero(self) -> __m512i {
-        compute!(_mm512_setzero_si512())
     }
     #[inline(always)]
     unsafe fn load_pairs(self, p: Source<i16>) -> __m512i {
