@@ -31,15 +31,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let beside = Path::new(&path).with_file_name("model.json");
     let json = if beside.is_file() { std::fs::read_to_string(beside)? } else { USUAL.to_owned() };
     let model = Model::new(&json, &std::fs::read(&path)?)?;
-    let (manifest, side) = (model.manifest(), model.manifest().input.size as u32);
+    let manifest = model.manifest();
+    let size = manifest.input.size;
     let target = manifest.target.clone();
-    let graph = model.graph_for((side, side), std::slice::from_ref(&target))?;
+    let graph = model.graph_for((size.width, size.height), std::slice::from_ref(&target))?;
     let id = graph.find(&target).ok_or_else(|| Error::argument("target", format!("no activation {target:?}")))?;
     let shape = graph.value(graph.image_input()?).shape.clone();
     let values = (0..shape.len()).map(|i| ((i * 37 % 255) as f32 - 127.0) / 128.0).collect();
     let input = Tensor::new(shape, values)?;
 
-    println!("{} to {target}, {side} px", manifest.name);
+    println!("{} to {target}, {} x {} px", manifest.name, size.width, size.height);
     let engine = CpuEngine::new();
     let mut program = engine.compile(&graph, &[id])?;
     let mut peers = [1, 2].map(|threads| Peer::start(&python, &path, &target, threads, &input));
@@ -59,12 +60,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for peer in peers {
         let mut peer = peer?;
         let theirs = median(&mut peer.times);
-        println!(
-            "{:44} {theirs:8.2} ms   famlens takes {:.2} of it; cosine {:.7}",
-            peer.name,
-            ours / theirs,
-            cosine(&embedding, &peer.embedding()?)
-        );
+        let alike = cosine(&embedding, &peer.embedding()?);
+        let share = ours / theirs;
+        println!("{:44} {theirs:8.2} ms   famlens takes {share:.2} of it; cosine {alike:.7}", peer.name);
     }
     Ok(())
 }
@@ -102,7 +100,7 @@ impl Peer {
 
     fn pass(&mut self, counts: bool) -> Result<(), Box<dyn std::error::Error>> {
         self.ask.write_all(b"run\n")?;
-        let milliseconds = self.line()?.parse()?;
+        let milliseconds: f64 = self.line()?.parse()?;
         self.times.extend(counts.then_some(milliseconds));
         Ok(())
     }
