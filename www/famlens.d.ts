@@ -888,9 +888,9 @@ export type ExplainOptions = {
         stride?: number;
     };
     /**
-     * look: The
-     * part of the photo around the box is looked at again, with smaller cells. flip: The map is averaged with that of the
-     * mirror image: two passes for one. shifts: The image is looked at n x n times, shifted by parts of a cell, for n
+     * look:
+     * The part of the photo around the box is looked at again, with smaller cells. flip: The map is averaged with that of
+     * the mirror image: two passes for one. shifts: The image is looked at n x n times, shifted by parts of a cell, for n
      * times the cells along each side. scales: The image is also looked at smaller or larger.
      */
     finer?: {
@@ -971,7 +971,7 @@ export type Explanation = {
      */
     passes: number;
     /**
-     * the part of the photo that a second look saw, in its pixels
+     * the part of the photo that a second look saw, in pixels
      */
     looked: [number, number, number, number] | null;
     /**
@@ -1102,9 +1102,9 @@ export type LensImage = {
 
 export type LensInfo = {
     /**
-     * `usualForms` are the forms that {@link Lens.explain} uses if the request
-     * names none: for one class, and for several; `assumptions` are sentences on what famlens took from the file or
-     * assumed because the description does not say it
+     * `usualForms` are the forms that {@link Lens.explain} uses if the
+     * request names none: for one class, and for several; `assumptions` are sentences on what famlens took from the file
+     * or assumed because the description does not say it
      */
     model: {
         name: string;
@@ -1163,9 +1163,9 @@ export type LensMap = {
 
 export type LensOptions = {
     /**
-     * address of a model folder or its `model.json`, or what a model's npm package exports, or both files' content, and in
-     * `external` the files beside the ONNX file that hold its weights, by their names; the model that comes with famlens by
-     * default
+     * address of a model folder or its `model.json`, or what a model's npm package exports, or both files' content, and
+     * in `external` the files beside the ONNX file that hold its weights, by their names; the model that comes with
+     * famlens by default
      */
     model?: string | URL | ModelFiles | {
         manifest: object | string;

@@ -201,7 +201,7 @@ impl Backbone {
             (None, Some(second)) => (second.pixels.clone(), Some(second.geometry.covered())),
             (None, None) => {
                 let normalization = self.model.manifest().pixels();
-                (denormalise(&image.input, &image.geometry, &normalization)?, Some(image.geometry.covered()))
+                (denormalise(&image.input, &image.geometry, normalization)?, Some(image.geometry.covered()))
             }
         };
         let (width, height) = image.geometry.photo_size();

@@ -38,9 +38,9 @@
  *   along each side of the grid of RISE's masks. keep: How likely a cell of RISE's masks is to be kept. window: Side of
  *   the grey square of occlusion, in pixels of the input. stride: How far the grey square of occlusion moves, in pixels
  *   of the input.
- * @property {{look?: "auto" | "never" | "always", flip?: boolean, shifts?: number, scales?: number[]}} [finer] look: The
- *   part of the photo around the box is looked at again, with smaller cells. flip: The map is averaged with that of the
- *   mirror image: two passes for one. shifts: The image is looked at n x n times, shifted by parts of a cell, for n
+ * @property {{look?: "auto" | "never" | "always", flip?: boolean, shifts?: number, scales?: number[]}} [finer] look:
+ *   The part of the photo around the box is looked at again, with smaller cells. flip: The map is averaged with that of
+ *   the mirror image: two passes for one. shifts: The image is looked at n x n times, shifted by parts of a cell, for n
  *   times the cells along each side. scales: The image is also looked at smaller or larger.
  * @property {string | null} [target] a single target layer, in place of `targets`
  */

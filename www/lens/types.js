@@ -161,7 +161,7 @@
  * @property {{target: string, maps: {data: Float32Array, width: number, height: number}[]}[]} layers of several target
  *   layers, the maps before they were fused
  * @property {number} passes how many forward passes of the query the maps are made of
- * @property {[number, number, number, number] | null} looked the part of the photo that a second look saw, in its pixels
+ * @property {[number, number, number, number] | null} looked the part of the photo that a second look saw, in pixels
  * @property {ChannelShare[][]} top for every class, the ten channels that contribute most of those that fire in the
  *   query
  * @property {Float32Array} present what each channel has in the query, above what the form measures it from: 0, or the
@@ -293,9 +293,9 @@
  * @typedef {object} LensOptions
  * @property {string | URL | ModelFiles | {manifest: object | string, bytes: ArrayBuffer | Uint8Array | Blob,
  *   statistics?: ArrayBuffer | Uint8Array | Blob, external?: Record<string, ArrayBuffer | Uint8Array | Blob>}} [model]
- *   address of a model folder or its `model.json`, or what a model's npm package exports, or both files' content, and in
- *   `external` the files beside the ONNX file that hold its weights, by their names; the model that comes with famlens by
- *   default
+ *   address of a model folder or its `model.json`, or what a model's npm package exports, or both files' content, and
+ *   in `external` the files beside the ONNX file that hold its weights, by their names; the model that comes with
+ *   famlens by default
  * @property {"stored" | "int8"} [weights] `"int8"` stores float weights as int8, for a quarter of the memory; what
  *   `model.json` says by default
  * @property {BackendChoice} [backend] `"auto"` (default) starts on the CPU at once, measures both engines after the
@@ -335,9 +335,9 @@
  * @property {{name: string, identity: string, licence: string, inputWidth: number, inputHeight: number, geometry:
  *   string, channels: string, assumptions: string[], target: string, targets: string[], parameters: number, bytes:
  *   number, pooling: string, hasMeanEmbedding: boolean, hasStatistics: boolean, usualForms: [Form, Form],
- *   storedWeights: StoredWeights | null}} model `usualForms` are the forms that {@link Lens.explain} uses if the request
- *   names none: for one class, and for several; `assumptions` are sentences on what famlens took from the file or
- *   assumed because the description does not say it
+ *   storedWeights: StoredWeights | null}} model `usualForms` are the forms that {@link Lens.explain} uses if the
+ *   request names none: for one class, and for several; `assumptions` are sentences on what famlens took from the file
+ *   or assumed because the description does not say it
  * @property {EngineInfo} backend the engine that is used
  * @property {EngineInfo[]} engines
  * @property {string | null} note
