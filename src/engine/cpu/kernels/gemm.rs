@@ -307,6 +307,7 @@ unsafe fn tile<S: Simd, const R: usize, const N: usize>(
         // SAFETY: as above.
         w = unsafe { w.add(STEPS * N * S::LANES) };
     }
+    #[allow(clippy::modulo_one, reason = "STEPS is 1 in the page's build")]
     for u in 0..piece.len % STEPS {
         // SAFETY: these are what is left of the piece.
         unsafe { step(s, &mut acc, &x, u, w.add(u * N * S::LANES)) };
