@@ -1,6 +1,6 @@
 //! Measuring explanations: maps against boxes, masks and mosaics, faithfulness, and what a pass costs.
 //!
-//! An [`Evaluator`] borrows what a session works with. The figures are therefore those of the explanations that a user
+//! An `Evaluator` borrows what a session works with. The figures are therefore those of the explanations that a user
 //! of the session gets.
 
 mod bench;

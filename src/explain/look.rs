@@ -15,7 +15,7 @@ use crate::overlay::MapView;
 /// When a second look is taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Look {
-    /// Under the class-specific forms, where the coarse box is small ([`SMALL`]).
+    /// Under the class-specific forms, where the coarse box is small.
     #[default]
     Auto,
     /// Never: one forward pass.
