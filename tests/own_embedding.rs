@@ -133,15 +133,13 @@ fn a_layer_that_the_embedding_is_not_made_of_is_refused_and_another_named() {
 fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
     let index = json(root("tests/families/index.json"));
     let mut explained = std::collections::HashMap::new();
+    let mut no_vector = Vec::new();
     for family in index.as_array().expect("a list") {
         let name = family["name"].as_str().expect("a name");
         let sides = [2, 3].map(|axis| family["input"][axis].as_u64().expect("a side"));
-        if sides[0] != sides[1] {
-            continue;
-        }
-        let side = sides[0];
+        let [height, width] = sides;
         let text = format!(
-            r#"{{"format": 1, "name": "{name}", "pooling": "model", "input": {{"size": {side}, "stride": 1, "mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}}}"#
+            r#"{{"format": 1, "name": "{name}", "pooling": "model", "input": {{"height": {height}, "width": {width}, "stride": 1, "mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]}}}}"#
         );
         let model = Model::new(&text, &bytes(root(&format!("tests/families/{name}.onnx")))).expect("the network loads");
         let mut session = block_on(Session::new(model, EngineChoice::Cpu)).expect("the CPU is always there");
@@ -151,7 +149,13 @@ fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
             session.add_image(&file, &photo).expect("it fits")
         });
         let pair = block_on(session.pair(ids[0], ids[1], &ExplainOptions::default()));
-        let pair = pair.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let pair = match pair {
+            Err(error) if error.to_string().contains("is not one vector") => {
+                no_vector.push(name);
+                continue;
+            }
+            pair => pair.unwrap_or_else(|error| panic!("{name}: {error}")),
+        };
         let map = &pair.a.maps[0].map.data;
         assert!(map.iter().all(|v| v.is_finite()) && map.iter().any(|&v| v != map[0]), "{name}: {map:?}");
         explained.insert(name, pair.a.target.clone());
@@ -167,6 +171,7 @@ fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
         assert_eq!(again.a.maps[0].map.data, *map, "{name}");
     }
     assert!(explained.len() > 65, "{explained:?}");
+    assert_eq!(no_vector, ["TO BE SEEN"], "networks whose output is boxes, maps or text");
     // The norm before the last attention, where the class token is what the embedding is made of.
     for (name, target) in [
         ("vit_new", "layernormalization2"),

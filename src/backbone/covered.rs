@@ -1,6 +1,6 @@
 //! Images with a part covered.
 
-use super::images::{CellInput, Image};
+use super::images::CellInput;
 use super::{Backbone, ImageId};
 use crate::error::Result;
 use crate::image::{Cover, blurred, denormalise};
@@ -53,16 +53,6 @@ impl Backbone {
                 Some(CellInput { pixels, geometry: second.geometry })
             }
         };
-        let (name, geometry) = (image.name.clone(), image.geometry);
-        Ok(self.keep(Image {
-            name,
-            input,
-            geometry,
-            layers: Vec::new(),
-            cell_input,
-            cells: None,
-            photo: None,
-            detail: None,
-        }))
+        self.keep_changed(like, input, cell_input)
     }
 }

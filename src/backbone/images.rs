@@ -103,19 +103,20 @@ impl Backbone {
     /// # Errors
     /// [`Error::Argument`] for an unknown id or an input of another shape.
     pub(crate) fn add_changed(&mut self, like: ImageId, input: Tensor) -> Result<ImageId> {
-        let image = self.image(like)?;
-        let (name, geometry) = (image.name.clone(), image.geometry);
         let cell_input = self.cell_input_like(like, &input)?;
-        Ok(self.keep(Image {
-            name,
-            input,
-            geometry,
-            layers: Vec::new(),
-            cell_input,
-            cells: None,
-            photo: None,
-            detail: None,
-        }))
+        self.keep_changed(like, input, cell_input)
+    }
+
+    /// Keeps an image that lies like another one, with inputs of its own.
+    pub(super) fn keep_changed(
+        &mut self,
+        like: ImageId,
+        input: Tensor,
+        cell_input: Option<CellInput>,
+    ) -> Result<ImageId> {
+        let Image { name, geometry, .. } = self.image(like)?;
+        let (name, geometry, layers) = (name.clone(), *geometry, Vec::new());
+        Ok(self.keep(Image { name, input, geometry, layers, cell_input, cells: None, photo: None, detail: None }))
     }
 
     pub(super) fn keep(&mut self, image: Image) -> ImageId {

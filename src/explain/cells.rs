@@ -116,8 +116,8 @@ fn notes(form: CellForm, request: &Request<'_>, maps: &[Grid], statistics: Optio
         notes.push(text.to_owned());
     }
     if form == CellForm::Discriminative {
-        let text = "The score is the mean of the map of the whole photo. The channels' contributions sum to the whitened layer's part of \
-                    the evidence. Offset, class share and the second layer make up the residual.";
+        let text = "The score is the mean of the map of the whole photo. The channels explain most of it; the residual comes from \
+                    later steps: the offset, the class share and the second layer.";
         notes.push(text.to_owned());
     }
     for (class, map) in classes.iter().zip(maps) {

@@ -34,7 +34,7 @@ fn no_half_output_is_left_where_there_is_no_room() {
     let query = ["--query", "bird/duck.jpg"];
     let commands: [&[&str]; 4] = [
         &["explain", "--out", text(&out)],
-        &["methods", "--methods", "fam,cam", "--out", text(&sheet)],
+        &["methods", "--methods", "fam,cam", "--pooling", "gap", "--out", text(&sheet)],
         &["mosaic", "--forms", "fam", "--out", text(&out)],
         &["pair", "bird/owl.jpg", "bird/duck.jpg", "--model", &model, "--engine", "cpu", "--out", text(&out)],
     ];

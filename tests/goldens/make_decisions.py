@@ -87,7 +87,7 @@ class Cells:
         b = photo[1].reshape(1280, -1).astype(np.float64) - self.nu[:, None]
         s = (s + np.stack([v for _, v in directions]) @ b / np.sqrt((b**2).sum(0).mean())) / 2
         passed = np.maximum(s - self.offset, 0)
-        return (passed * softmax(SETTING["tau"] * s)).mean(1), passed.mean(1)
+        return (passed * softmax(SETTING["tau"] * s) ** 2).mean(1), passed.mean(1)
 
     def places(self, classes, directions):
         return [(0.0, self.general(d)) for d in directions]

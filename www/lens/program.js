@@ -70,6 +70,9 @@ const programs = new Map();
 /** Is told how far the program is. @type {OnProgress} */
 let watchProgram = () => {};
 
+/** How the file for browsers without relaxed SIMD ends (lens/where.js). */
+const PLAIN = "_plain_bg.wasm";
+
 /** Compressed files have no length that could be compared; this is how much smaller the program then is. */
 const COMPRESSED = 3;
 
@@ -91,7 +94,10 @@ export function startProgram(url) {
  */
 async function fetchProgram(url) {
   const ender = new AbortController();
-  const response = await inTime(fetch(url, { signal: ender.signal }), stallSeconds(), "program");
+  const get = (/** @type {string} */ at) => inTime(fetch(at, { signal: ender.signal }), stallSeconds(), "program");
+  let response = await get(url);
+  // Trunk alone builds one program, which every browser runs.
+  if (response.status === 404 && url.includes(PLAIN)) response = await get(url.replace(PLAIN, "_bg.wasm"));
   if (!response.ok)
     throw new Failure("network", `The program is not at ${url} (the server answered ${response.status}).`);
   const length = Number(response.headers.get("content-length") ?? 0);

@@ -114,7 +114,9 @@ fn clippy() -> Result<Outcome> {
 
 fn clippy_wasm() -> Result<Outcome> {
     tools::wasm_target()?;
-    sh::run(sh::cargo().args(["clippy", "--locked"]).args(WASM).args(["--", "-D", "warnings"]))?;
+    let mut clippy = sh::cargo();
+    web::relax(&mut clippy);
+    sh::run(clippy.args(["clippy", "--locked"]).args(WASM).args(["--", "-D", "warnings"]))?;
     Ok(Outcome::Passed)
 }
 
@@ -150,6 +152,7 @@ fn wasm_engines() -> Result<Outcome> {
     }
     tools::wasm_target()?;
     let mut build = sh::cargo();
+    web::relax(&mut build);
     build.args(["build", "--locked", "--package", "famlens-engines-wasm", "--target", tools::WASM]);
     sh::run(build.args(["--config", "profile.dev.package.famlens.opt-level=2"]))?;
     let module = sh::target_dir().join(tools::WASM).join("debug/famlens_engines_wasm.wasm");

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
@@ -77,7 +78,7 @@ fn attribute(text: &str) -> (String, String) {
 /// Compiles the library for wasm32, makes its JavaScript bindings in `target` and optimises it if wasm-opt can be had.
 ///
 /// There are two files afterwards: `NAME_bg.wasm` uses relaxed SIMD, `NAME_plain_bg.wasm` runs in every browser that has
-/// SIMD. Without wasm-opt both are the first.
+/// SIMD. Without wasm-opt, which makes the second from the first, both are what a build without relaxed SIMD gives.
 fn wasm(link: &Link, target: &Path) -> Result<()> {
     let tools = tools::ensure()?;
     let name = link.need("data-target-name")?;
@@ -85,6 +86,9 @@ fn wasm(link: &Link, target: &Path) -> Result<()> {
     cargo.args(["build", "--locked", "--lib", "--target", tools::WASM, "--profile", "wasm-release"]);
     if link.get("data-cargo-no-default-features").is_some() {
         cargo.arg("--no-default-features");
+    }
+    if tools.wasm_opt.is_some() {
+        relax(&mut cargo);
     }
     sh::run(&mut cargo)?;
     let built = sh::target_dir().join(tools::WASM).join("wasm-release").join(format!("{name}.wasm"));
@@ -99,6 +103,11 @@ fn wasm(link: &Link, target: &Path) -> Result<()> {
     sh::run(sh::command(wasm_opt).arg(format!("-O{level}")).arg(&bound).arg("--output").arg(&small))?;
     fs::rename(small, &bound)?;
     without_relaxed_simd(wasm_opt, &bound, &plain)
+}
+
+/// Has cargo build for wasm32 with relaxed SIMD, in place of the flags in `.cargo/config.toml`.
+pub fn relax(cargo: &mut Command) {
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128,+relaxed-simd");
 }
 
 /// What both files of the wasm may use, as wasm-as has to be told.

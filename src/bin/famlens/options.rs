@@ -260,7 +260,9 @@ mod tests {
         let command = OptionArgs::augment_args(Command::new("famlens"));
         for entry in catalogue() {
             let CatalogueInput::One { values } = &entry.input else { continue };
-            let long: String = entry.kind.chars().flat_map(hyphenated).collect();
+            // `finer.look` is `--look`.
+            let name = entry.kind.rsplit('.').next().unwrap_or_default();
+            let long: String = name.chars().flat_map(hyphenated).collect();
             let argument = command.get_arguments().find(|argument| argument.get_long() == Some(&long));
             let help = argument.and_then(|argument| argument.get_help()).map(ToString::to_string).unwrap_or_default();
             for value in values.iter().filter(|_| !help.contains("famlens choices")) {

@@ -2,7 +2,7 @@
 // nothing was bundled.
 
 import assert from "node:assert/strict";
-import { access, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, cp, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -76,6 +76,9 @@ test("a page that was not bundled, as trunk leaves it, is the same page from the
   try {
     await cp(DIST, folder, { recursive: true });
     await rm(join(folder, "www/bundle"), { recursive: true, force: true });
+    // Trunk builds one program, which browsers without relaxed SIMD run too.
+    const program = name => join(folder, `www/wasm/${name}.wasm`);
+    await rename(program("famlens_plain_bg"), program("famlens_bg"));
     const html = (await readFile(source("index.html"), "utf8")).replace(/^.*data-trunk.*\n/gm, "");
     await writeFile(join(folder, "index.html"), html);
     const { page, errors, requests } = await open(browser, `${server.origin}/plain/?backend=cpu`);
@@ -85,6 +88,15 @@ test("a page that was not bundled, as trunk leaves it, is the same page from the
       errors.filter(error => !/sw\.js|manifest/.test(error)),
       [],
     );
+    const elsewhere = await page.evaluate(async () => {
+      const { createLens } = await import(new URL("www/famlens.js", location.href).href);
+      const program = new URL("www/wasm/famlens_plain_bg.wasm", location.href).href;
+      const lens = await createLens({ backend: "cpu", program });
+      const { embedding } = await lens.embed(new URL("www/examples/owl.jpg", location.href).href);
+      lens.dispose();
+      return embedding.length;
+    });
+    assert.equal(elsewhere, 1280, "a browser without relaxed SIMD");
   } finally {
     await browser.close();
     await server.close();

@@ -89,13 +89,10 @@ function show() {
       : `${embedded} photo${embedded === 1 ? "" : "s"} through the network`;
   // A figure is only worth its room where it shows.
   const outside = [
-    constant && Math.abs(constant) >= 5e-4 ? `a constant of ${constant.toFixed(3)}` : "",
-    Math.abs(residual) >= 5e-4 ? `a rest of ${residual.toFixed(3)}` : "",
+    constant && Math.abs(constant) >= 5e-4 ? `${constant.toFixed(3)} of it is a constant` : "",
+    Math.abs(residual) >= 5e-4 ? `${residual.toFixed(3)} of it comes from later steps` : "",
   ].filter(part => part);
-  const beyond =
-    outside.length > 0
-      ? ` ${outside.join(" and ")} of it ${outside.length === 1 ? "is" : "are"} in no channel.`.replace(" a", " A")
-      : "";
+  const beyond = outside.length > 0 ? ` ${outside.join("; ")}.` : "";
   parts.numbers.textContent = decision?.numbers ?? "";
   parts.timings.textContent = `Ranked by ${score}.${beyond} ${milliseconds(timings.total)}; ${through}.`;
   parts.notes.replaceChildren(...notes.map(note => el("li", {}, note)));
