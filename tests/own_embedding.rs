@@ -133,7 +133,7 @@ fn a_layer_that_the_embedding_is_not_made_of_is_refused_and_another_named() {
 fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
     let index = json(root("tests/families/index.json"));
     let mut explained = std::collections::HashMap::new();
-    let mut no_vector = Vec::new();
+    let (mut no_vector, mut shares, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     for family in index.as_array().expect("a list") {
         let name = family["name"].as_str().expect("a name");
         let sides = [2, 3].map(|axis| family["input"][axis].as_u64().expect("a side"));
@@ -154,6 +154,14 @@ fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
                 no_vector.push(name);
                 continue;
             }
+            Err(error) if error.to_string().contains("is one number") => {
+                numbers.push(name);
+                continue;
+            }
+            Err(error) if error.to_string().contains("is a softmax") => {
+                shares.push(name);
+                continue;
+            }
             pair => pair.unwrap_or_else(|error| panic!("{name}: {error}")),
         };
         let map = &pair.a.maps[0].map.data;
@@ -171,7 +179,32 @@ fn every_family_explains_its_own_output_at_a_layer_that_is_read() {
         assert_eq!(again.a.maps[0].map.data, *map, "{name}");
     }
     assert!(explained.len() > 65, "{explained:?}");
-    assert_eq!(no_vector, ["TO BE SEEN"], "networks whose output is boxes, maps or text");
+    assert_eq!(numbers, ["keras_bytes"], "networks that end in one probability");
+    assert_eq!(shares, ["keras_mobilenet"], "classifiers that end in a softmax");
+    assert_eq!(
+        no_vector,
+        [
+            "crnn",
+            "deeplab",
+            "detr",
+            "efficientdet",
+            "efficientdet_nms",
+            "paddle_found",
+            "paddle_text",
+            "pose",
+            "retinaface",
+            "scrfd",
+            "ultraface",
+            "unet_grey",
+            "unet_new",
+            "yolov3",
+            "yolov5",
+            "yolov8",
+            "yolov8_new",
+            "yolox"
+        ],
+        "networks whose output is boxes, maps or text"
+    );
     // The norm before the last attention, where the class token is what the embedding is made of.
     for (name, target) in [
         ("vit_new", "layernormalization2"),

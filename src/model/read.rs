@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use super::Model;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Op, Target};
 
 impl Model {
@@ -27,6 +27,20 @@ impl Model {
         // a normalisation.
         let graph = self.graph_as_it_lies(&[layer, value])?;
         let (Some(from), Some(to)) = (graph.find(layer), graph.find(value)) else { return Ok(None) };
+        if graph.value(to).shape.len() == 1 {
+            let reason = format!(
+                "{value:?} is one number and no embedding; choose another pooling, or name the embedding as \"embedding\" in \
+                 model.json"
+            );
+            return Err(Error::argument("pooling", reason));
+        }
+        if graph.nodes.iter().any(|node| node.output == to && matches!(node.op, Op::Softmax { .. })) {
+            let reason = format!(
+                "{value:?} is a softmax: shares of classes, through which no channel's part can be followed; choose another \
+                 pooling, or name the value before it as \"embedding\" in model.json"
+            );
+            return Err(Error::argument("pooling", reason));
+        }
         let read = graph.read_for(to);
         let mut candidates = graph.target_candidates();
         let place = |id| graph.nodes.iter().position(|node| node.output == id);

@@ -62,8 +62,17 @@ fn branch(input: &InputInfo, nodes: &[NodeProto], outputs: &[String], known: &Ha
             ends.push(name.clone());
         }
     }
+    // A cosine reads the embedding and its length; the embedding is what counts.
+    let lengths: HashSet<&str> =
+        inside.iter().filter(|n| is_length(n)).flat_map(|n| &n.output).map(String::as_str).collect();
+    ends.sort_by_key(|end| lengths.contains(end.as_str()));
     let nodes = inside.into_iter().cloned().collect();
     (!ends.is_empty()).then(|| Branch { input: input.clone(), nodes, ends, twins: Vec::new() })
+}
+
+/// Whether a node gives the length of a vector, or its square.
+fn is_length(node: &NodeProto) -> bool {
+    matches!(node.op_type.as_deref(), Some("ReduceSum" | "ReduceSumSquare" | "ReduceL2" | "Sqrt"))
 }
 
 /// Whether two branches are the same layers with the same weights.

@@ -12,8 +12,11 @@
 import { LensError } from "./errors.js";
 import { programAt, workerAt } from "./where.js";
 
-/** @type {{createScriptURL: (url: string) => string} | null} */
-let policy = null;
+/** @typedef {{createScriptURL: (url: string) => string}} Policy */
+
+/** A page may make a policy of a name once, and it may hold this module twice: in a bundle and beside it. */
+const POLICY = Symbol.for("famlens.policy");
+const shared = /** @type {Record<symbol, Policy | undefined>} */ (/** @type {unknown} */ (globalThis));
 
 /**
  * The address of a blob as pages under `require-trusted-types-for 'script'` need it. The policy lets nothing but blobs
@@ -24,7 +27,7 @@ function trusted(url) {
   const factory = /** @type {any} */ (globalThis).trustedTypes;
   if (!factory) return url;
   try {
-    policy ??= factory.createPolicy("famlens", {
+    shared[POLICY] ??= factory.createPolicy("famlens", {
       createScriptURL(/** @type {string} */ url) {
         if (!url.startsWith("blob:")) throw new TypeError("famlens starts workers from blobs only.");
         return url;
@@ -36,7 +39,7 @@ function trusted(url) {
       "This page's content security policy lacks trusted-types famlens; see docs/privacy.md.",
     );
   }
-  return /** @type {NonNullable<typeof policy>} */ (policy).createScriptURL(url);
+  return /** @type {Policy} */ (shared[POLICY]).createScriptURL(url);
 }
 
 /**

@@ -51,9 +51,12 @@ export function dragOut(element, photo) {
   });
 }
 
-/** An ONNX file, or one of another format that is answered with how an ONNX file is made of it. @param {File} file */
-const isModel = file =>
-  /\.(onnx|pt|pth|h5|hdf5|keras|tflite|safetensors|pdmodel|mlmodel|pb|ort|ckpt)$/i.test(file.name);
+/**
+ * An ONNX file, or one of another format that is answered with how an ONNX file is made of it. A .safetensors file that
+ * is dropped is a transformation module.
+ * @param {File} file
+ */
+const isModel = file => /\.(onnx|pt|pth|h5|hdf5|keras|tflite|pdmodel|mlmodel|pb|ort|ckpt)$/i.test(file.name);
 
 /**
  * @param {() => Taker | null} taker of the task that is shown

@@ -145,8 +145,10 @@ const NUMBERS = {
 /** What can be tried of a choice, as the control takes it. */
 function trials({ kind, input, values, default: usual }, targets, classes) {
   if (input === "one")
-    // The mean of the cells is the model's own pooling.
-    return values.map(({ name }) => name).filter(name => name !== usual && `${kind} ${name}` !== "pooling gap");
+    // The mean of the cells is the model's own pooling, and FAM as published takes no second look by itself.
+    return values
+      .map(({ name }) => name)
+      .filter(name => name !== usual && !["pooling gap", "finer.look never"].includes(`${kind} ${name}`));
   if (input === "switch") return [!usual];
   if (input === "number") return NUMBERS[kind];
   if (input === "numbers") return ["0.75", "1.25"];

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { beforeEach, test } from "node:test";
 
-import { SUB_PATH, explained, openLens, setUp, until } from "../harness/page.mjs";
+import { explained, openLens, setUp, until } from "../harness/page.mjs";
 
 const photo = readFileSync(new URL("../../photos/hoofed_animal/pig.jpg", import.meta.url));
 const at = setUp("none");
@@ -59,13 +59,7 @@ test("a hundred questions about changing photos leave memory and row as they wer
     await session.send("HeapProfiler.collectGarbage");
     const { usedSize } = await session.send("Runtime.getHeapUsage");
     const { nodes } = await session.send("Memory.getDOMCounters");
-    const [worker] = page.workers();
-    const glue = `${at.server.origin}${SUB_PATH}www/wasm/famlens.js`;
-    // Its start function gives the exports, without starting anything a second time.
-    const bytes = await worker.evaluate(
-      async glue => (await (await import(glue)).default()).memory.buffer.byteLength,
-      glue,
-    );
+    const bytes = await page.evaluate(() => window.famlens.lens.ask("memory", {}));
     return { heap: usedSize / 1e6, nodes, wasm: bytes / 1e6 };
   };
   const ask = async (count, start) => {

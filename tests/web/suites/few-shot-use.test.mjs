@@ -53,7 +53,13 @@ for (const width of [360, 768, 1280, 1920]) {
     const page = await show({ viewport: { width, height: 800 } });
     const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
     assert.ok(wide <= width, `the page is ${wide} px wide`);
+    const sheets = page.getByTestId("sheet").filter({ visible: true });
+    const open = async id => {
+      for (let sheet = 0; !(await page.getByTestId(id).isVisible()); sheet += 1) await sheets.nth(sheet).click();
+      await page.getByTestId(id).scrollIntoViewIfNeeded();
+    };
     for (const id of ["query", "ranking", "channels", "class-add", "save-png"]) {
+      await open(id);
       const box = await page.getByTestId(id).boundingBox();
       assert.ok(box && box.x >= 0 && box.x + box.width <= width, `${id} is cut off: ${JSON.stringify(box)}`);
     }
