@@ -1,6 +1,7 @@
 // The built page under a sub-path, in a context of its own, with everything that happens to it on record.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -19,9 +20,16 @@ export const EXAMPLES = `${DIST}www/examples/`;
 /** How long a page may take until its first explanation, on a machine with two busy cores and no GPU. */
 const PATIENCE = 120_000;
 
-/** Serves the built page as hosts should, its policy as a header too; `headers: false` leaves only its meta element. */
-export function serveDist({ headers = true } = {}) {
-  return serve({ mounts: { [SUB_PATH]: DIST, "/fixtures/": FIXTURES }, policy: headers });
+/** The page as it is where nothing was bundled: it runs from its modules. */
+export const unbundled = () => readFileSync(`${DIST}../index.html`, "utf8").replace(/^.*data-trunk.*\n/gm, "");
+
+/**
+ * Serves the built page as hosts should, its policy as a header too; `headers: false` leaves only its meta element, and
+ * `bundled: false` has the page run from its modules, into which a test can reach.
+ */
+export function serveDist({ headers = true, bundled = true } = {}) {
+  const instead = bundled ? {} : { [`${DIST}index.html`]: unbundled() };
+  return serve({ mounts: { [SUB_PATH]: DIST, "/fixtures/": FIXTURES }, policy: headers, instead });
 }
 
 /**
@@ -29,12 +37,13 @@ export function serveDist({ headers = true } = {}) {
  * hooks are; what it gives is there once the tests run.
  *
  * @param {"software" | "none"} webgpu
+ * @param {Parameters<typeof serveDist>[0]} [how]
  * @returns {{server: Awaited<ReturnType<typeof serveDist>>, browser: import("playwright-core").Browser}}
  */
-export function setUp(webgpu) {
+export function setUp(webgpu, how) {
   const at = /** @type {any} */ ({});
   before(async () => {
-    at.server = await serveDist();
+    at.server = await serveDist(how);
     at.browser = await launch(webgpu);
   });
   after(async () => {

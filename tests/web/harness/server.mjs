@@ -61,12 +61,13 @@ export const FAULTS = {
 /**
  * Starts a server on a free port of the loopback interface.
  *
- * @param {{mounts: Record<string, string>, headers?: Record<string, string>, policy?: boolean}} options
- *   `mounts` maps URL prefixes, such as `/some/where/`, to folders; `headers` go out with every response; `policy` says
- *   that the policy of a folder's index.html goes out as a header with all its files, as `cargo xtask serve` does it.
+ * @param {{mounts: Record<string, string>, headers?: Record<string, string>, policy?: boolean,
+ *   instead?: Record<string, string>}} options `mounts` maps URL prefixes, such as `/some/where/`, to folders; `headers`
+ *   go out with every response; `policy` says that the policy of a folder's index.html goes out as a header with all its
+ *   files, as `cargo xtask serve` does it; `instead` has another content for files.
  * @returns the origin, the paths asked for, and what a test can do to responses
  */
-export async function serve({ mounts, headers = {}, policy = false }) {
+export async function serve({ mounts, headers = {}, policy = false, instead = {} }) {
   /** @type {string[]} */
   const requests = [];
   /** @type {Map<string, {kind: keyof typeof FAULTS, after: number, times: number}>} */
@@ -80,7 +81,7 @@ export async function serve({ mounts, headers = {}, policy = false }) {
       response.writeHead(404, { "content-type": "text/plain", ...headers }).end("not found\n");
       return;
     }
-    const body = await readFile(file);
+    const body = Buffer.from(instead[file] ?? (await readFile(file)));
     const head = {
       "content-type": TYPES[extname(file)] ?? "application/octet-stream",
       // So that a request which the page makes is a request that the test sees.

@@ -2,18 +2,16 @@
 // nothing was bundled.
 
 import assert from "node:assert/strict";
-import { access, cp, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, cp, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 
 import { launch } from "../harness/browser.mjs";
-import { DIST, SUB_PATH, open, openLens, ready, setUp } from "../harness/page.mjs";
+import { DIST, SUB_PATH, open, openLens, ready, setUp, unbundled } from "../harness/page.mjs";
 import { serve } from "../harness/server.mjs";
 
 const at = setUp("none");
-const source = path => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 const isBundled = await access(join(DIST, "www/bundle/page.js")).then(
   () => true,
   () => false,
@@ -79,8 +77,7 @@ test("a page that was not bundled, as trunk leaves it, is the same page from the
     // Trunk builds one program, which browsers without relaxed SIMD run too.
     const program = name => join(folder, `www/wasm/${name}.wasm`);
     await rename(program("famlens_plain_bg"), program("famlens_bg"));
-    const html = (await readFile(source("index.html"), "utf8")).replace(/^.*data-trunk.*\n/gm, "");
-    await writeFile(join(folder, "index.html"), html);
+    await writeFile(join(folder, "index.html"), unbundled());
     const { page, errors, requests } = await open(browser, `${server.origin}/plain/?backend=cpu`);
     await ready(page);
     assert.ok(requests.some(url => url.endsWith("/www/page/main.js")));
