@@ -62,9 +62,9 @@ export const FAULTS = {
  * Starts a server on a free port of the loopback interface.
  *
  * @param {{mounts: Record<string, string>, headers?: Record<string, string>, policy?: boolean,
- *   instead?: Record<string, string>}} options `mounts` maps URL prefixes, such as `/some/where/`, to folders; `headers`
- *   go out with every response; `policy` says that the policy of a folder's index.html goes out as a header with all its
- *   files, as `cargo xtask serve` does it; `instead` has another content for files.
+ *   instead?: Record<string, string>}} options `mounts` maps URL prefixes, such as `/some/where/`, to folders;
+ *   `headers` go out with every response; `policy` says that the policy of a folder's index.html goes out as a header
+ *   with all its files, as `cargo xtask serve` does it; `instead` has another content for files.
  * @returns the origin, the paths asked for, and what a test can do to responses
  */
 export async function serve({ mounts, headers = {}, policy = false, instead = {} }) {
