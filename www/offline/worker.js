@@ -10,10 +10,13 @@
 const OURS = "offline-famlens-";
 const CACHE = `${OURS}${PAGE.version}`;
 const HERE = new URL("./", self.location.href).href;
+/** Of the program's two files, the one that this browser does not load (www/lens/relaxed.js). */
+const OTHER = self.location.search === "?plain" ? "/famlens_bg.wasm" : "/famlens_plain_bg.wasm";
 
 self.addEventListener("install", event => {
   // The browser's own cache has them since the page was loaded; a new version must not be mixed with it.
-  const fresh = PAGE.files.map(file => new Request(new URL(file, HERE), { cache: "no-cache" }));
+  const files = PAGE.files.filter(file => !file.endsWith(OTHER));
+  const fresh = files.map(file => new Request(new URL(file, HERE), { cache: "no-cache" }));
   event.waitUntil(caches.open(CACHE).then(cache => cache.addAll(fresh)));
 });
 

@@ -1,13 +1,17 @@
 // The page without a network: registers the service worker (www/offline/worker.js) once there is time for it, tells of
 // a new version, and says and deletes what it keeps.
 
+import { hasRelaxedSimd } from "../lens/relaxed.js";
 import { notify } from "./notices.js";
 import { on, state } from "./state.js";
 import { OFFLINE } from "./words.js";
 
-/** Where the build writes the service worker: beside the page. */
+/**
+ * Where the build writes the service worker: beside the page. It is told which of the program's two files to keep.
+ */
 const address = new URL("sw.js", document.baseURI);
-address.hash = address.search = "";
+address.hash = "";
+address.search = hasRelaxedSimd() ? "" : "plain";
 
 /** What the names of its caches begin with. */
 const OURS = "offline-famlens-";

@@ -148,6 +148,8 @@ async function contentOf(blob, { path, method, crc, packed, plain, local }) {
 /** No more than the list says is taken out of it. @param {Blob} content @param {number} plain @param {string} path */
 async function inflate(content, plain, path) {
   const reader = content.stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+  // Deflate makes nothing smaller than this; more is a lie that would cost memory.
+  if (plain > 1040 * content.size) throw new ZipError(`${path} is damaged`);
   const bytes = new Uint8Array(plain);
   let at = 0;
   try {

@@ -70,6 +70,7 @@ test("after one visit everything works without a network, and nothing of the use
     return all;
   });
   assert.ok(kept.length > 50);
+  assert.equal(kept.filter(url => url.endsWith(".wasm")).length, 1, "the program that this browser loads");
   assert.deepEqual(
     kept.filter(url => !url.startsWith(`${server.origin}${SUB_PATH}`)),
     [],
